@@ -1,0 +1,2 @@
+//! The agent's rooms: a pure [`core`] and thin edges around it.
+pub mod core;

@@ -1,0 +1,2 @@
+//! The test workload.
+fn main() {}
