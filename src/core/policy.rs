@@ -1,0 +1,226 @@
+//! The policy file after it was read and checked: what is judged, and within which limits.
+//!
+//! Built by `config`; plain values only. Defaults and bounds are those of the README's table.
+
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
+
+use super::selector::Selector;
+
+/// The whole policy file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyFile {
+    /// Name of this installation: it acts on its own records and counts everybody's.
+    pub agent: Arc<str>,
+    /// The Prometheus that `prometheus` policies ask; there if any policy needs it.
+    pub prometheus: Option<PrometheusServer>,
+    /// Bounds on what may be quarantined.
+    pub limits: Limits,
+    /// How long a pod that no policy selects is kept after it was quarantined by hand.
+    pub ttl: Duration,
+    /// What to do about a pod that no policy selects and that is quarantined by hand.
+    pub mode: Mode,
+    /// Whether the autoscalers are asked to leave the node while a pod is kept on it.
+    pub keep_node: bool,
+    /// At least one; names are unique.
+    pub policies: Vec<Arc<Policy>>,
+}
+
+impl PolicyFile {
+    /// The policy of that name.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<&Arc<Policy>> {
+        self.policies.iter().find(|policy| &*policy.name == name)
+    }
+}
+
+/// How far a decision is carried out. Ordered: the lowest of several wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Nothing is touched.
+    Off,
+    /// Decide, log and count; change nothing.
+    Observe,
+    /// Act.
+    Enforce,
+}
+
+impl Mode {
+    /// Every mode, lowest first.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Observe, Self::Enforce];
+
+    /// As it is written in the file, on a namespace and in `/metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+
+    /// The mode written so, if it is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// Bounds on how many pods may be out at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In the whole cluster: 1 to 1000, by default 10.
+    pub cluster_max: u32,
+    /// In one namespace: 1 to 1000, by default 5.
+    pub namespace_max: u32,
+    /// In one workload, by default 10% of its desired replicas; never less than one.
+    pub workload_max: Share,
+    /// Deletions in one minute: 1 to 1000, by default 10.
+    pub reaps_per_minute: u32,
+}
+
+/// A number of pods, or a share of the desired replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// So many pods.
+    Count(NonZeroU32),
+    /// So many per cent, 1 to 100.
+    Percent(u8),
+}
+
+/// One policy: which pods, which evidence, what follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Unique in the file; a DNS label (it is a metric label and part of messages).
+    pub name: Arc<str>,
+    /// The pods it watches.
+    pub pods: Selector,
+    /// The namespaces it watches them in; `None`: all but `kube-*` and the agent's own.
+    pub namespaces: Option<Selector>,
+    /// Where the evidence comes from.
+    pub signal: Signal,
+    /// How long a quarantined pod is kept.
+    pub ttl: Duration,
+    /// How far this policy goes.
+    pub mode: Mode,
+    /// What a pod is taken out of.
+    pub detach: Detach,
+    /// Label keys that are never edited.
+    pub keep_labels: BTreeSet<Arc<str>>,
+    /// Selectors of kinds that the agent does not read, to be left too; none is empty.
+    pub also_leave: Vec<Selector>,
+    /// Whether another pod must have been seen good.
+    pub contrast: Contrast,
+}
+
+/// What a pod is taken out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detach {
+    /// Out of its Services and out of its controller, so that a replacement starts.
+    Workload,
+}
+
+/// Whether a verdict needs another pod, or an earlier time, in which the signal said `good`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contrast {
+    /// It does (the default): a signal that has never said `good` says nothing.
+    Required,
+    /// It does not.
+    None,
+}
+
+/// Where the evidence comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// An HTTP probe of the pod's own address.
+    Probe(HttpProbe),
+    /// A Prometheus query for all pods at once.
+    Prometheus(PrometheusQuery),
+}
+
+/// An HTTP probe, field for field a Kubernetes probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// Path and query, begins with `/`; by default `/`.
+    pub path: String,
+    /// Number, or name of a container's port.
+    pub port: Port,
+    /// By default HTTP. A certificate is not verified, as the kubelet does not.
+    pub scheme: Scheme,
+    /// Headers in the order of the file; `Host` among them sets the request's host.
+    pub headers: Vec<(String, String)>,
+    /// By default 10 s; 1 s to 1 h.
+    pub period: Duration,
+    /// By default 1 s; at least 1 s, at most the period.
+    pub timeout: Duration,
+    /// Bad samples in a row that make a pod unhealthy: by default 3, at least 1.
+    pub failure_threshold: NonZeroU32,
+    /// By default 0 s, counted from the start of the pod.
+    pub initial_delay: Duration,
+}
+
+/// A port of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// By number.
+    Number(u16),
+    /// By the name that a container gives it.
+    Name(Arc<str>),
+}
+
+/// How a probe speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// TLS, the certificate unverified.
+    Https,
+}
+
+/// A query whose series are joined to pods by their labels `namespace` and `pod`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrometheusQuery {
+    /// PromQL.
+    pub query: String,
+    /// When a value is bad.
+    pub threshold: Threshold,
+    /// Time between two queries: by default 15 s; 1 s to 1 h.
+    pub interval: Duration,
+    /// How long a pod must have been bad, as in an alerting rule: by default 1 m, 0 s to 24 h.
+    pub hold_for: Duration,
+}
+
+/// When a value is bad. Both are strict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// Above this number.
+    Above(f64),
+    /// Below this number.
+    Below(f64),
+}
+
+impl Threshold {
+    /// Whether a value is bad; `None` for a value that is not a number.
+    #[must_use]
+    pub fn is_bad(self, value: f64) -> Option<bool> {
+        match self {
+            _ if value.is_nan() => None,
+            Self::Above(bound) => Some(value > bound),
+            Self::Below(bound) => Some(value < bound),
+        }
+    }
+}
+
+/// The Prometheus to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusServer {
+    /// Base address, `http` or `https`; a path prefix is kept.
+    pub url: String,
+    /// A file whose content is sent as `Authorization: Bearer`, read anew for each query.
+    pub bearer_token_file: Option<String>,
+    /// PEM certificates to trust instead of the compiled-in ones.
+    pub ca_file: Option<String>,
+    /// Further headers, such as `X-Scope-OrgID`.
+    pub headers: Vec<(String, String)>,
+    /// By default 10 s.
+    pub timeout: Duration,
+}

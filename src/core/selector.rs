@@ -1,0 +1,137 @@
+//! Label selectors, as the API server and its controllers read them.
+//!
+//! The semantics are those of `k8s.io/apimachinery/pkg/labels`: all requirements must hold, an absent key
+//! satisfies `NotIn` and `DoesNotExist`, and a selector without requirements matches everything.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+/// Labels of one object. Keys and values are shared: thousands of pods carry the same ones.
+pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// A conjunction of requirements on labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Selector {
+    requirements: Vec<Requirement>,
+}
+
+/// One requirement on one key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Requirement {
+    /// The label's key.
+    pub key: Arc<str>,
+    /// What is asked of it.
+    pub operator: Operator,
+}
+
+/// The four operators of a `LabelSelectorRequirement`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operator {
+    /// The key is there with one of these values.
+    In(BTreeSet<Arc<str>>),
+    /// The key is absent, or there with none of these values.
+    NotIn(BTreeSet<Arc<str>>),
+    /// The key is there.
+    Exists,
+    /// The key is absent.
+    DoesNotExist,
+}
+
+impl Requirement {
+    /// Whether labels satisfy this requirement.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        let value = labels.get(&self.key);
+        match &self.operator {
+            Operator::In(values) => value.is_some_and(|value| values.contains(value)),
+            Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+impl Selector {
+    /// A selector of these requirements.
+    #[must_use]
+    pub fn new(requirements: Vec<Requirement>) -> Self {
+        Self { requirements }
+    }
+
+    /// The selector that `matchLabels`, or a Service's plain map, stands for.
+    #[must_use]
+    pub fn from_labels(labels: &Labels) -> Self {
+        let requirement = |(key, value): (&Arc<str>, &Arc<str>)| Requirement {
+            key: key.clone(),
+            operator: Operator::In(BTreeSet::from([value.clone()])),
+        };
+        Self::new(labels.iter().map(requirement).collect())
+    }
+
+    /// Whether every requirement holds.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.requirements
+            .iter()
+            .all(|requirement| requirement.matches(labels))
+    }
+
+    /// Whether the selector selects every object there is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
+    /// The requirements, all of which must hold.
+    #[must_use]
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
+    }
+
+    /// The keys that the requirements speak of.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.requirements.iter().map(|requirement| &requirement.key)
+    }
+
+    /// The same selector without the requirements on keys for which `drop` is true.
+    #[must_use]
+    pub fn without(&self, drop: impl Fn(&str) -> bool) -> Self {
+        let kept = |requirement: &&Requirement| !drop(&requirement.key);
+        Self::new(self.requirements.iter().filter(kept).cloned().collect())
+    }
+}
+
+/// As `kubectl get --selector` takes it: `app=web,tier in (a,b),!old`.
+impl fmt::Display for Selector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, requirement) in self.requirements.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(",")?;
+            }
+            write!(formatter, "{requirement}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        let list = |values: &BTreeSet<Arc<str>>| {
+            let values: Vec<&str> = values.iter().map(AsRef::as_ref).collect();
+            values.join(",")
+        };
+        match &self.operator {
+            Operator::In(values) if values.len() == 1 => {
+                write!(formatter, "{key}={}", list(values))
+            }
+            Operator::In(values) => write!(formatter, "{key} in ({})", list(values)),
+            Operator::NotIn(values) => write!(formatter, "{key} notin ({})", list(values)),
+            Operator::Exists => write!(formatter, "{key}"),
+            Operator::DoesNotExist => write!(formatter, "!{key}"),
+        }
+    }
+}
