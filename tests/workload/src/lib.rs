@@ -1,0 +1,18 @@
+//! A pod's program for tests and the demo: it answers, fails, hangs or refuses as it is told, and
+//! its other half puts traffic on an address and counts what came back.
+//!
+//! [`serve::Server`] is the pod, [`client::Client`] the traffic; [`behaviour::Behaviour`] is the
+//! word they are told.
+
+mod active;
+mod answer;
+pub mod behaviour;
+pub mod client;
+mod control;
+pub mod counts;
+mod metrics;
+pub mod pause;
+pub mod request;
+pub mod serve;
+pub mod signals;
+mod traffic;
