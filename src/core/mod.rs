@@ -1,4 +1,20 @@
 //! What is decided, and why: no clock, no network, no async, no client type.
+//!
+//! The agent, the tests, the model checker and the replay all call [`decide::decide`]; everything else here serves it.
 
+pub mod action;
+pub mod decide;
+pub mod detach;
+pub mod judge;
+pub mod keys;
+pub mod ledger;
+pub mod limits;
+pub mod object;
+pub mod overrides;
 pub mod policy;
+pub mod reason;
+pub mod record;
+pub mod restore;
 pub mod selector;
+pub mod surroundings;
+pub mod view;

@@ -1,0 +1,164 @@
+//! What is to be done: values with everything in them that the writer and the reports need.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    ledger::Slot,
+    object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
+    reason::Reason,
+    record::Record,
+    restore::Change,
+    selector::Labels,
+};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make the ledger. `lost`: there are quarantined pods, so there was one before.
+    CreateLedger {
+        /// When it is found missing, if it was lost.
+        lost: Option<Timestamp>,
+    },
+    /// Take a slot, then change the pod.
+    Quarantine(Box<Quarantine>),
+    /// Put a pod back.
+    Release(Box<Release>),
+    /// Give a released pod its own deletion cost back.
+    Settle {
+        /// The pod.
+        pod: Target,
+        /// The change.
+        change: Change,
+    },
+    /// Delete a pod whose time is up.
+    Reap(Box<Reap>),
+    /// Look at the pod of a slot, and free or fence the slot by what is seen.
+    CheckSlot(Slot),
+    /// Say why an unhealthy pod is left where it is.
+    Refuse(Refusal),
+    /// Say something else about a pod.
+    Tell(Notice),
+}
+
+/// A pod as it must still be when a write arrives; otherwise the API server refuses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
+    /// Its version.
+    pub resource_version: ResourceVersion,
+}
+
+impl From<&Pod> for Target {
+    fn from(pod: &Pod) -> Self {
+        Self {
+            key: pod.key.clone(),
+            uid: pod.uid.clone(),
+            resource_version: pod.resource_version,
+        }
+    }
+}
+
+/// Take a pod out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The pod.
+    pub pod: Target,
+    /// The slot to take, or to move forward, before anything else.
+    pub slot: Slot,
+    /// Whether the workload has no slot yet: then the change is tried first, and a denial takes no slot.
+    pub try_first: bool,
+    /// What changes on the pod.
+    pub change: Change,
+    /// All labels as they must be in the answer.
+    pub labels: Labels,
+    /// What is written on it.
+    pub record: Record,
+    /// Selectors that should have been left, or kept, and could not be.
+    pub missed: Vec<Arc<str>>,
+}
+
+/// Put a pod back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// The pod.
+    pub pod: Target,
+    /// What changes on it.
+    pub change: Change,
+    /// The policy that had asked for the quarantine.
+    pub policy: Arc<str>,
+    /// `annotation` or `force`.
+    pub cause: &'static str,
+    /// Keys that someone else changed since, and that stay.
+    pub left: Vec<Arc<str>>,
+    /// The workload it came from.
+    pub workload: Reference,
+}
+
+/// Delete a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reap {
+    /// The pod.
+    pub pod: Target,
+    /// The policy that had asked for the quarantine.
+    pub policy: Arc<str>,
+    /// When its time was up.
+    pub expired: Timestamp,
+}
+
+/// An unhealthy pod that is left where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
+    /// The policy that asked.
+    pub policy: Arc<str>,
+    /// Why it asked.
+    pub asked: Arc<str>,
+    /// Why nothing is done.
+    pub reason: Reason,
+    /// What is particular to the case; may be empty.
+    pub detail: String,
+}
+
+/// Something to be said about a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
+    /// What it is about.
+    pub topic: Topic,
+    /// The sentence.
+    pub message: String,
+}
+
+/// What a notice is about: the reason of its Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// An annotation cannot be read or obeyed.
+    BadAnnotation,
+    /// A release was asked for and is not carried out.
+    ReleaseRefused,
+    /// A pod's time is up and it is kept.
+    HeldPastTtl,
+}
+
+impl Topic {
+    /// The Event's reason.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadAnnotation => "BadAnnotation",
+            Self::ReleaseRefused => "ReleaseRefused",
+            Self::HeldPastTtl => "HeldPastTTL",
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Which pods are taken out now, and why the others are not.
+
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::Decision;
+use crate::core::{
+    action::{Action, Quarantine, Refusal, Target, Topic},
+    detach::detach,
+    judge::Finding,
+    keys,
+    ledger::Slot,
+    limits::Tally,
+    object::{ControllerKind, Pod, Uid},
+    overrides,
+    policy::{Mode, Policy},
+    reason::Reason,
+    record::{self, Evidence, Record, Values},
+    restore::{self, Change},
+    selector::Labels,
+    surroundings,
+    view::{NoWorkload, Workload},
+};
+
+/// The policy's name in the record, the log and the metrics where people asked and no policy selects the pod.
+pub(super) const BY_HAND: &str = "by-hand";
+
+/// A pod that somebody wants out.
+struct Candidate<'a> {
+    pod: &'a Pod,
+    policy: Option<Arc<Policy>>,
+    mode: Mode,
+    reason: Arc<str>,
+    evidence: Vec<Evidence>,
+    contrast: bool,
+}
+
+/// Why a candidate is left where it is; `None` where nothing is to be said: the view has not caught up.
+type Refused = Option<(Reason, String)>;
+
+fn refused<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Refused> {
+    Err(Some((reason, detail.into())))
+}
+
+impl Candidate<'_> {
+    fn policy_name(&self) -> Arc<str> {
+        self.policy
+            .as_ref()
+            .map_or_else(|| BY_HAND.into(), |policy| policy.name.clone())
+    }
+}
+
+impl<'a> Decision<'a> {
+    /// Considers people's commands first, then what may be acted on, then what is only observed; within these the
+    /// longest bad first.
+    pub(super) fn candidates(&mut self, findings: &[Finding]) {
+        let mut tally = self
+            .open_ledger()
+            .map(|ledger| Tally::count(self.view, ledger))
+            .unwrap_or_default();
+        let mut candidates = self.asked_by_hand();
+        let mut found: Vec<Candidate<'a>> = findings
+            .iter()
+            .filter_map(|finding| self.found(finding))
+            .collect();
+        found.sort_by_key(|candidate| Reverse(candidate.mode));
+        candidates.extend(found);
+        let mut taken: BTreeSet<&Uid> = BTreeSet::new();
+        for candidate in candidates {
+            if taken.contains(&candidate.pod.uid) {
+                continue;
+            }
+            match self.consider(&candidate, &mut tally) {
+                Ok(quarantine) => {
+                    taken.insert(&candidate.pod.uid);
+                    self.actions.push(Action::Quarantine(Box::new(quarantine)));
+                }
+                Err(None) => {}
+                Err(Some((reason, detail))) => self.refuse(Refusal {
+                    pod: candidate.pod.key.clone(),
+                    uid: candidate.pod.uid.clone(),
+                    policy: candidate.policy_name(),
+                    asked: candidate.reason,
+                    reason,
+                    detail,
+                }),
+            }
+        }
+    }
+
+    fn asked_by_hand(&mut self) -> Vec<Candidate<'a>> {
+        let view = self.view;
+        let mut candidates = Vec::new();
+        for pod in view
+            .marked()
+            .filter(|pod| !pod.is_counted() && !pod.terminating)
+        {
+            let Some(reason) = overrides::read(pod).quarantine else {
+                continue;
+            };
+            if self.comes_from_template(pod, keys::QUARANTINE) {
+                continue;
+            }
+            let policy = self
+                .file
+                .policies
+                .iter()
+                .find(|policy| view.selects(policy, pod))
+                .cloned();
+            let mode = policy.as_ref().map_or(self.file.mode, |policy| policy.mode);
+            candidates.push(Candidate {
+                pod,
+                mode: mode.min(view.namespace_mode(&pod.key.namespace)),
+                policy,
+                reason,
+                evidence: Vec::new(),
+                contrast: true,
+            });
+        }
+        candidates
+    }
+
+    fn found(&self, finding: &Finding) -> Option<Candidate<'a>> {
+        let pod = self
+            .view
+            .pod(&finding.pod)
+            .filter(|pod| pod.uid == finding.uid)?;
+        let current =
+            !pod.is_counted() && !pod.terminating && self.view.selects(&finding.policy, pod);
+        current.then(|| Candidate {
+            pod,
+            mode: finding
+                .policy
+                .mode
+                .min(self.view.namespace_mode(&pod.key.namespace)),
+            policy: Some(finding.policy.clone()),
+            reason: finding.reason.clone(),
+            evidence: finding.evidence.clone(),
+            contrast: finding.contrast,
+        })
+    }
+
+    /// Every reason to leave a pod where it is, the plainest first; then the plan to take it out.
+    fn consider(
+        &self,
+        candidate: &Candidate<'a>,
+        tally: &mut Tally,
+    ) -> Result<Quarantine, Refused> {
+        let pod = candidate.pod;
+        if candidate.mode == Mode::Off {
+            return refused(Reason::Off, "");
+        }
+        if overrides::read(pod).exempt {
+            return refused(Reason::Exempt, "");
+        }
+        if !candidate.contrast {
+            return refused(Reason::NeverSeenGood, "");
+        }
+        if let Some(why) = &self.view.stale {
+            return refused(Reason::StaleView, &**why);
+        }
+        if let Some((_, reason, detail)) = self.state.denied.get(&pod.uid) {
+            return refused(*reason, detail.clone());
+        }
+        let ledger = match self.open_ledger() {
+            Ok(ledger) => ledger,
+            Err(why) => return refused(Reason::LedgerUnavailable, why),
+        };
+        let workload = self.workload(pod)?;
+        let mut plan = self.plan(candidate, &workload)?;
+        let known = ledger.slots.get(&pod.uid);
+        if known.is_some_and(|slot| slot.resource_version > pod.resource_version) {
+            // The view has not caught up with the pod that the slot was moved to.
+            return Err(None);
+        }
+        if known.is_none() {
+            let over = tally.refuse(
+                &self.file.limits,
+                &pod.key.namespace,
+                workload.uid(),
+                workload.desired(),
+            );
+            if let Some(over) = over {
+                return Err(Some(over));
+            }
+            tally.add(&pod.key.namespace, Some(workload.uid()));
+        }
+        if candidate.mode == Mode::Observe {
+            return refused(Reason::Observe, "");
+        }
+        plan.try_first = !ledger
+            .slots
+            .values()
+            .any(|slot| slot.workload == *workload.uid());
+        Ok(plan)
+    }
+
+    fn workload(&self, pod: &Pod) -> Result<Workload<'a>, Refused> {
+        if pod.annotations.contains_key(keys::MIRROR) {
+            return refused(
+                Reason::OwnerKind,
+                "a static pod is its kubelet's, and has no replacement",
+            );
+        }
+        let workload = match self.view.workload(pod) {
+            Ok(workload) => workload,
+            Err(NoWorkload::Unowned) => {
+                return refused(Reason::OwnerKind, "no controller would replace it");
+            }
+            Err(NoWorkload::Unread(owner)) => {
+                return refused(Reason::OwnerKind, format!("it belongs to {owner}"));
+            }
+            Err(NoWorkload::NotSeen(owner)) => {
+                return refused(Reason::StaleView, format!("{owner} was not seen yet"));
+            }
+        };
+        let owner = workload.owner;
+        if owner.kind != ControllerKind::ReplicaSet {
+            return refused(
+                Reason::OwnerKind,
+                format!("it belongs to {}", owner.reference()),
+            );
+        }
+        let ending = [Some(owner), workload.deployment]
+            .into_iter()
+            .flatten()
+            .find(|controller| controller.terminating);
+        if let Some(controller) = ending {
+            // While a ReplicaSet is being deleted it lets no pod go.
+            return refused(
+                Reason::OwnerKind,
+                format!("{} is being deleted", controller.reference()),
+            );
+        }
+        Ok(workload)
+    }
+
+    fn plan(
+        &self,
+        candidate: &Candidate<'a>,
+        workload: &Workload<'a>,
+    ) -> Result<Quarantine, Refused> {
+        let pod = candidate.pod;
+        let policy = candidate.policy.as_deref();
+        let constraints = surroundings::around(self.view, pod, workload, policy);
+        let detachment = match detach(&pod.labels, &constraints) {
+            Ok(detachment) => detachment,
+            Err(no_way_out) => return refused(Reason::NoWayOut, no_way_out.to_string()),
+        };
+        let edits = detachment.edits.iter();
+        let edits: Values = edits
+            .map(|(key, edit)| (key.clone(), edit.value()))
+            .collect();
+        let kept_there = self.preserving(pod, &detachment.labels);
+        let before = |key: &Arc<str>| (key.clone(), pod.annotations.get(key).cloned());
+        let ttl = overrides::read(pod)
+            .ttl
+            .unwrap_or(policy.map_or(self.file.ttl, |policy| policy.ttl));
+        let record = Record {
+            version: record::VERSION,
+            uid: pod.uid.clone(),
+            agent: self.agent.clone(),
+            policy: candidate.policy_name(),
+            reason: candidate.reason.clone(),
+            evidence: candidate.evidence.clone(),
+            at: self.now.wall,
+            expires: after(self.now.wall, ttl),
+            labels: pod.labels.clone(),
+            edits: edits.clone(),
+            annotations: kept_there.keys().map(before).collect(),
+            owner: workload.owner.reference(),
+            workload: workload.reference(),
+            services: surroundings::services(self.view, pod),
+        };
+        let text = match record.to_text() {
+            Ok(text) => text,
+            Err(too_long) => return refused(Reason::NoWayOut, too_long.to_string()),
+        };
+        let slot = Slot {
+            uid: pod.uid.clone(),
+            namespace: pod.key.namespace.clone(),
+            name: pod.key.name.clone(),
+            workload: workload.uid().clone(),
+            policy: record.policy.clone(),
+            resource_version: pod.resource_version,
+            at: self.now.wall,
+            record: record::fingerprint(&text),
+        };
+        let mut change = Change {
+            labels: edits,
+            annotations: kept_there,
+        };
+        let added = constraints
+            .added
+            .into_iter()
+            .map(|(key, value)| (key, Some(value)));
+        change.labels.extend(added);
+        change
+            .annotations
+            .insert(keys::RECORD.into(), Some(text.into()));
+        for command in [keys::QUARANTINE, keys::RELEASE] {
+            if pod.annotations.contains_key(command) {
+                change.annotations.insert(command.into(), None);
+            }
+        }
+        Ok(Quarantine {
+            pod: Target::from(pod),
+            slot,
+            try_first: false,
+            change,
+            labels: detachment.labels,
+            record,
+            missed: detachment.missed,
+        })
+    }
+
+    /// The annotations that keep a quarantined pod, and its node, where they are.
+    fn preserving(&self, pod: &Pod, labels: &Labels) -> Values {
+        let autoscalers = [keys::DO_NOT_DISRUPT, keys::SAFE_TO_EVICT];
+        let argo = labels
+            .contains_key(keys::INSTANCE)
+            .then_some(keys::ARGO_SYNC_OPTIONS);
+        let wanted = autoscalers
+            .into_iter()
+            .filter(|_| self.file.keep_node)
+            .chain(argo);
+        let value = |key: &str| restore::preserving(key, pod.annotation(key));
+        wanted.map(|key| (key.into(), Some(value(key)))).collect()
+    }
+
+    /// Whether a command stands in the pod template: then it is nobody's command, and every pod carries it.
+    pub(super) fn comes_from_template(&mut self, pod: &Pod, command: &str) -> bool {
+        let owner = record::owner(pod).or_else(|| pod.owner.clone());
+        let owner = owner.and_then(|owner| self.view.controller(&pod.key.namespace, &owner));
+        let Some(owner) =
+            owner.filter(|owner| owner.template_commands.iter().any(|key| &**key == command))
+        else {
+            return false;
+        };
+        let message = format!(
+            "{command} is ignored: it stands in the pod template of {}",
+            owner.reference()
+        );
+        self.tell(pod, Topic::BadAnnotation, message);
+        true
+    }
+}
+
+/// That much later; the end of time where that would be past it.
+pub(super) fn after(at: Timestamp, duration: Duration) -> Timestamp {
+    at.checked_add(duration).unwrap_or(Timestamp::MAX)
+}

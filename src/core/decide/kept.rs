@@ -1,0 +1,266 @@
+//! What becomes of pods that are quarantined, or were just released.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{Decision, candidates::after};
+use crate::core::{
+    action::{Action, Reap, Release, Target, Topic},
+    keys,
+    ledger::LedgerView,
+    object::{Controller, Pod, Uid},
+    overrides::{self, Overrides, ReleaseCommand},
+    policy::Mode,
+    record::{self, Reading, Record},
+    restore::{restore, settle},
+};
+
+/// The window of `limits.reap.perMinute`.
+const MINUTE: Duration = Duration::from_mins(1);
+
+impl Decision<'_> {
+    pub(super) fn kept_pods(&mut self) {
+        let view = self.view;
+        let moment = self.now.moment;
+        self.state
+            .reaps
+            .retain(|at| moment.saturating_sub(*at) < MINUTE);
+        let marked: BTreeSet<&Uid> = view.marked().map(|pod| &pod.uid).collect();
+        self.state.ttls.retain(|uid, _| marked.contains(uid));
+        for pod in view.marked().filter(|pod| !pod.terminating) {
+            let overrides = overrides::read(pod);
+            for mistake in &overrides.mistakes {
+                self.tell(pod, Topic::BadAnnotation, mistake.message.clone());
+            }
+            if pod.is_counted() {
+                self.quarantined(pod, &overrides);
+            } else {
+                self.in_service(pod, &overrides);
+            }
+        }
+    }
+
+    fn in_service(&mut self, pod: &Pod, overrides: &Overrides) {
+        if overrides.release.is_some() && !self.comes_from_template(pod, keys::RELEASE) {
+            let message = format!("{} is ignored: the pod is not quarantined", keys::RELEASE);
+            self.tell(pod, Topic::BadAnnotation, message);
+        }
+        if pod.annotations.contains_key(keys::RELEASED) && self.has_settled(pod) {
+            let pod_as_it_is = Target::from(pod);
+            let change = settle(pod);
+            self.actions.push(Action::Settle {
+                pod: pod_as_it_is,
+                change,
+            });
+        }
+    }
+
+    /// Whether the ReplicaSet has taken the pod back and has no more pods than it wants: the watch tells of the pods
+    /// in order, so none is about to go.
+    fn has_settled(&self, pod: &Pod) -> bool {
+        let owner = pod.owner.as_ref();
+        let owner = owner.and_then(|owner| self.view.controller(&pod.key.namespace, owner));
+        owner.is_some_and(|owner| {
+            let staying = self.view.owned(&owner.uid).filter(|pod| !pod.terminating);
+            u32::try_from(staying.count()).is_ok_and(|staying| staying <= owner.desired)
+        })
+    }
+
+    fn quarantined(&mut self, pod: &Pod, overrides: &Overrides) {
+        if self.view.namespace_mode(&pod.key.namespace) == Mode::Off {
+            return;
+        }
+        let record = match record::read(pod) {
+            Reading::Readable(record) => record,
+            Reading::Newer(version, record) => {
+                return self.newer(pod, overrides, version, record.as_deref());
+            }
+            Reading::Absent => {
+                return self.lost(pod, overrides, "it carries the state label and no record");
+            }
+            Reading::Damaged(why) => {
+                return self.lost(pod, overrides, &format!("its record cannot be read: {why}"));
+            }
+        };
+        if record.agent != self.agent {
+            return;
+        }
+        if !pod.has_state_label() {
+            let message = format!(
+                "{} was taken off; the pod counts until it is released",
+                keys::STATE
+            );
+            self.tell(pod, Topic::BadAnnotation, message);
+        }
+        match overrides.release {
+            Some(command) if !self.comes_from_template(pod, keys::RELEASE) => {
+                self.release(pod, &record, command);
+            }
+            _ => self.reap(pod, &record, overrides),
+        }
+    }
+
+    /// Nothing tells how the pod was: it counts, and is neither released nor reaped.
+    fn lost(&mut self, pod: &Pod, overrides: &Overrides, why: &str) {
+        self.tell(
+            pod,
+            Topic::BadAnnotation,
+            format!("{why}; it counts, and is never reaped"),
+        );
+        if overrides.release.is_some() {
+            let message = format!("{why}: its labels cannot be put back");
+            self.tell(pod, Topic::ReleaseRefused, message);
+        }
+    }
+
+    fn newer(&mut self, pod: &Pod, overrides: &Overrides, version: u32, record: Option<&Record>) {
+        let message = format!(
+            "its record is of version {version}, newer than this agent; it is never reaped"
+        );
+        self.tell(pod, Topic::BadAnnotation, message);
+        match (overrides.release, record) {
+            (Some(ReleaseCommand::Force), Some(record)) => {
+                self.release(pod, record, ReleaseCommand::Force);
+            }
+            (Some(_), _) => {
+                let message = format!(
+                    "its record is of version {version}: only \"force\" releases it, as far as it can be read"
+                );
+                self.tell(pod, Topic::ReleaseRefused, message);
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn release(&mut self, pod: &Pod, record: &Record, command: ReleaseCommand) {
+        let owner = self.view.controller(&pod.key.namespace, &record.owner);
+        let cause = match command {
+            ReleaseCommand::Force => "force",
+            ReleaseCommand::Safely => "annotation",
+        };
+        if command == ReleaseCommand::Safely
+            && let Err(why) = self.can_go_back(pod, record, owner)
+        {
+            self.tell(pod, Topic::ReleaseRefused, why);
+            return;
+        }
+        let joins_again = owner
+            .is_some_and(|owner| !owner.terminating)
+            .then_some(self.now.wall);
+        let restoration = restore(pod, record, joins_again);
+        self.actions.push(Action::Release(Box::new(Release {
+            pod: Target::from(pod),
+            change: restoration.change,
+            policy: record.policy.clone(),
+            cause,
+            left: restoration.left,
+            workload: record.workload.clone(),
+        })));
+    }
+
+    /// A pod that its ReplicaSet would not keep, or that would serve nobody, is not put back.
+    fn can_go_back(
+        &self,
+        pod: &Pod,
+        record: &Record,
+        owner: Option<&Controller>,
+    ) -> Result<(), String> {
+        if let Some(why) = &self.view.stale {
+            return Err(format!(
+                "what is known of the cluster may be out of date: {why}"
+            ));
+        }
+        if !pod.ready {
+            return Err("it is not Ready: its ReplicaSet would delete it first".to_owned());
+        }
+        let Some(owner) = owner.filter(|owner| !owner.terminating) else {
+            return Err(format!("{} is gone: nobody would own it", record.owner));
+        };
+        if owner.desired == 0 {
+            return Err(format!(
+                "{} wants no pods: it would delete it",
+                record.owner
+            ));
+        }
+        let above = owner.owner.as_ref();
+        let deployment = above.and_then(|above| self.view.controller(&pod.key.namespace, above));
+        if above.is_some_and(|above| &*above.kind == "Deployment") && deployment.is_none() {
+            return Err(format!("{} was not seen yet", record.workload));
+        }
+        if deployment.is_some_and(|deployment| deployment.revision != owner.revision) {
+            return Err(format!(
+                "{} is of an older revision of {}",
+                record.owner, record.workload
+            ));
+        }
+        Ok(())
+    }
+
+    fn reap(&mut self, pod: &Pod, record: &Record, overrides: &Overrides) {
+        let policy_mode = self
+            .file
+            .policy(&record.policy)
+            .map_or(self.file.mode, |policy| policy.mode);
+        if policy_mode.min(self.view.namespace_mode(&pod.key.namespace)) != Mode::Enforce {
+            return;
+        }
+        let expires = self.expires(pod, record, overrides);
+        if self.now.wall < expires {
+            return;
+        }
+        if overrides.hold.holds(self.now.wall) {
+            self.tell(
+                pod,
+                Topic::HeldPastTtl,
+                format!("its time was up at {expires}; it is held"),
+            );
+            return;
+        }
+        if !pod.has_state_label() || !self.is_known(pod) {
+            let message = format!(
+                "its time was up at {expires}; its record is not the one that the ledger knows"
+            );
+            self.tell(pod, Topic::HeldPastTtl, message);
+            return;
+        }
+        let reaped_lately = u32::try_from(self.state.reaps.len()).unwrap_or(u32::MAX);
+        if reaped_lately < self.file.limits.reaps_per_minute {
+            self.state.reaps.push_back(self.now.moment);
+            self.actions.push(Action::Reap(Box::new(Reap {
+                pod: Target::from(pod),
+                policy: record.policy.clone(),
+                expired: expires,
+            })));
+        }
+    }
+
+    /// When its time is up. An unreadable annotation counts as not there, but shortens nothing.
+    fn expires(&mut self, pod: &Pod, record: &Record, overrides: &Overrides) -> Timestamp {
+        let remembered = &mut self.state.ttls;
+        match overrides.ttl {
+            Some(ttl) => {
+                remembered.insert(pod.uid.clone(), ttl);
+                after(record.at, ttl)
+            }
+            None if pod.annotations.contains_key(keys::TTL) => {
+                let before = remembered.get(&pod.uid).map(|ttl| after(record.at, *ttl));
+                before.map_or(record.expires, |before| before.max(record.expires))
+            }
+            None => {
+                remembered.remove(&pod.uid);
+                record.expires
+            }
+        }
+    }
+
+    /// Whether the ledger has a slot with this very record: whoever else writes one gets no pod deleted.
+    fn is_known(&self, pod: &Pod) -> bool {
+        let LedgerView::Present(ledger) = &self.view.ledger else {
+            return false;
+        };
+        let text = pod.annotation(keys::RECORD).map(record::fingerprint);
+        let slot = ledger.slots.get(&pod.uid);
+        slot.is_some_and(|slot| Some(Arc::clone(&slot.record)) == text)
+    }
+}

@@ -1,0 +1,162 @@
+//! The one place that decides. The agent, its tests, the model checker and the replay all call [`decide`].
+
+mod candidates;
+mod kept;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    action::{Action, Notice, Refusal, Topic},
+    judge::{Finding, Moment, Now},
+    ledger::{Ledger, LedgerView},
+    object::{Pod, Uid},
+    policy::PolicyFile,
+    reason::Reason,
+    view::View,
+};
+
+/// What a decision remembers from one tick to the next. All of it can be lost: an agent that starts anew says some
+/// things twice and waits a little longer.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// What was said and is still so.
+    told: BTreeMap<(Uid, Arc<str>), Arc<str>>,
+    /// When pods were reaped within the last minute.
+    reaps: VecDeque<Moment>,
+    /// Pods whose change the API server refused, until when they are let be, and why.
+    denied: BTreeMap<Uid, (Moment, Reason, String)>,
+    /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
+    ttls: BTreeMap<Uid, Duration>,
+    /// When the slots that no pod seems to need were last looked at.
+    slots_checked: Option<Moment>,
+}
+
+/// How often the slots that no pod seems to need are looked at: each costs a GET.
+const CHECK_SLOTS_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a pod is let be after the API server refused its change.
+const DENIED_FOR: Duration = Duration::from_mins(1);
+
+impl State {
+    /// Notes that the API server refused a change, for a reason that the next tick would meet again.
+    pub fn denied(&mut self, uid: &Uid, reason: Reason, detail: String, now: Moment) {
+        self.denied
+            .insert(uid.clone(), (now + DENIED_FOR, reason, detail));
+    }
+}
+
+/// Decides what is to be done now.
+///
+/// Called on every change and at least once a second; the same input gives the same actions. What is refused, and
+/// what is said about a pod, comes out once, and again only after it had ended.
+pub fn decide(
+    state: &mut State,
+    file: &PolicyFile,
+    view: &View,
+    findings: &[Finding],
+    now: Now,
+) -> Vec<Action> {
+    let mut decision = Decision {
+        agent: format!("{}/{}", view.own_namespace, file.agent).into(),
+        state,
+        file,
+        view,
+        now,
+        said: BTreeMap::new(),
+        actions: Vec::new(),
+    };
+    decision.run(findings);
+    decision.actions
+}
+
+struct Decision<'a> {
+    agent: Arc<str>,
+    state: &'a mut State,
+    file: &'a PolicyFile,
+    view: &'a View,
+    now: Now,
+    /// What is said on this tick, told already or not.
+    said: BTreeMap<(Uid, Arc<str>), Arc<str>>,
+    actions: Vec<Action>,
+}
+
+impl Decision<'_> {
+    fn run(&mut self, findings: &[Finding]) {
+        let moment = self.now.moment;
+        self.state.denied.retain(|_, (until, ..)| moment < *until);
+        self.ledger();
+        self.kept_pods();
+        self.candidates(findings);
+        self.state.told = std::mem::take(&mut self.said);
+    }
+
+    /// Looks after the ledger itself: makes it where it is missing, checks the slots that no pod seems to need.
+    fn ledger(&mut self) {
+        let view = self.view;
+        match &view.ledger {
+            LedgerView::Gone if view.stale.is_none() => {
+                let lost = view.marked().any(Pod::is_counted).then_some(self.now.wall);
+                self.actions.push(Action::CreateLedger { lost });
+            }
+            LedgerView::Unread | LedgerView::Gone => {}
+            LedgerView::Present(ledger) => {
+                let needed = |uid: &str, pod: Option<&Pod>| {
+                    pod.is_some_and(|pod| &*pod.uid == uid && pod.is_counted())
+                };
+                let moment = self.now.moment;
+                let lately = |last: Moment| moment.saturating_sub(last) < CHECK_SLOTS_EVERY;
+                if self.state.slots_checked.is_some_and(lately) {
+                    return;
+                }
+                self.state.slots_checked = Some(moment);
+                let idle = ledger
+                    .slots
+                    .values()
+                    .filter(|slot| !needed(&slot.uid, view.pod(&slot.key())));
+                self.actions.extend(idle.cloned().map(Action::CheckSlot));
+            }
+        }
+    }
+
+    /// The ledger, or why no slot can be had.
+    fn open_ledger(&self) -> Result<&Ledger, &'static str> {
+        match &self.view.ledger {
+            LedgerView::Unread => Err("the ledger was not read yet"),
+            LedgerView::Gone => Err("there is no ledger"),
+            LedgerView::Present(ledger) => match ledger.closed(self.now.wall) {
+                Some(why) => Err(why),
+                None => Ok(ledger),
+            },
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        let topic = format!("refused for {}", refusal.policy);
+        if self.is_news(&refusal.uid, topic.into(), refusal.reason.as_str().into()) {
+            self.actions.push(Action::Refuse(refusal));
+        }
+    }
+
+    fn tell(&mut self, pod: &Pod, topic: Topic, message: String) {
+        let key = format!("{} {message}", topic.as_str());
+        if self.is_news(&pod.uid, key.into(), Arc::default()) {
+            self.actions.push(Action::Tell(Notice {
+                pod: pod.key.clone(),
+                uid: pod.uid.clone(),
+                topic,
+                message,
+            }));
+        }
+    }
+
+    fn is_news(&mut self, uid: &Uid, topic: Arc<str>, text: Arc<str>) -> bool {
+        let key = (uid.clone(), topic);
+        let news = self.state.told.get(&key) != Some(&text);
+        self.said.insert(key, text);
+        news
+    }
+}

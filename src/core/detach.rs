@@ -1,0 +1,365 @@
+//! Which labels to change so that a pod is out.
+//!
+//! The answer is the best of all sets of edits, by search: every selector that must be left is left, none is
+//! entered, then as many wishes as possible hold, then the fewest labels change. Ties go to
+//! `app.kubernetes.io/instance` (Argo CD prunes ownerless objects that carry its tracking label), then to a toggle,
+//! then to the keys that the fewest other selectors use, then to the order of the keys. The same input gives the
+//! same edits.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use super::{
+    keys,
+    selector::{Labels, Selector},
+};
+
+/// A selector and whose it is, such as `Service web`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Kind and name.
+    pub whose: Arc<str>,
+    /// The selector.
+    pub selector: Selector,
+}
+
+/// What the new labels must, and should, look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Constraints {
+    /// Must not match any more.
+    pub leave: Vec<Named>,
+    /// Must go on matching.
+    pub keep: Vec<Named>,
+    /// Must not match if they do not match now.
+    pub avoid: Vec<Named>,
+    /// Should not match any more.
+    pub wish_to_leave: Vec<Named>,
+    /// Should go on matching.
+    pub wish_to_keep: Vec<Named>,
+    /// Keys that are never edited.
+    pub fixed: BTreeSet<Arc<str>>,
+    /// Labels that are written in any case: the agent's own.
+    pub added: Labels,
+}
+
+/// What is done to one label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Edit {
+    /// `true` becomes `false`, as people do by hand.
+    SwitchOff,
+    /// The value becomes `quarantined`.
+    Replace,
+    /// The key goes.
+    Remove,
+}
+
+impl Edit {
+    const ALL: [Self; 3] = [Self::SwitchOff, Self::Replace, Self::Remove];
+
+    /// Whether it would change a label of that value.
+    fn applies_to(self, value: Option<&str>) -> bool {
+        match self {
+            Self::SwitchOff => value == Some("true"),
+            Self::Replace => value != Some(keys::QUARANTINED),
+            Self::Remove => value.is_some(),
+        }
+    }
+
+    /// The value that it writes.
+    #[must_use]
+    pub fn value(self) -> Option<Arc<str>> {
+        match self {
+            Self::SwitchOff => Some("false".into()),
+            Self::Replace => Some(keys::QUARANTINED.into()),
+            Self::Remove => None,
+        }
+    }
+}
+
+/// What is done to each label that is edited.
+pub type Edits = BTreeMap<Arc<str>, Edit>;
+
+/// The way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detachment {
+    /// The smallest set of edits that does it.
+    pub edits: Edits,
+    /// All labels after them, the agent's own included.
+    pub labels: Labels,
+    /// The wishes that could not be fulfilled.
+    pub missed: Vec<Arc<str>>,
+}
+
+/// There is no way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct NoWayOut {
+    /// What stands in the way: kind and name, with the selector.
+    pub in_the_way: Vec<String>,
+}
+
+impl fmt::Display for NoWayOut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "in the way: {}", self.in_the_way.join("; "))
+    }
+}
+
+/// How many sets of edits are tried at most. A pod whose selectors use six keys has 4,096; with this many the
+/// search ends within a tenth of a second, and the best set found so far is as safe as any.
+const MOST_TRIED: u32 = 50_000;
+
+/// Finds the way out.
+pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, NoWayOut> {
+    let mut search = Search::new(labels, constraints);
+    search.run();
+    let Some(best) = search.best else {
+        return Err(explain(labels, constraints));
+    };
+    let labels = edited(labels, &best.edits, &constraints.added);
+    let missed = constraints
+        .missed(&labels)
+        .map(|named| named.whose.clone())
+        .collect();
+    Ok(Detachment {
+        edits: best.edits,
+        labels,
+        missed,
+    })
+}
+
+/// The labels after these edits, with the agent's own.
+#[must_use]
+pub fn edited(labels: &Labels, edits: &Edits, added: &Labels) -> Labels {
+    let mut labels = labels.clone();
+    for (key, edit) in edits {
+        match edit.value() {
+            Some(value) => labels.insert(key.clone(), value),
+            None => labels.remove(key),
+        };
+    }
+    labels.extend(added.clone());
+    labels
+}
+
+impl Constraints {
+    /// The first constraint that the labels break.
+    fn broken(&self, labels: &Labels) -> Option<&Named> {
+        let matches = |named: &&Named| named.selector.matches(labels);
+        let left = self.leave.iter().chain(&self.avoid).find(matches);
+        left.or_else(|| {
+            self.keep
+                .iter()
+                .find(|named| !named.selector.matches(labels))
+        })
+    }
+
+    /// The wishes that the labels do not fulfil.
+    fn missed<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a Named> {
+        let entered = self
+            .wish_to_leave
+            .iter()
+            .filter(|named| named.selector.matches(labels));
+        let left = self
+            .wish_to_keep
+            .iter()
+            .filter(|named| !named.selector.matches(labels));
+        entered.chain(left)
+    }
+
+    /// Every selector but those that are to be left.
+    fn others(&self) -> impl Iterator<Item = &Named> {
+        self.keep
+            .iter()
+            .chain(&self.avoid)
+            .chain(&self.wish_to_keep)
+    }
+
+    /// Every selector.
+    fn all(&self) -> impl Iterator<Item = &Named> {
+        self.leave
+            .iter()
+            .chain(&self.wish_to_leave)
+            .chain(self.others())
+    }
+}
+
+/// A set of edits and how good it is; less is better, field by field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    missed_wishes: usize,
+    size: usize,
+    keeps_instance: bool,
+    switches: Reverse<usize>,
+    uses_by_others: usize,
+    edits: Edits,
+}
+
+struct Search<'a> {
+    constraints: &'a Constraints,
+    /// What may be done to each key, and how many other selectors use it.
+    options: Vec<(Arc<str>, Vec<Edit>, usize)>,
+    original: &'a Labels,
+    /// The labels with the edits under trial.
+    labels: Labels,
+    edits: Edits,
+    tried: u32,
+    best: Option<Candidate>,
+}
+
+impl<'a> Search<'a> {
+    fn new(original: &'a Labels, constraints: &'a Constraints) -> Self {
+        let named: BTreeSet<&Arc<str>> = constraints
+            .all()
+            .flat_map(|named| named.selector.keys())
+            .collect();
+        let editable =
+            |key: &&&Arc<str>| !key.starts_with(keys::PREFIX) && !constraints.fixed.contains(**key);
+        let option = |key: &Arc<str>| {
+            let value = original.get(key).map(AsRef::as_ref);
+            let edits = Edit::ALL.into_iter().filter(|edit| edit.applies_to(value));
+            let uses = constraints
+                .others()
+                .filter(|named| named.selector.keys().any(|used| used == key));
+            (key.clone(), edits.collect(), uses.count())
+        };
+        Self {
+            constraints,
+            options: named
+                .iter()
+                .filter(editable)
+                .map(|key| option(key))
+                .collect(),
+            original,
+            labels: edited(original, &Edits::new(), &constraints.added),
+            edits: Edits::new(),
+            tried: 0,
+            best: None,
+        }
+    }
+
+    /// Smaller sets first: once one fulfils every wish, no larger one is better.
+    fn run(&mut self) {
+        for size in 0..=self.options.len() {
+            self.extend(0, size);
+            let perfect = self
+                .best
+                .as_ref()
+                .is_some_and(|best| best.missed_wishes == 0);
+            if perfect || self.tried >= MOST_TRIED {
+                return;
+            }
+        }
+    }
+
+    /// Tries every way to add `missing` more edits to keys from `first` on.
+    fn extend(&mut self, first: usize, missing: usize) {
+        if missing == 0 {
+            self.try_this();
+            return;
+        }
+        let last = self.options.len().saturating_sub(missing);
+        for index in first..=last {
+            let Some((key, edits, _)) = self.options.get(index).cloned() else {
+                return;
+            };
+            for edit in edits {
+                if self.tried >= MOST_TRIED {
+                    return;
+                }
+                self.set(&key, edit.value());
+                self.edits.insert(key.clone(), edit);
+                self.extend(index + 1, missing - 1);
+                self.edits.remove(&key);
+            }
+            self.set(&key, self.original.get(&key).cloned());
+        }
+    }
+
+    fn set(&mut self, key: &Arc<str>, value: Option<Arc<str>>) {
+        match value {
+            Some(value) => self.labels.insert(key.clone(), value),
+            None => self.labels.remove(key),
+        };
+    }
+
+    fn try_this(&mut self) {
+        self.tried += 1;
+        if self.constraints.broken(&self.labels).is_some() {
+            return;
+        }
+        let uses = self
+            .options
+            .iter()
+            .filter(|(key, ..)| self.edits.contains_key(key))
+            .map(|(.., uses)| uses);
+        let switches = self
+            .edits
+            .values()
+            .filter(|edit| **edit == Edit::SwitchOff)
+            .count();
+        let candidate = Candidate {
+            missed_wishes: self.constraints.missed(&self.labels).count(),
+            size: self.edits.len(),
+            keeps_instance: !self.edits.contains_key(keys::INSTANCE),
+            switches: Reverse(switches),
+            uses_by_others: uses.sum(),
+            edits: self.edits.clone(),
+        };
+        if self.best.as_ref().is_none_or(|best| candidate < *best) {
+            self.best = Some(candidate);
+        }
+    }
+}
+
+/// Names what cannot be left or entered alone, else everything whose absence would open a way.
+fn explain(labels: &Labels, constraints: &Constraints) -> NoWayOut {
+    let show = |named: &Named| format!("{} ({})", named.whose, named.selector);
+    let possible = |leave: Vec<Named>, keep: Vec<Named>, avoid: Vec<Named>| {
+        let constraints = Constraints {
+            leave,
+            keep,
+            avoid,
+            wish_to_leave: Vec::new(),
+            wish_to_keep: Vec::new(),
+            ..constraints.clone()
+        };
+        let mut search = Search::new(labels, &constraints);
+        search.run();
+        search.best.is_some()
+    };
+    let alone = |named: &&Named| !possible(vec![(*named).clone()], Vec::new(), Vec::new());
+    let stuck: Vec<String> = constraints.leave.iter().filter(alone).map(show).collect();
+    if !stuck.is_empty() {
+        return NoWayOut { in_the_way: stuck };
+    }
+    let without = |list: &[Named], left_out: &Named| -> Vec<Named> {
+        list.iter()
+            .filter(|named| *named != left_out)
+            .cloned()
+            .collect()
+    };
+    let opens = |named: &&Named| {
+        possible(
+            without(&constraints.leave, named),
+            without(&constraints.keep, named),
+            without(&constraints.avoid, named),
+        )
+    };
+    let hard = || {
+        constraints
+            .leave
+            .iter()
+            .chain(&constraints.keep)
+            .chain(&constraints.avoid)
+    };
+    let opening: Vec<String> = hard().filter(opens).map(show).collect();
+    let in_the_way = if opening.is_empty() {
+        hard().map(show).collect()
+    } else {
+        opening
+    };
+    NoWayOut { in_the_way }
+}

@@ -1,0 +1,79 @@
+//! The keys on pods and namespaces. They are fixed: users type and select by them.
+
+/// Every key of the agent begins so; a selector that names one was written on purpose.
+pub const PREFIX: &str = "pod-quarantine.io/";
+
+/// Label: [`QUARANTINED`] while the pod is out.
+pub const STATE: &str = "pod-quarantine.io/state";
+/// The one value of [`STATE`].
+pub const QUARANTINED: &str = "quarantined";
+/// Label: name of the workload that the pod came from, cut to 63 characters.
+pub const WORKLOAD: &str = "pod-quarantine.io/workload";
+/// Annotation: everything needed to put the pod back, see [`super::record::Record`].
+pub const RECORD: &str = "pod-quarantine.io/record";
+/// Annotation: the resourceVersion that a stale slot was fenced at, see [`super::ledger`].
+pub const FENCE: &str = "pod-quarantine.io/fence";
+/// Annotation: what to put back once the ReplicaSet has settled, see [`super::restore`].
+pub const RELEASED: &str = "pod-quarantine.io/released";
+
+/// Annotation of people: never quarantine this pod.
+pub const EXEMPT: &str = "pod-quarantine.io/exempt";
+/// Annotation of people: quarantine it now; the text is the reason.
+pub const QUARANTINE: &str = "pod-quarantine.io/quarantine";
+/// Annotation of people: put it back.
+pub const RELEASE: &str = "pod-quarantine.io/release";
+/// Annotation of people: do not reap, or not until then.
+pub const HOLD: &str = "pod-quarantine.io/hold";
+/// Annotation of people: how long it is kept, counted from the quarantine.
+pub const TTL: &str = "pod-quarantine.io/ttl";
+/// Annotation of people, on a namespace: lowers the mode there.
+pub const MODE: &str = "pod-quarantine.io/mode";
+
+/// Which of the pods of a shrinking ReplicaSet goes last.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// Karpenter leaves the node of such a pod.
+pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
+/// The cluster-autoscaler leaves the node of such a pod if it is `false`.
+pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+/// Argo CD's options of one object.
+pub const ARGO_SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// By this label Argo CD (before 3.0) takes an ownerless object for its own, and prunes it.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The mark of a static pod's image in the API.
+pub const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Which revision of its Deployment a ReplicaSet is.
+pub const REVISION: &str = "deployment.kubernetes.io/revision";
+/// The label by which a Deployment tells its ReplicaSets apart.
+pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+
+/// The annotations of a pod that the agent reads; all others are dropped at the edge.
+pub const READ_FROM_PODS: [&str; 13] = [
+    RECORD,
+    FENCE,
+    RELEASED,
+    EXEMPT,
+    QUARANTINE,
+    RELEASE,
+    HOLD,
+    TTL,
+    DELETION_COST,
+    DO_NOT_DISRUPT,
+    SAFE_TO_EVICT,
+    ARGO_SYNC_OPTIONS,
+    MIRROR,
+];
+
+/// The annotations that make a pod one to look at on every tick.
+pub const MARKS: [&str; 4] = [RECORD, RELEASED, QUARANTINE, RELEASE];
+
+/// Labels that are never edited: their controllers identify pods by them and undo or punish a change.
+pub const NEVER_EDITED: [&str; 8] = [
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "batch.kubernetes.io/job-name",
+    "batch.kubernetes.io/controller-uid",
+    "job-name",
+    "controller-uid",
+];

@@ -1,0 +1,111 @@
+//! How many pods may be out at once.
+//!
+//! The count is that of the slots, plus the counted pods that have none. Per cents round down and are never less
+//! than one (envoyproxy/gateway#8140: a cap that rounds to zero never acts on small workloads).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    ledger::Ledger,
+    object::Uid,
+    policy::{Limits, Share},
+    reason::Reason,
+    view::View,
+};
+
+impl Share {
+    /// How many of so many desired replicas.
+    ///
+    /// 10% of 25 is 2, of 19 is 1, of 3 is 1 and of 0 is 1.
+    #[must_use]
+    pub fn of(self, desired: u32) -> u32 {
+        match self {
+            Self::Count(count) => count.get(),
+            Self::Percent(percent) => {
+                let share = u64::from(desired) * u64::from(percent) / 100;
+                u32::try_from(share).unwrap_or(u32::MAX).max(1)
+            }
+        }
+    }
+}
+
+/// How many are out, or about to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// In the cluster.
+    pub cluster: u32,
+    /// By namespace.
+    pub namespaces: BTreeMap<Arc<str>, u32>,
+    /// By workload uid.
+    pub workloads: BTreeMap<Uid, u32>,
+}
+
+impl Tally {
+    /// Counts the slots, and the counted pods that have none.
+    #[must_use]
+    pub fn count(view: &View, ledger: &Ledger) -> Self {
+        let mut tally = Self::default();
+        for slot in ledger.slots.values() {
+            tally.add(&slot.namespace, Some(&slot.workload));
+        }
+        tally.cluster += u32::try_from(ledger.unreadable.len()).unwrap_or(u32::MAX);
+        let without_slot =
+            |uid: &Uid| !ledger.slots.contains_key(uid) && !ledger.unreadable.contains_key(uid);
+        for pod in view
+            .marked()
+            .filter(|pod| pod.is_counted() && without_slot(&pod.uid))
+        {
+            tally.add(&pod.key.namespace, view.workload_uid(pod).as_ref());
+        }
+        tally
+    }
+
+    /// Counts one more.
+    pub fn add(&mut self, namespace: &Arc<str>, workload: Option<&Uid>) {
+        self.cluster += 1;
+        *self.namespaces.entry(namespace.clone()).or_default() += 1;
+        if let Some(workload) = workload {
+            *self.workloads.entry(workload.clone()).or_default() += 1;
+        }
+    }
+
+    /// Why one more would be one too many, if so: the narrowest limit first.
+    #[must_use]
+    pub fn refuse(
+        &self,
+        limits: &Limits,
+        namespace: &str,
+        workload: &str,
+        desired: u32,
+    ) -> Option<(Reason, String)> {
+        let of =
+            |counts: &BTreeMap<Arc<str>, u32>, key: &str| counts.get(key).copied().unwrap_or(0);
+        let scopes = [
+            (
+                Reason::WorkloadLimit,
+                of(&self.workloads, workload),
+                limits.workload_max.of(desired),
+                "of its workload",
+            ),
+            (
+                Reason::NamespaceLimit,
+                of(&self.namespaces, namespace),
+                limits.namespace_max,
+                "of its namespace",
+            ),
+            (
+                Reason::ClusterLimit,
+                self.cluster,
+                limits.cluster_max,
+                "of the cluster",
+            ),
+        ];
+        let reached = scopes.into_iter().find(|(_, used, max, _)| used >= max);
+        reached.map(|(reason, used, max, scope)| {
+            (
+                reason,
+                format!("{used} of at most {max} pods {scope} are quarantined"),
+            )
+        })
+    }
+}

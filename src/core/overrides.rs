@@ -1,0 +1,151 @@
+//! What people say on a pod.
+//!
+//! What cannot be read never counts as absent: the safe reading is taken, and an Event says so.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{keys, object::Pod};
+
+/// The longest time that a pod can be kept by annotation.
+pub const LONGEST_TTL: Duration = Duration::from_hours(2160);
+
+/// The annotations of people on one pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Never quarantine it; also where the annotation is unreadable.
+    pub exempt: bool,
+    /// Quarantine it now, for that reason.
+    pub quarantine: Option<Arc<str>>,
+    /// Put it back.
+    pub release: Option<ReleaseCommand>,
+    /// Do not reap it; also where the annotation is unreadable.
+    pub hold: Hold,
+    /// How long it is kept, counted from the quarantine.
+    pub ttl: Option<Duration>,
+    /// What could not be read.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// How a pod is to be put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseCommand {
+    /// Where it does no harm.
+    Safely,
+    /// All the same.
+    Force,
+}
+
+/// Whether a pod is kept past its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// It is not.
+    #[default]
+    No,
+    /// Until the annotation goes.
+    Open,
+    /// Until then.
+    Until(Timestamp),
+}
+
+impl Hold {
+    /// Whether it holds now.
+    #[must_use]
+    pub fn holds(self, now: Timestamp) -> bool {
+        match self {
+            Self::No => false,
+            Self::Open => true,
+            Self::Until(end) => now < end,
+        }
+    }
+}
+
+/// An annotation that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Its key.
+    pub key: &'static str,
+    /// What is wrong, what would be right, and what is done meanwhile.
+    pub message: String,
+}
+
+/// Reads the annotations of people on a pod.
+#[must_use]
+pub fn read(pod: &Pod) -> Overrides {
+    let mut overrides = Overrides::default();
+    let mut mistake = |key: &'static str, text: &str, right: &str, meanwhile: &str| {
+        let message = format!("{key} is {text:?}: expected {right}; {meanwhile}");
+        overrides.mistakes.push(Mistake { key, message });
+    };
+    let exempt = match pod.annotation(keys::EXEMPT) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(text) => {
+            mistake(
+                keys::EXEMPT,
+                text,
+                "\"true\" or \"false\"",
+                "until then the pod is exempt",
+            );
+            true
+        }
+    };
+    let release = match pod.annotation(keys::RELEASE) {
+        None | Some("false") => None,
+        Some("true") => Some(ReleaseCommand::Safely),
+        Some("force") => Some(ReleaseCommand::Force),
+        Some(text) => {
+            mistake(
+                keys::RELEASE,
+                text,
+                "\"true\" or \"force\"",
+                "until then the pod is not released",
+            );
+            None
+        }
+    };
+    let hold = match pod.annotation(keys::HOLD) {
+        None | Some("false") => Hold::No,
+        Some("true") => Hold::Open,
+        Some(text) => text.parse().map_or_else(
+            |_| {
+                let right = "\"true\" or an RFC 3339 time such as 2030-01-31T12:00:00Z";
+                mistake(keys::HOLD, text, right, "until then the pod is held");
+                Hold::Open
+            },
+            Hold::Until,
+        ),
+    };
+    let ttl = pod.annotation(keys::TTL).and_then(|text| {
+        let ttl = parse_ttl(text);
+        if ttl.is_none() {
+            let right = "a duration from 1s to 90d such as 4h";
+            mistake(keys::TTL, text, right, "until then it counts as not there");
+        }
+        ttl
+    });
+    let reason = |text: &str| {
+        if text.trim().is_empty() {
+            "by hand".into()
+        } else {
+            text.trim().into()
+        }
+    };
+    overrides.exempt = exempt;
+    overrides.release = release;
+    overrides.hold = hold;
+    overrides.ttl = ttl;
+    overrides.quarantine = pod.annotation(keys::QUARANTINE).map(reason);
+    overrides
+}
+
+/// `1M` is a month to the parser and a minute to whoever types it: it is refused.
+fn parse_ttl(text: &str) -> Option<Duration> {
+    let ttl = humantime::parse_duration(text)
+        .ok()
+        .filter(|_| !text.contains('M'))?;
+    (Duration::from_secs(1)..=LONGEST_TTL)
+        .contains(&ttl)
+        .then_some(ttl)
+}

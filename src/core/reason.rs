@@ -1,0 +1,96 @@
+//! Why an unhealthy pod is left where it is: a closed set that feeds log, event and metric alike.
+
+use std::fmt;
+
+/// Why nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// People exempted the pod.
+    Exempt,
+    /// The mode in force only observes.
+    Observe,
+    /// The mode in force touches nothing.
+    Off,
+    /// The signal has said `good` of no pod of the workload.
+    NeverSeenGood,
+    /// The cluster's limit is reached.
+    ClusterLimit,
+    /// The namespace's limit is reached.
+    NamespaceLimit,
+    /// The workload's limit is reached.
+    WorkloadLimit,
+    /// The pod's owner is of a kind that pods are not taken from.
+    OwnerKind,
+    /// A selector stands in the way.
+    NoWayOut,
+    /// An admission policy or webhook denied the patch.
+    AdmissionDenied,
+    /// An admission webhook changed the patch.
+    Mutated,
+    /// No slot can be had.
+    LedgerUnavailable,
+    /// What is known of the cluster may be out of date.
+    StaleView,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::Exempt,
+        Self::Observe,
+        Self::Off,
+        Self::NeverSeenGood,
+        Self::ClusterLimit,
+        Self::NamespaceLimit,
+        Self::WorkloadLimit,
+        Self::OwnerKind,
+        Self::NoWayOut,
+        Self::AdmissionDenied,
+        Self::Mutated,
+        Self::LedgerUnavailable,
+        Self::StaleView,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exempt => "Exempt",
+            Self::Observe => "Observe",
+            Self::Off => "Off",
+            Self::NeverSeenGood => "NeverSeenGood",
+            Self::ClusterLimit => "ClusterLimit",
+            Self::NamespaceLimit => "NamespaceLimit",
+            Self::WorkloadLimit => "WorkloadLimit",
+            Self::OwnerKind => "OwnerKind",
+            Self::NoWayOut => "NoWayOut",
+            Self::AdmissionDenied => "AdmissionDenied",
+            Self::Mutated => "Mutated",
+            Self::LedgerUnavailable => "LedgerUnavailable",
+            Self::StaleView => "StaleView",
+        }
+    }
+}
+
+/// The sentence; what is particular to the case stands behind it.
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Exempt => "the pod is exempt",
+            Self::Observe => "it would be quarantined, but the mode is observe",
+            Self::Off => "the mode is off",
+            Self::NeverSeenGood => {
+                "the signal has not said good of this pod nor lately of another one of its workload"
+            }
+            Self::ClusterLimit => "the cluster's limit is reached",
+            Self::NamespaceLimit => "the namespace's limit is reached",
+            Self::WorkloadLimit => "the workload's limit is reached",
+            Self::OwnerKind => "pods of this owner are not quarantined",
+            Self::NoWayOut => "no change of labels takes the pod out",
+            Self::AdmissionDenied => "the API server denied the change",
+            Self::Mutated => "an admission webhook altered the change; it was undone",
+            Self::LedgerUnavailable => "no slot can be had in the ledger",
+            Self::StaleView => "what is known of the cluster may be out of date",
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! The record on a quarantined pod: all that is needed to explain it and to put it back.
+//!
+//! Compact JSON in the annotation [`keys::RECORD`], at most [`MAX_BYTES`]. The pod is the truth: an agent that
+//! starts anew knows nothing but what stands here and in the ledger.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    keys,
+    object::{Pod, Reference, Uid},
+    selector::Labels,
+};
+
+/// The version that is written; a reader leaves newer ones alone.
+pub const VERSION: u32 = 1;
+
+/// The bound on the JSON text. The API server allows 256 KiB for all annotations of an object.
+pub const MAX_BYTES: usize = 8 * 1024;
+
+/// Values by key; `None` where there was, or is to be, no such key.
+pub type Values = BTreeMap<Arc<str>, Option<Arc<str>>>;
+
+/// What was done to a pod, why, and how it was before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The pod's uid: on a pod with another one this is no record.
+    pub uid: Uid,
+    /// The installation that did it, `namespace/name`.
+    pub agent: Arc<str>,
+    /// The policy that asked for it.
+    pub policy: Arc<str>,
+    /// One line for people.
+    pub reason: Arc<str>,
+    /// The last samples, oldest first.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// When.
+    pub at: Timestamp,
+    /// When it is reaped, unless people say otherwise.
+    pub expires: Timestamp,
+    /// All labels as they were.
+    pub labels: Labels,
+    /// The labels that were edited, with the value written.
+    pub edits: Values,
+    /// The annotations that the agent changed, as they were.
+    #[serde(default)]
+    pub annotations: Values,
+    /// The pod's controller.
+    pub owner: Reference,
+    /// The top controller.
+    pub workload: Reference,
+    /// The Services it left.
+    #[serde(default)]
+    pub services: Vec<Arc<str>>,
+}
+
+/// One sample, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What was seen, such as `HTTP 500`.
+    pub saw: Arc<str>,
+}
+
+/// What stands in a pod's record annotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Nothing, or the record of another pod (copied along with its labels).
+    Absent,
+    /// A record of this pod.
+    Readable(Box<Record>),
+    /// A record of this pod of a version that this agent does not know. What could be read of it is there.
+    Newer(u32, Option<Box<Record>>),
+    /// Something that is no record, and why.
+    Damaged(String),
+}
+
+/// What every version has.
+#[derive(Deserialize)]
+struct Head {
+    version: u32,
+    uid: Uid,
+}
+
+/// Reads the record of a pod.
+#[must_use]
+pub fn read(pod: &Pod) -> Reading {
+    let Some(text) = pod.annotation(keys::RECORD) else {
+        return Reading::Absent;
+    };
+    let head: Head = match serde_json::from_str(text) {
+        Ok(head) => head,
+        Err(error) => return Reading::Damaged(error.to_string()),
+    };
+    if head.uid != pod.uid {
+        return Reading::Absent;
+    }
+    let record = serde_json::from_str(text);
+    match (head.version, record) {
+        (VERSION, Ok(record)) => Reading::Readable(record),
+        (VERSION, Err(error)) => Reading::Damaged(error.to_string()),
+        (version, record) if version > VERSION => Reading::Newer(version, record.ok()),
+        (version, _) => Reading::Damaged(format!("no version {version} was ever written")),
+    }
+}
+
+/// The controller that a quarantined pod was taken from.
+#[must_use]
+pub fn owner(pod: &Pod) -> Option<Reference> {
+    match read(pod) {
+        Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(record.owner),
+        _ => None,
+    }
+}
+
+/// A record whose labels alone are too long for it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write the record: {bytes} bytes, at most {MAX_BYTES} fit")]
+pub struct TooLong {
+    bytes: usize,
+}
+
+impl Record {
+    /// The annotation's text; the oldest evidence, then the reason's end, are left out where it would not fit.
+    pub fn to_text(&self) -> Result<String, TooLong> {
+        let mut record = self.clone();
+        loop {
+            // Maps with string keys and plain values: serialising them cannot fail.
+            let text = serde_json::to_string(&record).unwrap_or_default();
+            if text.len() <= MAX_BYTES {
+                return Ok(text);
+            }
+            if !record.evidence.is_empty() {
+                record.evidence.remove(0);
+            } else if record.reason.len() > REASON_BYTES {
+                record.reason = cut(&record.reason, REASON_BYTES).into();
+            } else {
+                return Err(TooLong { bytes: text.len() });
+            }
+        }
+    }
+}
+
+/// What is kept of a reason that does not fit.
+const REASON_BYTES: usize = 256;
+
+/// The first bytes of a text, never a part of a character.
+#[must_use]
+pub fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
+/// By this the ledger knows a record again: the first 128 bits of the text's SHA-256, in hex.
+#[must_use]
+pub fn fingerprint(text: &str) -> Arc<str> {
+    let digest = Sha256::digest(text.as_bytes());
+    let bytes: Vec<String> = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    bytes.concat().into()
+}

@@ -1,0 +1,132 @@
+//! Putting a pod back: its labels and annotations as the record has them.
+//!
+//! Keys that someone else changed meanwhile are left as they are, and named. A released pod is the newest of its
+//! ReplicaSet, which now has one too many; so that it is not the one to go, it carries the highest deletion cost
+//! until the ReplicaSet has settled.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    keys,
+    object::Pod,
+    record::{Record, Values},
+};
+
+/// The deletion cost of a pod that was just released: the highest there is.
+pub const HIGHEST_COST: &str = "2147483647";
+
+/// A change of labels and annotations, and what the pod must be for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Labels to write or, where `None`, to remove.
+    pub labels: Values,
+    /// Annotations likewise.
+    pub annotations: Values,
+}
+
+/// What stands in [`keys::RELEASED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Released {
+    /// When it was released.
+    pub at: Timestamp,
+    /// The deletion cost to put back.
+    pub deletion_cost: Option<Arc<str>>,
+}
+
+/// How a pod is put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restoration {
+    /// The change.
+    pub change: Change,
+    /// The keys that someone else changed since, and that are left as they are.
+    pub left: Vec<Arc<str>>,
+}
+
+/// What the agent writes into an annotation that keeps a quarantined pod where it is, by what stood there before.
+#[must_use]
+pub fn preserving(key: &str, before: Option<&str>) -> Arc<str> {
+    match (key, before) {
+        (keys::SAFE_TO_EVICT, _) => "false".into(),
+        (keys::ARGO_SYNC_OPTIONS, None | Some("")) => "Prune=false".into(),
+        (keys::ARGO_SYNC_OPTIONS, Some(options)) => {
+            let others = options
+                .split(',')
+                .map(str::trim)
+                .filter(|option| !option.starts_with("Prune="));
+            others
+                .chain(["Prune=false"])
+                .collect::<Vec<_>>()
+                .join(",")
+                .into()
+        }
+        _ => "true".into(),
+    }
+}
+
+/// The change that puts a pod back; `released` is written where the pod joins a ReplicaSet again.
+#[must_use]
+pub fn restore(pod: &Pod, record: &Record, released: Option<Timestamp>) -> Restoration {
+    let mut restoration = Restoration {
+        change: Change::default(),
+        left: Vec::new(),
+    };
+    let labels = &mut restoration.change.labels;
+    for (key, value) in &record.edits {
+        let now = pod.labels.get(key);
+        if now == value.as_ref() {
+            labels.insert(key.clone(), record.labels.get(key).cloned());
+        } else if now != record.labels.get(key) {
+            restoration.left.push(key.clone());
+        }
+    }
+    for key in [keys::STATE, keys::WORKLOAD] {
+        labels.insert(key.into(), record.labels.get(key).cloned());
+    }
+    let annotations = &mut restoration.change.annotations;
+    for (key, before) in &record.annotations {
+        let now = pod.annotations.get(key);
+        if now == Some(&preserving(key, before.as_deref())) {
+            annotations.insert(key.clone(), before.clone());
+        } else if now != before.as_ref() {
+            restoration.left.push(key.clone());
+        }
+    }
+    for key in [keys::RECORD, keys::RELEASE, keys::FENCE] {
+        annotations.insert(key.into(), None);
+    }
+    if let Some(at) = released {
+        let mark = Released {
+            at,
+            deletion_cost: pod.annotations.get(keys::DELETION_COST).cloned(),
+        };
+        // A time and a string: serialising them cannot fail.
+        let mark = serde_json::to_string(&mark).unwrap_or_default();
+        annotations.insert(keys::RELEASED.into(), Some(mark.into()));
+        annotations.insert(keys::DELETION_COST.into(), Some(HIGHEST_COST.into()));
+    }
+    restoration
+}
+
+/// The change that gives a released pod its own deletion cost back. What cannot be read loses the cost that the
+/// agent wrote; a cost that someone else wrote since stays.
+#[must_use]
+pub fn settle(pod: &Pod) -> Change {
+    let mark = pod
+        .annotation(keys::RELEASED)
+        .map(serde_json::from_str::<Released>);
+    let before = mark
+        .and_then(Result::ok)
+        .and_then(|mark| mark.deletion_cost);
+    let mut annotations = BTreeMap::from([(keys::RELEASED.into(), None)]);
+    if pod.annotation(keys::DELETION_COST) == Some(HIGHEST_COST) {
+        annotations.insert(keys::DELETION_COST.into(), before);
+    }
+    Change {
+        labels: Values::new(),
+        annotations,
+    }
+}

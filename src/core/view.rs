@@ -1,0 +1,324 @@
+//! What the agent knows of the cluster: the latest of every watched object, and the ledger.
+//!
+//! Filled by `cluster`, read by [`super::decide`]. An object never goes back to an older resourceVersion, in
+//! whatever order watches and the answers to writes come in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    ledger::LedgerView,
+    object::{
+        Controller, ControllerKind, Namespace, ObjectKey, Pod, Reference, ResourceVersion,
+        Selecting, SelectingKind, Uid,
+    },
+    policy::{Mode, Policy},
+    record::{self, Reading},
+};
+
+/// Objects of a namespace by kind and name.
+type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, Arc<str>), Object>>;
+
+/// All that is known.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pods: HashMap<ObjectKey, Pod>,
+    /// The pods that a decision must look at whatever the signals say, see [`Pod::is_marked`].
+    marked: BTreeSet<ObjectKey>,
+    /// The pods by the uid of their controller.
+    owned: HashMap<Uid, BTreeSet<ObjectKey>>,
+    namespaces: BTreeMap<Arc<str>, Namespace>,
+    selecting: ByNamespace<SelectingKind, Selecting>,
+    controllers: ByNamespace<ControllerKind, Controller>,
+    /// The ledger.
+    pub ledger: LedgerView,
+    /// Why the view must not be acted on just now, if so: a watch has not synced, or has been silent too long.
+    pub stale: Option<Arc<str>>,
+    /// The agent's own namespace.
+    pub own_namespace: Arc<str>,
+}
+
+/// The top controller of a pod, and the pod's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload<'a> {
+    /// The pod's controller.
+    pub owner: &'a Controller,
+    /// The Deployment above it, if there is one.
+    pub deployment: Option<&'a Controller>,
+    /// The owner's owner, if that is of a kind that the agent does not read, such as an Argo Rollout.
+    pub unread: Option<&'a Reference>,
+}
+
+impl Workload<'_> {
+    /// The top of the chain, as a record names it.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        let known = self.deployment.unwrap_or(self.owner).reference();
+        self.unread.cloned().unwrap_or(known)
+    }
+
+    /// The uid that limits are counted by.
+    #[must_use]
+    pub fn uid(&self) -> &Uid {
+        let known = &self.deployment.unwrap_or(self.owner).uid;
+        self.unread.map_or(known, |unread| &unread.uid)
+    }
+
+    /// How many pods are wanted. During a rollout a ReplicaSet wants fewer than its Deployment.
+    #[must_use]
+    pub fn desired(&self) -> u32 {
+        self.deployment.unwrap_or(self.owner).desired
+    }
+}
+
+/// Why a pod has no workload that can be acted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoWorkload {
+    /// No controller owns the pod.
+    Unowned,
+    /// A controller of a kind that the agent does not read.
+    Unread(Reference),
+    /// The controller is named but not in the view: the view lags behind.
+    NotSeen(Reference),
+}
+
+impl View {
+    /// Takes a pod in, unless a newer state of the same pod is known. True if something changed.
+    pub fn put_pod(&mut self, pod: Pod) -> bool {
+        if let Some(known) = self.pods.get(&pod.key)
+            && known.uid == pod.uid
+            && known.resource_version >= pod.resource_version
+        {
+            return false;
+        }
+        self.erase(&pod.key);
+        if pod.is_marked() {
+            self.marked.insert(pod.key.clone());
+        }
+        if let Some(owner) = &pod.owner {
+            self.owned
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(pod.key.clone());
+        }
+        self.pods.insert(pod.key.clone(), pod);
+        true
+    }
+
+    fn erase(&mut self, key: &ObjectKey) {
+        let Some(pod) = self.pods.remove(key) else {
+            return;
+        };
+        self.marked.remove(key);
+        if let Some(owner) = pod.owner
+            && let Some(pods) = self.owned.get_mut(&owner.uid)
+        {
+            pods.remove(key);
+            if pods.is_empty() {
+                self.owned.remove(&owner.uid);
+            }
+        }
+    }
+
+    /// Forgets a pod that is gone: the one of that uid, not a successor of the same name.
+    pub fn remove_pod(&mut self, key: &ObjectKey, uid: &str) -> bool {
+        let same = self.pods.get(key).is_some_and(|known| &*known.uid == uid);
+        if same {
+            self.erase(key);
+        }
+        same
+    }
+
+    /// Forgets the pods that a complete list, read at `version`, does not have. Gives their keys.
+    pub fn retain_pods(
+        &mut self,
+        listed: &BTreeSet<Uid>,
+        version: ResourceVersion,
+    ) -> Vec<ObjectKey> {
+        let gone = |pod: &&Pod| !listed.contains(&pod.uid) && pod.resource_version <= version;
+        let gone: Vec<ObjectKey> = self
+            .pods
+            .values()
+            .filter(gone)
+            .map(|pod| pod.key.clone())
+            .collect();
+        for key in &gone {
+            self.erase(key);
+        }
+        gone
+    }
+
+    /// The pod of that name.
+    #[must_use]
+    pub fn pod(&self, key: &ObjectKey) -> Option<&Pod> {
+        self.pods.get(key)
+    }
+
+    /// All pods, in no order.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values()
+    }
+
+    /// The pods that a controller owns, by key.
+    pub fn owned(&self, controller: &str) -> impl Iterator<Item = &Pod> {
+        let keys = self.owned.get(controller).into_iter().flatten();
+        keys.filter_map(|key| self.pods.get(key))
+    }
+
+    /// The marked pods, in the order of their keys.
+    pub fn marked(&self) -> impl Iterator<Item = &Pod> {
+        self.marked.iter().filter_map(|key| self.pods.get(key))
+    }
+
+    /// Takes a namespace in.
+    pub fn put_namespace(&mut self, namespace: Namespace) {
+        self.namespaces.insert(namespace.name.clone(), namespace);
+    }
+
+    /// Forgets a namespace.
+    pub fn remove_namespace(&mut self, name: &str) {
+        self.namespaces.remove(name);
+    }
+
+    /// The namespace of that name.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// Takes in a Service, PodDisruptionBudget or NetworkPolicy.
+    pub fn put_selecting(&mut self, object: Selecting) {
+        let of_namespace = self
+            .selecting
+            .entry(object.key.namespace.clone())
+            .or_default();
+        of_namespace.insert((object.kind, object.key.name.clone()), object);
+    }
+
+    /// Forgets one.
+    pub fn remove_selecting(&mut self, kind: SelectingKind, key: &ObjectKey) {
+        if let Some(of_namespace) = self.selecting.get_mut(&key.namespace) {
+            of_namespace.remove(&(kind, key.name.clone()));
+        }
+    }
+
+    /// Those of one namespace, by kind and name.
+    pub fn selecting(&self, namespace: &str) -> impl Iterator<Item = &Selecting> {
+        self.selecting
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+    }
+
+    /// Takes in a controller.
+    pub fn put_controller(&mut self, controller: Controller) {
+        let of_namespace = self
+            .controllers
+            .entry(controller.key.namespace.clone())
+            .or_default();
+        of_namespace.insert((controller.kind, controller.key.name.clone()), controller);
+    }
+
+    /// Forgets one.
+    pub fn remove_controller(&mut self, kind: ControllerKind, key: &ObjectKey) {
+        if let Some(of_namespace) = self.controllers.get_mut(&key.namespace) {
+            of_namespace.remove(&(kind, key.name.clone()));
+        }
+    }
+
+    /// Those of one namespace, by kind and name.
+    pub fn controllers(&self, namespace: &str) -> impl Iterator<Item = &Controller> {
+        self.controllers
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+    }
+
+    /// The controller that a reference means: of that kind, name and uid.
+    #[must_use]
+    pub fn controller(&self, namespace: &str, reference: &Reference) -> Option<&Controller> {
+        self.controllers(namespace).find(|controller| {
+            controller.uid == reference.uid && controller.kind.as_str() == &*reference.kind
+        })
+    }
+
+    /// What a pod belongs to.
+    pub fn workload(&self, pod: &Pod) -> Result<Workload<'_>, NoWorkload> {
+        let Some(reference) = &pod.owner else {
+            return Err(NoWorkload::Unowned);
+        };
+        if !is_read(reference) {
+            return Err(NoWorkload::Unread(reference.clone()));
+        }
+        let namespace = &pod.key.namespace;
+        let owner = self
+            .controller(namespace, reference)
+            .ok_or_else(|| NoWorkload::NotSeen(reference.clone()))?;
+        let (deployment, unread) = match &owner.owner {
+            None => (None, None),
+            Some(above) if is_read(above) => {
+                let seen = self.controller(namespace, above);
+                (
+                    Some(seen.ok_or_else(|| NoWorkload::NotSeen(above.clone()))?),
+                    None,
+                )
+            }
+            Some(above) => (None, Some(above)),
+        };
+        Ok(Workload {
+            owner,
+            deployment,
+            unread,
+        })
+    }
+
+    /// The workload that a counted pod is counted for: the recorded one, else the one that owns it.
+    #[must_use]
+    pub fn workload_uid(&self, pod: &Pod) -> Option<Uid> {
+        match record::read(pod) {
+            Reading::Readable(record) | Reading::Newer(_, Some(record)) => {
+                Some(record.workload.uid)
+            }
+            _ => self
+                .workload(pod)
+                .ok()
+                .map(|workload| workload.uid().clone()),
+        }
+    }
+
+    /// Whether a policy watches a pod. A namespace that is not in the view is not watched.
+    #[must_use]
+    pub fn selects(&self, policy: &Policy, pod: &Pod) -> bool {
+        let Some(namespace) = self.namespace(&pod.key.namespace) else {
+            return false;
+        };
+        let watched = match &policy.namespaces {
+            Some(selector) => selector.matches(&namespace.labels),
+            None => !namespace.name.starts_with("kube-") && namespace.name != self.own_namespace,
+        };
+        watched && policy.pods.matches(&pod.labels)
+    }
+
+    /// How far a namespace lets anything go. What cannot be read counts as `off`; a namespace that is not in the
+    /// view, too.
+    #[must_use]
+    pub fn namespace_mode(&self, name: &str) -> Mode {
+        match self.namespace(name) {
+            None => Mode::Off,
+            Some(Namespace { mode: None, .. }) => Mode::Enforce,
+            Some(Namespace {
+                mode: Some(text), ..
+            }) => Mode::parse(text).unwrap_or(Mode::Off),
+        }
+    }
+}
+
+/// Whether the agent reads objects of that kind.
+fn is_read(reference: &Reference) -> bool {
+    matches!(
+        &*reference.kind,
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet"
+    )
+}
