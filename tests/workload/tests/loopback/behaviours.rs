@@ -78,25 +78,25 @@ async fn a_share_of_0_3_is_exactly_three_of_every_ten_from_the_switch_on() {
 
 #[tokio::test]
 async fn a_share_holds_for_health_and_for_a_delay() {
-    let server = server(r#"{"health": {"delay_ms": 300, "share": 0.5}}"#).await;
+    let server = server(r#"{"health": {"delay_ms": 500, "share": 0.5}}"#).await;
     let mut slow = Vec::new();
     for _ in 0..4 {
         let begun = Instant::now();
         assert_eq!(get(server.traffic, "/healthz").await.status, 200);
-        slow.push(begun.elapsed() >= Duration::from_millis(300));
+        slow.push(begun.elapsed() >= Duration::from_millis(500));
     }
     assert_eq!(slow, [false, true, false, true]);
 }
 
 #[tokio::test]
 async fn a_slow_pod_answers_after_its_delay() {
-    let server = server(r#"{"traffic": {"answer": {"status": 500}, "delay_ms": 250}}"#).await;
+    let server = server(r#"{"traffic": {"answer": {"status": 500}, "delay_ms": 500}}"#).await;
     let begun = Instant::now();
     assert_eq!(get(server.traffic, "/").await.status, 500);
-    assert!(begun.elapsed() >= Duration::from_millis(250));
+    assert!(begun.elapsed() >= Duration::from_millis(500));
     let begun = Instant::now();
     assert_eq!(get(server.traffic, "/healthz").await.status, 200);
-    assert!(begun.elapsed() < Duration::from_millis(250));
+    assert!(begun.elapsed() < Duration::from_millis(500));
 }
 
 #[tokio::test]

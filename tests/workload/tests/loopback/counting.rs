@@ -19,7 +19,7 @@ fn settings(address: SocketAddr, millis: u64) -> Settings {
         rate: 50,
         keep_alive: false,
         fresh: true,
-        timeout: Duration::from_millis(100),
+        timeout: LONG,
         bounded: Some(Duration::from_millis(millis)),
         bind: [127, 0, 0, 1].into(),
         control_port: 0,
@@ -82,7 +82,15 @@ async fn each_way_to_fail_has_its_own_count() {
     for (behaviour, kind) in cases {
         let server = server("ok").await;
         switch(&server, behaviour).await;
-        let counts = run(settings(server.traffic, 250)).await;
+        let patience = match kind {
+            ErrorKind::Timeout => Duration::from_millis(100),
+            _ => LONG,
+        };
+        let counts = run(Settings {
+            timeout: patience,
+            ..settings(server.traffic, 250)
+        })
+        .await;
         assert!(counts.by_pod.is_empty(), "{behaviour}: {counts:?}");
         let seen = errors(&counts);
         assert_eq!(seen.keys().collect::<Vec<_>>(), [&kind], "{behaviour}");
@@ -94,7 +102,6 @@ async fn a_name_without_an_address_is_counted_as_such() {
     // A label of 64 letters is no name, so no server far away is asked.
     let counts = run(Settings {
         url: format!("http://{}.test/", "x".repeat(64)).parse().unwrap(),
-        timeout: LONG,
         ..settings(([127, 0, 0, 1], 1).into(), 50)
     })
     .await;
@@ -108,11 +115,7 @@ async fn a_name_without_an_address_is_counted_as_such() {
 async fn a_request_in_flight_at_the_end_is_still_counted() {
     let server = server(r#"{"traffic": {"delay_ms": 400}}"#).await;
     let begun = Instant::now();
-    let counts = run(Settings {
-        timeout: LONG,
-        ..settings(server.traffic, 100)
-    })
-    .await;
+    let counts = run(settings(server.traffic, 100)).await;
     assert!(begun.elapsed() >= Duration::from_millis(400));
     assert_eq!(counts.by_pod["web-1"][&200], 1);
 }

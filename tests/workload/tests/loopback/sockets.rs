@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::wire::{LONG, closed_without_answer, get, send, server, silent, switch};
@@ -47,6 +47,21 @@ async fn a_pod_can_start_refusing() {
     let refused = TcpStream::connect(server.traffic).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     switch(&server, "ok").await;
+    assert_eq!(get(server.traffic, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_switch_is_answered_once_it_is_in_force_and_not_before() {
+    let server = server("ok").await;
+    switch(&server, "refuse").await;
+    let in_the_way = TcpListener::bind(server.traffic).await.unwrap();
+    let mut told = send(server.control, "PUT", "/behaviour", "ok").await;
+    assert!(silent(&mut told).await);
+    drop(in_the_way);
+    let mut head = [0; 12];
+    let read = timeout(LONG, told.read_exact(&mut head)).await;
+    read.expect("an answer").unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
     assert_eq!(get(server.traffic, "/").await.status, 200);
 }
 
