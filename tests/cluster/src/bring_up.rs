@@ -1,0 +1,217 @@
+//! Starting the cluster from nothing, and repairing one that runs.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use kube::{Api, Client};
+use sha2::{Digest as _, Sha256};
+
+use crate::build::{self, Profile};
+use crate::components::{self, Component};
+use crate::control::Control;
+use crate::image::Image;
+use crate::layout::{self, Layout, NODE_NAME};
+use crate::progress::Progress;
+use crate::{apply, certificates, cgroups, containerd, mounts, netns, process, sign_in, wait};
+
+const SERVICES: &str = include_str!("../manifests/services.yaml");
+
+/// For a component that runs to become healthy again by itself, its neighbour being back.
+const RECOVERED: Duration = Duration::from_secs(20);
+/// For the node to be Ready and the aggregated API to answer.
+const USABLE: Duration = Duration::from_secs(90);
+
+/// Builds the image of the container that holds each pod's namespaces. Registries may be asked: this is outside.
+pub(crate) async fn pause_image(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    let archive = layout.images().join("pause.tar");
+    if archive.exists() {
+        return Ok(());
+    }
+    let step = progress.begin_long("pause image", "building, about a minute");
+    fs::create_dir_all(layout.images()).context("make the directory of images")?;
+    let program = build::static_binary("test-workload", "test-workload", Profile::Release).await?;
+    let fresh = archive.with_extension("new");
+    Image::from_binary("localhost/pause", program)
+        .arguments(&["pause"])
+        .write(&fresh)?;
+    fs::rename(&fresh, &archive).context("put the pause image into place")?;
+    step.done("built");
+    Ok(())
+}
+
+/// A fingerprint of everything that decides how the cluster is started: programs, arguments, configuration, manifests.
+pub(crate) fn fingerprint(layout: &Layout, parts: &str) -> String {
+    let text = [
+        parts,
+        &components::description(layout),
+        &components::fill_in(SERVICES, layout),
+    ]
+    .concat();
+    layout::hex(&Sha256::digest(text))
+}
+
+/// Starts everything. Nothing is there yet.
+pub(crate) async fn start(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    for directory in [
+        layout.logs(),
+        layout.run(),
+        layout.in_run("processes"),
+        layout.in_run("pod-logs"),
+    ] {
+        fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    }
+    for component in Component::ALL {
+        // Of an earlier cluster.
+        let _ = fs::remove_file(layout.log(component.name()));
+    }
+    let mut module = mounts::command_outside("modprobe");
+    // Not needed where it is built in, and done without where it is not to be had.
+    let _ = process::run(module.args(["--quiet", "br_netfilter"]), USABLE).await;
+
+    let step = progress.begin("network namespace", "making");
+    netns::create(layout).await?;
+    cgroups::create(layout)?;
+    step.done("ready");
+    let here = layout.clone();
+    netns::inside(layout, move || async move {
+        start_inside(&here, progress).await
+    })
+    .await
+}
+
+async fn start_inside(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    let step = progress.begin("certificates", "making");
+    certificates::write(layout)?;
+    sign_in::write(layout)?;
+    components::configure(layout)?;
+    step.done("ready");
+
+    let start = |component| start_component(component, layout, progress);
+    start(Component::Etcd).await?;
+    start(Component::ApiServer).await?;
+    let client = client(layout).await?;
+    let node = async {
+        start(Component::Containerd).await?;
+        containerd::import(layout, &layout.images().join("pause.tar")).await?;
+        start(Component::Kubelet).await
+    };
+    let services = async {
+        // They may sign in, but do nothing, before these.
+        apply::apply(&client, &components::fill_in(SERVICES, layout)).await?;
+        tokio::try_join!(
+            start(Component::CoreDns),
+            start(Component::MetricsServer),
+            start(Component::Prometheus),
+        )
+    };
+    tokio::try_join!(
+        start(Component::ControllerManager),
+        start(Component::Scheduler),
+        start(Component::KubeProxy),
+        node,
+        services,
+    )?;
+    usable(&client, progress).await
+}
+
+/// Starts what does not run, and restarts what is not healthy. The calling thread is inside the namespace.
+pub(crate) async fn repair(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    let mut repaired = false;
+    for component in Component::ALL {
+        let control = Control::new(component, layout.clone());
+        if control.check().await.is_ok() {
+            continue;
+        }
+        repaired = true;
+        let step = progress.begin(component, "repairing");
+        let recovered = async || match control.running() {
+            // No use in waiting.
+            None => false,
+            Some(_) => wait::until(component, RECOVERED, async || control.check().await)
+                .await
+                .is_ok(),
+        };
+        if !recovered().await {
+            control.restart().await?;
+        }
+        step.done("repaired");
+    }
+    let client = client(layout).await?;
+    let quiet = if repaired {
+        progress
+    } else {
+        Progress::silent()
+    };
+    usable(&client, quiet).await
+}
+
+async fn start_component(
+    component: Component,
+    layout: &Layout,
+    progress: Progress,
+) -> anyhow::Result<()> {
+    let step = progress.begin(component, "starting");
+    Control::new(component, layout.clone()).start_here().await?;
+    step.done("ready");
+    Ok(())
+}
+
+/// Waits until pods can run.
+async fn usable(client: &Client, progress: Progress) -> anyhow::Result<()> {
+    let step = progress.begin("node", "awaiting Ready");
+    let nodes: Api<Node> = Api::all(client.clone());
+    wait::until("the node is Ready", USABLE, async || {
+        let node = nodes.get(NODE_NAME).await?;
+        let conditions = node.status.and_then(|status| status.conditions);
+        let ready = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition.type_ == "Ready")
+            .context("it has no condition Ready")?;
+        ensure!(
+            ready.status == "True",
+            "{}",
+            ready.message.unwrap_or_default()
+        );
+        Ok(())
+    })
+    .await?;
+    step.done("Ready");
+
+    let step = progress.begin("metrics API", "awaiting");
+    let services: Api<APIService> = Api::all(client.clone());
+    wait::until("the metrics API is available", USABLE, async || {
+        let service = services.get("v1beta1.metrics.k8s.io").await?;
+        let conditions = service.status.and_then(|status| status.conditions);
+        let available = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition.type_ == "Available")
+            .context("it has no condition Available")?;
+        ensure!(
+            available.status == "True",
+            "{}",
+            available.message.unwrap_or_default()
+        );
+        Ok(())
+    })
+    .await?;
+    step.done("available");
+
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
+    wait::until(
+        "namespace default has its ServiceAccount",
+        USABLE,
+        async || Ok(accounts.get("default").await?),
+    )
+    .await?;
+    Ok(())
+}
+
+/// The admin's client, for use inside the namespace.
+pub(crate) async fn client(layout: &Layout) -> anyhow::Result<Client> {
+    crate::cluster::client_of(&layout.kubeconfig()).await
+}

@@ -1,0 +1,255 @@
+//! The cluster as tests and the demo see it: [`Cluster`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use anyhow::{Context as _, bail, ensure};
+use kube::api::DynamicObject;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::process::Command;
+
+use crate::components::Component;
+use crate::control::Control;
+use crate::layout::{self, Layout};
+use crate::namespace::TestNamespace;
+use crate::progress::Progress;
+use crate::{apply, bring_up, containerd, exec, netns, parts, process, programs, tear_down};
+
+/// For a command that brings an image into an existing cluster.
+const LOADED: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// A Kubernetes cluster: our own in its network namespace, or an existing one.
+#[derive(Clone, Debug)]
+pub struct Cluster(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Own(Layout),
+    Existing { kubeconfig: PathBuf },
+}
+
+impl Cluster {
+    /// The running cluster, after it was started or repaired where that was needed.
+    ///
+    /// With `USE_EXISTING_CLUSTER=true` it is the one of `KUBECONFIG`, and nothing is started.
+    pub async fn ensure(progress: Progress) -> anyhow::Result<Self> {
+        if let Some(existing) = Self::existing()? {
+            return Ok(existing);
+        }
+        let layout = Layout::of_this_checkout()?;
+        let _alone = lock(&layout, progress).await?;
+        prepare(&layout, progress).await?;
+
+        let wanted = bring_up::fingerprint(&layout, &parts::description(&layout));
+        let marker = layout.in_run("ready");
+        let found = fs::read_to_string(&marker).unwrap_or_default();
+        if found == wanted && netns::exists(&layout) {
+            match repair(&layout, progress).await {
+                Ok(()) => return Ok(Self(Kind::Own(layout))),
+                Err(error) => {
+                    progress.say(format_args!(
+                        "  cannot be repaired: {error:#}; starting anew"
+                    ));
+                }
+            }
+        } else if !found.is_empty() {
+            progress.say("  what runs was started in another way; starting anew");
+        } else if tear_down::is_needed(&layout) {
+            progress.say("  cleaning up what is left of an earlier start");
+        }
+        take_away(&layout, progress).await?;
+        bring_up::start(&layout, progress).await?;
+        fs::write(&marker, wanted).with_context(|| format!("write {}", marker.display()))?;
+        Ok(Self(Kind::Own(layout)))
+    }
+
+    /// Builds everything that [`Cluster::ensure`] needs and starts nothing.
+    pub async fn build(progress: Progress) -> anyhow::Result<()> {
+        let layout = Layout::of_this_checkout()?;
+        let _alone = lock(&layout, progress).await?;
+        prepare(&layout, progress).await
+    }
+
+    /// The running cluster; an error if there is none.
+    pub fn attach() -> anyhow::Result<Self> {
+        if let Some(existing) = Self::existing()? {
+            return Ok(existing);
+        }
+        let layout = Layout::of_this_checkout()?;
+        ensure!(
+            layout.in_run("ready").exists() && netns::exists(&layout),
+            "no cluster runs: start one with `make cluster`"
+        );
+        Ok(Self(Kind::Own(layout)))
+    }
+
+    /// Takes away our own cluster, or what is left of it. Answers whether there was anything.
+    pub async fn down(progress: Progress) -> anyhow::Result<bool> {
+        let layout = Layout::of_this_checkout()?;
+        let _alone = lock(&layout, progress).await?;
+        take_away(&layout, progress).await
+    }
+
+    fn existing() -> anyhow::Result<Option<Self>> {
+        if std::env::var("USE_EXISTING_CLUSTER").as_deref() != Ok("true") {
+            return Ok(None);
+        }
+        let kubeconfig = std::env::var_os("KUBECONFIG")
+            .map(PathBuf::from)
+            .context("USE_EXISTING_CLUSTER is true, and KUBECONFIG does not say which one")?;
+        Ok(Some(Self(Kind::Existing { kubeconfig })))
+    }
+
+    /// Whether it is our own: components of another cluster cannot be touched.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self.0, Kind::Own(_))
+    }
+
+    /// An admin's client. For our own cluster it works inside the namespace alone, as under `cluster exec`.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        if let Kind::Own(layout) = &self.0 {
+            ensure!(
+                netns::is_inside(layout),
+                "the cluster is reached from inside its network namespace alone: run this through `cluster exec -- …`"
+            );
+        }
+        client_of(&self.kubeconfig()).await
+    }
+
+    /// The admin's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        match &self.0 {
+            Kind::Own(layout) => layout.kubeconfig(),
+            Kind::Existing { kubeconfig } => kubeconfig.clone(),
+        }
+    }
+
+    /// Where the API server is.
+    pub async fn api_server_url(&self) -> anyhow::Result<String> {
+        match &self.0 {
+            Kind::Own(_) => Ok(layout::API_SERVER.into()),
+            Kind::Existing { kubeconfig } => {
+                let url = config_of(kubeconfig).await?.cluster_url.to_string();
+                Ok(url.trim_end_matches('/').to_owned())
+            }
+        }
+    }
+
+    /// A hold on a component of our own cluster.
+    pub fn component(&self, component: Component) -> anyhow::Result<Control> {
+        match &self.0 {
+            Kind::Own(layout) => Ok(Control::new(component, layout.clone())),
+            Kind::Existing { .. } => {
+                bail!("{component} belongs to an existing cluster, which is not touched")
+            }
+        }
+    }
+
+    /// Brings an image archive in. In an existing cluster, `LOAD_IMAGE_COMMAND` does it, such as
+    /// `kind load image-archive`; the archive's path is put behind it.
+    pub async fn load_image(&self, archive: &Path) -> anyhow::Result<()> {
+        match &self.0 {
+            Kind::Own(layout) => containerd::import(layout, archive).await,
+            Kind::Existing { .. } => {
+                let load = std::env::var("LOAD_IMAGE_COMMAND").context(
+                    "LOAD_IMAGE_COMMAND does not say how an image archive is brought into the existing cluster",
+                )?;
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("{load} \"$0\"")]).arg(archive);
+                process::run(&mut command, LOADED).await.map(drop)
+            }
+        }
+        .with_context(|| format!("load the image {}", archive.display()))
+    }
+
+    /// Makes a namespace that nobody else uses, its name beginning with `hint`.
+    pub async fn namespace(&self, hint: &str) -> anyhow::Result<TestNamespace> {
+        TestNamespace::create(self.client().await?, hint).await
+    }
+
+    /// Applies all documents of `yaml` by server-side apply, overruling other managers. What names no namespace goes into
+    /// `default`.
+    pub async fn apply_yaml(&self, yaml: &str) -> anyhow::Result<Vec<DynamicObject>> {
+        apply::apply(&self.client().await?, yaml).await
+    }
+
+    /// A command that runs inside the cluster's network namespace, with `KUBECONFIG` set and `kubectl` on its path.
+    #[must_use]
+    pub fn command(&self, program: impl Into<std::ffi::OsString>) -> std::process::Command {
+        match &self.0 {
+            Kind::Own(layout) => exec::command(layout, program),
+            Kind::Existing { kubeconfig } => {
+                let mut command = std::process::Command::new(program.into());
+                command.env("KUBECONFIG", kubeconfig);
+                command
+            }
+        }
+    }
+
+    /// Runs kubectl to its end, whatever that is.
+    pub async fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = Command::from(self.command("kubectl"));
+        command.args(arguments).kill_on_drop(true);
+        command
+            .output()
+            .await
+            .with_context(|| format!("run kubectl {}", arguments.join(" ")))
+    }
+}
+
+/// A client of a kubeconfig's user.
+pub(crate) async fn client_of(kubeconfig: &Path) -> anyhow::Result<Client> {
+    Client::try_from(config_of(kubeconfig).await?).context("make a Kubernetes client")
+}
+
+async fn config_of(kubeconfig: &Path) -> anyhow::Result<Config> {
+    let read = || format!("read {}", kubeconfig.display());
+    let parsed = Kubeconfig::read_from(kubeconfig).with_context(read)?;
+    Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
+        .await
+        .with_context(read)
+}
+
+async fn prepare(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    ensure!(
+        rustix::process::getuid().is_root(),
+        "network namespaces and containers need root"
+    );
+    programs::ensure(programs::CLUSTER, progress).await?;
+    parts::ensure(layout, progress).await?;
+    bring_up::pause_image(layout, progress).await
+}
+
+async fn repair(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    let here = layout.clone();
+    netns::inside(layout, move || async move {
+        bring_up::repair(&here, progress).await
+    })
+    .await
+}
+
+async fn take_away(layout: &Layout, progress: Progress) -> anyhow::Result<bool> {
+    if !tear_down::is_needed(layout) {
+        return Ok(false);
+    }
+    let step = progress.begin("cluster", "taking away");
+    tear_down::take_away(layout).await?;
+    step.done("gone");
+    Ok(true)
+}
+
+/// One process at a time starts, repairs or takes away. The lock goes with the process that holds it.
+async fn lock(layout: &Layout, progress: Progress) -> anyhow::Result<fs::File> {
+    let path = layout.root().join("lock");
+    let file = fs::File::create(&path).with_context(|| format!("open {}", path.display()))?;
+    if file.try_lock().is_err() {
+        progress.say("  waiting for another process that starts or ends the cluster");
+    }
+    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+        .await?
+        .with_context(|| format!("lock {}", path.display()))
+}

@@ -1,0 +1,170 @@
+//! The cluster's programs, built from Go modules: one set for each folder in `modules/`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
+use tokio::process::Command;
+
+use crate::layout::{self, Layout};
+use crate::log;
+use crate::programs;
+use crate::progress::Progress;
+
+/// A set of programs with one `go.mod`: sets are built apart where their dependencies differ.
+#[derive(Clone, Copy, Debug)]
+struct Set {
+    name: &'static str,
+    /// What is built into the programs by the linker.
+    stamped: &'static str,
+    expected: &'static str,
+}
+
+const SETS: [Set; 4] = [
+    Set {
+        name: "kubernetes",
+        // Without it the programs call themselves v0.0.0, which clients refuse.
+        stamped: "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
+            -X k8s.io/component-base/version.gitMajor=1 \
+            -X k8s.io/component-base/version.gitMinor=36",
+        expected: "about 5 minutes",
+    },
+    Set {
+        name: "node",
+        stamped: "",
+        expected: "about a minute",
+    },
+    Set {
+        name: "coredns",
+        stamped: "",
+        expected: "about 2 minutes",
+    },
+    Set {
+        name: "metrics-server",
+        stamped: "",
+        expected: "about a minute",
+    },
+];
+
+/// Builds what has changed since it was built last.
+pub(crate) async fn ensure(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    for set in SETS {
+        let wanted = set.fingerprint()?;
+        let stamp = set.stamp(layout);
+        if fs::read_to_string(&stamp).is_ok_and(|built| built == wanted) {
+            continue;
+        }
+        let step = progress.begin_long(set.name, &format!("building, {}", set.expected));
+        set.build(layout).await?;
+        fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))?;
+        step.done("built");
+    }
+    Ok(())
+}
+
+/// What the programs were built from, in one line for each set.
+pub(crate) fn description(layout: &Layout) -> String {
+    SETS.map(|set| fs::read_to_string(set.stamp(layout)).unwrap_or_default())
+        .join("\n")
+}
+
+impl Set {
+    fn directory(self) -> PathBuf {
+        layout::workspace()
+            .join("tests/cluster/modules")
+            .join(self.name)
+    }
+
+    fn stamp(self, layout: &Layout) -> PathBuf {
+        layout.programs(self.name).join(".built-from")
+    }
+
+    fn linker_flags(self) -> String {
+        format!("-s -w {}", self.stamped)
+    }
+
+    /// Of everything that decides what comes out.
+    fn fingerprint(self) -> anyhow::Result<String> {
+        let mut digest = Sha256::new();
+        for file in ["go.mod", "go.sum"] {
+            let path = self.directory().join(file);
+            digest.update(fs::read(&path).with_context(|| format!("read {}", path.display()))?);
+        }
+        digest.update(self.linker_flags());
+        Ok(layout::hex(&digest.finalize()))
+    }
+
+    async fn build(self, layout: &Layout) -> anyhow::Result<()> {
+        if programs::find("go").is_none() {
+            bail!(
+                "the cluster's programs are built with Go, and there is none: install Go 1.26 (https://go.dev/dl)"
+            );
+        }
+        let output = layout.programs(self.name);
+        // Beside the place, and put there at once: the old programs may be running.
+        let fresh = output.with_extension("new");
+        for directory in [&fresh, &layout.logs()] {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("make {}", directory.display()))?;
+        }
+        let log = layout.log(&format!("build-{}", self.name));
+        let written = fs::File::create(&log).with_context(|| format!("write {}", log.display()))?;
+        let ended = Command::new("go")
+            .current_dir(self.directory())
+            .env("CGO_ENABLED", "0")
+            .env("GOWORK", "off")
+            .args(["build", "-trimpath", "-buildvcs=false"])
+            .args(["-ldflags", &self.linker_flags()])
+            .arg("-o")
+            .arg(format!("{}/", fresh.display()))
+            .arg("tool")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(written)
+            .kill_on_drop(true)
+            .status()
+            .await
+            .context("run go")?;
+        if !ended.success() {
+            bail!(
+                "building {} ended with {ended}{}",
+                self.name,
+                log::last_lines(&log)
+            );
+        }
+        let put = || -> std::io::Result<()> {
+            if output.exists() {
+                fs::remove_dir_all(&output)?;
+            }
+            fs::rename(&fresh, &output)
+        };
+        put().with_context(|| format!("put the programs into {}", output.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_has_its_modules_and_a_fingerprint_of_its_own() {
+        let mut fingerprints: Vec<String> =
+            SETS.iter().map(|set| set.fingerprint().unwrap()).collect();
+        fingerprints.dedup();
+        assert_eq!(fingerprints.len(), SETS.len());
+    }
+
+    #[test]
+    fn the_version_that_is_stamped_is_the_one_that_is_built() {
+        let kubernetes = SETS[0];
+        let modules = fs::read_to_string(kubernetes.directory().join("go.mod")).unwrap();
+        let version = modules
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"))
+            .unwrap();
+        let stamped = format!("gitVersion=v{version} ");
+        assert!(kubernetes.stamped.contains(&stamped), "{version}");
+    }
+}
