@@ -1,0 +1,13 @@
+//! The pure core's claims: a world is built, findings are put in, actions are read out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected fails, and says where"
+)]
+
+mod detach;
+mod detach_model;
+mod outcome;
+mod world;

@@ -1,0 +1,355 @@
+//! A small cluster to decide about: built by a few calls, changed as the writer would change it.
+
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use pod_quarantine::core::{
+    action::{Action, Quarantine, Target},
+    decide::{State, decide},
+    judge::{Finding, Now},
+    ledger::{Ledger, LedgerView, Slot},
+    object::{
+        Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference, ResourceVersion,
+        Selecting, SelectingKind,
+    },
+    policy::{
+        Contrast, Detach, HttpProbe, Limits, Mode, Policy, PolicyFile, Port, Scheme, Share, Signal,
+    },
+    record::Evidence,
+    restore::Change,
+    selector::{Labels, Selector},
+    view::View,
+};
+
+use crate::outcome::{changed, the_quarantine};
+
+/// The namespace that everything lives in unless a test says otherwise.
+pub(crate) const SHOP: &str = "shop";
+/// When a world begins.
+pub(crate) const START: &str = "2030-01-31T12:00:00Z";
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pair = |(key, value): &(&str, &str)| (Arc::from(*key), Arc::from(*value));
+    pairs.iter().map(pair).collect()
+}
+
+pub(crate) fn selector(pairs: &[(&str, &str)]) -> Selector {
+    Selector::from_labels(&labels(pairs))
+}
+
+pub(crate) fn version(number: u64) -> ResourceVersion {
+    ResourceVersion::new(number)
+}
+
+pub(crate) fn reference(kind: &str, name: &str) -> Reference {
+    Reference {
+        kind: kind.into(),
+        name: name.into(),
+        uid: uid_of(kind, name),
+    }
+}
+
+fn uid_of(kind: &str, name: &str) -> Arc<str> {
+    format!("uid-of-{kind}-{name}").into()
+}
+
+/// A Ready pod without an owner.
+pub(crate) fn pod(name: &str) -> Pod {
+    Pod {
+        key: ObjectKey::new(SHOP, name),
+        uid: format!("uid-of-{name}").into(),
+        resource_version: version(1),
+        labels: Labels::new(),
+        annotations: BTreeMap::new(),
+        owner: None,
+        started: None,
+        phase: Phase::Running,
+        ready: true,
+        terminating: false,
+        address: None,
+        ports: Vec::new(),
+        kept_apart_from: Vec::new(),
+    }
+}
+
+pub(crate) fn controller(
+    kind: ControllerKind,
+    name: &str,
+    desired: u32,
+    selector: Selector,
+) -> Controller {
+    Controller {
+        kind,
+        key: ObjectKey::new(SHOP, name),
+        uid: uid_of(kind.as_str(), name),
+        selector,
+        owner: None,
+        desired,
+        revision: None,
+        terminating: false,
+        template_commands: Vec::new(),
+    }
+}
+
+pub(crate) fn selecting(kind: SelectingKind, name: &str, selector: Selector) -> Selecting {
+    Selecting {
+        kind,
+        key: ObjectKey::new(SHOP, name),
+        selector: Some(selector),
+    }
+}
+
+/// A probe policy in mode `enforce` over every pod.
+pub(crate) fn policy(name: &str) -> Policy {
+    Policy {
+        name: name.into(),
+        pods: Selector::default(),
+        namespaces: None,
+        signal: Signal::Probe(HttpProbe {
+            path: "/".to_owned(),
+            port: Port::Number(80),
+            scheme: Scheme::Http,
+            headers: Vec::new(),
+            period: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            failure_threshold: NonZeroU32::new(3).unwrap(),
+            initial_delay: Duration::ZERO,
+        }),
+        ttl: Duration::from_hours(4),
+        mode: Mode::Enforce,
+        detach: Detach::Workload,
+        keep_labels: std::collections::BTreeSet::new(),
+        also_leave: Vec::new(),
+        contrast: Contrast::Required,
+    }
+}
+
+/// The cluster, the policy file, what is found of the pods, and the time.
+pub(crate) struct World {
+    pub(crate) view: View,
+    pub(crate) file: PolicyFile,
+    pub(crate) state: State,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) now: Now,
+    last_version: u64,
+}
+
+impl World {
+    /// A namespace, an empty ledger, one enforcing policy `answers` over all pods and room for ten.
+    pub(crate) fn new() -> Self {
+        let mut view = View::default();
+        view.own_namespace = "pod-quarantine".into();
+        view.ledger = LedgerView::Present(Ledger::read(version(1), []));
+        view.put_namespace(Namespace {
+            name: SHOP.into(),
+            labels: Labels::new(),
+            mode: None,
+        });
+        let file = PolicyFile {
+            agent: "default".into(),
+            prometheus: None,
+            limits: Limits {
+                cluster_max: 10,
+                namespace_max: 10,
+                workload_max: Share::Percent(100),
+                reaps_per_minute: 10,
+            },
+            ttl: Duration::from_hours(24),
+            mode: Mode::Enforce,
+            keep_node: false,
+            policies: vec![Arc::new(policy("answers"))],
+        };
+        Self {
+            view,
+            file,
+            state: State::default(),
+            findings: Vec::new(),
+            now: Now {
+                wall: at(START),
+                moment: Duration::from_hours(1),
+            },
+            last_version: 100,
+        }
+    }
+
+    /// A world with the Deployment `web` of four pods, `web-0` to `web-3`, behind the Service `web`.
+    pub(crate) fn with_web() -> Self {
+        let mut world = Self::new();
+        world.deployment("web", 4);
+        world.service("web", &[("app", "web")]);
+        world
+    }
+
+    /// A Deployment, its ReplicaSet `{name}-rs`, and its pods `{name}-0` and so on.
+    pub(crate) fn deployment(&mut self, name: &str, replicas: u32) {
+        let of_set = selector(&[("app", name), ("pod-template-hash", "1")]);
+        let mut deployment = controller(
+            ControllerKind::Deployment,
+            name,
+            replicas,
+            selector(&[("app", name)]),
+        );
+        deployment.revision = Some("1".into());
+        let set_name = format!("{name}-rs");
+        let mut set = controller(ControllerKind::ReplicaSet, &set_name, replicas, of_set);
+        set.owner = Some(deployment.reference());
+        set.revision = Some("1".into());
+        let owner = set.reference();
+        self.view.put_controller(deployment);
+        self.view.put_controller(set);
+        for index in 0..replicas {
+            let mut pod = pod(&format!("{name}-{index}"));
+            pod.labels = labels(&[("app", name), ("pod-template-hash", "1")]);
+            pod.owner = Some(owner.clone());
+            self.put(pod);
+        }
+    }
+
+    pub(crate) fn service(&mut self, name: &str, pairs: &[(&str, &str)]) {
+        self.view
+            .put_selecting(selecting(SelectingKind::Service, name, selector(pairs)));
+    }
+
+    pub(crate) fn namespace_mode(&mut self, mode: &str) {
+        self.view.put_namespace(Namespace {
+            name: SHOP.into(),
+            labels: Labels::new(),
+            mode: Some(mode.into()),
+        });
+    }
+
+    /// Changes the one policy.
+    pub(crate) fn policy(&mut self, change: impl FnOnce(&mut Policy)) {
+        change(Arc::make_mut(&mut self.file.policies[0]));
+    }
+
+    pub(crate) fn ledger(&mut self) -> &mut Ledger {
+        match &mut self.view.ledger {
+            LedgerView::Present(ledger) => ledger,
+            other => panic!("the ledger is {other:?}"),
+        }
+    }
+
+    pub(crate) fn slot(&mut self, name: &str) -> Option<Slot> {
+        let uid = self.pod(name).uid.clone();
+        self.ledger().slots.get(&uid).cloned()
+    }
+
+    pub(crate) fn pod(&self, name: &str) -> &Pod {
+        let key = ObjectKey::new(SHOP, name);
+        self.view.pod(&key).expect("the pod is in the view")
+    }
+
+    /// Puts a pod in as a write would: at a new version.
+    pub(crate) fn put(&mut self, mut pod: Pod) {
+        self.last_version += 1;
+        pod.resource_version = version(self.last_version);
+        assert!(self.view.put_pod(pod));
+    }
+
+    pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut Pod)) {
+        let mut pod = self.pod(name).clone();
+        change(&mut pod);
+        self.put(pod);
+    }
+
+    pub(crate) fn annotate(&mut self, name: &str, key: &str, text: &str) {
+        self.change(name, |pod| {
+            pod.annotations.insert(key.into(), text.into());
+        });
+    }
+
+    pub(crate) fn set_controller(
+        &mut self,
+        kind: ControllerKind,
+        name: &str,
+        change: impl FnOnce(&mut Controller),
+    ) {
+        let known = self
+            .view
+            .controllers(SHOP)
+            .find(|one| one.kind == kind && &*one.key.name == name);
+        let mut controller = known.expect("the controller is in the view").clone();
+        change(&mut controller);
+        self.view.put_controller(controller);
+    }
+
+    /// Says that the first policy finds a pod unhealthy, longer than those of which it was said before.
+    pub(crate) fn bad(&mut self, name: &str) {
+        let finding = self.finding(name);
+        self.findings.push(finding);
+    }
+
+    pub(crate) fn finding(&self, name: &str) -> Finding {
+        let pod = self.pod(name);
+        Finding {
+            policy: self.file.policies[0].clone(),
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            since: Duration::ZERO,
+            contrast: true,
+            reason: "3 bad probes in a row: HTTP 500".into(),
+            evidence: vec![Evidence {
+                at: self.now.wall,
+                saw: "HTTP 500".into(),
+            }],
+        }
+    }
+
+    pub(crate) fn tick(&mut self) -> Vec<Action> {
+        self.pass(Duration::from_secs(1));
+        decide(
+            &mut self.state,
+            &self.file,
+            &self.view,
+            &self.findings,
+            self.now,
+        )
+    }
+
+    /// What is to be done now, the checks of slots aside.
+    pub(crate) fn actions(&mut self) -> Vec<Action> {
+        let mut actions = self.tick();
+        actions.retain(|action| !matches!(action, Action::CheckSlot(_)));
+        actions
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now.moment += time;
+        self.now.wall = self.now.wall.checked_add(time).expect("no end of time");
+    }
+
+    /// The agent is killed and started again.
+    pub(crate) fn restart(&mut self) {
+        self.state = State::default();
+    }
+
+    /// Carries out a quarantine as the writer does: the slot first.
+    pub(crate) fn carry_out(&mut self, quarantine: &Quarantine) {
+        assert!(self.ledger().take(quarantine.slot.clone()));
+        self.patch(&quarantine.pod, &quarantine.change);
+    }
+
+    /// Carries out the quarantine that the tick asks for, and lets the ReplicaSet let go.
+    pub(crate) fn quarantine(&mut self, name: &str) -> Quarantine {
+        self.bad(name);
+        let actions = self.actions();
+        let quarantine = the_quarantine(&actions).clone();
+        assert_eq!(&*quarantine.pod.key.name, name);
+        self.carry_out(&quarantine);
+        self.change(name, |pod| pod.owner = None);
+        self.findings.clear();
+        quarantine
+    }
+
+    /// The API server's part of a patch: precondition, then the change.
+    pub(crate) fn patch(&mut self, target: &Target, change: &Change) {
+        let pod = self.view.pod(&target.key).expect("the pod").clone();
+        assert_eq!(Target::from(&pod), *target, "a conflict");
+        self.put(changed(&pod, change));
+    }
+}
