@@ -185,7 +185,7 @@ pub struct PrometheusQuery {
     pub threshold: Threshold,
     /// Time between two queries: by default 15 s; 1 s to 1 h.
     pub interval: Duration,
-    /// How long a pod must have been bad, as in an alerting rule: by default 1 m, 0 s to 24 h.
+    /// How long a pod must have been bad, as in an alerting rule: by default 1 m, 1 s to 24 h.
     pub hold_for: Duration,
 }
 

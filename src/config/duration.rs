@@ -1,0 +1,95 @@
+//! Durations as Prometheus writes them: `15s`, `1h30m`, `7d`.
+//!
+//! Read by `humantime`, of whose many forms only these are let through: to it `1M` is a month and `1 year` a
+//! duration. Written here, because it would print 90 days as `2months 29days 2h 52m 48s`.
+
+use std::{fmt::Write as _, time::Duration};
+
+use super::pattern::Pattern;
+
+/// A duration's form: each unit at most once, the longest first.
+pub(super) static FORM: Pattern = Pattern::new(
+    "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+    1..=64,
+    "a duration such as 15s, 1h30m or 7d",
+);
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The units that are written, the largest first, in milliseconds.
+const UNITS: [(&str, u64); 5] = [
+    ("d", DAY),
+    ("h", HOUR),
+    ("m", MINUTE),
+    ("s", SECOND),
+    ("ms", 1),
+];
+
+/// The duration written so; `None` if it is none or would not fit.
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
+    let fits = FORM.matches(text);
+    fits.then(|| humantime::parse_duration(text).ok()).flatten()
+}
+
+/// A duration as [`parse`] reads it, to the millisecond. From two days on there are days in it, as in kubectl's ages.
+#[must_use]
+pub fn written(duration: Duration) -> String {
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if rest == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    let largest = usize::from(rest < 2 * DAY);
+    for (unit, milliseconds) in UNITS.into_iter().skip(largest) {
+        if rest >= milliseconds {
+            _ = write!(text, "{}{unit}", rest / milliseconds);
+            rest %= milliseconds;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_prometheus_reads_them() {
+        let seconds = |text| parse(text).map(|duration| duration.as_secs());
+        assert_eq!(seconds("15s"), Some(15));
+        assert_eq!(seconds("1m"), Some(60));
+        assert_eq!(seconds("1h30m"), Some(5_400));
+        assert_eq!(seconds("7d"), Some(604_800));
+        assert_eq!(seconds("2w"), Some(1_209_600));
+        assert_eq!(parse("1500ms"), Some(Duration::from_millis(1_500)));
+        for wrong in [
+            "",
+            "5",
+            "1M",
+            "1 h",
+            "1y",
+            "30m1h",
+            "-1s",
+            "1.5h",
+            "1s-2s",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for text in ["0s", "1s", "1s500ms", "1m30s", "24h", "36h", "2d", "90d"] {
+            assert_eq!(parse(text).map(written).as_deref(), Some(text));
+        }
+        assert_eq!(
+            written(Duration::from_secs(u64::MAX)).chars().last(),
+            Some('s')
+        );
+    }
+}

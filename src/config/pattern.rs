@@ -1,0 +1,115 @@
+//! Forms of text, each said once for the reader, for the schema and for people.
+
+use std::{ops::RangeInclusive, sync::OnceLock};
+
+use regex::Regex;
+use serde_json::{Value as Json, json};
+
+/// A form of text.
+pub(super) struct Pattern {
+    /// A regular expression that Rust and JSON Schema read alike.
+    expression: &'static str,
+    /// How many characters it may have.
+    lengths: RangeInclusive<usize>,
+    /// What it is, to follow "must be".
+    pub(super) meaning: &'static str,
+    compiled: OnceLock<Regex>,
+}
+
+impl Pattern {
+    pub(super) const fn new(
+        expression: &'static str,
+        lengths: RangeInclusive<usize>,
+        meaning: &'static str,
+    ) -> Self {
+        Self {
+            expression,
+            lengths,
+            meaning,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let length = text.chars().take(self.lengths.end() + 1).count();
+        self.lengths.contains(&length) && self.regex().is_match(text)
+    }
+
+    pub(super) fn schema(&self) -> Json {
+        json!({
+            "type": "string",
+            "minLength": self.lengths.start(),
+            "maxLength": self.lengths.end(),
+            "pattern": self.expression,
+        })
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "the expressions are constants, and tests use each of them"
+    )]
+    fn regex(&self) -> &Regex {
+        self.compiled
+            .get_or_init(|| Regex::new(self.expression).expect("a constant expression is valid"))
+    }
+}
+
+/// A name as Kubernetes wants it in a host name.
+pub(super) static DNS_LABEL: Pattern = Pattern::new(
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    1..=63,
+    "a DNS label (lower-case letters, digits and \"-\", letters or digits at both ends, at most 63 characters)",
+);
+
+/// A label's key: at most 253 characters of prefix, a slash and 63 of name.
+pub(super) static LABEL_KEY: Pattern = Pattern::new(
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+    1..=317,
+    "a label key (an optional DNS name and \"/\", then at most 63 letters, digits, \"-\", \"_\" or \".\", letters or digits at both ends)",
+);
+
+/// A label's value.
+pub(super) static LABEL_VALUE: Pattern = Pattern::new(
+    "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+    0..=63,
+    "a label value (at most 63 letters, digits, \"-\", \"_\" or \".\", letters or digits at both ends)",
+);
+
+/// A header's name, as the API server accepts it in a probe.
+pub(super) static HEADER_NAME: Pattern = Pattern::new(
+    "^[-A-Za-z0-9]+$",
+    1..=128,
+    "a header name (letters, digits and \"-\")",
+);
+
+/// A header's value.
+pub(super) static HEADER_VALUE: Pattern = Pattern::new(
+    r"^[\t -~]*$",
+    0..=4096,
+    "a header value (printable ASCII, at most 4096 characters)",
+);
+
+/// Path and query of a probe.
+pub(super) static PATH: Pattern = Pattern::new(
+    "^/[!$-~]*$",
+    1..=2048,
+    "a path that begins with \"/\" (printable ASCII without spaces, quotes and \"#\")",
+);
+
+/// The form of an address of a Prometheus; what it means is checked when it is read.
+pub(super) static HTTP_URL: Pattern = Pattern::new(
+    "^https?://[!-~]+$",
+    1..=2048,
+    "an http:// or https:// address",
+);
+
+/// A share of a number.
+pub(super) static PERCENT: Pattern =
+    Pattern::new("^([1-9][0-9]?|100)%$", 2..=4, "a share from 1% to 100%");
+
+/// A name of a port, as IANA registers them: with a letter, and no "-" at an end or beside another.
+pub(super) static PORT_NAME: Pattern = Pattern::new(
+    "^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+    1..=15,
+    "a port's name (at most 15 lower-case letters, digits and \"-\", one letter at least)",
+);

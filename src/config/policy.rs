@@ -1,0 +1,193 @@
+//! One policy of the file: which pods, which evidence, what follows.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use serde_json::Value as Json;
+
+use super::{
+    collections::{List, list},
+    context::Context,
+    file::MODE,
+    pattern::{DNS_LABEL, LABEL_KEY},
+    reader::{Fields, Kind, record},
+    selector::selector,
+    signal,
+    values::{Choice, Text, Time},
+    yaml::{Node, Value},
+};
+use crate::core::{
+    overrides::LONGEST_TTL,
+    policy::{Contrast, Detach, Mode, Policy, Signal},
+    selector::Selector,
+};
+
+/// What the file says for all of its policies.
+pub(super) struct Defaults {
+    pub(super) mode: Mode,
+    pub(super) ttl: Duration,
+    pub(super) has_prometheus: bool,
+}
+
+/// The name that records carry where a person asked for the quarantine.
+const BY_HAND: &str = "by-hand";
+
+/// A policy.
+pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy> {
+    let name = fields.required(
+        "name",
+        "a name that no other policy of the file has",
+        Text(&DNS_LABEL),
+    );
+    let pods = fields.required(
+        "pods",
+        "which pods it is about: a label selector",
+        selector(),
+    );
+    let namespaces = fields.optional(
+        "namespaces",
+        "in which namespaces: a label selector over namespaces: by default all but kube-* and the agent's own",
+        selector(),
+    );
+    let signal = signal(fields);
+    let ttl = fields.or(
+        "ttl",
+        "how long a quarantined pod is kept before it is deleted: by default the file's, at most 90d",
+        Time { most: LONGEST_TTL },
+        defaults.ttl,
+    );
+    let mode = fields.or(
+        "mode",
+        "how far it goes: by default the file's mode",
+        MODE,
+        defaults.mode,
+    );
+    let detach = fields.or(
+        "detach",
+        "what a pod is taken out of: its Services and its workload",
+        Choice(&[("workload", Detach::Workload)]),
+        Detach::Workload,
+    );
+    let keep_labels = fields.or(
+        "keepLabels",
+        "keys of labels that are never edited",
+        list(Text(&LABEL_KEY)),
+        Vec::new(),
+    );
+    let also_leave = fields.or(
+        "alsoLeave",
+        "label selectors of kinds that the agent does not read (InferencePool, Istio, Cilium), to be left too",
+        list(NotEmpty(selector())),
+        Vec::new(),
+    );
+    let contrast = fields.or(
+        "contrast",
+        "required (the default): a pod is only unhealthy if the signal says good of another pod of its workload, or has said so of this one since it started",
+        Choice(&[("required", Contrast::Required), ("none", Contrast::None)]),
+        Contrast::Required,
+    );
+
+    if name.as_deref() == Some(BY_HAND) {
+        fields.wrong(
+            "name",
+            "is kept for quarantines that a person asks for; choose another",
+        );
+    }
+    if pods.as_ref().is_some_and(Selector::is_empty) && !fields.has("namespaces") {
+        fields.wrong(
+            "pods",
+            "selects every pod; if that is meant, say in which namespaces (`namespaces: {}` for all)",
+        );
+    }
+    if fields.has("prometheus") && !defaults.has_prometheus {
+        fields.wrong(
+            "prometheus",
+            "which Prometheus? the file needs `prometheus: { url: … }` at its top",
+        );
+    }
+    Some(Policy {
+        name: name?,
+        pods: pods?,
+        namespaces,
+        signal: signal?,
+        ttl: ttl?,
+        mode: mode?,
+        detach: detach?,
+        keep_labels: keep_labels?.into_iter().collect(),
+        also_leave: also_leave?,
+        contrast: contrast?,
+    })
+}
+
+fn signal(fields: &mut Fields) -> Option<Signal> {
+    let probe = fields.optional(
+        "probe",
+        "an HTTP probe, field for field a Kubernetes probe",
+        record(signal::probe),
+    );
+    let query = fields.optional(
+        "prometheus",
+        "a query for all pods at once, in the words of an alerting rule",
+        record(signal::query),
+    );
+    fields.exactly_one(["probe", "prometheus"]);
+    probe.map(Signal::Probe).or(query.map(Signal::Prometheus))
+}
+
+/// The policies of a file, no two of one name.
+pub(super) struct Policies<K>(pub(super) List<K>);
+
+impl<K: Kind<Value = Policy>> Kind for Policies<K> {
+    type Value = Vec<Arc<Policy>>;
+
+    fn read(&self, node: &Node, context: &mut Context) -> Option<Self::Value> {
+        let policies = self.0.read(node, context);
+        let mut names = HashSet::new();
+        if let Value::List(items) = &node.value {
+            for name in items.iter().filter_map(|item| name(item)) {
+                if let Value::Text(text) = &name.value
+                    && !names.insert(text)
+                {
+                    let message =
+                        format!("a policy before this one is named {text:?} too; names are unique");
+                    context.mistake(&name.span, message);
+                }
+            }
+        }
+        Some(policies?.into_iter().map(Arc::new).collect())
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+}
+
+/// The name of a policy that may have mistakes elsewhere.
+fn name(policy: &Node) -> Option<&Node> {
+    let Value::Map(entries) = &policy.value else {
+        return None;
+    };
+    entries
+        .iter()
+        .find(|entry| entry.key == "name")
+        .map(|entry| &*entry.node)
+}
+
+/// A selector that does not select everything.
+struct NotEmpty<K>(K);
+
+impl<K: Kind<Value = Selector>> Kind for NotEmpty<K> {
+    type Value = Selector;
+
+    fn read(&self, node: &Node, context: &mut Context) -> Option<Selector> {
+        let selector = self.0.read(node, context)?;
+        if selector.is_empty() {
+            context.wrong(node, "selects everything; no pod can leave that");
+            return None;
+        }
+        Some(selector)
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+}
