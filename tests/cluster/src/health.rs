@@ -43,11 +43,27 @@ async fn get(server: &str, path: &str) -> anyhow::Result<()> {
     let request = http::Request::get(path)
         .body(Vec::new())
         .context("make a request")?;
-    client
-        .request_text(request)
-        .await
-        .with_context(|| format!("ask {server}{path}"))?;
-    Ok(())
+    match client.request_text(request).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) => bail!(
+            "{server}{path} answered {}: {}",
+            status.code,
+            failed_checks(&status.message)
+        ),
+        Err(error) => Err(error).with_context(|| format!("ask {server}{path}")),
+    }
+}
+
+/// Of the lines that Kubernetes' programs answer with, those that say what is wrong.
+fn failed_checks(answer: &str) -> String {
+    let failed: Vec<&str> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("[-]"))
+        .collect();
+    if failed.is_empty() {
+        return answer.lines().next().unwrap_or_default().to_owned();
+    }
+    failed.join(", ")
 }
 
 /// Waits until a component that was just started is healthy, or has ended, or `limit` is over.
@@ -87,4 +103,16 @@ pub(crate) async fn verdict(
         bail!("does not run");
     }
     ask(component, layout).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_answer_only_what_failed_is_told() {
+        let answer = "[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\nreadyz check failed";
+        assert_eq!(failed_checks(answer), "etcd failed: reason withheld");
+        assert_eq!(failed_checks("not yet\nsorry"), "not yet");
+    }
 }

@@ -1,6 +1,6 @@
 //! Programs of the machine that the cluster needs, installed from Debian's archive where that is possible.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -18,7 +18,6 @@ pub const CLUSTER: &[Program] = &[
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
-    ("prometheus", "prometheus"),
     ("nsenter", "util-linux"),
     ("setsid", "util-linux"),
     ("umount", "mount"),
@@ -53,7 +52,6 @@ pub async fn ensure(programs: &[Program], progress: Progress) -> anyhow::Result<
         .concat(),
     )
     .await?;
-    stop_services(&packages).await;
     step.done("installed");
     Ok(())
 }
@@ -79,24 +77,11 @@ async fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("apt-get");
     command
         .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        // Debian starts the daemons that it installs, but none in runlevel 1.
-        .env("RUNLEVEL", "1");
+        .env("DEBIAN_FRONTEND", "noninteractive");
     process::run(&mut command, Duration::from_secs(900))
         .await
         .map(drop)
         .context("install packages")
-}
-
-/// systemd does not look at the runlevel: what it has started is stopped again.
-async fn stop_services(packages: &[&str]) {
-    if !Path::new("/run/systemd/system").exists() || !packages.contains(&"prometheus") {
-        return;
-    }
-    let mut command = Command::new("systemctl");
-    command.args(["disable", "--now", "prometheus.service"]);
-    // One that runs on is no harm: the cluster's own is in a namespace.
-    let _ = process::run(&mut command, Duration::from_secs(60)).await;
 }
 
 #[cfg(test)]

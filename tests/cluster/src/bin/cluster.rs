@@ -1,7 +1,7 @@
 //! The command behind the make targets: starts, shows and takes away the cluster.
 
 use std::os::unix::process::CommandExt as _;
-use std::process::Command as Process;
+use std::process::{Command as Process, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -45,8 +45,19 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without the stack, which says nothing to whoever starts a cluster.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Up => up().await,
         Command::Down => down().await,
         Command::Status => status().await,

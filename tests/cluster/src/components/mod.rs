@@ -98,7 +98,8 @@ impl Component {
             Self::Kubelet => Check::Http("http://127.0.0.1:10248", "/healthz"),
             Self::KubeProxy => Check::Http("http://127.0.0.1:10256", "/healthz"),
             Self::CoreDns => Check::Http("http://127.0.0.1:8181", "/ready"),
-            Self::MetricsServer => Check::Http("https://127.0.0.1:4443", "/readyz"),
+            // It is ready only once there are figures, and so pods.
+            Self::MetricsServer => Check::Http("https://127.0.0.1:4443", "/livez"),
             Self::Prometheus => Check::Http("http://192.168.77.1:9090", "/-/ready"),
         }
     }

@@ -1,7 +1,5 @@
 //! What runs on the node beside Kubernetes proper: names, CPU figures and Prometheus.
 
-use std::path::PathBuf;
-
 use super::{built, flags};
 use crate::layout::{Layout, NODE_ADDRESS};
 use crate::process::Launch;
@@ -44,7 +42,7 @@ pub(super) fn metrics_server(layout: &Layout) -> Launch {
 
 pub(super) fn prometheus(layout: &Layout) -> Launch {
     Launch {
-        program: PathBuf::from("/usr/bin/prometheus"),
+        program: built(layout, "prometheus", "prometheus"),
         arguments: flags(&[
             ("config.file", &layout.argument("prometheus.yaml")),
             ("storage.tsdb.path", &layout.argument("prometheus")),
