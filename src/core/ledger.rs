@@ -127,14 +127,16 @@ impl Ledger {
         waiting.then_some("the ledger was lost and rebuilt less than ten minutes ago")
     }
 
-    /// Adds a slot, or moves the one that is there forward. False, and nothing done, if it would move backwards.
+    /// Adds a slot, or moves the one that is there forward. False, and nothing done, if it would move backwards or
+    /// write over an entry that cannot be read: that may be a later slot of a newer agent.
     #[must_use]
     pub fn take(&mut self, slot: Slot) -> bool {
         let backwards = |known: &Slot| known.resource_version > slot.resource_version;
-        if self.slots.get(&slot.uid).is_some_and(backwards) {
+        if self.slots.get(&slot.uid).is_some_and(backwards)
+            || self.unreadable.contains_key(&slot.uid)
+        {
             return false;
         }
-        self.unreadable.remove(&slot.uid);
         self.slots.insert(slot.uid.clone(), slot);
         true
     }

@@ -48,15 +48,17 @@ impl Tally {
         for slot in ledger.slots.values() {
             tally.add(&slot.namespace, Some(&slot.workload));
         }
-        tally.cluster += u32::try_from(ledger.unreadable.len()).unwrap_or(u32::MAX);
-        let without_slot =
-            |uid: &Uid| !ledger.slots.contains_key(uid) && !ledger.unreadable.contains_key(uid);
+        let mut of_no_pod = ledger.unreadable.len();
         for pod in view
             .marked()
-            .filter(|pod| pod.is_counted() && without_slot(&pod.uid))
+            .filter(|pod| pod.is_counted() && !ledger.slots.contains_key(&pod.uid))
         {
             tally.add(&pod.key.namespace, view.workload_uid(pod).as_ref());
+            if ledger.unreadable.contains_key(&pod.uid) {
+                of_no_pod = of_no_pod.saturating_sub(1);
+            }
         }
+        tally.cluster += u32::try_from(of_no_pod).unwrap_or(u32::MAX);
         tally
     }
 
