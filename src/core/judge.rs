@@ -242,7 +242,8 @@ impl Rows {
             return;
         };
         let at = sample.at.moment;
-        if row.last.is_some_and(|(last, _)| at < last) {
+        // One that is heard again counts no second time.
+        if row.last.is_some_and(|(last, _)| at <= last) {
             return;
         }
         let gap = row

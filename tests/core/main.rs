@@ -9,5 +9,10 @@
 
 mod detach;
 mod detach_model;
+mod judge;
+mod ledger;
+mod limits;
 mod outcome;
+mod overrides;
+mod record;
 mod world;
