@@ -15,7 +15,9 @@ use crate::control::Control;
 use crate::image::Image;
 use crate::layout::{self, Layout, NODE_NAME};
 use crate::progress::Progress;
-use crate::{apply, certificates, cgroups, containerd, mounts, netns, process, sign_in, wait};
+use crate::{
+    apply, certificates, cgroups, containerd, kernel, mounts, netns, process, sign_in, wait,
+};
 
 const SERVICES: &str = include_str!("../manifests/services.yaml");
 
@@ -74,6 +76,7 @@ pub(crate) async fn start(layout: &Layout, progress: Progress) -> anyhow::Result
     let step = progress.begin("network namespace", "making");
     netns::create(layout).await?;
     cgroups::create(layout)?;
+    kernel::keep(layout)?;
     step.done("ready");
     let here = layout.clone();
     netns::inside(layout, move || async move {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use kube::api::DynamicObject;
@@ -18,7 +19,7 @@ use crate::progress::Progress;
 use crate::{apply, bring_up, containerd, exec, netns, parts, process, programs, tear_down};
 
 /// For a command that brings an image into an existing cluster.
-const LOADED: std::time::Duration = std::time::Duration::from_secs(300);
+const LOADED: Duration = Duration::from_mins(5);
 
 /// A Kubernetes cluster: our own in its network namespace, or an existing one.
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ pub(crate) async fn ask(layout: &Layout) -> anyhow::Result<()> {
 pub(crate) async fn import(layout: &Layout, archive: &Path) -> anyhow::Result<()> {
     process::run(
         ctr(layout).args(["images", "import"]).arg(archive),
-        Duration::from_secs(120),
+        Duration::from_mins(2),
     )
     .await
     .map(drop)

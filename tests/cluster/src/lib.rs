@@ -16,6 +16,7 @@ mod control;
 mod exec;
 mod health;
 pub mod image;
+mod kernel;
 mod layout;
 mod log;
 mod mounts;

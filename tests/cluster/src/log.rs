@@ -28,8 +28,8 @@ mod tests {
     #[test]
     fn the_last_lines_and_the_place_are_shown() {
         let log = std::env::temp_dir().join(format!("last-lines-{}.log", std::process::id()));
-        let text: String = (1..=40).map(|n| format!("line {n}\n")).collect();
-        fs::write(&log, text).unwrap();
+        let lines: Vec<String> = (1..=40).map(|n| format!("line {n}")).collect();
+        fs::write(&log, lines.join("\n")).unwrap();
         let shown = last_lines(&log);
         assert!(
             shown.contains("line 26\n") && shown.contains("line 40"),

@@ -104,7 +104,8 @@ where
     F: Future<Output = anyhow::Result<T>>,
 {
     if is_inside(layout) {
-        return work().await;
+        // On the heap: starting everything is a large future.
+        return Box::pin(work()).await;
     }
     let layout = layout.clone();
     let (answer, answered) = tokio::sync::oneshot::channel();

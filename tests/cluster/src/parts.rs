@@ -177,6 +177,7 @@ mod tests {
         let version = modules
             .lines()
             .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"))
+            .and_then(|version| version.split(' ').next())
             .unwrap();
         let stamped = format!("gitVersion=v{version} ");
         assert!(kubernetes.stamped.contains(&stamped), "{version}");

@@ -78,7 +78,7 @@ async fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
     command
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive");
-    process::run(&mut command, Duration::from_secs(900))
+    process::run(&mut command, Duration::from_mins(15))
         .await
         .map(drop)
         .context("install packages")

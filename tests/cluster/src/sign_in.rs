@@ -22,7 +22,7 @@ const USERS: [(&str, &str, &str); 7] = [
     ("prometheus", "prometheus", ""),
 ];
 
-/// The kubelet's, which the node authorizer and the NodeRestriction admission know by its name and group.
+/// The kubelet's, which the node authorizer and the `NodeRestriction` admission know by its name and group.
 const KUBELET: (&str, &str, &str) = ("kubelet", "system:node:node", "system:nodes");
 
 /// Writes the token file, the kubeconfigs and Prometheus's token. Nothing but this namespace can reach the API server, so

@@ -1,6 +1,7 @@
 //! Taking the cluster away without a trace, whatever is left of it.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::components::Component;
 use crate::control::Control;
 use crate::layout::Layout;
 use crate::process::{self, Identity};
-use crate::{cgroups, mounts, netns, wait};
+use crate::{cgroups, kernel, mounts, netns, wait};
 
 /// For killed processes to be gone, and for the kernel to let go of what they used.
 const GONE: Duration = Duration::from_secs(20);
@@ -32,6 +33,7 @@ pub(crate) async fn take_away(layout: &Layout) -> anyhow::Result<()> {
         Ok(())
     })
     .await?;
+    kernel::restore(layout);
     for directory in [sockets(layout), layout.run()] {
         if directory.exists() {
             fs::remove_dir_all(&directory)
@@ -107,8 +109,14 @@ fn remove_scattered(layout: &Layout) {
         file.file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with(layout.name()))
     });
-    // Only if it is empty.
-    let _ = fs::remove_dir("/var/lib/cni");
+    let plugins = Path::new("/var/lib/kubelet/device-plugins");
+    remove_where(plugins, |socket| {
+        socket.ends_with("kubelet.sock") && UnixStream::connect(socket).is_err()
+    });
+    for directory in ["/var/lib/cni", "/var/lib/kubelet"] {
+        // Only if it is empty.
+        let _ = fs::remove_dir(directory);
+    }
 }
 
 fn remove_where(directory: &Path, ours: impl Fn(&Path) -> bool) {

@@ -31,7 +31,7 @@ pub enum Component {
     Kubelet,
     /// kube-proxy, with nftables
     KubeProxy,
-    /// CoreDNS
+    /// `CoreDNS`
     CoreDns,
     /// metrics-server
     MetricsServer,
