@@ -106,6 +106,36 @@ fn a_file_of_more_than_a_mebibyte_is_refused() {
 }
 
 #[test]
+fn what_a_file_unfolds_to_is_bounded() {
+    let said = |text: &str| {
+        let mistakes = config::parse("a.yaml", text).unwrap_err();
+        mistakes.iter().next().unwrap().message.clone()
+    };
+    let many = format!("policies: [{}]", "1,".repeat(60_000));
+    assert_eq!(said(&many), "the file has more than 50000 values");
+    let long = "a".repeat(10_000);
+    let cut = format!("{:?}…", "a".repeat(64));
+    assert!(said(&format!("? {long}\n: 1")).starts_with(&format!("unknown key {cut};")));
+    let query = "prometheus: { url: http://p }\npolicies: [{ name: a, pods: { matchLabels: { a: b } }, \
+                 prometheus: { below: 1, query: ";
+    let place = "policies[0].prometheus.query:";
+    assert_eq!(
+        said(&format!("{query}{long} }} }}]")),
+        format!("{place} must be at most 8192 bytes long")
+    );
+    let deep = format!("{query}'{}' }} }}]", "(".repeat(2_000));
+    assert_eq!(
+        config::check_text("a.yaml", &deep)
+            .unwrap_err()
+            .iter()
+            .next()
+            .unwrap()
+            .message,
+        format!("{place} is not PromQL: too many operators and parentheses")
+    );
+}
+
+#[test]
 fn of_very_many_mistakes_the_first_are_shown_and_all_are_counted() {
     let text = format!("policies: [{}]", "1, ".repeat(1_000));
     let mistakes = config::parse("many.yaml", &text).unwrap_err();

@@ -8,7 +8,7 @@ use super::{
     context::{Context, Step},
     pattern::Pattern,
     reader::Kind,
-    yaml::{Entry, Node, Value},
+    yaml::{Entry, Node, Value, quoted},
 };
 
 /// A list of one kind of values.
@@ -67,17 +67,16 @@ impl<K: Kind> Kind for Table<K> {
             return None;
         };
         let mut read = |entry: &Entry| {
-            let key = &entry.key;
+            let key = entry.key.as_str();
             let fits = self.keys.matches(key);
             if !fits {
-                let message = format!("the key {key:?} must be {}", self.keys.meaning);
+                let message = format!("the key {} must be {}", quoted(key), self.keys.meaning);
                 let message = context.about(&message);
                 context.mistake(&entry.key_span, message);
             }
-            let value = context.within(Step::Key(key.clone()), |context| {
-                self.values.read(&entry.node, context)
-            });
-            fits.then_some((Arc::from(key.as_str()), value?))
+            let step = Step::Key(if fits { key.to_owned() } else { quoted(key) });
+            let value = context.within(step, |context| self.values.read(&entry.node, context));
+            fits.then_some((Arc::from(key), value?))
         };
         let values: Vec<_> = entries.iter().map(&mut read).collect();
         values.into_iter().collect()

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     context::{Context, Step},
-    yaml::{Entry, Node, Value},
+    yaml::{Entry, Node, Value, quoted},
 };
 
 /// What a value may be.
@@ -236,7 +236,10 @@ impl<'f, 't> Fields<'f, 't> {
                 path if path.is_empty() => path,
                 path => format!(" in {path}"),
             };
-            context.mistake(key_span, format!("unknown key {key:?}{place}; {advice}"));
+            context.mistake(
+                key_span,
+                format!("unknown key {}{place}; {advice}", quoted(key)),
+            );
             self.missing
                 .retain(|(keys, _)| near.is_none_or(|near| !keys.contains(&near)));
         }

@@ -54,10 +54,7 @@ impl Value {
             Self::Bool(value) => format!("the boolean {value}"),
             Self::Whole(value) => format!("the number {value}"),
             Self::Number(value) => format!("the number {value}"),
-            Self::Text(text) if text.chars().count() > 64 => {
-                format!("{:?}…", text.chars().take(60).collect::<String>())
-            }
-            Self::Text(text) => format!("{text:?}"),
+            Self::Text(text) => quoted(text),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a mapping".to_owned(),
         }
@@ -85,6 +82,14 @@ impl Value {
                 .unwrap_or_else(|_| Self::Text(text.to_owned())),
             _ => Self::Text(text.to_owned()),
         }
+    }
+}
+
+/// Text as a message shows it: in quotes, what cannot be seen escaped, and not without end.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(64) {
+        Some((end, _)) => format!("{:?}…", text.split_at(end).0),
+        None => format!("{text:?}"),
     }
 }
 
@@ -173,12 +178,15 @@ impl<'t> Builder<'t, '_> {
         if let Some(tag) = event.tag() {
             (self.report)(
                 span.clone(),
-                format!("tags such as {} are not known here", tag.original()),
+                format!(
+                    "tags such as {} are not known here",
+                    quoted(&tag.original())
+                ),
             );
         }
         self.read += 1;
         if self.read > MOST_VALUES {
-            return Err((span, format!("this is one value more than {MOST_VALUES}")));
+            return Err((span, format!("the file has more than {MOST_VALUES} values")));
         }
         let anchor = event.anchor_id();
         let (value, span) = match event {
@@ -239,9 +247,13 @@ impl<'t> Builder<'t, '_> {
             let (event, span) = self.next()?;
             let mut node = self.node(event, span)?;
             let Some(key) = key else { continue };
-            if let Some(first) = seen.insert(key.clone(), key_span.start) {
+            let first = *seen.entry(key.clone()).or_insert(key_span.start);
+            if first != key_span.start {
                 let line = self.source.line(first);
-                let message = format!("the key {key:?} is given twice; first on line {line}");
+                let message = format!(
+                    "the key {} is given twice; first on line {line}",
+                    quoted(&key)
+                );
                 (self.report)(key_span, message);
                 continue;
             }
