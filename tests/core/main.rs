@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected fails, and says where"
 )]
 
+mod by_hand;
 mod detach;
 mod detach_model;
 mod judge;
@@ -15,4 +16,5 @@ mod limits;
 mod outcome;
 mod overrides;
 mod record;
+mod refusals;
 mod world;

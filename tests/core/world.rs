@@ -334,14 +334,20 @@ impl World {
         self.patch(&quarantine.pod, &quarantine.change);
     }
 
-    /// Carries out the quarantine that the tick asks for, and lets the ReplicaSet let go.
-    pub(crate) fn quarantine(&mut self, name: &str) -> Quarantine {
-        self.bad(name);
+    /// Carries out the quarantine that is waiting, and lets the ReplicaSet let go.
+    pub(crate) fn quarantine_waiting(&mut self, name: &str) -> Quarantine {
         let actions = self.actions();
         let quarantine = the_quarantine(&actions).clone();
         assert_eq!(&*quarantine.pod.key.name, name);
         self.carry_out(&quarantine);
         self.change(name, |pod| pod.owner = None);
+        quarantine
+    }
+
+    /// Finds a pod bad, takes it out, and finds nothing more.
+    pub(crate) fn quarantine(&mut self, name: &str) -> Quarantine {
+        self.bad(name);
+        let quarantine = self.quarantine_waiting(name);
         self.findings.clear();
         quarantine
     }

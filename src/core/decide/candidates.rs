@@ -29,6 +29,7 @@ pub(super) const BY_HAND: &str = "by-hand";
 /// A pod that somebody wants out.
 struct Candidate<'a> {
     pod: &'a Pod,
+    by_hand: bool,
     policy: Option<Arc<Policy>>,
     mode: Mode,
     reason: Arc<str>,
@@ -52,39 +53,40 @@ impl Candidate<'_> {
 }
 
 impl<'a> Decision<'a> {
-    /// Considers people's commands first, then what may be acted on, then what is only observed; within these the
-    /// longest bad first.
+    /// Considers what may be acted on, then what is only observed; within these people's commands first, then the
+    /// longest bad.
     pub(super) fn candidates(&mut self, findings: &[Finding]) {
         let mut tally = self
             .open_ledger()
             .map(|ledger| Tally::count(self.view, ledger))
             .unwrap_or_default();
         let mut candidates = self.asked_by_hand();
-        let mut found: Vec<Candidate<'a>> = findings
-            .iter()
-            .filter_map(|finding| self.found(finding))
-            .collect();
-        found.sort_by_key(|candidate| Reverse(candidate.mode));
-        candidates.extend(found);
+        candidates.extend(findings.iter().filter_map(|finding| self.found(finding)));
+        candidates.sort_by_key(|candidate| Reverse(candidate.mode));
         let mut taken: BTreeSet<&Uid> = BTreeSet::new();
+        // Those that have a place within the limits, be it only in `observe`.
+        let mut placed: BTreeSet<Uid> = BTreeSet::new();
         for candidate in candidates {
             if taken.contains(&candidate.pod.uid) {
                 continue;
             }
-            match self.consider(&candidate, &mut tally) {
+            match self.consider(&candidate, &mut tally, &mut placed) {
                 Ok(quarantine) => {
                     taken.insert(&candidate.pod.uid);
                     self.actions.push(Action::Quarantine(Box::new(quarantine)));
                 }
                 Err(None) => {}
-                Err(Some((reason, detail))) => self.refuse(Refusal {
-                    pod: candidate.pod.key.clone(),
-                    uid: candidate.pod.uid.clone(),
-                    policy: candidate.policy_name(),
-                    asked: candidate.reason,
-                    reason,
-                    detail,
-                }),
+                Err(Some((reason, detail))) => {
+                    let refusal = Refusal {
+                        pod: candidate.pod.key.clone(),
+                        uid: candidate.pod.uid.clone(),
+                        policy: candidate.policy_name(),
+                        asked: candidate.reason,
+                        reason,
+                        detail,
+                    };
+                    self.refuse(refusal, candidate.by_hand);
+                }
             }
         }
     }
@@ -111,6 +113,7 @@ impl<'a> Decision<'a> {
             let mode = policy.as_ref().map_or(self.file.mode, |policy| policy.mode);
             candidates.push(Candidate {
                 pod,
+                by_hand: true,
                 mode: mode.min(view.namespace_mode(&pod.key.namespace)),
                 policy,
                 reason,
@@ -121,7 +124,10 @@ impl<'a> Decision<'a> {
         candidates
     }
 
+    /// A finding of a policy that is no longer in force, or of a pod that is no longer so, is none.
     fn found(&self, finding: &Finding) -> Option<Candidate<'a>> {
+        let in_force = self.file.policy(&finding.policy.name);
+        in_force.filter(|policy| **policy == finding.policy)?;
         let pod = self
             .view
             .pod(&finding.pod)
@@ -130,6 +136,7 @@ impl<'a> Decision<'a> {
             !pod.is_counted() && !pod.terminating && self.view.selects(&finding.policy, pod);
         current.then(|| Candidate {
             pod,
+            by_hand: false,
             mode: finding
                 .policy
                 .mode
@@ -146,6 +153,7 @@ impl<'a> Decision<'a> {
         &self,
         candidate: &Candidate<'a>,
         tally: &mut Tally,
+        placed: &mut BTreeSet<Uid>,
     ) -> Result<Quarantine, Refused> {
         let pod = candidate.pod;
         if candidate.mode == Mode::Off {
@@ -167,6 +175,12 @@ impl<'a> Decision<'a> {
             Ok(ledger) => ledger,
             Err(why) => return refused(Reason::LedgerUnavailable, why),
         };
+        if ledger.unreadable.contains_key(&pod.uid) {
+            return refused(
+                Reason::LedgerUnavailable,
+                "the pod's entry in the ledger cannot be read",
+            );
+        }
         let workload = self.workload(pod)?;
         let mut plan = self.plan(candidate, &workload)?;
         let known = ledger.slots.get(&pod.uid);
@@ -174,7 +188,7 @@ impl<'a> Decision<'a> {
             // The view has not caught up with the pod that the slot was moved to.
             return Err(None);
         }
-        if known.is_none() {
+        if known.is_none() && !placed.contains(&pod.uid) {
             let over = tally.refuse(
                 &self.file.limits,
                 &pod.key.namespace,
@@ -185,6 +199,7 @@ impl<'a> Decision<'a> {
                 return Err(Some(over));
             }
             tally.add(&pod.key.namespace, Some(workload.uid()));
+            placed.insert(pod.uid.clone());
         }
         if candidate.mode == Mode::Observe {
             return refused(Reason::Observe, "");

@@ -134,8 +134,10 @@ impl Decision<'_> {
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
-        let topic = format!("refused for {}", refusal.policy);
+    /// What people asked for and what a signal asks for may be refused for different reasons: each is told.
+    fn refuse(&mut self, refusal: Refusal, by_hand: bool) {
+        let who = if by_hand { "people" } else { "its signal" };
+        let topic = format!("refused to {who} for {}", refusal.policy);
         if self.is_news(&refusal.uid, topic.into(), refusal.reason.as_str().into()) {
             self.actions.push(Action::Refuse(refusal));
         }
