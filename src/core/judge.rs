@@ -124,6 +124,8 @@ struct Rows {
     policy: Arc<Policy>,
     pods: BTreeMap<Uid, Row>,
     workloads: BTreeMap<Uid, BTreeSet<Uid>>,
+    /// Those whose last answer was bad: few, so that a decision need not look at all.
+    bad: BTreeSet<Uid>,
 }
 
 /// Everything that signals have said, as far as it still matters.
@@ -197,6 +199,7 @@ impl Rows {
             policy: policy.clone(),
             pods: BTreeMap::new(),
             workloads: BTreeMap::new(),
+            bad: BTreeSet::new(),
         }
     }
 
@@ -228,6 +231,7 @@ impl Rows {
         let Some(row) = self.pods.remove(uid) else {
             return;
         };
+        self.bad.remove(uid);
         if let Some(pods) = self.workloads.get_mut(&row.workload) {
             pods.remove(uid);
             if pods.is_empty() {
@@ -263,6 +267,11 @@ impl Rows {
             }
             Answer::None => row.bad = None,
         }
+        if row.bad.is_some() {
+            self.bad.insert(sample.pod.clone());
+        } else {
+            self.bad.remove(&sample.pod);
+        }
         row.last = Some((at, sample.answer));
         if row.seen.len() == EVIDENCE {
             row.seen.pop_front();
@@ -294,10 +303,11 @@ impl Rows {
 
     fn unhealthy(&self, now: Moment) -> impl Iterator<Item = Finding> {
         let past = self
-            .pods
+            .bad
             .iter()
-            .filter(move |(uid, _)| self.verdict(uid, now) == Verdict::Unhealthy);
-        past.filter_map(move |(uid, row)| {
+            .filter(move |uid| self.verdict(uid, now) == Verdict::Unhealthy);
+        past.filter_map(move |uid| {
+            let row = self.pods.get(uid)?;
             let (since, count) = row.bad?;
             Some(Finding {
                 policy: self.policy.clone(),

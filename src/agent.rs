@@ -1,0 +1,410 @@
+//! Starts the long tasks, joins them, stops them: the only place that spawns.
+//!
+//! A long task that ends before it is told to ends the process: half an agent is worse than none.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use futures::FutureExt;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Semaphore, mpsc},
+    task::{AbortHandle, JoinSet},
+    time::{interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    cluster::{self, writer::Writer},
+    config::{self, Checked},
+    core::{
+        judge::Sample,
+        policy::{Policy, PolicyFile, PrometheusServer, Signal},
+    },
+    decider::{self, Decider, Ears, Hands, watch_task},
+    report::{Report, SignalReport, events::events, health::Health, http, metrics::Metrics},
+    signal::{self, Clock, TargetChange, Wiring},
+    targets::Senders,
+};
+
+/// What `run` is told on the command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The policy file.
+    pub config: PathBuf,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    pub listen: SocketAddr,
+    /// A kubeconfig other than the usual ones.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it.
+    pub context: Option<String>,
+    /// The agent's own namespace.
+    pub namespace: Option<String>,
+    /// The agent's own pod, as Events name it.
+    pub instance: Option<String>,
+}
+
+/// How often the policy file is looked at. A ConfigMap's volume swaps a link: no notification is as sure as a look.
+const RELOAD: Duration = Duration::from_secs(2);
+
+/// How long a task may take to end once it was told to: SIGTERM ends the agent within a second.
+const LAST_WORDS: Duration = Duration::from_millis(800);
+
+/// Probes under way at the same time, of all policies together.
+const PROBES_AT_ONCE: usize = 512;
+
+/// News and samples that wait for the decider; then those who bring them wait.
+const WAITING: usize = 4096;
+
+/// The decider is late after this.
+const DECIDER_BOUND: Duration = Duration::from_secs(30);
+
+/// A signal is late after this; it gives a sign of life every half second.
+const SIGNAL_BOUND: Duration = Duration::from_secs(30);
+
+/// A watch is late after this: it speaks, if only of its failure, at least every 180 s.
+const WATCH_BOUND: Duration = Duration::from_mins(5);
+
+/// A task that ended, and with what.
+type Ended = (String, anyhow::Result<()>);
+
+/// Runs until SIGTERM or SIGINT, or until a task ends that should not.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut agent = tokio::select! {
+        agent = Agent::start(settings) => agent?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let mut look = interval(RELOAD);
+    let ended = loop {
+        tokio::select! {
+            ended = agent.first_end() => break Err(ended),
+            _ = terminate.recv() => break Ok("SIGTERM"),
+            _ = interrupt.recv() => break Ok("SIGINT"),
+            _ = look.tick() => agent.reload().await,
+        }
+    };
+    if let Ok(signal) = ended {
+        info!(signal, "stopping");
+    }
+    agent.stop().await;
+    ended.map(|_| ()).map_err(|(name, why)| match why {
+        Err(error) => error.context(format!("the task {name:?} ended")),
+        Ok(()) => anyhow!("the task {name:?} ended"),
+    })
+}
+
+/// The long tasks, and what a new policy file needs.
+struct Agent {
+    tasks: JoinSet<Ended>,
+    signals: Signals,
+    files: mpsc::Sender<(Arc<PolicyFile>, Senders)>,
+    config: PathBuf,
+    /// What the policy file held when it was last looked at.
+    content: Vec<u8>,
+    /// The installation's name: it names the ledger, and cannot change under it.
+    name: Arc<str>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+impl Agent {
+    async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let content = tokio::fs::read(&settings.config).await.unwrap_or_default();
+        let Checked { file, warnings } = config::read(&settings.config)?;
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        let file = Arc::new(file);
+        let (client, namespace) = sign_in(&settings).await?;
+        let metrics = Arc::new(Metrics::new().context("register the metrics")?);
+        let health = Arc::new(Health::default());
+        let ready = Arc::new(AtomicBool::new(false));
+        let stop = CancellationToken::new();
+        let clock = Clock::new();
+        let mut tasks = JoinSet::new();
+
+        let listener = http::bind(settings.listen).await;
+        let listener = listener.with_context(|| format!("listen on {}", settings.listen))?;
+        let address = listener
+            .local_addr()
+            .context("read the address that is listened on")?;
+        let version = env!("CARGO_PKG_VERSION");
+        info!(version, %address, namespace, policies = file.policies.len(), "starting");
+        let pages = http::Pages {
+            metrics: metrics.clone(),
+            health: health.clone(),
+            ready: ready.clone(),
+        };
+        spawn(&mut tasks, "http", async move {
+            Ok(http::serve(listener, pages).await?)
+        });
+
+        let (events, teller) = events(client.clone(), settings.instance, metrics.clone());
+        spawn(&mut tasks, "events", teller.map(Ok));
+
+        let (news_sender, news) = mpsc::channel(WAITING);
+        let mut kinds = Vec::new();
+        for (kind, watch) in cluster::watches(&client, &namespace, &file.agent, &news_sender) {
+            kinds.push(kind);
+            health.expect(&watch_task(kind), WATCH_BOUND);
+            spawn(&mut tasks, &watch_task(kind), watch.map(Ok));
+        }
+
+        let (samples_sender, samples) = mpsc::channel(WAITING);
+        let observer = SignalReport {
+            metrics: metrics.clone(),
+            health: health.clone(),
+        };
+        let mut signals = Signals {
+            running: BTreeMap::new(),
+            samples: samples_sender,
+            clock: clock.clone(),
+            observer: Arc::new(observer),
+            health: health.clone(),
+            permits: Arc::new(Semaphore::new(PROBES_AT_ONCE)),
+        };
+        let senders = signals.start(&file, &mut tasks);
+
+        let (files, files_receiver) = mpsc::channel(1);
+        health.expect(decider::TASK, DECIDER_BOUND);
+        let hands = Hands {
+            writer: Writer::new(client, &namespace, &file.agent),
+            report: Report {
+                metrics: metrics.clone(),
+                events,
+            },
+            health,
+            ready,
+            clock,
+        };
+        let decider = Decider::new(hands, file.clone(), senders, &namespace, kinds);
+        let ears = Ears {
+            news,
+            samples,
+            files: files_receiver,
+            stop: stop.clone(),
+        };
+        spawn(&mut tasks, decider::TASK, decider.run(ears).map(Ok));
+        Ok(Self {
+            tasks,
+            signals,
+            files,
+            config: settings.config,
+            content,
+            name: file.agent.clone(),
+            metrics,
+            stop,
+        })
+    }
+
+    /// The first task that ends by itself. Signals of an old policy file are stopped on purpose.
+    async fn first_end(&mut self) -> Ended {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(ended)) => return ended,
+                Some(Err(error)) if error.is_cancelled() => {}
+                Some(Err(error)) => return ("a task".to_owned(), Err(error.into())),
+                None => return ("all tasks".to_owned(), Ok(())),
+            }
+        }
+    }
+
+    /// Takes the policy file if it has changed and has no mistake; else the one before stays in force.
+    async fn reload(&mut self) {
+        let content = match tokio::fs::read(&self.config).await {
+            Ok(content) if content == self.content => return,
+            Ok(content) => content,
+            // Said once: the next look finds it just as empty.
+            Err(_) if self.content.is_empty() => return,
+            Err(_) => Vec::new(),
+        };
+        self.content = content;
+        let Checked { file, warnings } = match config::read(&self.config) {
+            Ok(checked) if checked.file.agent == self.name => checked,
+            Ok(_) => return self.refuse(&"the agent's name cannot change while it runs"),
+            Err(mistakes) => return self.refuse(&mistakes),
+        };
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        info!(
+            policies = file.policies.len(),
+            "the policy file has changed and is in force"
+        );
+        let file = Arc::new(file);
+        let senders = self.signals.start(&file, &mut self.tasks);
+        // A decider that is gone is seen where tasks are joined.
+        let _ = self.files.send((file, senders)).await;
+    }
+
+    fn refuse(&self, why: &dyn std::fmt::Display) {
+        self.metrics.reload_failed();
+        error!("the policy file has changed and is refused; the one before stays in force\n{why}");
+    }
+
+    /// Lets the decider end the batch that is under way; all else is cut off.
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        let decided = async {
+            while let Some(joined) = self.tasks.join_next().await {
+                if matches!(joined, Ok((name, _)) if name == decider::TASK) {
+                    return;
+                }
+            }
+        };
+        // Late or not: what is cut off here is finished, or undone, after a restart.
+        let _ = timeout(LAST_WORDS, decided).await;
+    }
+}
+
+/// The signal of each policy.
+struct Signals {
+    running: BTreeMap<Arc<str>, Running>,
+    samples: mpsc::Sender<Sample>,
+    clock: Clock,
+    observer: Arc<SignalReport>,
+    health: Arc<Health>,
+    permits: Arc<Semaphore>,
+}
+
+/// A signal that runs, and what it was started for.
+struct Running {
+    signal: Signal,
+    server: Option<PrometheusServer>,
+    targets: mpsc::UnboundedSender<TargetChange>,
+    task: AbortHandle,
+}
+
+impl Signals {
+    /// Starts the signals that are new or changed, stops those that are gone. Gives where each hears of its pods.
+    fn start(&mut self, file: &PolicyFile, tasks: &mut JoinSet<Ended>) -> Senders {
+        let mut before = std::mem::take(&mut self.running);
+        for policy in &file.policies {
+            let same = |running: &Running| {
+                running.signal == policy.signal && running.server == file.prometheus
+            };
+            let running = match before.remove(&policy.name) {
+                Some(running) if same(&running) => running,
+                changed => {
+                    if let Some(changed) = changed {
+                        changed.task.abort();
+                    }
+                    self.start_one(policy, file, tasks)
+                }
+            };
+            self.running.insert(policy.name.clone(), running);
+        }
+        for (policy, gone) in before {
+            gone.task.abort();
+            self.health.dismiss(&signal_task(&policy));
+        }
+        let senders = self.running.iter();
+        senders
+            .map(|(policy, running)| (policy.clone(), running.targets.clone()))
+            .collect()
+    }
+
+    fn start_one(
+        &self,
+        policy: &Arc<Policy>,
+        file: &PolicyFile,
+        tasks: &mut JoinSet<Ended>,
+    ) -> Running {
+        let (targets, receiver) = mpsc::unbounded_channel();
+        let wiring = Wiring {
+            policy: policy.clone(),
+            targets: receiver,
+            samples: self.samples.clone(),
+            clock: self.clock.clone(),
+            observer: self.observer.clone(),
+        };
+        let name = signal_task(&policy.name);
+        self.health.expect(&name, SIGNAL_BOUND);
+        let task = match (&policy.signal, &file.prometheus) {
+            (Signal::Probe(probe), _) => {
+                let (probe, permits) = (probe.clone(), self.permits.clone());
+                spawn(tasks, &name, async move {
+                    match signal::probe::run(wiring, probe, permits).await? {}
+                })
+            }
+            (Signal::Prometheus(query), Some(server)) => {
+                let (query, server) = (query.clone(), server.clone());
+                spawn(tasks, &name, async move {
+                    match signal::prometheus::run(wiring, query, server).await? {}
+                })
+            }
+            // A checked policy file has the server if a policy needs it.
+            (Signal::Prometheus(_), None) => {
+                let why = anyhow!(
+                    "policy {} asks Prometheus, and the file names none",
+                    policy.name
+                );
+                spawn(tasks, &name, async move { Err(why) })
+            }
+        };
+        Running {
+            signal: policy.signal.clone(),
+            server: file.prometheus.clone(),
+            targets,
+            task,
+        }
+    }
+}
+
+fn signal_task(policy: &str) -> String {
+    format!("signal {policy}")
+}
+
+fn spawn(
+    tasks: &mut JoinSet<Ended>,
+    name: &str,
+    task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) -> AbortHandle {
+    let name = name.to_owned();
+    tasks.spawn(async move { (name, task.await) })
+}
+
+/// A client, and the agent's own namespace: the one it is told, else the `ServiceAccount`'s or the context's.
+async fn sign_in(settings: &Settings) -> anyhow::Result<(Client, String)> {
+    let options = KubeConfigOptions {
+        context: settings.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let mut config = match &settings.kubeconfig {
+        Some(path) => {
+            let kubeconfig =
+                Kubeconfig::read_from(path).with_context(|| format!("read {}", path.display()))?;
+            Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .context("sign in by the kubeconfig")?
+        }
+        None if settings.context.is_some() => Config::from_kubeconfig(&options)
+            .await
+            .context("sign in by the kubeconfig")?,
+        None => Config::infer().await.context("sign in to the cluster")?,
+    };
+    // Two providers are compiled in nowhere, but the default must be named once; a second time it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // What did not succeed is decided afresh, on the cluster as it is then.
+    config.default_retry = false;
+    let namespace = settings
+        .namespace
+        .clone()
+        .unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).context("build the client")?;
+    Ok((client, namespace))
+}

@@ -1,0 +1,282 @@
+//! From the wire to the core: every field that can be missing or malformed is dealt with here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::wire::{
+    WireControllerSpec, WireControllerStatus, WireLedger, WirePod, WirePodSpec, WireRequirement,
+    WireSelector,
+};
+use crate::core::{
+    keys,
+    ledger::Ledger,
+    object::{
+        BadResourceVersion, Controller, ControllerKind, ObjectKey, Pod, Reference, ResourceVersion,
+        Selecting, SelectingKind, Uid,
+    },
+    selector::{Labels, Operator, Requirement, Selector},
+};
+
+/// An object that cannot be understood. It is left out of the view, so nothing is done about it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadObject {
+    /// The API server always sends these.
+    #[error("read an object: it has no {0}")]
+    Missing(&'static str),
+    /// It is no number.
+    #[error(transparent)]
+    ResourceVersion(#[from] BadResourceVersion),
+    /// The API server refuses such selectors.
+    #[error("read a selector: unknown operator {0:?}")]
+    Operator(String),
+}
+
+/// Strings that many objects have in common are kept once.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    texts: HashSet<Arc<str>>,
+    /// When there are so many, those that nobody uses any more are dropped.
+    sweep_at: usize,
+}
+
+impl Shared {
+    pub(super) fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return known.clone();
+        }
+        if self.texts.len() >= self.sweep_at {
+            self.texts.retain(|text| Arc::strong_count(text) > 1);
+            self.sweep_at = (self.texts.len() * 2).max(1024);
+        }
+        let text: Arc<str> = text.into();
+        self.texts.insert(text.clone());
+        text
+    }
+
+    pub(super) fn labels(&mut self, map: Option<&BTreeMap<String, String>>) -> Labels {
+        let pairs = map.into_iter().flatten();
+        pairs
+            .map(|(key, value)| (self.text(key), self.text(value)))
+            .collect()
+    }
+
+    fn requirement(&mut self, wire: &WireRequirement) -> Result<Requirement, BadObject> {
+        let values: BTreeSet<Arc<str>> = wire.values.iter().map(|value| self.text(value)).collect();
+        let operator = match wire.operator.as_str() {
+            "In" => Operator::In(values),
+            "NotIn" => Operator::NotIn(values),
+            "Exists" => Operator::Exists,
+            "DoesNotExist" => Operator::DoesNotExist,
+            other => return Err(BadObject::Operator(other.to_owned())),
+        };
+        Ok(Requirement {
+            key: self.text(&wire.key),
+            operator,
+        })
+    }
+
+    pub(super) fn selector(&mut self, wire: &WireSelector) -> Result<Selector, BadObject> {
+        let labels = Selector::from_labels(&self.labels(wire.match_labels.as_ref()));
+        let expressions = wire.match_expressions.iter().flatten();
+        let expressions: Result<Vec<Requirement>, BadObject> =
+            expressions.map(|wire| self.requirement(wire)).collect();
+        Ok(Selector::new(
+            labels
+                .requirements()
+                .iter()
+                .cloned()
+                .chain(expressions?)
+                .collect(),
+        ))
+    }
+
+    pub(super) fn pod(&mut self, wire: &WirePod) -> Result<Pod, BadObject> {
+        let meta = &wire.metadata;
+        let containers = wire
+            .spec
+            .containers
+            .iter()
+            .chain(&wire.spec.init_containers);
+        let ports = containers.flat_map(|container| &container.ports);
+        let named = ports.filter_map(|port| Some((port.name.as_deref()?, port.container_port)));
+        let ports = named
+            .map(|(name, number)| (self.text(name), number))
+            .collect();
+        let ready = |condition: &&super::wire::WireCondition| condition.kind == "Ready";
+        Ok(Pod {
+            key: key(meta)?,
+            uid: uid(meta)?,
+            resource_version: resource_version(meta)?,
+            labels: self.labels(meta.labels.as_ref()),
+            annotations: self.labels(meta.annotations.as_ref()),
+            owner: self.owner(meta),
+            started: wire.status.start_time,
+            phase: wire.status.phase,
+            ready: wire
+                .status
+                .conditions
+                .iter()
+                .find(ready)
+                .is_some_and(|ready| ready.status == "True"),
+            terminating: meta.deletion_timestamp.is_some(),
+            address: wire
+                .status
+                .pod_ip
+                .as_deref()
+                .and_then(|address| address.parse().ok()),
+            ports,
+            kept_apart_from: self.kept_apart_from(&wire.spec)?,
+        })
+    }
+
+    fn kept_apart_from(&mut self, spec: &WirePodSpec) -> Result<Vec<Selector>, BadObject> {
+        let anti_affinity = spec
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.pod_anti_affinity.as_ref());
+        let terms =
+            anti_affinity.map(|anti| &anti.required_during_scheduling_ignored_during_execution);
+        let terms = terms
+            .into_iter()
+            .flatten()
+            .filter_map(|term| term.label_selector.as_ref());
+        let spreads = spec.topology_spread_constraints.iter().flatten();
+        let hard = spreads.filter(|spread| spread.when_unsatisfiable == "DoNotSchedule");
+        let selectors = terms.chain(hard.filter_map(|spread| spread.label_selector.as_ref()));
+        let selectors = selectors
+            .map(|wire| self.selector(wire))
+            .collect::<Result<Vec<_>, _>>()?;
+        // An empty selector matches whatever the labels are.
+        Ok(selectors
+            .into_iter()
+            .filter(|selector| !selector.is_empty())
+            .collect())
+    }
+
+    fn owner(&mut self, meta: &ObjectMeta) -> Option<Reference> {
+        let owner = meta
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|owner| owner.controller == Some(true))?;
+        Some(Reference {
+            kind: self.text(&owner.kind),
+            name: self.text(&owner.name),
+            uid: self.text(&owner.uid),
+        })
+    }
+
+    pub(super) fn controller(
+        &mut self,
+        kind: ControllerKind,
+        meta: &ObjectMeta,
+        spec: &WireControllerSpec,
+        status: &WireControllerStatus,
+    ) -> Result<Controller, BadObject> {
+        let template = spec
+            .template
+            .metadata
+            .annotations
+            .iter()
+            .flatten()
+            .map(|(key, _)| key.as_str());
+        let commands = template.filter(|key| [keys::QUARANTINE, keys::RELEASE].contains(key));
+        let desired = match kind {
+            ControllerKind::DaemonSet => status.desired_number_scheduled.unwrap_or(0),
+            // The API server's default.
+            _ => spec.replicas.unwrap_or(1),
+        };
+        Ok(Controller {
+            kind,
+            key: key(meta)?,
+            uid: uid(meta)?,
+            selector: self.selector(&spec.selector)?,
+            owner: self.owner(meta),
+            desired,
+            revision: meta
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(keys::REVISION))
+                .map(|text| self.text(text)),
+            terminating: meta.deletion_timestamp.is_some(),
+            template_commands: commands.map(|key| self.text(key)).collect(),
+        })
+    }
+
+    /// A Service with an empty selector has none.
+    pub(super) fn service(
+        &mut self,
+        meta: &ObjectMeta,
+        selector: Option<&BTreeMap<String, String>>,
+    ) -> Result<Selecting, BadObject> {
+        let labels = self.labels(selector);
+        Ok(Selecting {
+            kind: SelectingKind::Service,
+            key: key(meta)?,
+            selector: (!labels.is_empty()).then(|| Selector::from_labels(&labels)),
+        })
+    }
+
+    pub(super) fn selecting(
+        &mut self,
+        kind: SelectingKind,
+        meta: &ObjectMeta,
+        selector: Option<&WireSelector>,
+    ) -> Result<Selecting, BadObject> {
+        Ok(Selecting {
+            kind,
+            key: key(meta)?,
+            selector: selector
+                .map(|selector| self.selector(selector))
+                .transpose()?,
+        })
+    }
+}
+
+impl Ledger {
+    /// Reads the ledger object.
+    pub(super) fn from_wire(wire: &WireLedger) -> Result<Self, BadObject> {
+        let entries = wire.data.iter().flatten();
+        let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
+        let mut ledger = Self::read(resource_version(&wire.metadata)?, entries);
+        ledger.terminating = wire.metadata.deletion_timestamp.is_some();
+        let rebuilt = wire
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(super::ledger::REBUILT));
+        // A time that cannot be read is taken for the latest: no slot is taken until a person mends it.
+        ledger.rebuilt = rebuilt.map(|text| text.parse().unwrap_or(jiff::Timestamp::MAX));
+        Ok(ledger)
+    }
+}
+
+/// Namespace and name.
+pub(super) fn key(meta: &ObjectMeta) -> Result<ObjectKey, BadObject> {
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    Ok(ObjectKey::new(
+        namespace,
+        meta.name.as_deref().ok_or(BadObject::Missing("name"))?,
+    ))
+}
+
+/// The uid.
+pub(super) fn uid(meta: &ObjectMeta) -> Result<Uid, BadObject> {
+    meta.uid
+        .as_deref()
+        .map(Into::into)
+        .ok_or(BadObject::Missing("uid"))
+}
+
+/// The resourceVersion, as a number.
+pub(super) fn resource_version(meta: &ObjectMeta) -> Result<ResourceVersion, BadObject> {
+    let text = meta
+        .resource_version
+        .as_deref()
+        .ok_or(BadObject::Missing("resourceVersion"))?;
+    Ok(text.parse()?)
+}

@@ -1,0 +1,485 @@
+//! Carries actions out: the only place that writes pods and the ledger.
+//!
+//! Every write has a precondition, and none is repeated here: what did not happen is decided afresh on the next
+//! tick, on what the API server answered.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use kube::{
+    Api, Client, Error,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{convert::Shared, error::in_short, ledger::LedgerObject, wire::WirePod};
+use crate::core::{
+    action::{Action, Quarantine, Reap, Release, Target},
+    keys,
+    ledger::{Ledger, Slot, SlotFate, fate},
+    object::Pod,
+    reason::Reason,
+    record::Values,
+    restore::Change,
+    view::Update,
+};
+
+/// How long one request may take: twice what the API server promises of itself, five times over.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests at the same time.
+const AT_ONCE: usize = 16;
+
+/// What came of a batch of actions.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What the API server answered about pods and the ledger.
+    pub updates: Vec<Update>,
+    /// What was done.
+    pub effects: Vec<Effect>,
+    /// Whether a pod or the ledger had changed meanwhile: it can be decided afresh at once.
+    pub conflicts: bool,
+    /// Requests that failed, in words.
+    pub failures: Vec<String>,
+}
+
+/// Something that was done, or was refused by the API server.
+#[derive(Debug)]
+pub enum Effect {
+    /// A pod is out.
+    Quarantined(Box<Quarantine>),
+    /// The API server did not let it be.
+    Refused(Box<Quarantine>, Reason, String),
+    /// A pod is back.
+    Released(Box<Release>),
+    /// A pod is deleted.
+    Reaped(Box<Reap>),
+}
+
+/// The hand of the agent.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    ledger: LedgerObject,
+}
+
+/// A request that did not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// The object has changed, or is gone.
+    Conflict,
+    /// The API server, or an admission policy, says no.
+    Denied(String),
+    /// Whether it took place is unknown.
+    Unknown(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let text = in_short(&error);
+        match error {
+            Error::Api(status) => match status.code {
+                404 | 409 => Self::Conflict,
+                // A uid that does not match is Invalid.
+                422 if status.message.contains("metadata.uid") => Self::Conflict,
+                408 | 429 | 500.. => Self::Unknown(text),
+                _ => Self::Denied(text),
+            },
+            _ => Self::Unknown(text),
+        }
+    }
+}
+
+impl Writer {
+    /// Writes with that client; the ledger is that of the installation `agent` in `namespace`.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
+        Self {
+            ledger: LedgerObject::new(client.clone(), namespace, agent),
+            client,
+        }
+    }
+
+    /// Carries out what is to be written; refusals and notices are nothing to it. `ledger` is the one that the
+    /// decision was made on.
+    pub async fn carry_out(&self, ledger: Option<Ledger>, actions: Vec<Action>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut quarantines = Vec::new();
+        let mut checks = Vec::new();
+        let mut others = Vec::new();
+        for action in actions {
+            match action {
+                Action::CreateLedger { lost } => match self.ledger.create(lost).await {
+                    Ok(update) => outcome.updates.push(update),
+                    Err(error) => outcome.failures.push(format!("create the ledger: {error}")),
+                },
+                Action::Quarantine(quarantine) => quarantines.push(*quarantine),
+                Action::CheckSlot(slot) => checks.push(slot),
+                Action::Release(_) | Action::Settle { .. } | Action::Reap(_) => others.push(action),
+                Action::Refuse(_) | Action::Tell(_) => {}
+            }
+        }
+        let mut ledger = ledger;
+        if !quarantines.is_empty() {
+            ledger = self.quarantine(ledger, quarantines, &mut outcome).await;
+        }
+        let others = stream::iter(others)
+            .map(|action| self.other(action))
+            .buffer_unordered(AT_ONCE);
+        for one in others.collect::<Vec<_>>().await {
+            outcome.add(one);
+        }
+        if !checks.is_empty()
+            && let Some(ledger) = ledger
+        {
+            self.check(&ledger, checks, &mut outcome).await;
+        }
+        outcome
+    }
+
+    /// Takes the slots of all, then changes each pod. Gives the ledger as it is then, if that is known.
+    async fn quarantine(
+        &self,
+        ledger: Option<Ledger>,
+        quarantines: Vec<Quarantine>,
+        outcome: &mut Outcome,
+    ) -> Option<Ledger> {
+        let before = ledger?;
+        let tried = stream::iter(quarantines)
+            .map(|quarantine| self.try_first(quarantine))
+            .buffer_unordered(AT_ONCE);
+        let mut accepted = Vec::new();
+        for one in tried.collect::<Vec<_>>().await {
+            match one {
+                Ok(quarantine) => accepted.push(quarantine),
+                Err(refused) => outcome.add(refused),
+            }
+        }
+        let mut after = before.clone();
+        accepted.retain(|quarantine| after.take(quarantine.slot.clone()));
+        if accepted.is_empty() {
+            return Some(before);
+        }
+        let after = match self.ledger.swap(&before, &after).await {
+            Ok(Some(after)) => after,
+            Ok(None) => {
+                outcome.conflicts = true;
+                outcome.updates.extend(self.ledger.read().await.ok());
+                return None;
+            }
+            Err(error) => {
+                outcome
+                    .failures
+                    .push(format!("take a slot in the ledger: {error}"));
+                outcome.updates.extend(self.ledger.read().await.ok());
+                return None;
+            }
+        };
+        outcome.updates.push(Update::Ledger(after.clone()));
+        let done = stream::iter(accepted)
+            .map(|quarantine| self.take_out(quarantine))
+            .buffer_unordered(AT_ONCE);
+        for one in done.collect::<Vec<_>>().await {
+            outcome.add(one);
+        }
+        Some(after)
+    }
+
+    /// Asks the API server whether it would accept the change, where no pod of the workload has shown that.
+    async fn try_first(&self, quarantine: Quarantine) -> Result<Quarantine, Outcome> {
+        if !quarantine.try_first {
+            return Ok(quarantine);
+        }
+        match self.patch(&quarantine.pod, &quarantine.change, true).await {
+            Ok(pod) => match altered(&quarantine, &pod) {
+                None => Ok(quarantine),
+                Some(difference) => Err(Outcome::effect(Effect::Refused(
+                    Box::new(quarantine),
+                    Reason::Mutated,
+                    difference,
+                ))),
+            },
+            Err(failure) => Err(self.failed(&quarantine, failure).await),
+        }
+    }
+
+    async fn take_out(&self, quarantine: Quarantine) -> Outcome {
+        let pod = match self.patch(&quarantine.pod, &quarantine.change, false).await {
+            Ok(pod) => pod,
+            Err(failure) => return self.failed(&quarantine, failure).await,
+        };
+        let Some(difference) = altered(&quarantine, &pod) else {
+            let mut outcome = Outcome::effect(Effect::Quarantined(Box::new(quarantine)));
+            outcome.updates.push(Update::Pod(pod));
+            return outcome;
+        };
+        let undone = self
+            .patch(&Target::from(&pod), &undo(&quarantine, &pod), false)
+            .await;
+        let mut outcome = Outcome::effect(Effect::Refused(
+            Box::new(quarantine),
+            Reason::Mutated,
+            difference,
+        ));
+        match undone {
+            Ok(pod) => outcome.updates.push(Update::Pod(pod)),
+            Err(failure) => {
+                outcome.updates.push(Update::Pod(pod));
+                outcome
+                    .failures
+                    .push(format!("undo an altered quarantine: {failure:?}"));
+            }
+        }
+        outcome
+    }
+
+    async fn failed(&self, quarantine: &Quarantine, failure: Failure) -> Outcome {
+        match failure {
+            Failure::Denied(why) => Outcome::effect(Effect::Refused(
+                Box::new(quarantine.clone()),
+                Reason::AdmissionDenied,
+                why,
+            )),
+            failure => {
+                self.unsuccessful("quarantine", &quarantine.pod, failure)
+                    .await
+            }
+        }
+    }
+
+    /// What did not succeed, with the pod as it is now.
+    async fn unsuccessful(&self, what: &str, pod: &Target, failure: Failure) -> Outcome {
+        let mut outcome = Outcome::default();
+        match failure {
+            Failure::Conflict => outcome.conflicts = true,
+            Failure::Denied(why) | Failure::Unknown(why) => {
+                outcome.failures.push(format!("{what} {}: {why}", pod.key));
+            }
+        }
+        match self.get(pod).await {
+            Ok(Some(pod)) => outcome.updates.push(Update::Pod(pod)),
+            Ok(None) => outcome
+                .updates
+                .push(Update::PodGone(pod.key.clone(), pod.uid.clone())),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn other(&self, action: Action) -> Outcome {
+        match action {
+            Action::Release(release) => {
+                match self.patch(&release.pod, &release.change, false).await {
+                    Ok(pod) => {
+                        let mut outcome = Outcome::effect(Effect::Released(release));
+                        outcome.updates.push(Update::Pod(pod));
+                        outcome
+                    }
+                    Err(failure) => self.unsuccessful("release", &release.pod, failure).await,
+                }
+            }
+            Action::Settle { pod, change } => match self.patch(&pod, &change, false).await {
+                Ok(settled) => Outcome::update(Update::Pod(settled)),
+                Err(failure) => {
+                    self.unsuccessful("give the deletion cost back to", &pod, failure)
+                        .await
+                }
+            },
+            Action::Reap(reap) => match self.delete(&reap.pod).await {
+                Ok(()) => Outcome::effect(Effect::Reaped(reap)),
+                Err(failure) => self.unsuccessful("reap", &reap.pod, failure).await,
+            },
+            _ => Outcome::default(),
+        }
+    }
+
+    /// Looks at the pods of slots that none seems to need, and frees those slots that the rule allows to.
+    async fn check(&self, before: &Ledger, slots: Vec<Slot>, outcome: &mut Outcome) {
+        let checked = stream::iter(slots)
+            .map(|slot| self.check_slot(slot))
+            .buffer_unordered(AT_ONCE);
+        let mut after = before.clone();
+        let mut freed = false;
+        for (slot, one) in checked.collect::<Vec<_>>().await {
+            outcome.add(one);
+            freed |= slot.is_some_and(|slot| after.free(&slot));
+        }
+        if !freed {
+            return;
+        }
+        match self.ledger.swap(before, &after).await {
+            Ok(Some(after)) => outcome.updates.push(Update::Ledger(after)),
+            Ok(None) => outcome.updates.extend(self.ledger.read().await.ok()),
+            Err(error) => {
+                outcome
+                    .failures
+                    .push(format!("free a slot in the ledger: {error}"));
+                outcome.updates.extend(self.ledger.read().await.ok());
+            }
+        }
+    }
+
+    /// The slot comes back if it may be freed.
+    async fn check_slot(&self, slot: Slot) -> (Option<Slot>, Outcome) {
+        let mut pod = Target {
+            key: slot.key(),
+            uid: slot.uid.clone(),
+            resource_version: slot.resource_version,
+        };
+        let mut outcome = Outcome::default();
+        let found = match self.get(&pod).await {
+            Ok(found) => found,
+            Err(error) => {
+                outcome
+                    .failures
+                    .push(format!("look at the pod {} of a slot: {error}", pod.key));
+                return (None, outcome);
+            }
+        };
+        let fate = fate(&slot, found.as_ref(), jiff::Timestamp::now());
+        match found {
+            Some(found) => outcome.updates.push(Update::Pod(found)),
+            None => outcome
+                .updates
+                .push(Update::PodGone(pod.key.clone(), pod.uid.clone())),
+        }
+        match fate {
+            SlotFate::Free => (Some(slot), outcome),
+            SlotFate::Keep => (None, outcome),
+            SlotFate::Fence => {
+                pod.resource_version = slot.resource_version;
+                let fence = slot.resource_version.to_string();
+                let change = Change {
+                    labels: Values::new(),
+                    annotations: Values::from([(keys::FENCE.into(), Some(fence.into()))]),
+                };
+                match self.patch(&pod, &change, false).await {
+                    // The next look finds it changed.
+                    Ok(pod) => outcome.updates.push(Update::Pod(pod)),
+                    Err(Failure::Conflict) => {}
+                    Err(failure) => outcome.add(self.unsuccessful("fence", &pod, failure).await),
+                }
+                (None, outcome)
+            }
+        }
+    }
+
+    fn pods(&self, pod: &Target) -> Api<WirePod> {
+        Api::namespaced(self.client.clone(), &pod.key.namespace)
+    }
+
+    /// Without resourceVersion: the API server asks etcd, not its cache.
+    async fn get(&self, pod: &Target) -> Result<Option<Pod>, String> {
+        let wire = timeout(REQUEST_TIMEOUT, self.pods(pod).get_opt(&pod.key.name)).await;
+        let wire = wire
+            .map_err(|_| late())?
+            .map_err(|error| in_short(&error))?;
+        let read = |wire: &WirePod| {
+            Shared::default()
+                .pod(wire)
+                .map_err(|error| error.to_string())
+        };
+        wire.as_ref().map(read).transpose()
+    }
+
+    /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
+    async fn patch(&self, pod: &Target, change: &Change, dry_run: bool) -> Result<Pod, Failure> {
+        let patch = json!({
+            "metadata": {
+                "uid": pod.uid,
+                "resourceVersion": pod.resource_version.to_string(),
+                "labels": change.labels,
+                "annotations": change.annotations,
+            },
+        });
+        let params = PatchParams {
+            dry_run,
+            ..PatchParams::default()
+        };
+        let patch: Patch<&Value> = Patch::Merge(&patch);
+        let pods = self.pods(pod);
+        let patched = timeout(REQUEST_TIMEOUT, pods.patch(&pod.key.name, &params, &patch)).await;
+        let wire = patched.map_err(|_| Failure::Unknown(late()))??;
+        let read = Shared::default().pod(&wire);
+        read.map_err(|error| Failure::Unknown(error.to_string()))
+    }
+
+    async fn delete(&self, pod: &Target) -> Result<(), Failure> {
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: Some(pod.uid.to_string()),
+            resource_version: Some(pod.resource_version.to_string()),
+        });
+        let pods = self.pods(pod);
+        let deleted = timeout(REQUEST_TIMEOUT, pods.delete(&pod.key.name, &params)).await;
+        deleted.map_err(|_| Failure::Unknown(late()))??;
+        Ok(())
+    }
+}
+
+impl Outcome {
+    fn effect(effect: Effect) -> Self {
+        Self {
+            effects: vec![effect],
+            ..Self::default()
+        }
+    }
+
+    fn update(update: Update) -> Self {
+        Self {
+            updates: vec![update],
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.updates.extend(other.updates);
+        self.effects.extend(other.effects);
+        self.conflicts |= other.conflicts;
+        self.failures.extend(other.failures);
+    }
+}
+
+fn late() -> String {
+    format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())
+}
+
+/// How the answer differs from the plan, if it does: then a webhook altered it.
+fn altered(quarantine: &Quarantine, pod: &Pod) -> Option<String> {
+    let mut differing: Vec<String> = Vec::new();
+    let planned = quarantine.labels.keys().chain(pod.labels.keys());
+    for key in planned.filter(|key| quarantine.labels.get(*key) != pod.labels.get(*key)) {
+        let text = format!("label {key}");
+        if !differing.contains(&text) {
+            differing.push(text);
+        }
+    }
+    let record = quarantine.change.annotations.get(keys::RECORD);
+    if record.and_then(Option::as_ref) != pod.annotations.get(keys::RECORD) {
+        differing.push(format!("annotation {}", keys::RECORD));
+    }
+    (!differing.is_empty()).then(|| differing.join(", "))
+}
+
+/// The change that makes an altered pod what it was.
+fn undo(quarantine: &Quarantine, pod: &Pod) -> Change {
+    let before = &quarantine.record.labels;
+    let differing = before
+        .keys()
+        .chain(pod.labels.keys())
+        .filter(|key| before.get(*key) != pod.labels.get(*key));
+    let mut annotations: Values = quarantine.record.annotations.clone();
+    annotations.insert(keys::RECORD.into(), None);
+    if quarantine.change.annotations.contains_key(keys::QUARANTINE) {
+        annotations.insert(
+            keys::QUARANTINE.into(),
+            Some(Arc::clone(&quarantine.record.reason)),
+        );
+    }
+    Change {
+        labels: differing
+            .map(|key| (key.clone(), before.get(key).cloned()))
+            .collect(),
+        annotations,
+    }
+}

@@ -1,0 +1,311 @@
+//! The one task that decides: it owns the view, the judge and the state, hears all news and samples, and hands what
+//! is to be written to the writer, one batch at a time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::future::{BoxFuture, FutureExt, OptionFuture};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    cluster::{
+        watch::{News, WatchState},
+        writer::{Effect, Outcome, Writer},
+    },
+    core::{
+        action::Action,
+        decide::{State, decide},
+        judge::{Judge, Sample},
+        ledger::LedgerView,
+        object::ObjectKey,
+        policy::PolicyFile,
+        view::View,
+    },
+    report::{Report, health::Health},
+    signal::Clock,
+    targets::{Senders, Targets},
+};
+
+/// The decider's name in [`Health`].
+pub const TASK: &str = "decide";
+
+/// Without news, a decision is made so often: times run out.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often within one tick it is decided afresh because a pod or the ledger had changed meanwhile.
+/// A pod that was written every 30 ms needed two tries at the 95th percentile.
+const TRIES: u32 = 3;
+
+/// How long a batch that is under way may take to end when the agent is told to stop.
+const LAST_WRITES: Duration = Duration::from_millis(500);
+
+/// News or samples taken at once.
+const BATCH: usize = 1024;
+
+/// What the decider hears.
+pub struct Ears {
+    /// From the watches.
+    pub news: mpsc::Receiver<News>,
+    /// From the signals.
+    pub samples: mpsc::Receiver<Sample>,
+    /// A new policy file, with its signals.
+    pub files: mpsc::Receiver<(Arc<PolicyFile>, Senders)>,
+    /// Told to stop.
+    pub stop: CancellationToken,
+}
+
+/// What the decider acts through.
+pub struct Hands {
+    /// Writes.
+    pub writer: Writer,
+    /// Tells.
+    pub report: Report,
+    /// Is told that the decider lives.
+    pub health: Arc<Health>,
+    /// Set once everything is known.
+    pub ready: Arc<AtomicBool>,
+    /// Both clocks.
+    pub clock: Clock,
+}
+
+/// See the module.
+pub struct Decider {
+    hands: Hands,
+    file: Arc<PolicyFile>,
+    view: View,
+    judge: Judge,
+    state: State,
+    targets: Targets,
+    watches: BTreeMap<&'static str, WatchState>,
+    synced: bool,
+    in_flight: Option<BoxFuture<'static, Outcome>>,
+    tries: u32,
+}
+
+impl Decider {
+    /// A decider that knows nothing yet. `kinds` are those of all watches.
+    #[must_use]
+    pub fn new(
+        hands: Hands,
+        file: Arc<PolicyFile>,
+        senders: Senders,
+        own_namespace: &str,
+        kinds: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        let unsynced = |kind| {
+            (
+                kind,
+                WatchState::Broken(format!("the {kind} were not read yet")),
+            )
+        };
+        let mut decider = Self {
+            hands,
+            file: file.clone(),
+            view: View::new(own_namespace),
+            judge: Judge::default(),
+            state: State::default(),
+            targets: Targets::default(),
+            watches: kinds.into_iter().map(unsynced).collect(),
+            synced: false,
+            in_flight: None,
+            tries: 0,
+        };
+        decider.set_file(file, senders);
+        decider.note_staleness();
+        decider
+    }
+
+    /// Decides until it is told to stop; then the batch that is under way may end.
+    pub async fn run(mut self, mut ears: Ears) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut news = Vec::new();
+        let mut samples = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = ears.stop.cancelled() => break,
+                Some(outcome) = OptionFuture::from(self.in_flight.as_mut()) => self.done(outcome),
+                _ = tick.tick() => self.tick(),
+                Some((file, senders)) = ears.files.recv() => self.set_file(file, senders),
+                count = ears.news.recv_many(&mut news, BATCH) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.hear_news(&mut news);
+                }
+                _ = ears.samples.recv_many(&mut samples, BATCH) => self.hear_samples(&mut samples),
+            }
+            self.decide();
+        }
+        if let Some(in_flight) = self.in_flight.take()
+            && let Ok(outcome) = timeout(LAST_WRITES, in_flight).await
+        {
+            self.done(outcome);
+        }
+    }
+
+    fn set_file(&mut self, file: Arc<PolicyFile>, senders: Senders) {
+        self.hands.report.metrics.policies(&file);
+        self.judge.set_policies(&file);
+        self.targets.set_senders(senders);
+        self.file = file;
+        if self.synced {
+            self.aim_all();
+        }
+    }
+
+    fn aim_all(&mut self) {
+        let pods: Vec<ObjectKey> = self.view.pods().map(|pod| pod.key.clone()).collect();
+        self.aim(&pods);
+    }
+
+    fn aim(&mut self, pods: &[ObjectKey]) {
+        for pod in pods {
+            self.targets
+                .aim(pod, &self.view, &self.file, &mut self.judge);
+        }
+    }
+
+    fn hear_news(&mut self, news: &mut Vec<News>) {
+        for news in news.drain(..) {
+            match news {
+                News::Update(kind, update) => {
+                    self.hands.health.beat(&watch_task(kind));
+                    let changed = self.view.update(*update);
+                    if self.synced {
+                        self.aim(&changed);
+                    }
+                }
+                News::Heard(kind) => self.hands.health.beat(&watch_task(kind)),
+                News::Watch(kind, state) => self.watch_state(kind, state),
+            }
+        }
+    }
+
+    fn watch_state(&mut self, kind: &'static str, state: WatchState) {
+        self.hands.health.beat(&watch_task(kind));
+        if self.watches.get(kind) == Some(&state) {
+            return;
+        }
+        if let WatchState::Broken(why) = &state {
+            warn!(
+                kind,
+                why, "a watch does not follow: nothing new is quarantined"
+            );
+        }
+        self.hands
+            .report
+            .metrics
+            .watch(kind, state != WatchState::Following);
+        self.watches.insert(kind, state);
+        self.note_staleness();
+        if !self.synced && self.view.stale.is_none() {
+            self.synced = true;
+            self.aim_all();
+            self.hands.ready.store(true, Ordering::Release);
+            info!(pods = self.view.pods().count(), "all watches have synced");
+        }
+    }
+
+    fn note_staleness(&mut self) {
+        let broken = self.watches.values().find_map(|state| match state {
+            WatchState::Broken(why) => Some(why.as_str().into()),
+            WatchState::Following => None,
+        });
+        self.view.stale = broken;
+    }
+
+    fn hear_samples(&mut self, samples: &mut Vec<Sample>) {
+        for sample in samples.drain(..) {
+            self.hands
+                .report
+                .metrics
+                .sample(&sample.policy, sample.answer);
+            self.judge.hear(&sample);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.tries = 0;
+        self.hands.health.beat(TASK);
+        let mut unhealthy: BTreeMap<Arc<str>, i64> = BTreeMap::new();
+        for finding in self.judge.unhealthy(self.hands.clock.now().moment) {
+            *unhealthy.entry(finding.policy.name.clone()).or_default() += 1;
+        }
+        self.hands
+            .report
+            .metrics
+            .state(&self.view, &self.file, &unhealthy);
+    }
+
+    /// Nothing is decided while writes are under way, and not more than [`TRIES`] times a tick on conflicts.
+    fn decide(&mut self) {
+        if !self.synced || self.in_flight.is_some() || self.tries >= TRIES {
+            return;
+        }
+        let began = Instant::now();
+        let now = self.hands.clock.now();
+        let findings = self.judge.unhealthy(now.moment);
+        let actions = decide(&mut self.state, &self.file, &self.view, &findings, now);
+        self.hands.report.metrics.decided(began.elapsed());
+        for action in &actions {
+            self.hands.report.decided(action);
+        }
+        let writes: Vec<Action> = actions.into_iter().filter(is_written).collect();
+        if writes.is_empty() {
+            return;
+        }
+        let ledger = match &self.view.ledger {
+            LedgerView::Present(ledger) => Some(ledger.clone()),
+            LedgerView::Unread | LedgerView::Gone => None,
+        };
+        let hand = self.hands.writer.clone();
+        self.in_flight = Some(async move { hand.carry_out(ledger, writes).await }.boxed());
+    }
+
+    fn done(&mut self, outcome: Outcome) {
+        self.in_flight = None;
+        for update in outcome.updates {
+            let changed = self.view.update(update);
+            self.aim(&changed);
+        }
+        let moment = self.hands.clock.now().moment;
+        for effect in &outcome.effects {
+            self.hands.report.effect(effect);
+            if let Effect::Refused(quarantine, reason, detail) = effect {
+                self.state
+                    .denied(&quarantine.pod.uid, *reason, detail.clone(), moment);
+            }
+        }
+        for failure in &outcome.failures {
+            self.hands.report.failed(failure);
+        }
+        self.tries = match (outcome.failures.is_empty(), outcome.conflicts) {
+            (false, _) => TRIES,
+            (true, true) => self.tries + 1,
+            (true, false) => self.tries,
+        };
+    }
+}
+
+/// A watch's name in [`Health`].
+#[must_use]
+pub fn watch_task(kind: &str) -> String {
+    format!("watch {kind}")
+}
+
+fn is_written(action: &Action) -> bool {
+    !matches!(action, Action::Refuse(_) | Action::Tell(_))
+}

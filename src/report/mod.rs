@@ -1,0 +1,208 @@
+//! What the agent tells: metrics, Events and log, always together.
+
+pub mod events;
+pub mod health;
+pub mod http;
+pub mod metrics;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use self::{events::Events, health::Health, metrics::Metrics};
+use crate::{
+    cluster::writer::Effect,
+    core::{
+        action::{Action, Notice, Quarantine, Reap, Refusal, Release},
+        reason::Reason,
+    },
+    signal::Observer,
+};
+
+/// Tells everything that is done, and everything that is not.
+#[derive(Clone)]
+pub struct Report {
+    /// For `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// For `kubectl describe`.
+    pub events: Events,
+}
+
+impl Report {
+    /// Tells what a decision says without doing anything.
+    pub fn decided(&self, action: &Action) {
+        match action {
+            Action::Refuse(refusal) => self.refused(refusal),
+            Action::Tell(notice) => self.notice(notice),
+            _ => {}
+        }
+    }
+
+    /// Tells what was done.
+    pub fn effect(&self, effect: &Effect) {
+        match effect {
+            Effect::Quarantined(quarantine) => self.quarantined(quarantine),
+            Effect::Refused(quarantine, reason, detail) => {
+                self.refused(&refusal(quarantine, *reason, detail));
+            }
+            Effect::Released(release) => self.released(release),
+            Effect::Reaped(reap) => self.reaped(reap),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) {
+        let Refusal {
+            pod,
+            policy,
+            reason,
+            ..
+        } = refusal;
+        info!(
+            namespace = &*pod.namespace,
+            pod = &*pod.name,
+            policy = &**policy,
+            reason = reason.as_str(),
+            asked = &*refusal.asked,
+            detail = refusal.detail,
+            "not quarantined"
+        );
+        self.metrics.refusal(policy, *reason);
+        self.events.refused(refusal);
+    }
+
+    fn notice(&self, notice: &Notice) {
+        warn!(
+            namespace = &*notice.pod.namespace,
+            pod = &*notice.pod.name,
+            reason = notice.topic.as_str(),
+            "{}",
+            notice.message
+        );
+        self.events.notice(notice);
+    }
+
+    fn quarantined(&self, quarantine: &Quarantine) {
+        let (pod, record) = (&quarantine.pod, &quarantine.record);
+        info!(
+            namespace = &*pod.key.namespace,
+            pod = &*pod.key.name,
+            policy = &*record.policy,
+            reason = &*record.reason,
+            workload = %record.workload,
+            expires = %record.expires,
+            "quarantined"
+        );
+        self.metrics.quarantine(&pod.key.namespace, &record.policy);
+        let left = match record.services.len() {
+            0 => String::new(),
+            _ => format!(" and its Services ({})", record.services.join(", ")),
+        };
+        let missed = match quarantine.missed.len() {
+            0 => String::new(),
+            _ => format!("; it could not be helped: {}", quarantine.missed.join(", ")),
+        };
+        let note = format!(
+            "policy {}: {}. Taken out of {}{left}, kept until {}{missed}",
+            record.policy, record.reason, record.workload, record.expires
+        );
+        self.events.quarantined(&pod.key, &pod.uid, &note);
+    }
+
+    fn released(&self, release: &Release) {
+        let (pod, policy) = (&release.pod, &release.policy);
+        info!(
+            namespace = &*pod.key.namespace,
+            pod = &*pod.key.name,
+            policy = &**policy,
+            reason = release.cause,
+            "released"
+        );
+        self.metrics
+            .release(&pod.key.namespace, policy, release.cause);
+        let left = match release.left.len() {
+            0 => String::new(),
+            _ => format!("; left as others changed them: {}", release.left.join(", ")),
+        };
+        self.events.released(
+            &pod.key,
+            &pod.uid,
+            &format!("put back into {}{left}", release.workload),
+        );
+    }
+
+    fn reaped(&self, reap: &Reap) {
+        let (pod, policy) = (&reap.pod, &reap.policy);
+        info!(
+            namespace = &*pod.key.namespace,
+            pod = &*pod.key.name,
+            policy = &**policy,
+            reason = "ttl",
+            "reaped"
+        );
+        self.metrics.reap(&pod.key.namespace, policy);
+        let note = format!("deleted: its time was up at {}", reap.expired);
+        self.events.reaped(&pod.key, &pod.uid, &note);
+    }
+
+    /// A write failed.
+    pub fn failed(&self, failure: &str) {
+        warn!(failure, "a write failed; the next tick decides again");
+        self.metrics.write_failed();
+    }
+}
+
+fn refusal(quarantine: &Quarantine, reason: Reason, detail: &str) -> Refusal {
+    Refusal {
+        pod: quarantine.pod.key.clone(),
+        uid: quarantine.pod.uid.clone(),
+        policy: quarantine.record.policy.clone(),
+        asked: quarantine.record.reason.clone(),
+        reason,
+        detail: detail.to_owned(),
+    }
+}
+
+/// A refusal as one sentence.
+fn sentence(refusal: &Refusal) -> String {
+    let Refusal {
+        policy,
+        asked,
+        reason,
+        detail,
+        ..
+    } = refusal;
+    let colon = if detail.is_empty() { "" } else { ": " };
+    format!("policy {policy} ({asked}): {reason}{colon}{detail}")
+}
+
+/// Tells how signals go.
+pub struct SignalReport {
+    /// For `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// For `/healthz`.
+    pub health: Arc<Health>,
+}
+
+impl Observer for SignalReport {
+    fn probed(&self, policy: &str, took: Duration) {
+        self.metrics.probed(policy, took);
+    }
+
+    fn queried(&self, policy: &str, took: Duration) {
+        self.metrics.queried(policy, took);
+    }
+
+    fn failed(&self, policy: &str, cause: &'static str) {
+        debug!(policy, cause, "a signal failed");
+        self.metrics.signal_failed(policy, cause);
+    }
+
+    fn succeeded(&self, policy: &str) {
+        self.metrics.signal_succeeded(policy, Timestamp::now());
+    }
+
+    fn beat(&self, task: &str) {
+        self.health.beat(task);
+    }
+}

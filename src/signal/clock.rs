@@ -1,0 +1,36 @@
+//! Both clocks of the process, read together.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::core::judge::Now;
+
+/// The wall clock, and the monotonic one since this was made. One is made per process: moments of two do not compare.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    begin: Instant,
+}
+
+impl Clock {
+    /// A clock that begins now.
+    #[must_use]
+    #[allow(
+        clippy::new_without_default,
+        reason = "a second clock is a mistake; it should not come about by default"
+    )]
+    pub fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+        }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now {
+            wall: Timestamp::now(),
+            moment: self.begin.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! When each of many things is asked, so that they are not all asked at once.
+//!
+//! Every key has its own place in the period, from a hash of the key; the times are multiples of the period from there,
+//! so they do not drift, and a time that was missed is skipped.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// The longest that something new waits for its first turn. Where the period is longer, an extra turn comes first.
+const SOON: Duration = Duration::from_secs(10);
+
+/// The turns of many keys over one period.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    begin: Instant,
+    period: Duration,
+}
+
+impl Pace {
+    pub(super) fn new(begin: Instant, period: Duration) -> Self {
+        let period = period.max(Duration::from_millis(1));
+        Self { begin, period }
+    }
+
+    /// The first turn of a key that is known from `from` on.
+    pub(super) fn first(&self, key: &str, from: Instant) -> Instant {
+        if self.period <= SOON {
+            self.turn_after(key, from)
+        } else {
+            from + offset(key, SOON)
+        }
+    }
+
+    /// The turn after the one at `last`: in the future, and half a period after `last` at the least.
+    pub(super) fn next(&self, key: &str, last: Instant, now: Instant) -> Instant {
+        self.turn_after(key, now.max(last + self.period / 2))
+    }
+
+    fn turn_after(&self, key: &str, time: Instant) -> Instant {
+        let first = self.begin + offset(key, self.period);
+        let Some(since) = time.checked_duration_since(first) else {
+            return first;
+        };
+        let into = since.as_nanos() % self.period.as_nanos();
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or(u64::MAX));
+        time + self.period.saturating_sub(into)
+    }
+}
+
+/// A time below `within` that is always the same for a key, and spread evenly over keys.
+fn offset(key: &str, within: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let nanos = (u128::from(hasher.finish()) * within.as_nanos()) >> u64::BITS;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> impl Iterator<Item = String> {
+        (0..1000).map(|number| format!("uid-{number}"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_of_many_keys_fill_the_period_evenly() {
+        let begin = Instant::now();
+        let pace = Pace::new(begin, Duration::from_secs(10));
+        let mut tenths = [0; 10];
+        for key in keys() {
+            let wait = pace.first(&key, begin) - begin;
+            assert!(wait <= Duration::from_secs(10), "{wait:?}");
+            tenths[usize::try_from(wait.as_millis() / 1000).unwrap().min(9)] += 1;
+        }
+        assert!(
+            tenths.iter().all(|tenth| (60..=140).contains(tenth)),
+            "{tenths:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_are_exactly_a_period_apart_for_ever() {
+        let begin = Instant::now();
+        let period = Duration::from_millis(1300);
+        let pace = Pace::new(begin, period);
+        let first = pace.first("uid", begin);
+        let mut last = first;
+        for turn in 1..10_000 {
+            let late = Duration::from_millis(u64::from(turn % 7) * 50);
+            last = pace.next("uid", last, last + late);
+            assert_eq!(last, first + period * turn);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_that_were_missed_are_skipped() {
+        let begin = Instant::now();
+        let pace = Pace::new(begin, Duration::from_secs(1));
+        let first = pace.first("uid", begin);
+        let missed = first + Duration::from_millis(5400);
+        assert_eq!(
+            pace.next("uid", first, missed),
+            first + Duration::from_secs(6)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_period_has_an_early_first_turn_and_no_hasty_second() {
+        let begin = Instant::now();
+        let period = Duration::from_secs(3600);
+        let pace = Pace::new(begin, period);
+        for key in keys() {
+            let first = pace.first(&key, begin);
+            let second = pace.next(&key, first, first);
+            assert!(first - begin <= SOON, "{key}");
+            assert!(second - first >= period / 2, "{key}");
+            assert!(second - first <= period * 3 / 2, "{key}");
+            assert_eq!(pace.next(&key, second, second), second + period, "{key}");
+        }
+    }
+}

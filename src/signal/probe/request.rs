@@ -1,0 +1,188 @@
+//! What a probe sends, and where a redirect leads.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http_body_util::Empty;
+use hyper::{
+    Request, Response,
+    body::Bytes,
+    header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT},
+};
+use url::{Host, Url};
+
+use crate::core::policy::{HttpProbe, Scheme};
+
+/// Why a probe cannot be sent as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadRequest {
+    #[error("header {0} cannot be sent")]
+    Header(String),
+    #[error("path cannot be sent")]
+    Path,
+}
+
+/// What is the same in all probes of a policy.
+#[derive(Debug)]
+pub(super) struct Form {
+    scheme: &'static str,
+    path: String,
+    host: Option<HeaderValue>,
+    headers: HeaderMap,
+}
+
+impl Form {
+    pub(super) fn new(probe: &HttpProbe) -> Result<Self, BadRequest> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &probe.headers {
+            let bad = || BadRequest::Header(name.clone());
+            let value = HeaderValue::from_str(value).map_err(|_| bad())?;
+            headers.append(HeaderName::try_from(name).map_err(|_| bad())?, value);
+        }
+        let host = headers.remove(HOST).filter(|host| !host.is_empty());
+        default(&mut headers, USER_AGENT, super::super::USER_AGENT);
+        default(&mut headers, ACCEPT, "*/*");
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let scheme = match probe.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let form = Self {
+            scheme,
+            path: probe.path.clone(),
+            host,
+            headers,
+        };
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        form.first(anywhere).map(|_| form)
+    }
+
+    /// The first request to a pod.
+    pub(super) fn first(&self, address: SocketAddr) -> Result<Hop, BadRequest> {
+        let url = format!("{}://{address}{}", self.scheme, self.path);
+        let mut url = Url::parse(&url).map_err(|_| BadRequest::Path)?;
+        url.set_fragment(None);
+        let host = match &self.host {
+            Some(host) => host.clone(),
+            None => header(&address.to_string())?,
+        };
+        Ok(Hop {
+            ip: address.ip(),
+            url,
+            host,
+        })
+    }
+
+    /// The request that is sent at a hop.
+    pub(super) fn request(&self, hop: &Hop) -> Result<Request<Empty<Bytes>>, BadRequest> {
+        let path = match hop.url.query() {
+            Some(query) => format!("{}?{query}", hop.url.path()),
+            None => hop.url.path().to_owned(),
+        };
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = path.parse().map_err(|_| BadRequest::Path)?;
+        request.headers_mut().insert(HOST, hop.host.clone());
+        request.headers_mut().extend(self.headers.clone());
+        Ok(request)
+    }
+}
+
+/// Sets a header that is not set; one that is set to nothing is not sent.
+fn default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    match headers.get(&name) {
+        None => drop(headers.insert(name, HeaderValue::from_static(value))),
+        Some(set) if set.is_empty() => drop(headers.remove(name)),
+        Some(_) => {}
+    }
+}
+
+fn header(text: &str) -> Result<HeaderValue, BadRequest> {
+    HeaderValue::from_str(text).map_err(|_| BadRequest::Header("Host".to_owned()))
+}
+
+/// One of the requests that redirects make of a probe, all to the pod's own address.
+#[derive(Clone, Debug)]
+pub(super) struct Hop {
+    ip: IpAddr,
+    url: Url,
+    host: HeaderValue,
+}
+
+/// What an answer says about where to ask next.
+#[derive(Debug)]
+pub(super) enum Redirect {
+    /// Nothing: it is the answer.
+    None,
+    /// On the same host: follow.
+    Here(Hop),
+    /// To another host: do not.
+    Elsewhere,
+    /// To nowhere that can be asked.
+    Broken,
+}
+
+impl Hop {
+    pub(super) fn address(&self) -> SocketAddr {
+        // Only http and https get here, and both have a port.
+        SocketAddr::new(
+            self.ip,
+            self.url.port_or_known_default().unwrap_or_default(),
+        )
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// Where an answer leads. As in the kubelet the host alone decides, not the port, and a `Host` header goes along
+    /// with a relative redirect only.
+    pub(super) fn redirect<B>(&self, answer: &Response<B>) -> Redirect {
+        let location = answer.headers().get(LOCATION);
+        let (301..=303 | 307 | 308, Some(location)) = (answer.status().as_u16(), location) else {
+            return Redirect::None;
+        };
+        let Ok(location) = std::str::from_utf8(location.as_bytes()) else {
+            return Redirect::Broken;
+        };
+        if location.is_empty() {
+            return Redirect::None;
+        }
+        let Ok(mut url) = self.url.join(location) else {
+            return Redirect::Broken;
+        };
+        if !self.is_here(&url) {
+            return Redirect::Elsewhere;
+        }
+        if !matches!(url.scheme(), "http" | "https") {
+            return Redirect::Broken;
+        }
+        url.set_fragment(None);
+        let host = match Url::parse(location) {
+            Err(_) => Ok(self.host.clone()),
+            Ok(_) => authority(&url),
+        };
+        host.map_or(Redirect::Broken, |host| {
+            Redirect::Here(Self {
+                ip: self.ip,
+                url,
+                host,
+            })
+        })
+    }
+
+    fn is_here(&self, url: &Url) -> bool {
+        match url.host() {
+            Some(Host::Ipv4(ip)) => self.ip == ip,
+            Some(Host::Ipv6(ip)) => self.ip == ip,
+            Some(Host::Domain(_)) | None => false,
+        }
+    }
+}
+
+/// Host and port as a `Host` header has them.
+fn authority(url: &Url) -> Result<HeaderValue, BadRequest> {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => header(&format!("{host}:{port}")),
+        None => header(host),
+    }
+}

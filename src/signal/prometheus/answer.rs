@@ -1,0 +1,161 @@
+//! What Prometheus answered, as far as it matters: a value per namespace and pod.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::error::{QueryError, quote};
+
+/// Remarks on the query's style that versions of Prometheus put among the warnings. The answer is whole.
+const REMARK: &str = "PromQL info:";
+
+/// The series of a whole answer.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    series: HashMap<String, HashMap<String, Series>>,
+    time: Option<f64>,
+}
+
+/// What the answer has about a pod.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Series {
+    /// One series.
+    One(f64),
+    /// One series, whose value is a histogram.
+    Histogram,
+    /// More than one: which of them is meant is unknown.
+    Many,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    status: Status,
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    warnings: Vec<String>,
+    /// As `VictoriaMetrics` says it.
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
+    data: Option<Kind>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Success,
+    Error,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "resultType")]
+    result_type: String,
+}
+
+#[derive(Deserialize)]
+struct Whole {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Element>,
+}
+
+#[derive(Deserialize)]
+struct Element {
+    metric: Labels,
+    value: Option<(f64, String)>,
+    histogram: Option<(f64, IgnoredAny)>,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    namespace: Option<String>,
+    pod: Option<String>,
+}
+
+impl Answered {
+    /// Reads the body of an answer. Twice: what its result looks like is known only when all else has been read.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, QueryError> {
+        let envelope: Envelope = json(body)?;
+        if matches!(envelope.status, Status::Error) {
+            let error = quote(&envelope.error);
+            return Err(QueryError::Query { status: 200, error });
+        }
+        let warning = envelope
+            .warnings
+            .iter()
+            .find(|text| !text.starts_with(REMARK));
+        if let Some(warning) = warning {
+            return Err(QueryError::Warnings(quote(warning)));
+        }
+        if envelope.is_partial {
+            return Err(QueryError::Warnings("isPartial".to_owned()));
+        }
+        let kind = envelope.data.ok_or(QueryError::Parse)?.result_type;
+        if kind != "vector" {
+            return Err(QueryError::Type(quote(&kind)));
+        }
+        let whole: Whole = json(body)?;
+        Self::collect(whole.data.result)
+    }
+
+    fn collect(elements: Vec<Element>) -> Result<Self, QueryError> {
+        let mut answered = Self::default();
+        let any = !elements.is_empty();
+        for element in elements {
+            let (time, series) = match (element.value, element.histogram) {
+                (Some((time, value)), _) => {
+                    let value = value.parse().map_err(|_| QueryError::Parse)?;
+                    (time, Series::One(value))
+                }
+                (None, Some((time, _))) => (time, Series::Histogram),
+                (None, None) => return Err(QueryError::Parse),
+            };
+            answered.time = Some(answered.time.map_or(time, |latest| latest.max(time)));
+            if let (Some(namespace), Some(pod)) = (element.metric.namespace, element.metric.pod) {
+                let pods = answered.series.entry(namespace).or_default();
+                pods.entry(pod)
+                    .and_modify(|known| *known = Series::Many)
+                    .or_insert(series);
+            }
+        }
+        if any && answered.series.is_empty() {
+            return Err(QueryError::Labels);
+        }
+        Ok(answered)
+    }
+
+    /// What there is about a pod.
+    pub(super) fn series(&self, namespace: &str, pod: &str) -> Option<Series> {
+        self.series.get(namespace)?.get(pod).copied()
+    }
+}
+
+fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, QueryError> {
+    serde_json::from_slice(body).map_err(|_| QueryError::Parse)
+}
+
+/// Whether answers are new ones: something on the way may hand out an old one again. Compared is with the answer before
+/// and not with the latest of all, so that a server whose clock was set back costs one answer and not all.
+#[derive(Debug, Default)]
+pub(super) struct Freshness {
+    last: Option<f64>,
+}
+
+impl Freshness {
+    pub(super) fn check(&mut self, answered: Answered) -> Result<Answered, QueryError> {
+        let Some(time) = answered.time else {
+            return Ok(answered);
+        };
+        let moved = self.last.is_none_or(|last| time > last);
+        self.last = Some(time);
+        if moved {
+            Ok(answered)
+        } else {
+            Err(QueryError::Stale)
+        }
+    }
+}

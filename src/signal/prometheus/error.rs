@@ -1,0 +1,109 @@
+//! Why a query has no answer that counts.
+
+use std::{error::Error as _, io, time::Duration};
+
+use crate::signal::{Cause, tls::RootsError};
+
+/// How much of a foreign text is repeated.
+const QUOTE: usize = 160;
+
+/// What went wrong, in words for people.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum QueryError {
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+    #[error("the name {0} does not resolve")]
+    Dns(String),
+    #[error("{0}")]
+    Tls(String),
+    #[error("connection refused")]
+    Refused,
+    #[error("connection broken")]
+    Connection,
+    #[error("HTTP {0}")]
+    Status(u16),
+    #[error("HTTP {status}: {error}")]
+    Query { status: u16, error: String },
+    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    Size(usize),
+    #[error("the answer is not what Prometheus answers")]
+    Parse,
+    #[error("the query gives a {0}, not a vector")]
+    Type(String),
+    #[error("partial answer: {0}")]
+    Warnings(String),
+    #[error("stale answer: its time has not moved on")]
+    Stale,
+    #[error("no series has the labels namespace and pod")]
+    Labels,
+    #[error("read bearerTokenFile: {0}")]
+    Token(io::Error),
+    #[error("bearerTokenFile cannot be sent as a header")]
+    BadToken,
+    #[error("read caFile: {0}")]
+    Roots(io::Error),
+    #[error("use caFile: {0}")]
+    BadRoots(RootsError),
+    #[error("the request cannot be sent: {0}")]
+    Request(String),
+}
+
+impl QueryError {
+    /// The label value for it.
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Timeout(_) => Cause::Timeout,
+            Self::Dns(_) => Cause::Dns,
+            Self::Tls(_) => Cause::Tls,
+            Self::Refused | Self::Connection => Cause::Connection,
+            Self::Status(_) => Cause::Status,
+            Self::Query { .. } | Self::Type(_) => Cause::Query,
+            Self::Size(_) => Cause::Size,
+            Self::Parse => Cause::Parse,
+            Self::Warnings(_) => Cause::Warnings,
+            Self::Stale => Cause::Stale,
+            Self::Labels => Cause::Labels,
+            Self::Token(_) | Self::BadToken | Self::Roots(_) | Self::BadRoots(_) => Cause::File,
+            Self::Request(_) => Cause::Request,
+        }
+    }
+
+    /// What an error of the HTTP client means. Some of what it is made of has no type to be told by, only its text.
+    pub(super) fn of_client(error: &reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::Request(quote(&error.to_string()));
+        }
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+                return Self::Tls(quote(&format!("TLS: {tls}")));
+            }
+            if cause.to_string().starts_with("dns error") {
+                let host = error.url().and_then(|url| url.host_str());
+                return Self::Dns(host.unwrap_or_default().to_owned());
+            }
+            if let Some(io) = cause.downcast_ref::<io::Error>() {
+                if io.kind() == io::ErrorKind::ConnectionRefused {
+                    return Self::Refused;
+                }
+                // An io::Error passes over the error inside it when it is asked for its source.
+                if let Some(inner) = io.get_ref() {
+                    source = Some(inner);
+                    continue;
+                }
+            }
+            source = cause.source();
+        }
+        Self::Connection
+    }
+}
+
+/// The beginning of a foreign text, on one line.
+pub(super) fn quote(text: &str) -> String {
+    let clean = |char: char| if char.is_control() { ' ' } else { char };
+    let mut quote: String = text.chars().take(QUOTE).map(clean).collect();
+    if text.chars().nth(QUOTE).is_some() {
+        quote.push('…');
+    }
+    quote
+}

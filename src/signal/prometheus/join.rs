@@ -1,0 +1,129 @@
+//! What an answer says about each pod.
+
+use std::sync::Arc;
+
+use super::{
+    answer::{Answered, Series},
+    error::QueryError,
+};
+use crate::core::{
+    judge::Answer,
+    object::{ObjectKey, Uid},
+    policy::Threshold,
+};
+
+/// What was read about one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) answer: Answer,
+    pub(super) saw: Arc<str>,
+}
+
+impl Reading {
+    fn none(saw: impl Into<Arc<str>>) -> Self {
+        Self {
+            answer: Answer::None,
+            saw: saw.into(),
+        }
+    }
+}
+
+/// A reading for every pod, in their order.
+pub(super) fn read<'a>(
+    answered: &Result<Answered, QueryError>,
+    threshold: Threshold,
+    pods: impl Iterator<Item = (&'a Uid, &'a ObjectKey)>,
+) -> Vec<(Uid, Reading)> {
+    let reading: Box<dyn Fn(&ObjectKey) -> Reading> = match answered {
+        Ok(answered) => {
+            Box::new(|pod| judge(threshold, answered.series(&pod.namespace, &pod.name)))
+        }
+        Err(error) => {
+            let all = Reading::none(format!("Prometheus: {error}"));
+            Box::new(move |_| all.clone())
+        }
+    };
+    pods.map(|(uid, pod)| (uid.clone(), reading(pod))).collect()
+}
+
+fn judge(threshold: Threshold, series: Option<Series>) -> Reading {
+    let value = match series {
+        Some(Series::One(value)) => value,
+        Some(Series::Histogram) => return Reading::none("a histogram, not a number"),
+        Some(Series::Many) => return Reading::none("more than one series"),
+        None => return Reading::none("no series"),
+    };
+    let Some(bad) = threshold.is_bad(value) else {
+        return Reading::none("NaN");
+    };
+    let (side, bound) = match threshold {
+        Threshold::Above(bound) => ("above", bound),
+        Threshold::Below(bound) => ("below", bound),
+    };
+    let (answer, is) = if bad {
+        (Answer::Bad, "is")
+    } else {
+        (Answer::Good, "is not")
+    };
+    let saw = format!("{} {is} {side} {bound}", short(value, bound));
+    Reading {
+        answer,
+        saw: saw.into(),
+    }
+}
+
+/// A value in few digits, in all of them where the few would read like the bound.
+fn short(value: f64, bound: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let rounded = format!("{value:.3e}").parse().unwrap_or(value);
+    if rounded.total_cmp(&bound).is_eq() || !(1e-6..1e15).contains(&rounded.abs()) && rounded != 0.0
+    {
+        return format!("{value:?}");
+    }
+    format!("{rounded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_says_what_was_compared_with_what() {
+        let above = Threshold::Above(0.05);
+        let below = Threshold::Below(99.0);
+        for (threshold, value, answer, saw) in [
+            (above, 0.310_344_8, Answer::Bad, "0.3103 is above 0.05"),
+            (above, 0.01, Answer::Good, "0.01 is not above 0.05"),
+            (above, 0.0, Answer::Good, "0 is not above 0.05"),
+            (above, 0.05, Answer::Good, "0.05 is not above 0.05"),
+            (above, 0.050_000_1, Answer::Bad, "0.0500001 is above 0.05"),
+            (above, f64::INFINITY, Answer::Bad, "+Inf is above 0.05"),
+            (
+                above,
+                f64::NEG_INFINITY,
+                Answer::Good,
+                "-Inf is not above 0.05",
+            ),
+            (below, 12.0, Answer::Bad, "12 is below 99"),
+            (below, 123_456.0, Answer::Good, "123500 is not below 99"),
+            (below, 1e300, Answer::Good, "1e300 is not below 99"),
+        ] {
+            let reading = judge(threshold, Some(Series::One(value)));
+            assert_eq!((reading.answer, &*reading.saw), (answer, saw));
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_number_is_no_answer() {
+        for (series, saw) in [
+            (None, "no series"),
+            (Some(Series::Many), "more than one series"),
+            (Some(Series::One(f64::NAN)), "NaN"),
+            (Some(Series::Histogram), "a histogram, not a number"),
+        ] {
+            assert_eq!(judge(Threshold::Above(0.0), series), Reading::none(saw));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The Prometheus server: how it is asked, and its answer as bytes.
+
+use std::time::Duration;
+
+use reqwest::{
+    Client, Request, Response, StatusCode, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    redirect,
+};
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+
+use super::error::{QueryError, quote};
+use crate::{core::policy::PrometheusServer, signal::tls};
+
+/// A query over 5,000 pods is answered in 1 MiB; more than this is not an answer about pods.
+const MAX_ANSWER: usize = 32 << 20;
+
+/// An error's text is at its beginning.
+const MAX_ERROR: usize = 64 << 10;
+
+/// The server of one query.
+pub(super) struct Server {
+    settings: PrometheusServer,
+    form: String,
+    client: Option<Known>,
+}
+
+/// A client, and the content of the caFile that it trusts.
+struct Known {
+    client: Client,
+    roots: Option<Vec<u8>>,
+}
+
+impl Server {
+    pub(super) fn new(query: &str, settings: PrometheusServer, limit: Duration) -> Self {
+        // The server need not go on longer than its answer is waited for.
+        let timeout = format!("{}ms", limit.as_millis());
+        let mut form = Serializer::new(String::new());
+        form.append_pair("query", query)
+            .append_pair("timeout", &timeout);
+        let form = form.finish();
+        Self {
+            settings,
+            form,
+            client: None,
+        }
+    }
+
+    /// Sends the query and returns the body of a 200.
+    pub(super) async fn ask(&mut self) -> Result<Vec<u8>, QueryError> {
+        let request = self.request().await?;
+        let client = self.client().await?;
+        let sent = client.execute(request).await;
+        let answer = sent.map_err(|error| QueryError::of_client(&error))?;
+        if answer.status() != StatusCode::OK {
+            return Err(refusal(answer).await);
+        }
+        body(answer, MAX_ANSWER).await
+    }
+
+    async fn request(&self) -> Result<Request, QueryError> {
+        let mut url = Url::parse(&self.settings.url)
+            .map_err(|error| QueryError::Request(quote(&format!("url: {error}"))))?;
+        let path = format!("{}/api/v1/query", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        let mut request = Request::new(reqwest::Method::POST, url);
+        let headers = request.headers_mut();
+        for (name, value) in &self.settings.headers {
+            set(headers, name, value)
+                .ok_or_else(|| QueryError::Request(quote(&format!("header {name}"))))?;
+        }
+        if let Some(file) = &self.settings.bearer_token_file {
+            headers.insert(AUTHORIZATION, bearer(file).await?);
+        }
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, kind);
+        *request.body_mut() = Some(self.form.clone().into());
+        Ok(request)
+    }
+
+    /// The client; a new one when the caFile is not what it was.
+    async fn client(&mut self) -> Result<Client, QueryError> {
+        let roots = match &self.settings.ca_file {
+            Some(file) => Some(tokio::fs::read(file).await.map_err(QueryError::Roots)?),
+            None => None,
+        };
+        if let Some(known) = self.client.as_ref().filter(|known| known.roots == roots) {
+            return Ok(known.client.clone());
+        }
+        let client = build(roots.as_deref())?;
+        let known = Known {
+            client: client.clone(),
+            roots,
+        };
+        self.client = Some(known);
+        Ok(client)
+    }
+}
+
+/// A client that follows no redirect (its headers are for this server alone) and keeps no connection: one query in an
+/// interval is not worth finding out whether an idle connection still lives.
+fn build(roots: Option<&[u8]>) -> Result<Client, QueryError> {
+    let tls = tls::verified(roots).map_err(QueryError::BadRoots)?;
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(crate::signal::USER_AGENT)
+        .redirect(redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .build();
+    client.map_err(|error| QueryError::Request(quote(&error.to_string())))
+}
+
+fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Option<()> {
+    let name = HeaderName::try_from(name).ok()?;
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    headers.append(name, value);
+    Some(())
+}
+
+/// The token as it is now: it is renewed while the agent runs.
+async fn bearer(file: &str) -> Result<HeaderValue, QueryError> {
+    let read = tokio::fs::read_to_string(file).await;
+    let token = read.map_err(QueryError::Token)?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+        .map_err(|_| QueryError::BadToken)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn body(mut answer: Response, max: usize) -> Result<Vec<u8>, QueryError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer
+        .chunk()
+        .await
+        .map_err(|error| QueryError::of_client(&error))?
+    {
+        if body.len() + chunk.len() > max {
+            return Err(QueryError::Size(max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What Prometheus says of a query that it does not answer.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+async fn refusal(answer: Response) -> QueryError {
+    let status = answer.status().as_u16();
+    let text = body(answer, MAX_ERROR).await.unwrap_or_default();
+    match serde_json::from_slice::<Refusal>(&text) {
+        Ok(Refusal { error }) => QueryError::Query {
+            status,
+            error: quote(&error),
+        },
+        Err(_) => QueryError::Status(status),
+    }
+}
