@@ -1,0 +1,18 @@
+# The agent alone in an image: a static binary and nothing else.
+#   docker build --tag pod-quarantine .
+ARG BUILDER=rust:1.95-bookworm
+FROM ${BUILDER} AS build
+WORKDIR /source
+COPY . .
+# glibc's resolver works in a static binary; an explicit target leaves build scripts and macros alone.
+RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
+ && RUSTFLAGS="-C target-feature=+crt-static" \
+    cargo build --locked --release --package pod-quarantine --bin pod-quarantine --target "$host" \
+ && cp "target/$host/release/pod-quarantine" /pod-quarantine
+
+FROM scratch
+COPY --from=build /pod-quarantine /pod-quarantine
+USER 65532:65532
+EXPOSE 9090
+ENTRYPOINT ["/pod-quarantine"]
+CMD ["run"]
