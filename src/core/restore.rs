@@ -95,35 +95,44 @@ pub fn restore(pod: &Pod, record: &Record, released: Option<Timestamp>) -> Resto
             restoration.left.push(key.clone());
         }
     }
-    for key in [keys::RECORD, keys::RELEASE, keys::FENCE] {
+    // A command to quarantine a pod that was out already is carried out: it does not take the pod out again.
+    for key in [keys::RECORD, keys::RELEASE, keys::QUARANTINE, keys::FENCE] {
         annotations.insert(key.into(), None);
     }
     if let Some(at) = released {
         let mark = Released {
             at,
-            deletion_cost: pod.annotations.get(keys::DELETION_COST).cloned(),
+            deletion_cost: own_cost(pod),
         };
         // A time and a string: serialising them cannot fail.
         let mark = serde_json::to_string(&mark).unwrap_or_default();
         annotations.insert(keys::RELEASED.into(), Some(mark.into()));
         annotations.insert(keys::DELETION_COST.into(), Some(HIGHEST_COST.into()));
+    } else if pod.annotations.contains_key(keys::RELEASED) {
+        annotations.extend(settle(pod).annotations);
     }
     restoration
 }
 
-/// The change that gives a released pod its own deletion cost back. What cannot be read loses the cost that the
-/// agent wrote; a cost that someone else wrote since stays.
+/// The deletion cost that is not the agent's. A pod may be quarantined and released again before it has settled:
+/// then the mark of the first release tells. What cannot be read loses the cost that the agent wrote.
+fn own_cost(pod: &Pod) -> Option<Arc<str>> {
+    let now = pod.annotations.get(keys::DELETION_COST).cloned();
+    match pod.annotation(keys::RELEASED) {
+        Some(mark) if now.as_deref() == Some(HIGHEST_COST) => {
+            let mark = serde_json::from_str::<Released>(mark).ok();
+            mark.and_then(|mark| mark.deletion_cost)
+        }
+        _ => now,
+    }
+}
+
+/// The change that gives a released pod its own deletion cost back; a cost that someone else wrote since stays.
 #[must_use]
 pub fn settle(pod: &Pod) -> Change {
-    let mark = pod
-        .annotation(keys::RELEASED)
-        .map(serde_json::from_str::<Released>);
-    let before = mark
-        .and_then(Result::ok)
-        .and_then(|mark| mark.deletion_cost);
     let mut annotations = BTreeMap::from([(keys::RELEASED.into(), None)]);
     if pod.annotation(keys::DELETION_COST) == Some(HIGHEST_COST) {
-        annotations.insert(keys::DELETION_COST.into(), before);
+        annotations.insert(keys::DELETION_COST.into(), own_cost(pod));
     }
     Change {
         labels: Values::new(),

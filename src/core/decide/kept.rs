@@ -25,7 +25,7 @@ impl Decision<'_> {
         let moment = self.now.moment;
         self.state
             .reaps
-            .retain(|at| moment.saturating_sub(*at) < MINUTE);
+            .retain(|(at, _)| moment.saturating_sub(*at) < MINUTE);
         let marked: BTreeSet<&Uid> = view.marked().map(|pod| &pod.uid).collect();
         self.state.ttls.retain(|uid, _| marked.contains(uid));
         for pod in view.marked().filter(|pod| !pod.terminating) {
@@ -46,7 +46,10 @@ impl Decision<'_> {
             let message = format!("{} is ignored: the pod is not quarantined", keys::RELEASE);
             self.tell(pod, Topic::BadAnnotation, message);
         }
-        if pod.annotations.contains_key(keys::RELEASED) && self.has_settled(pod) {
+        if pod.annotations.contains_key(keys::RELEASED)
+            && self.anything_is_touched(pod)
+            && self.has_settled(pod)
+        {
             let pod_as_it_is = Target::from(pod);
             let change = settle(pod);
             self.actions.push(Action::Settle {
@@ -67,11 +70,38 @@ impl Decision<'_> {
         })
     }
 
+    /// How far anything goes on a pod that is out: the mode of the policy that asked for it, or of the file where
+    /// that is gone, within the namespace's.
+    fn mode(&self, pod: &Pod, record: Option<&Record>) -> Mode {
+        let policy = record.and_then(|record| self.file.policy(&record.policy));
+        let mode = policy.map_or(self.file.mode, |policy| policy.mode);
+        mode.min(self.view.namespace_mode(&pod.key.namespace))
+    }
+
+    /// Nothing tells any more which policy had asked for a pod that was released.
+    fn anything_is_touched(&self, pod: &Pod) -> bool {
+        let modes = self.file.policies.iter().map(|policy| policy.mode);
+        let on = modes.chain([self.file.mode]).any(|mode| mode != Mode::Off);
+        on && self.view.namespace_mode(&pod.key.namespace) != Mode::Off
+    }
+
     fn quarantined(&mut self, pod: &Pod, overrides: &Overrides) {
-        if self.view.namespace_mode(&pod.key.namespace) == Mode::Off {
+        let reading = record::read(pod);
+        let record = match &reading {
+            Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(&**record),
+            _ => None,
+        };
+        if record.is_some_and(|record| record.agent != self.agent) {
             return;
         }
-        let record = match record::read(pod) {
+        if self.mode(pod, record) == Mode::Off {
+            if overrides.release.is_some() && !self.comes_from_template(pod, keys::RELEASE) {
+                let message = "the mode is off: nothing is touched".to_owned();
+                self.tell(pod, Topic::ReleaseRefused, message);
+            }
+            return;
+        }
+        let record = match reading {
             Reading::Readable(record) => record,
             Reading::Newer(version, record) => {
                 return self.newer(pod, overrides, version, record.as_deref());
@@ -83,9 +113,6 @@ impl Decision<'_> {
                 return self.lost(pod, overrides, &format!("its record cannot be read: {why}"));
             }
         };
-        if record.agent != self.agent {
-            return;
-        }
         if !pod.has_state_label() {
             let message = format!(
                 "{} was taken off; the pod counts until it is released",
@@ -198,11 +225,7 @@ impl Decision<'_> {
     }
 
     fn reap(&mut self, pod: &Pod, record: &Record, overrides: &Overrides) {
-        let policy_mode = self
-            .file
-            .policy(&record.policy)
-            .map_or(self.file.mode, |policy| policy.mode);
-        if policy_mode.min(self.view.namespace_mode(&pod.key.namespace)) != Mode::Enforce {
+        if self.mode(pod, Some(record)) != Mode::Enforce {
             return;
         }
         let expires = self.expires(pod, record, overrides);
@@ -224,9 +247,15 @@ impl Decision<'_> {
             self.tell(pod, Topic::HeldPastTtl, message);
             return;
         }
+        // Until a watch tells that it goes, or where it cannot be deleted, it takes no other pod's turn.
+        if self.state.reaps.iter().any(|(_, uid)| *uid == pod.uid) {
+            return;
+        }
         let reaped_lately = u32::try_from(self.state.reaps.len()).unwrap_or(u32::MAX);
         if reaped_lately < self.file.limits.reaps_per_minute {
-            self.state.reaps.push_back(self.now.moment);
+            self.state
+                .reaps
+                .push_back((self.now.moment, pod.uid.clone()));
             self.actions.push(Action::Reap(Box::new(Reap {
                 pod: Target::from(pod),
                 policy: record.policy.clone(),

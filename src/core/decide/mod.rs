@@ -25,8 +25,8 @@ use super::{
 pub struct State {
     /// What was said and is still so.
     told: BTreeMap<(Uid, Arc<str>), Arc<str>>,
-    /// When pods were reaped within the last minute.
-    reaps: VecDeque<Moment>,
+    /// When which pods were reaped within the last minute.
+    reaps: VecDeque<(Moment, Uid)>,
     /// Pods whose change the API server refused, until when they are let be, and why.
     denied: BTreeMap<Uid, (Moment, Reason, String)>,
     /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.

@@ -1,0 +1,156 @@
+//! A released pod carries the highest deletion cost until its ReplicaSet has settled, then its own again.
+
+use pod_quarantine::core::{
+    action::Action,
+    keys,
+    object::{ControllerKind, ObjectKey},
+    policy::Mode,
+    restore::HIGHEST_COST,
+};
+
+use crate::{
+    outcome::{the_quarantine, the_release},
+    world::{SHOP, World},
+};
+
+/// A world in which `web-0` was out, has a replacement and is back; it had that deletion cost.
+fn with_one_back(cost: Option<&str>) -> World {
+    let mut world = World::with_web();
+    if let Some(cost) = cost {
+        world.annotate("web-0", keys::DELETION_COST, cost);
+    }
+    world.quarantine("web-0");
+    let mut pod = world.pod("web-3").clone();
+    pod.key = ObjectKey::new(SHOP, "web-new");
+    pod.uid = "uid-of-web-new".into();
+    world.put(pod);
+    release(&mut world);
+    world
+}
+
+fn release(world: &mut World) {
+    world.annotate("web-0", keys::RELEASE, "true");
+    let release = the_release(&world.actions()).clone();
+    world.patch(&release.pod, &release.change);
+}
+
+fn adopt(world: &mut World) {
+    let owner = world.pod("web-3").owner.clone();
+    world.change("web-0", |pod| pod.owner = owner);
+}
+
+fn remove(world: &mut World, name: &str) {
+    let pod = world.pod(name).clone();
+    assert!(world.view.remove_pod(&pod.key, &pod.uid));
+}
+
+/// Carries out the one thing to do, which is to settle.
+fn settle(world: &mut World) {
+    let actions = world.actions();
+    let [Action::Settle { pod, change }] = &actions[..] else {
+        panic!("not to be settled: {actions:?}");
+    };
+    world.patch(pod, change);
+    assert_eq!(world.actions(), [], "it is settled once");
+}
+
+fn cost(world: &World) -> Option<&str> {
+    assert_eq!(world.pod("web-0").annotation(keys::RELEASED), None);
+    world.pod("web-0").annotation(keys::DELETION_COST)
+}
+
+#[test]
+fn it_is_settled_when_the_replica_set_owns_it_and_has_no_more_pods_than_it_wants() {
+    let mut world = with_one_back(Some("7"));
+    assert_eq!(world.actions(), [], "nobody owns it yet");
+    adopt(&mut world);
+    assert_eq!(world.actions(), [], "there are five of four");
+    world.change("web-1", |pod| pod.terminating = true);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
+fn a_pod_without_a_deletion_cost_has_none_afterwards() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), None);
+}
+
+#[test]
+fn a_deletion_cost_that_someone_wrote_since_stays() {
+    let mut world = with_one_back(Some("7"));
+    world.annotate("web-0", keys::DELETION_COST, "9");
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("9"));
+}
+
+#[test]
+fn a_mark_that_cannot_be_read_loses_the_agents_cost_and_panics_nowhere() {
+    let mut world = with_one_back(Some("7"));
+    world.annotate("web-0", keys::RELEASED, "{");
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), None);
+}
+
+#[test]
+fn a_pod_released_again_before_it_had_settled_still_gets_its_own_cost_back() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    world.bad("web-0");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    world.carry_out(&quarantine);
+    world.findings.clear();
+    world.change("web-0", |pod| pod.owner = None);
+    assert_eq!(world.actions(), [], "a pod that is out is not settled");
+    release(&mut world);
+    let released = world.pod("web-0").annotation(keys::DELETION_COST);
+    assert_eq!(released, Some(HIGHEST_COST));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
+fn a_scaled_down_replica_set_is_waited_for() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    let set = ControllerKind::ReplicaSet;
+    world.set_controller(set, "web-rs", |set| set.desired = 3);
+    assert_eq!(world.actions(), []);
+}
+
+#[test]
+fn where_nothing_is_touched_nothing_is_settled() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    world.namespace_mode("off");
+    assert_eq!(world.actions(), []);
+    world.namespace_mode("observe");
+    world.policy(|policy| policy.mode = Mode::Observe);
+    settle(&mut world);
+}
+
+#[test]
+fn a_pod_that_joins_nothing_when_it_is_released_again_gets_its_own_cost_at_once() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    world.quarantine("web-0");
+    let key = ObjectKey::new(SHOP, "web-rs");
+    world
+        .view
+        .remove_controller(ControllerKind::ReplicaSet, &key);
+    world.annotate("web-0", keys::RELEASE, "force");
+    let release = the_release(&world.actions()).clone();
+    world.patch(&release.pod, &release.change);
+    assert_eq!(cost(&world), Some("7"));
+}
