@@ -130,16 +130,7 @@ pub(crate) async fn repair(layout: &Layout, progress: Progress) -> anyhow::Resul
         }
         repaired = true;
         let step = progress.begin(component, "repairing");
-        let recovered = async || match control.running() {
-            // No use in waiting.
-            None => false,
-            Some(_) => wait::until(component, RECOVERED, async || control.check().await)
-                .await
-                .is_ok(),
-        };
-        if !recovered().await {
-            control.restart().await?;
-        }
+        repair_component(&control, component).await?;
         step.done("repaired");
     }
     let client = client(layout).await?;
@@ -149,6 +140,19 @@ pub(crate) async fn repair(layout: &Layout, progress: Progress) -> anyhow::Resul
         Progress::silent()
     };
     usable(&client, quiet).await
+}
+
+async fn repair_component(control: &Control, component: Component) -> anyhow::Result<()> {
+    if control.running().is_some() {
+        // It may have been paused, or wait for a neighbour that is only now back.
+        control.resume()?;
+        let recovered = wait::until(component, RECOVERED, async || control.check().await).await;
+        if recovered.is_ok() {
+            return Ok(());
+        }
+        control.kill().await?;
+    }
+    control.start().await
 }
 
 async fn start_component(

@@ -41,9 +41,9 @@ impl Control {
     /// Ends it with SIGTERM, and with SIGKILL if it takes longer than 30 s.
     pub async fn stop(&self) -> anyhow::Result<()> {
         let process = self.process()?;
-        process.signal(Signal::TERM)?;
-        // One that was paused would not notice.
+        // One that is paused would not notice.
         process.signal(Signal::CONT)?;
+        process.signal(Signal::TERM)?;
         if process.ended(ENDED).await.is_err() {
             self.kill().await?;
         }
