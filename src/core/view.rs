@@ -4,7 +4,7 @@
 //! whatever order watches and the answers to writes come in.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -29,6 +29,8 @@ pub struct View {
     marked: BTreeSet<ObjectKey>,
     /// The pods by the uid of their controller.
     owned: HashMap<Uid, BTreeSet<ObjectKey>>,
+    /// The pods that went last: the answer to a write may come after the watch told of the pod's end.
+    gone: VecDeque<Uid>,
     namespaces: BTreeMap<Arc<str>, Namespace>,
     selecting: ByNamespace<SelectingKind, Selecting>,
     controllers: ByNamespace<ControllerKind, Controller>,
@@ -39,6 +41,10 @@ pub struct View {
     /// The agent's own namespace.
     pub own_namespace: Arc<str>,
 }
+
+/// How many pods that went are remembered. An answer is late by the ten seconds of a request at most, in which far
+/// fewer pods go.
+const GONE: usize = 1024;
 
 /// News of the cluster, as a watch tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,15 +208,16 @@ impl View {
             .collect()
     }
 
-    /// Takes a pod in, unless a newer state of the same pod is known. True if something changed.
+    /// Takes a pod in, unless a newer state of it, its successor or its end is known. True if something changed.
     pub fn put_pod(&mut self, pod: Pod) -> bool {
-        if let Some(known) = self.pods.get(&pod.key)
-            && known.uid == pod.uid
-            && known.resource_version >= pod.resource_version
-        {
+        let known = self.pods.get(&pod.key);
+        if known.is_some_and(|known| known.resource_version >= pod.resource_version) {
             return false;
         }
-        self.erase(&pod.key);
+        if known.is_none_or(|known| known.uid != pod.uid) && self.gone.contains(&pod.uid) {
+            return false;
+        }
+        self.erase(&pod.key, &pod.uid);
         if pod.is_marked() {
             self.marked.insert(pod.key.clone());
         }
@@ -224,10 +231,15 @@ impl View {
         true
     }
 
-    fn erase(&mut self, key: &ObjectKey) {
+    /// Takes a pod out, for a newer state of the pod `for_uid`. Unless it is that pod itself, it is gone for good.
+    fn erase(&mut self, key: &ObjectKey, for_uid: &str) {
         let Some(pod) = self.pods.remove(key) else {
             return;
         };
+        if &*pod.uid != for_uid {
+            self.gone.truncate(GONE - 1);
+            self.gone.push_front(pod.uid.clone());
+        }
         self.marked.remove(key);
         if let Some(owner) = pod.owner
             && let Some(pods) = self.owned.get_mut(&owner.uid)
@@ -243,7 +255,7 @@ impl View {
     pub fn remove_pod(&mut self, key: &ObjectKey, uid: &str) -> bool {
         let same = self.pods.get(key).is_some_and(|known| &*known.uid == uid);
         if same {
-            self.erase(key);
+            self.erase(key, "");
         }
         same
     }
@@ -262,7 +274,7 @@ impl View {
             .map(|pod| pod.key.clone())
             .collect();
         for key in &gone {
-            self.erase(key);
+            self.erase(key, "");
         }
         gone
     }

@@ -20,4 +20,5 @@ mod record;
 mod refusals;
 mod release;
 mod settle;
+mod view;
 mod world;
