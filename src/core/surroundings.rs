@@ -39,25 +39,20 @@ pub fn around(
             whose: name(controller.kind.as_str(), &controller.key.name),
             selector: controller.selector.clone(),
         };
-        let matches = named.selector.matches(&pod.labels);
-        let list = if matches {
-            &mut constraints.leave
-        } else {
-            &mut constraints.avoid
-        };
-        list.push(named);
+        sort_taking(&mut constraints, pod, named);
     }
     if let Some(unread) = workload.unread {
         constraints
             .leave
             .extend(unread_parent(workload.owner, &unread.to_string(), pod));
     }
-    let also = policy.map_or(&[][..], |policy| &policy.also_leave);
-    let matching = also.iter().filter(|selector| selector.matches(&pod.labels));
-    constraints.leave.extend(matching.map(|selector| Named {
-        whose: "alsoLeave".into(),
-        selector: selector.clone(),
-    }));
+    for selector in policy.map_or(&[][..], |policy| &policy.also_leave) {
+        let named = Named {
+            whose: "alsoLeave".into(),
+            selector: selector.clone(),
+        };
+        sort_taking(&mut constraints, pod, named);
+    }
     let apart = pod
         .kept_apart_from
         .iter()
@@ -115,6 +110,16 @@ fn is_about_quarantine(selector: &Selector) -> bool {
     selector.keys().any(|key| key.starts_with(keys::PREFIX))
 }
 
+/// What would take the pod in is left where it has it, else not entered.
+fn sort_taking(constraints: &mut Constraints, pod: &Pod, named: Named) {
+    let list = if named.selector.matches(&pod.labels) {
+        &mut constraints.leave
+    } else {
+        &mut constraints.avoid
+    };
+    list.push(named);
+}
+
 fn sort_selecting(constraints: &mut Constraints, pod: &Pod, object: &Selecting) {
     let Some(selector) = &object.selector else {
         return;
@@ -123,17 +128,15 @@ fn sort_selecting(constraints: &mut Constraints, pod: &Pod, object: &Selecting) 
         whose: name(object.kind.as_str(), &object.key.name),
         selector: selector.clone(),
     };
-    let matches = selector.matches(&pod.labels);
     match object.kind {
         SelectingKind::Service if is_about_quarantine(selector) => {}
         SelectingKind::PodDisruptionBudget if selector.is_empty() => {}
-        SelectingKind::NetworkPolicy if matches => constraints.wish_to_keep.push(named),
-        SelectingKind::NetworkPolicy => {}
-        SelectingKind::Service | SelectingKind::PodDisruptionBudget if matches => {
-            constraints.leave.push(named);
+        SelectingKind::NetworkPolicy if selector.matches(&pod.labels) => {
+            constraints.wish_to_keep.push(named);
         }
+        SelectingKind::NetworkPolicy => {}
         SelectingKind::Service | SelectingKind::PodDisruptionBudget => {
-            constraints.avoid.push(named);
+            sort_taking(constraints, pod, named);
         }
     }
 }

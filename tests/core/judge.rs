@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use pod_quarantine::core::{
     judge::{Answer, Finding, Judge, Now, Sample, Verdict},
     object::ObjectKey,
-    policy::{Contrast, Policy, PolicyFile, PrometheusQuery, Signal, Threshold},
+    policy::{Policy, PolicyFile, PrometheusQuery, Signal, Threshold},
 };
 
 use crate::world::{START, World, at, policy, selector};
@@ -13,12 +13,12 @@ use crate::world::{START, World, at, policy, selector};
 use Answer::{Bad, Good, None as NoAnswer};
 
 /// A probe every 10 s, three bad ones make a pod unhealthy, unless the test changes it.
-struct Court {
-    judge: Judge,
+pub(crate) struct Court {
+    pub(crate) judge: Judge,
     file: PolicyFile,
 }
 
-fn court(change: impl FnOnce(&mut Policy)) -> Court {
+pub(crate) fn court(change: impl FnOnce(&mut Policy)) -> Court {
     let mut court = Court {
         judge: Judge::default(),
         file: World::new().file,
@@ -45,13 +45,13 @@ impl Court {
         self.judge.set_policies(&self.file);
     }
 
-    fn watch(&mut self, pod: &str, workload: &str) {
+    pub(crate) fn watch(&mut self, pod: &str, workload: &str) {
         let key = ObjectKey::new("shop", pod);
         self.judge
             .watch("answers", &pod.into(), &key, &workload.into());
     }
 
-    fn hear(&mut self, pod: &str, second: u64, answer: Answer) {
+    pub(crate) fn hear(&mut self, pod: &str, second: u64, answer: Answer) {
         self.hear_for("answers", pod, second, answer);
     }
 
@@ -77,10 +77,17 @@ impl Court {
         self.judge.unhealthy(Duration::from_secs(second))
     }
 
-    fn has_contrast(&self, second: u64) -> bool {
+    pub(crate) fn has_contrast(&self, second: u64) -> bool {
         let found = self.unhealthy(second);
         assert_eq!(found.len(), 1, "one pod is unhealthy: {found:?}");
         found[0].contrast
+    }
+}
+
+/// Three bad probes from that second on.
+pub(crate) fn bad_from(court: &mut Court, pod: &str, second: u64) {
+    for second in [second, second + 10, second + 20] {
+        court.hear(pod, second, Bad);
     }
 }
 
@@ -252,83 +259,6 @@ fn watching_again_changes_nothing_unless_the_workload_is_another() {
     assert_eq!(court.verdict("a", 30), Verdict::Unhealthy);
     court.watch("a", "shop");
     assert_eq!(court.verdict("a", 30), Verdict::Unknown);
-}
-
-fn bad_from(court: &mut Court, pod: &str, second: u64) {
-    for second in [second, second + 10, second + 20] {
-        court.hear(pod, second, Bad);
-    }
-}
-
-#[test]
-fn a_signal_that_never_said_good_has_no_contrast() {
-    let mut court = court(|_| {});
-    court.watch("a", "web");
-    court.watch("b", "web");
-    court.hear("b", 120, NoAnswer);
-    bad_from(&mut court, "a", 100);
-    assert!(!court.has_contrast(120));
-}
-
-#[test]
-fn another_pod_of_the_workload_that_is_good_gives_contrast() {
-    let mut court = court(|_| {});
-    court.watch("a", "web");
-    court.watch("b", "web");
-    bad_from(&mut court, "a", 100);
-    court.hear("b", 110, Good);
-    assert!(court.has_contrast(120));
-}
-
-#[test]
-fn a_good_pod_of_another_workload_gives_none() {
-    let mut court = court(|_| {});
-    court.watch("a", "web");
-    court.watch("b", "shop");
-    bad_from(&mut court, "a", 100);
-    court.hear("b", 110, Good);
-    assert!(!court.has_contrast(120));
-}
-
-#[test]
-fn another_pod_gives_contrast_only_if_it_was_good_within_the_window() {
-    // Three probes of 10 s and one timeout of 1 s: at 120 the window began at 89.
-    for (good_at, contrast) in [(88, false), (89, true)] {
-        let mut court = court(|_| {});
-        court.watch("a", "web");
-        court.watch("b", "web");
-        court.hear("b", good_at, Good);
-        bad_from(&mut court, "a", 100);
-        assert_eq!(court.has_contrast(120), contrast, "good at {good_at}");
-    }
-}
-
-#[test]
-fn a_pod_that_was_good_itself_needs_no_other_however_long_ago() {
-    let mut court = court(|_| {});
-    court.watch("a", "web");
-    court.hear("a", 10, Good);
-    bad_from(&mut court, "a", 10_000);
-    assert!(court.has_contrast(10_020));
-}
-
-#[test]
-fn a_forgotten_pod_gives_no_contrast() {
-    let mut court = court(|_| {});
-    court.watch("a", "web");
-    court.watch("b", "web");
-    bad_from(&mut court, "a", 100);
-    court.hear("b", 110, Good);
-    court.judge.forget("answers", &"b".into());
-    assert!(!court.has_contrast(120));
-}
-
-#[test]
-fn a_policy_may_do_without_contrast() {
-    let mut court = court(|policy| policy.contrast = Contrast::None);
-    court.watch("a", "web");
-    bad_from(&mut court, "a", 100);
-    assert!(court.has_contrast(120));
 }
 
 #[test]

@@ -32,11 +32,11 @@ fn later(seconds: i64) -> Timestamp {
 }
 
 /// The pod `a` at version 7, changed.
-fn found(change: impl FnOnce(&mut Pod)) -> Option<Pod> {
+fn found(change: impl FnOnce(&mut Pod)) -> Pod {
     let mut pod = pod("a");
     pod.resource_version = version(7);
     change(&mut pod);
-    Some(pod)
+    pod
 }
 
 fn out(pod: &mut Pod) {
@@ -48,98 +48,78 @@ fn recorded(pod: &mut Pod) {
     pod.annotations.insert(keys::RECORD.into(), "{".into());
 }
 
+/// What is the matter with a pod, and how it comes to be so.
+type Change = (&'static str, fn(&mut Pod));
+
+fn newer(pod: &mut Pod) {
+    pod.resource_version = version(9);
+}
+
+/// Of the slot of `a` at version 7, by what a GET shows and the age of the slot.
+fn assert_fate(what: &str, pod: Option<&Pod>, age: i64, expected: SlotFate) {
+    assert_eq!(fate(&slot("a", 7), pod, later(age)), expected, "{what}");
+}
+
 #[test]
-fn the_fate_of_a_slot_is_that_of_the_design() {
-    let of_another = |pod: &mut Pod| {
-        let text = r#"{"version":1,"uid":"another"}"#;
-        pod.annotations.insert(keys::RECORD.into(), text.into());
-    };
-    // What a GET shows, the age of the slot at version 7, what becomes of it.
-    let table = [
-        ("gone", None, 0, SlotFate::Free),
-        (
-            "another uid",
-            found(|pod| pod.uid = "new".into()),
-            0,
-            SlotFate::Free,
-        ),
-        (
-            "another uid, quarantined",
-            found(|pod| {
-                pod.uid = "new".into();
-                out(pod);
-            }),
-            0,
-            SlotFate::Free,
-        ),
-        (
-            "newer",
-            found(|pod| pod.resource_version = version(8)),
-            0,
-            SlotFate::Free,
-        ),
-        ("unchanged and fresh", found(|_| {}), 29, SlotFate::Keep),
-        ("unchanged and old", found(|_| {}), 30, SlotFate::Fence),
-        (
-            "unchanged, clock went back",
-            found(|_| {}),
-            -3600,
-            SlotFate::Keep,
-        ),
-        (
-            "older than the slot",
-            found(|pod| pod.resource_version = version(6)),
-            3600,
-            SlotFate::Keep,
-        ),
-        ("quarantined", found(out), 3600, SlotFate::Keep),
-        (
-            "quarantined and newer",
-            found(|pod| {
-                out(pod);
-                pod.resource_version = version(9);
-            }),
-            3600,
-            SlotFate::Keep,
-        ),
-        ("a record alone", found(recorded), 3600, SlotFate::Keep),
-        (
-            "a record alone, newer",
-            found(|pod| {
-                recorded(pod);
-                pod.resource_version = version(9);
-            }),
-            3600,
-            SlotFate::Keep,
-        ),
-        (
-            "another pod's record",
-            found(|pod| {
-                of_another(pod);
-                pod.resource_version = version(9);
-            }),
-            0,
-            SlotFate::Free,
-        ),
-        (
-            "quarantined and terminating",
-            found(|pod| {
-                out(pod);
-                pod.terminating = true;
-            }),
-            0,
-            SlotFate::Free,
-        ),
-        (
-            "terminating alone",
-            found(|pod| pod.terminating = true),
-            0,
-            SlotFate::Keep,
-        ),
+fn a_slot_is_free_once_no_delayed_patch_can_succeed() {
+    assert_fate("gone", None, 0, SlotFate::Free);
+    let table: [Change; 5] = [
+        ("another uid", |pod| pod.uid = "new".into()),
+        ("another uid, quarantined", |pod| {
+            pod.uid = "new".into();
+            out(pod);
+        }),
+        ("newer", |pod| pod.resource_version = version(8)),
+        ("another pod's record, newer", |pod| {
+            let text = r#"{"version":1,"uid":"another"}"#;
+            pod.annotations.insert(keys::RECORD.into(), text.into());
+            newer(pod);
+        }),
+        ("quarantined and terminating", |pod| {
+            out(pod);
+            pod.terminating = true;
+        }),
     ];
-    for (what, pod, age, expected) in table {
-        let fate = fate(&slot("a", 7), pod.as_ref(), later(age));
-        assert_eq!(fate, expected, "{what}");
+    for (what, change) in table {
+        assert_fate(what, Some(&found(change)), 0, SlotFate::Free);
+    }
+}
+
+#[test]
+fn a_slot_is_kept_while_its_pod_is_out_or_may_yet_be() {
+    let table: [Change; 5] = [
+        ("quarantined", out),
+        ("quarantined and newer", |pod| {
+            out(pod);
+            newer(pod);
+        }),
+        ("a record alone", recorded),
+        ("a record alone, newer", |pod| {
+            recorded(pod);
+            newer(pod);
+        }),
+        ("older than the slot", |pod| {
+            pod.resource_version = version(6);
+        }),
+    ];
+    for (what, change) in table {
+        assert_fate(what, Some(&found(change)), 3600, SlotFate::Keep);
+    }
+    let going = found(|pod| pod.terminating = true);
+    assert_fate("terminating alone", Some(&going), 0, SlotFate::Keep);
+}
+
+#[test]
+fn a_slot_of_an_unchanged_pod_is_fenced_when_it_is_half_a_minute_old() {
+    let unchanged = found(|_| {});
+    for (age, expected) in [
+        (0, SlotFate::Keep),
+        (29, SlotFate::Keep),
+        (30, SlotFate::Fence),
+        (3600, SlotFate::Fence),
+        (-3600, SlotFate::Keep),
+    ] {
+        assert_fate("unchanged", Some(&unchanged), age, expected);
     }
 }
 

@@ -8,17 +8,21 @@
 )]
 
 mod by_hand;
+mod contrast;
 mod detach;
 mod detach_model;
 mod judge;
 mod ledger;
 mod limits;
+mod observe;
 mod outcome;
 mod overrides;
+mod quarantine;
 mod reap;
 mod record;
 mod refusals;
 mod release;
 mod settle;
+mod slots;
 mod view;
 mod world;

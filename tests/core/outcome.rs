@@ -30,11 +30,13 @@ pub(crate) fn changed(pod: &Pod, change: &Change) -> Pod {
 }
 
 pub(crate) fn quarantines(actions: &[Action]) -> Vec<&Quarantine> {
-    let quarantine = |action| match action {
-        &Action::Quarantine(ref quarantine) => Some(&**quarantine),
-        _ => None,
-    };
-    actions.iter().filter_map(quarantine).collect()
+    let mut found = Vec::new();
+    for action in actions {
+        if let Action::Quarantine(quarantine) = action {
+            found.push(&**quarantine);
+        }
+    }
+    found
 }
 
 pub(crate) fn the_quarantine(actions: &[Action]) -> &Quarantine {
@@ -45,11 +47,13 @@ pub(crate) fn the_quarantine(actions: &[Action]) -> &Quarantine {
 }
 
 pub(crate) fn refusals(actions: &[Action]) -> Vec<(&str, Reason)> {
-    let refusal = |action| match action {
-        &Action::Refuse(ref refusal) => Some((&*refusal.pod.name, refusal.reason)),
-        _ => None,
-    };
-    actions.iter().filter_map(refusal).collect()
+    let mut found = Vec::new();
+    for action in actions {
+        if let Action::Refuse(refusal) = action {
+            found.push((&*refusal.pod.name, refusal.reason));
+        }
+    }
+    found
 }
 
 pub(crate) fn the_refusal(actions: &[Action]) -> &Refusal {
@@ -60,11 +64,13 @@ pub(crate) fn the_refusal(actions: &[Action]) -> &Refusal {
 }
 
 pub(crate) fn notices(actions: &[Action]) -> Vec<&Notice> {
-    let notice = |action| match action {
-        &Action::Tell(ref notice) => Some(notice),
-        _ => None,
-    };
-    actions.iter().filter_map(notice).collect()
+    let mut found = Vec::new();
+    for action in actions {
+        if let Action::Tell(notice) = action {
+            found.push(notice);
+        }
+    }
+    found
 }
 
 pub(crate) fn the_notice(actions: &[Action]) -> &Notice {
@@ -82,9 +88,11 @@ pub(crate) fn the_release(actions: &[Action]) -> &Release {
 }
 
 pub(crate) fn reaps(actions: &[Action]) -> Vec<&Reap> {
-    let reap = |action| match action {
-        &Action::Reap(ref reap) => Some(&**reap),
-        _ => None,
-    };
-    actions.iter().filter_map(reap).collect()
+    let mut found = Vec::new();
+    for action in actions {
+        if let Action::Reap(reap) = action {
+            found.push(&**reap);
+        }
+    }
+    found
 }

@@ -14,16 +14,12 @@ use crate::{
     world::{World, at},
 };
 
-/// `web-0` is out since 12:00:01 and its four hours are up at 16:00:01, which is now plus `seconds`.
-fn with_one_out_and_left(seconds: u64) -> World {
+/// `web-0` is out since 12:00:01 and its four hours are up at 16:00:01, which is now.
+fn expired() -> World {
     let mut world = World::with_web();
     world.quarantine("web-0");
-    world.pass(Duration::from_hours(4) - Duration::from_secs(seconds));
+    world.pass(Duration::from_hours(4));
     world
-}
-
-fn expired() -> World {
-    with_one_out_and_left(0)
 }
 
 /// Nothing is deleted after that change; gives what is told.
@@ -43,7 +39,9 @@ fn kept(change: impl FnOnce(&mut World)) -> Vec<(Topic, String)> {
 
 #[test]
 fn a_pod_is_reaped_when_its_time_is_up_and_not_a_second_before() {
-    let mut world = with_one_out_and_left(2);
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.pass(Duration::from_secs(4 * 3600 - 2));
     assert_eq!(world.actions(), []);
     let actions = world.actions();
     let [Action::Reap(reap)] = &actions[..] else {

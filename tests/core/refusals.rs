@@ -13,7 +13,7 @@ use pod_quarantine::core::{
 };
 
 use crate::{
-    outcome::{quarantines, refusals, the_quarantine, the_refusal},
+    outcome::{refusals, the_quarantine, the_refusal},
     world::{SHOP, World, controller, labels, pod, policy, reference, selecting, selector},
 };
 
@@ -332,66 +332,8 @@ enum Limit {
     Workload,
 }
 
-#[test]
-fn observe_changes_nothing_and_says_what_it_would_do() {
-    let mut world = World::with_web();
-    world.policy(|policy| policy.mode = Mode::Observe);
-    world.file.limits.cluster_max = 2;
-    for name in ["web-0", "web-1", "web-2"] {
-        world.bad(name);
-    }
-    let actions = world.tick();
-    assert_eq!(
-        refusals(&actions),
-        [
-            ("web-0", Reason::Observe),
-            ("web-1", Reason::Observe),
-            ("web-2", Reason::ClusterLimit)
-        ]
-    );
-    assert_eq!(actions.len(), 3, "and does nothing else: {actions:?}");
-}
-
-#[test]
-fn a_pod_that_two_observing_policies_find_uses_up_the_limit_once() {
-    let mut world = World::with_web();
-    world.policy(|policy| policy.mode = Mode::Observe);
-    let mut second = policy("second");
-    second.mode = Mode::Observe;
-    world.file.policies.push(Arc::new(second));
-    world.file.limits.cluster_max = 2;
-    world.bad("web-0");
-    let mut again = world.finding("web-0");
-    again.policy = world.file.policies[1].clone();
-    world.findings.push(again);
-    world.bad("web-1");
-    let all = [
-        ("web-0", Reason::Observe),
-        ("web-0", Reason::Observe),
-        ("web-1", Reason::Observe),
-    ];
-    assert_eq!(refusals(&world.actions()), all);
-}
-
-#[test]
-fn what_is_only_observed_takes_no_room_from_what_is_enforced() {
-    let mut world = World::with_web();
-    let mut observing = policy("observing");
-    observing.mode = Mode::Observe;
-    world.file.policies.push(Arc::new(observing));
-    world.file.limits.cluster_max = 1;
-    let mut first = world.finding("web-0");
-    first.policy = world.file.policies[1].clone();
-    world.findings.push(first);
-    world.bad("web-1");
-    let actions = world.actions();
-    let taken: Vec<&str> = quarantines(&actions)
-        .iter()
-        .map(|one| &*one.pod.key.name)
-        .collect();
-    assert_eq!(taken, ["web-1"]);
-    assert_eq!(refusals(&actions), [("web-0", Reason::ClusterLimit)]);
-}
+/// A reason, and what takes it away.
+type Undo = (Reason, fn(&mut World));
 
 #[test]
 fn the_plainest_reason_comes_first() {
@@ -401,14 +343,13 @@ fn the_plainest_reason_comes_first() {
     world.findings[0].contrast = false;
     world.annotate("web-0", keys::EXEMPT, "true");
     world.namespace_mode("off");
-    type Undo = fn(&mut World);
-    let undo: [(Reason, Undo); 5] = [
+    let undo: [Undo; 5] = [
         (Reason::Off, |world| world.namespace_mode("enforce")),
         (Reason::Exempt, |world| {
             world.annotate("web-0", keys::EXEMPT, "false");
         }),
         (Reason::NeverSeenGood, |world| {
-            world.findings[0].contrast = true
+            world.findings[0].contrast = true;
         }),
         (Reason::StaleView, |world| world.view.stale = None),
         (Reason::LedgerUnavailable, |world| {

@@ -162,8 +162,7 @@ fn a_release_is_carried_out_in_observe_and_not_in_off() {
     ask(&mut world, "true");
     the_release(&world.actions());
 
-    type Off = fn(&mut World);
-    let ways: [Off; 2] = [
+    let ways: [fn(&mut World); 2] = [
         |world| world.policy(|policy| policy.mode = Mode::Off),
         |world| world.namespace_mode("off"),
     ];

@@ -199,7 +199,7 @@ fn the_workload_of_a_pod_is_the_top_of_its_owners() {
     let expected = ("Deployment web", "uid-of-Deployment-web", 4);
     assert_eq!(top(&world), (expected.0.into(), expected.1.into(), 4));
     world.set_controller(set, "web-rs", |set| {
-        set.owner = Some(reference("Rollout", "web"))
+        set.owner = Some(reference("Rollout", "web"));
     });
     assert_eq!(
         top(&world),

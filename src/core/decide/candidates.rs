@@ -333,8 +333,8 @@ impl<'a> Decision<'a> {
     /// The annotations that keep a quarantined pod, and its node, where they are.
     fn preserving(&self, pod: &Pod, labels: &Labels) -> Values {
         let autoscalers = [keys::DO_NOT_DISRUPT, keys::SAFE_TO_EVICT];
-        let argo = labels
-            .contains_key(keys::INSTANCE)
+        let instance = pod.labels.get(keys::INSTANCE);
+        let argo = (instance.is_some() && labels.get(keys::INSTANCE) == instance)
             .then_some(keys::ARGO_SYNC_OPTIONS);
         let wanted = autoscalers
             .into_iter()
