@@ -1,0 +1,171 @@
+//! The running cluster, and what tests ask of it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice, events::v1::Event};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use test_cluster::{Cluster, TestNamespace, wait};
+
+use crate::{Agent, Labels, Traffic, Web};
+
+/// Long enough for anything that should happen at once, on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The running cluster.
+#[derive(Clone)]
+pub struct Stage {
+    /// The cluster itself.
+    pub cluster: Cluster,
+    /// An admin's client.
+    pub client: Client,
+}
+
+impl Stage {
+    /// Finds the running cluster; an error if there is none.
+    pub async fn open() -> anyhow::Result<Self> {
+        // A second test in the same process finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let cluster = Cluster::attach()?;
+        let client = cluster.client().await?;
+        Ok(Self { cluster, client })
+    }
+
+    /// A namespace of its own.
+    pub async fn namespace(&self, hint: &str) -> anyhow::Result<TestNamespace> {
+        self.cluster.namespace(hint).await
+    }
+
+    /// Installs an agent with that policy file into a namespace of its own, and waits until it is ready.
+    pub async fn agent(&self, hint: &str, policy: &str) -> anyhow::Result<Agent> {
+        Agent::install(self, hint, policy).await
+    }
+
+    /// A Deployment of so many pods behind the Service `web`, Ready.
+    pub async fn web(&self, namespace: &str, replicas: u32, labels: Labels) -> anyhow::Result<Web> {
+        Web::start(self, namespace, replicas, labels).await
+    }
+
+    /// Traffic on the Service `web` of a namespace.
+    pub async fn traffic(&self, namespace: &str, keep_alive: bool) -> anyhow::Result<Traffic> {
+        Traffic::start(self, namespace, keep_alive).await
+    }
+
+    /// The pods of a namespace.
+    #[must_use]
+    pub fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Writes an annotation, as `kubectl annotate --overwrite` does; `None` takes it off.
+    pub async fn annotate(
+        &self,
+        namespace: &str,
+        pod: &str,
+        key: &str,
+        value: Option<&str>,
+    ) -> anyhow::Result<Pod> {
+        let patch = json!({ "metadata": { "annotations": { key: value } } });
+        let pods = self.pods(namespace);
+        let patched = pods
+            .patch(pod, &PatchParams::default(), &Patch::Merge(&patch))
+            .await;
+        patched.with_context(|| format!("annotate {namespace}/{pod} with {key}"))
+    }
+
+    /// The names of the pods in the slices of a Service; `ready_only`: those that get traffic.
+    pub async fn endpoints(
+        &self,
+        namespace: &str,
+        service: &str,
+        ready_only: bool,
+    ) -> anyhow::Result<BTreeSet<String>> {
+        let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        let of_service =
+            ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let slices = slices
+            .list(&of_service)
+            .await
+            .context("list the EndpointSlices")?;
+        let endpoints = slices.items.into_iter().flat_map(|slice| slice.endpoints);
+        let wanted = endpoints.filter(|endpoint| {
+            let ready = endpoint
+                .conditions
+                .as_ref()
+                .and_then(|conditions| conditions.ready);
+            !ready_only || ready == Some(true)
+        });
+        Ok(wanted
+            .filter_map(|endpoint| endpoint.target_ref?.name)
+            .collect())
+    }
+
+    /// Waits until a Service's slices have exactly so many Ready pods.
+    pub async fn ready_endpoints(
+        &self,
+        namespace: &str,
+        service: &str,
+        count: usize,
+    ) -> anyhow::Result<BTreeSet<String>> {
+        wait::until(
+            format_args!("{count} Ready endpoints of {service}"),
+            SOON * 2,
+            async || {
+                let endpoints = self.endpoints(namespace, service, true).await?;
+                ensure!(endpoints.len() == count, "{endpoints:?}");
+                Ok(endpoints)
+            },
+        )
+        .await
+    }
+
+    /// The Events of a namespace about one object, as `reason: note`.
+    pub async fn events(&self, namespace: &str, about: &str) -> anyhow::Result<Vec<String>> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let events = events
+            .list(&ListParams::default())
+            .await
+            .context("list the Events")?;
+        let about = events.items.into_iter().filter(|event| {
+            event.reporting_controller.as_deref() == Some("pod-quarantine.io/agent")
+                && event
+                    .regarding
+                    .as_ref()
+                    .and_then(|object| object.name.as_deref())
+                    == Some(about)
+        });
+        let line = |event: Event| {
+            format!(
+                "{}: {}",
+                event.reason.unwrap_or_default(),
+                event.note.unwrap_or_default()
+            )
+        };
+        Ok(about.map(line).collect())
+    }
+
+    /// Waits until there is an Event about an object whose `reason: note` has all these texts in it.
+    pub async fn event(
+        &self,
+        namespace: &str,
+        about: &str,
+        texts: &[&str],
+    ) -> anyhow::Result<String> {
+        wait::until(
+            format_args!("an Event about {about} with {texts:?}"),
+            SOON,
+            async || {
+                let events = self.events(namespace, about).await?;
+                let found = events
+                    .iter()
+                    .find(|event| texts.iter().all(|text| event.contains(text)));
+                found.cloned().with_context(|| format!("{events:#?}"))
+            },
+        )
+        .await
+    }
+}
