@@ -1,7 +1,7 @@
 //! When each of many things is asked, so that they are not all asked at once.
 //!
-//! Every key has its own place in the period, from a hash of the key; the times are multiples of the period from there,
-//! so they do not drift, and a time that was missed is skipped.
+//! Every key has its own place in the period, from a hash of the key; the turns are multiples of the period from there,
+//! so they do not drift. A turn that is missed by less than half a period is taken late, and skipped otherwise.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -35,9 +35,19 @@ impl Pace {
         }
     }
 
-    /// The turn after the one at `last`: in the future, and half a period after `last` at the least.
+    /// The turn after the one that was taken at `last`, and half a period after it at the least; `now` is when it is
+    /// free to be taken.
     pub(super) fn next(&self, key: &str, last: Instant, now: Instant) -> Instant {
-        self.turn_after(key, now.max(last + self.period / 2))
+        let half = self.period / 2;
+        let due = self.turn_after(key, last + half);
+        let upcoming = self.turn_after(key, now);
+        if due >= upcoming {
+            due
+        } else if upcoming - now > half {
+            now
+        } else {
+            upcoming
+        }
     }
 
     fn turn_after(&self, key: &str, time: Instant) -> Instant {
@@ -92,27 +102,32 @@ mod tests {
         let mut last = first;
         for turn in 1..10_000 {
             let late = Duration::from_millis(u64::from(turn % 7) * 50);
-            last = pace.next("uid", last, last + late);
+            let taken = last + late;
+            last = pace.next("uid", taken, taken + late);
             assert_eq!(last, first + period * turn);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn turns_that_were_missed_are_skipped() {
+    async fn a_missed_turn_is_taken_a_little_late_or_not_at_all() {
         let begin = Instant::now();
         let pace = Pace::new(begin, Duration::from_secs(1));
         let first = pace.first("uid", begin);
-        let missed = first + Duration::from_millis(5400);
+        let little = first + Duration::from_millis(5400);
+        assert_eq!(pace.next("uid", first, little), little);
+        let much = first + Duration::from_millis(5600);
         assert_eq!(
-            pace.next("uid", first, missed),
+            pace.next("uid", first, much),
             first + Duration::from_secs(6)
         );
+        let after_late = pace.next("uid", little, little);
+        assert_eq!(after_late, first + Duration::from_secs(6));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_period_has_an_early_first_turn_and_no_hasty_second() {
         let begin = Instant::now();
-        let period = Duration::from_secs(3600);
+        let period = Duration::from_hours(1);
         let pace = Pace::new(begin, period);
         for key in keys() {
             let first = pace.first(&key, begin);

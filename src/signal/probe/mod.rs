@@ -1,7 +1,7 @@
 //! The HTTP probe of a pod's own address, as the kubelet does it: [`run`].
 //!
-//! Every pod has its turn once a period, spread by its uid. A turn that finds the pod's last probe still under way is
-//! left out, and so is one that gets no permit before the next: nothing queues up.
+//! Every pod has its turn once a period, spread by its uid. A turn that finds the pod's last probe still under way waits
+//! for it or is left out, and so is one that gets no permit before the next: nothing queues up.
 
 mod attempt;
 mod exchange;
@@ -9,7 +9,7 @@ mod pods;
 mod request;
 mod seen;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use futures::{
     StreamExt,
@@ -66,7 +66,7 @@ pub async fn run(
                 None => return Err(SignalError::Unfed(wiring.policy.name.clone())),
             },
             // A probe that was aborted belongs to a pod that is gone.
-            Some(Ok(told)) = under_way.next() => pods.done(&told?),
+            Some(Ok(told)) = under_way.next() => pods.done(&told?, Instant::now()),
             () = sleep_until(wake) => {}
         }
     }

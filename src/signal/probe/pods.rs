@@ -25,7 +25,10 @@ pub(super) struct Pods {
 
 struct Known {
     target: Arc<Target>,
-    turn: Instant,
+    /// The next turn; none while it waits for the probe that is under way.
+    turn: Option<Instant>,
+    /// When the last one was taken.
+    taken: Instant,
     under_way: Option<AbortHandle>,
 }
 
@@ -57,22 +60,24 @@ impl Pods {
         });
         let begins = now + self.delay_left(&target, wall);
         let mut turn = self.pace.first(&target.uid, begins);
+        let mut taken = now;
         let mut under_way = None;
-        if let Some(known) = self.known.remove(&target.uid) {
-            self.turns.remove(&(known.turn, target.uid.clone()));
-            if known.turn >= begins {
-                turn = turn.min(known.turn);
+        if let Some(known) = self.forget(&target.uid) {
+            if let Some(earlier) = known.turn.filter(|turn| *turn >= begins) {
+                turn = turn.min(earlier);
             }
-            match known.under_way {
-                Some(probe) if moved => probe.abort(),
-                other => under_way = other,
-            }
+            taken = known.taken;
+            under_way = known.under_way;
+        }
+        if moved && let Some(probe) = under_way.take() {
+            probe.abort();
         }
         let uid = target.uid.clone();
         self.turns.insert((turn, uid.clone()));
         let known = Known {
             target: Arc::new(target),
-            turn,
+            turn: Some(turn),
+            taken,
             under_way,
         };
         self.known.insert(uid, known);
@@ -80,13 +85,17 @@ impl Pods {
 
     /// Forgets a pod, and drops its probe if one is under way.
     pub(super) fn remove(&mut self, uid: &Uid) {
-        let Some(known) = self.known.remove(uid) else {
-            return;
-        };
-        self.turns.remove(&(known.turn, uid.clone()));
-        if let Some(probe) = known.under_way {
+        if let Some(probe) = self.forget(uid).and_then(|known| known.under_way) {
             probe.abort();
         }
+    }
+
+    fn forget(&mut self, uid: &Uid) -> Option<Known> {
+        let known = self.known.remove(uid)?;
+        if let Some(turn) = known.turn {
+            self.turns.remove(&(turn, uid.clone()));
+        }
+        Some(known)
     }
 
     /// When the next turn is.
@@ -97,15 +106,18 @@ impl Pods {
     /// A pod that is to be probed now; its next turn is set.
     pub(super) fn take_turn(&mut self, now: Instant) -> Option<Turn> {
         while self.next_turn().is_some_and(|turn| turn <= now) {
-            let (turn, uid) = self.turns.pop_first()?;
+            let (_, uid) = self.turns.pop_first()?;
             let known = self.known.get_mut(&uid)?;
-            let next = self.pace.next(&uid, turn, now);
-            known.turn = next;
-            self.turns.insert((next, uid));
-            if known.under_way.is_none() {
-                let target = known.target.clone();
-                return Some(Turn { target, next });
+            if known.under_way.is_some() {
+                known.turn = None;
+                continue;
             }
+            let next = self.pace.next(&uid, now, now);
+            known.taken = now;
+            known.turn = Some(next);
+            self.turns.insert((next, uid));
+            let target = known.target.clone();
+            return Some(Turn { target, next });
         }
         None
     }
@@ -118,9 +130,15 @@ impl Pods {
     }
 
     /// The probe that was under way has ended.
-    pub(super) fn done(&mut self, uid: &Uid) {
-        if let Some(known) = self.known.get_mut(uid) {
-            known.under_way = None;
+    pub(super) fn done(&mut self, uid: &Uid, now: Instant) {
+        let Some(known) = self.known.get_mut(uid) else {
+            return;
+        };
+        known.under_way = None;
+        if known.turn.is_none() {
+            let turn = self.pace.next(uid, known.taken, now);
+            known.turn = Some(turn);
+            self.turns.insert((turn, uid.clone()));
         }
     }
 

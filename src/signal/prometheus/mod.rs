@@ -51,7 +51,7 @@ pub async fn run(
         for (pod, reading) in read(&answered, query.threshold, watched.pods()) {
             watched.tell(pod, at, reading).await?;
         }
-        turn = pace.next(&policy, turn, Instant::now());
+        turn = pace.next(&policy, begun, Instant::now());
     }
 }
 
@@ -64,18 +64,15 @@ impl Trouble {
         let before = self.0;
         self.0 = error.map(|error| error.cause().as_str());
         let policy = &*outlet.policy;
-        match error {
-            Some(error) => {
-                outlet.failed(error.cause());
-                if self.0 != before {
-                    tracing::warn!(policy, cause = self.0, %error, "no answer from Prometheus");
-                }
+        if let Some(error) = error {
+            outlet.failed(error.cause());
+            if self.0 != before {
+                tracing::warn!(policy, cause = self.0, %error, "no answer from Prometheus");
             }
-            None => {
-                outlet.succeeded();
-                if before.is_some() {
-                    tracing::warn!(policy, "Prometheus answers again");
-                }
+        } else {
+            outlet.succeeded();
+            if before.is_some() {
+                tracing::warn!(policy, "Prometheus answers again");
             }
         }
     }
