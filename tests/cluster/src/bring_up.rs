@@ -10,6 +10,7 @@ use kube::{Api, Client};
 use sha2::{Digest as _, Sha256};
 
 use crate::build::{self, Profile};
+use crate::cluster::client_inside;
 use crate::components::{self, Component};
 use crate::control::Control;
 use crate::image::Image;
@@ -95,7 +96,7 @@ async fn start_inside(layout: &Layout, progress: Progress) -> anyhow::Result<()>
     let start = |component| start_component(component, layout, progress);
     start(Component::Etcd).await?;
     start(Component::ApiServer).await?;
-    let client = client(layout).await?;
+    let client = client_inside(layout).await?;
     let node = async {
         start(Component::Containerd).await?;
         containerd::import(layout, &layout.images().join("pause.tar")).await?;
@@ -133,7 +134,7 @@ pub(crate) async fn repair(layout: &Layout, progress: Progress) -> anyhow::Resul
         repair_component(&control, component).await?;
         step.done("repaired");
     }
-    let client = client(layout).await?;
+    let client = client_inside(layout).await?;
     let quiet = if repaired {
         progress
     } else {
@@ -216,9 +217,4 @@ async fn usable(client: &Client, progress: Progress) -> anyhow::Result<()> {
     )
     .await?;
     Ok(())
-}
-
-/// The admin's client, for use inside the namespace.
-pub(crate) async fn client(layout: &Layout) -> anyhow::Result<Client> {
-    crate::cluster::client_of(&layout.kubeconfig()).await
 }

@@ -111,13 +111,18 @@ impl Cluster {
 
     /// An admin's client. For our own cluster it works inside the namespace alone, as under `cluster exec`.
     pub async fn client(&self) -> anyhow::Result<Client> {
-        if let Kind::Own(layout) = &self.0 {
-            ensure!(
-                netns::is_inside(layout),
-                "the cluster is reached from inside its network namespace alone: run this through `cluster exec -- …`"
-            );
+        match &self.0 {
+            Kind::Own(layout) => {
+                ensure!(
+                    netns::is_inside(layout),
+                    "the cluster is reached from inside its network namespace alone: run this through `cluster exec -- …`"
+                );
+                client_inside(layout).await
+            }
+            Kind::Existing { kubeconfig } => {
+                Client::try_from(config_of(kubeconfig).await?).context("make a Kubernetes client")
+            }
         }
-        client_of(&self.kubeconfig()).await
     }
 
     /// The admin's kubeconfig.
@@ -202,9 +207,12 @@ impl Cluster {
     }
 }
 
-/// A client of a kubeconfig's user.
-pub(crate) async fn client_of(kubeconfig: &Path) -> anyhow::Result<Client> {
-    Client::try_from(config_of(kubeconfig).await?).context("make a Kubernetes client")
+/// The admin's client of our own cluster.
+pub(crate) async fn client_inside(layout: &Layout) -> anyhow::Result<Client> {
+    let mut config = config_of(&layout.kubeconfig()).await?;
+    // One that the environment names is outside, and cannot be reached from here.
+    config.proxy_url = None;
+    Client::try_from(config).context("make a Kubernetes client")
 }
 
 async fn config_of(kubeconfig: &Path) -> anyhow::Result<Config> {

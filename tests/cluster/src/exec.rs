@@ -10,6 +10,9 @@ use crate::{components, mounts, netns};
 /// outside later are seen in it.
 const WITH_NAMES: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
 
+/// In capital letters; programs look for both.
+const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
 /// A command to be run inside the namespace, called from anywhere. Every program on the way becomes the next: the
 /// process that is started is the command's.
 pub(crate) fn command(layout: &Layout, program: impl Into<OsString>) -> Command {
@@ -29,6 +32,10 @@ pub(crate) fn command(layout: &Layout, program: impl Into<OsString>) -> Command 
     command
         .env("KUBECONFIG", layout.kubeconfig())
         .env("PATH", path(layout));
+    for proxy in PROXIES {
+        // There is none inside.
+        command.env_remove(proxy).env_remove(proxy.to_lowercase());
+    }
     if let Some(outside) = mounts::outside() {
         command.env(mounts::OUTSIDE, outside);
     }

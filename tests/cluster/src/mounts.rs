@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use crate::layout::Layout;
 use crate::process;
+use crate::programs;
 
 /// Names the mount namespace that a command of `cluster exec` was called from, and so where components belong.
 pub(crate) const OUTSIDE: &str = "TEST_CLUSTER_MOUNTS";
@@ -25,6 +26,8 @@ pub(crate) fn outside() -> Option<String> {
 
 /// A command that runs among the machine's own mounts, also when this process has mounts of its own.
 pub(crate) fn command_outside(program: &str) -> Command {
+    // By its whole path: directories of administrators are not on everybody's.
+    let program = programs::find(program).unwrap_or_else(|| program.into());
     match entrance() {
         None => Command::new(program),
         Some(entrance) => {

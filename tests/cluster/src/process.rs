@@ -102,6 +102,9 @@ fn parse_stat(stat: &str) -> Option<(char, u64)> {
     Some((state, started))
 }
 
+/// Where components find the machine's programs.
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What is needed to start a component.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
@@ -124,6 +127,9 @@ pub(crate) fn start(launch: &Launch, log: &Path) -> anyhow::Result<Identity> {
     let child = mounts::command_outside("setsid")
         .arg(&launch.program)
         .args(&launch.arguments)
+        // Nothing of the caller's: a proxy of its network would be asked for addresses that are only here.
+        .env_clear()
+        .env("PATH", SYSTEM_PATH)
         .envs(launch.environment.iter().map(|(k, v)| (*k, v)))
         .current_dir("/")
         .stdin(Stdio::null())

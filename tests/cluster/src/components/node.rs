@@ -2,7 +2,7 @@
 
 use super::{built, flags, kubernetes};
 use crate::layout::{Layout, NODE_ADDRESS, NODE_NAME};
-use crate::process::Launch;
+use crate::process::{Launch, SYSTEM_PATH};
 
 pub(super) const CONTAINERD_CONFIGURATION: (&str, &str) = (
     "containerd.toml",
@@ -21,10 +21,7 @@ pub(super) const PROXY_CONFIGURATION: (&str, &str) = (
 
 pub(super) fn containerd(layout: &Layout) -> Launch {
     // It looks for its shim and for runc on its path.
-    let path = format!(
-        "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        layout.programs("node").display()
-    );
+    let path = format!("{}:{SYSTEM_PATH}", layout.programs("node").display());
     Launch {
         program: built(layout, "node", "containerd"),
         arguments: flags(&[
