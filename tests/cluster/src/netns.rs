@@ -50,8 +50,9 @@ pub(crate) async fn remove(layout: &Layout) -> anyhow::Result<()> {
     if fs::read_dir(all).is_ok_and(|mut left| left.next().is_none()) {
         let mut unmount = mounts::command_outside("umount");
         if process::run(unmount.arg(all), LIMIT).await.is_ok() {
+            let mut remove = mounts::command_outside("rmdir");
             // Another process may be making a namespace; then the directory is its.
-            let _ = fs::remove_dir(all);
+            let _ = process::run(remove.arg(all), LIMIT).await;
         }
     }
     Ok(())

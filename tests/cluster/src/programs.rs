@@ -17,7 +17,6 @@ pub const CLUSTER: &[Program] = &[
     ("runc", "runc"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
-    ("conntrack", "conntrack"),
     ("nsenter", "util-linux"),
     ("setsid", "util-linux"),
     ("umount", "mount"),

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use rustix::process::Signal;
 
 use crate::components::Component;
@@ -35,10 +35,12 @@ pub(crate) async fn take_away(layout: &Layout) -> anyhow::Result<()> {
     .await?;
     kernel::restore(layout);
     for directory in [sockets(layout), layout.run()] {
-        if directory.exists() {
-            fs::remove_dir_all(&directory)
-                .with_context(|| format!("remove {}", directory.display()))?;
-        }
+        // Outside: mounts that a shell still holds a copy of would stand in the way here.
+        let mut remove = mounts::command_outside("rm");
+        remove
+            .args(["--recursive", "--force", "--one-file-system", "--"])
+            .arg(directory);
+        process::run(&mut remove, GONE).await?;
     }
     remove_scattered(layout);
     Ok(())

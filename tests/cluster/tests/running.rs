@@ -1,4 +1,5 @@
-//! What tests may rely on, asked of the running cluster: `cluster exec -- cargo test -p test-cluster -- --ignored`.
+//! What tests may rely on, asked of the running cluster. One of them ends components, so that they run one by one:
+//! `cluster exec -- cargo test -p test-cluster --test running -- --ignored --test-threads=1`.
 
 use std::time::Duration;
 
