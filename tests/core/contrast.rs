@@ -1,11 +1,11 @@
 //! A pod is bad only beside a good one.
 
 use pod_quarantine::core::{
-    judge::Answer::{Good, None as NoAnswer},
+    judge::Answer::{Bad, Good, None as NoAnswer},
     policy::Contrast,
 };
 
-use crate::judge::{bad_from, court};
+use crate::judge::{bad_from, court, query_court};
 
 #[test]
 fn a_signal_that_never_said_good_has_no_contrast() {
@@ -48,6 +48,33 @@ fn another_pod_gives_contrast_only_if_it_was_good_within_the_window() {
         bad_from(&mut court, "a", 100);
         assert_eq!(court.has_contrast(120), contrast, "good at {good_at}");
     }
+}
+
+#[test]
+fn the_window_of_a_query_is_its_time_and_two_intervals() {
+    // A minute and twice 15 s: at 1060 the window began at 970.
+    for (good_at, contrast) in [(969, false), (970, true)] {
+        let mut court = query_court(15, 60);
+        court.watch("a", "web");
+        court.watch("b", "web");
+        court.hear("b", good_at, Good);
+        for second in [1000, 1015, 1030, 1045, 1060] {
+            court.hear("a", second, Bad);
+        }
+        assert_eq!(court.has_contrast(1060), contrast, "good at {good_at}");
+    }
+}
+
+#[test]
+fn another_pod_that_was_good_since_this_one_went_bad_gives_contrast_however_long_that_is() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "web");
+    court.hear("b", 101, Good);
+    for index in 0..50 {
+        court.hear("a", 100 + index * 10, Bad);
+    }
+    assert!(court.has_contrast(590));
 }
 
 #[test]

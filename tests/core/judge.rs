@@ -28,7 +28,7 @@ pub(crate) fn court(change: impl FnOnce(&mut Policy)) -> Court {
 }
 
 /// A query every 15 s that must be bad for a minute.
-fn query_court(interval: u64, hold_for: u64) -> Court {
+pub(crate) fn query_court(interval: u64, hold_for: u64) -> Court {
     court(|policy| {
         policy.signal = Signal::Prometheus(PrometheusQuery {
             query: "errors".to_owned(),

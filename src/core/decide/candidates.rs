@@ -182,13 +182,14 @@ impl<'a> Decision<'a> {
             );
         }
         let workload = self.workload(pod)?;
-        let mut plan = self.plan(candidate, &workload)?;
         let known = ledger.slots.get(&pod.uid);
         if known.is_some_and(|slot| slot.resource_version > pod.resource_version) {
             // The view has not caught up with the pod that the slot was moved to.
             return Err(None);
         }
-        if known.is_none() && !placed.contains(&pod.uid) {
+        // The limits before the search for a way out, which may take a tenth of a second a pod.
+        let needs_place = known.is_none() && !placed.contains(&pod.uid);
+        if needs_place {
             let over = tally.refuse(
                 &self.file.limits,
                 &pod.key.namespace,
@@ -198,6 +199,9 @@ impl<'a> Decision<'a> {
             if let Some(over) = over {
                 return Err(Some(over));
             }
+        }
+        let mut plan = self.plan(candidate, &workload)?;
+        if needs_place {
             tally.add(&pod.key.namespace, Some(workload.uid()));
             placed.insert(pod.uid.clone());
         }
