@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pod_quarantine::core::judge::Answer::{Bad, Good, None};
@@ -62,6 +62,7 @@ async fn a_probe_without_a_permit_for_a_whole_period_is_left_out_and_no_answer()
     let permits = Arc::new(Semaphore::new(0));
     let mut rig = Rig::probe_with(quick_probe(), permits.clone(), 100);
     rig.put(pod("a", server.address));
+    let begun = Instant::now();
     for _ in 0..3 {
         let said = rig.said().await;
         assert_eq!(
@@ -69,6 +70,11 @@ async fn a_probe_without_a_permit_for_a_whole_period_is_left_out_and_no_answer()
             (None, "not probed: too many probes at once".to_owned())
         );
     }
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(server.connections(), 0);
     let told = rig.told();
     assert!(told.failed["busy"] >= 3, "{told:?}");

@@ -93,7 +93,7 @@ async fn the_token_is_read_anew_and_headers_go_along() {
 }
 
 #[tokio::test]
-async fn a_token_is_never_carried_to_where_a_redirect_leads() {
+async fn a_query_and_its_secrets_go_nowhere_that_a_redirect_leads() {
     let other = Server::start(good()).await;
     let there = format!("307 Go\r\nlocation: http://{}/api/v1/query", other.address);
     let server = Server::start(move |_| answer(&there, "")).await;
