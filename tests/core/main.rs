@@ -22,6 +22,7 @@ mod reap;
 mod record;
 mod refusals;
 mod release;
+mod restore;
 mod settle;
 mod slots;
 mod view;
