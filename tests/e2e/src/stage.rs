@@ -1,6 +1,6 @@
 //! The running cluster, and what tests ask of it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice, events::v1::Event};
@@ -10,6 +10,7 @@ use kube::{
 };
 use serde_json::json;
 use test_cluster::{Cluster, TestNamespace, wait};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{Agent, Labels, Traffic, Web};
 
@@ -23,16 +24,38 @@ pub struct Stage {
     pub cluster: Cluster,
     /// An admin's client.
     pub client: Client,
+    _turn: Arc<Turn>,
+}
+
+/// Tests run side by side, but for those that break what all of them stand on.
+static TURNS: RwLock<()> = RwLock::const_new(());
+
+enum Turn {
+    Shared(#[allow(dead_code, reason = "held, not read")] RwLockReadGuard<'static, ()>),
+    Alone(#[allow(dead_code, reason = "held, not read")] RwLockWriteGuard<'static, ()>),
 }
 
 impl Stage {
-    /// Finds the running cluster; an error if there is none.
+    /// Finds the running cluster, to be shared with other tests; an error if there is none.
     pub async fn open() -> anyhow::Result<Self> {
+        Self::take(Turn::Shared(TURNS.read().await)).await
+    }
+
+    /// The same for a test that no other one could bear, as it stops a component or counts the cluster's pods.
+    pub async fn open_alone() -> anyhow::Result<Self> {
+        Self::take(Turn::Alone(TURNS.write().await)).await
+    }
+
+    async fn take(turn: Turn) -> anyhow::Result<Self> {
         // A second test in the same process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::attach()?;
         let client = cluster.client().await?;
-        Ok(Self { cluster, client })
+        Ok(Self {
+            cluster,
+            client,
+            _turn: Arc::new(turn),
+        })
     }
 
     /// A namespace of its own.
