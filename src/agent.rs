@@ -2,8 +2,9 @@
 //!
 //! A long task that ends before it is told to ends the process: half an agent is worse than none.
 
+mod signals;
+
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
@@ -18,23 +19,21 @@ use kube::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::{AbortHandle, JoinSet},
     time::{interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::signals::Signals;
 use crate::{
     cluster::{self, writer::Writer},
     config::{self, Checked},
-    core::{
-        judge::Sample,
-        policy::{Policy, PolicyFile, PrometheusServer, Signal},
-    },
+    core::policy::PolicyFile,
     decider::{self, Decider, Ears, Hands, watch_task},
     report::{Report, SignalReport, events::events, health::Health, http, metrics::Metrics},
-    signal::{self, Clock, TargetChange, Wiring},
+    signal::Clock,
     targets::Senders,
 };
 
@@ -61,17 +60,11 @@ const RELOAD: Duration = Duration::from_secs(2);
 /// How long a task may take to end once it was told to: SIGTERM ends the agent within a second.
 const LAST_WORDS: Duration = Duration::from_millis(800);
 
-/// Probes under way at the same time, of all policies together.
-const PROBES_AT_ONCE: usize = 512;
-
 /// News and samples that wait for the decider; then those who bring them wait.
 const WAITING: usize = 4096;
 
 /// The decider is late after this.
 const DECIDER_BOUND: Duration = Duration::from_secs(30);
-
-/// A signal is late after this; it gives a sign of life every half second.
-const SIGNAL_BOUND: Duration = Duration::from_secs(30);
 
 /// A watch is late after this: it speaks, if only of its failure, at least every 180 s.
 const WATCH_BOUND: Duration = Duration::from_mins(5);
@@ -165,18 +158,11 @@ impl Agent {
         }
 
         let (samples_sender, samples) = mpsc::channel(WAITING);
-        let observer = SignalReport {
+        let signal_report = SignalReport {
             metrics: metrics.clone(),
             health: health.clone(),
         };
-        let mut signals = Signals {
-            running: BTreeMap::new(),
-            samples: samples_sender,
-            clock: clock.clone(),
-            observer: Arc::new(observer),
-            health: health.clone(),
-            permits: Arc::new(Semaphore::new(PROBES_AT_ONCE)),
-        };
+        let mut signals = Signals::new(samples_sender, clock.clone(), signal_report);
         let senders = signals.start(&file, &mut tasks);
 
         let (files, files_receiver) = mpsc::channel(1);
@@ -269,104 +255,6 @@ impl Agent {
         // Late or not: what is cut off here is finished, or undone, after a restart.
         let _ = timeout(LAST_WORDS, decided).await;
     }
-}
-
-/// The signal of each policy.
-struct Signals {
-    running: BTreeMap<Arc<str>, Running>,
-    samples: mpsc::Sender<Sample>,
-    clock: Clock,
-    observer: Arc<SignalReport>,
-    health: Arc<Health>,
-    permits: Arc<Semaphore>,
-}
-
-/// A signal that runs, and what it was started for.
-struct Running {
-    signal: Signal,
-    server: Option<PrometheusServer>,
-    targets: mpsc::UnboundedSender<TargetChange>,
-    task: AbortHandle,
-}
-
-impl Signals {
-    /// Starts the signals that are new or changed, stops those that are gone. Gives where each hears of its pods.
-    fn start(&mut self, file: &PolicyFile, tasks: &mut JoinSet<Ended>) -> Senders {
-        let mut before = std::mem::take(&mut self.running);
-        for policy in &file.policies {
-            let same = |running: &Running| {
-                running.signal == policy.signal && running.server == file.prometheus
-            };
-            let running = match before.remove(&policy.name) {
-                Some(running) if same(&running) => running,
-                changed => {
-                    if let Some(changed) = changed {
-                        changed.task.abort();
-                    }
-                    self.start_one(policy, file, tasks)
-                }
-            };
-            self.running.insert(policy.name.clone(), running);
-        }
-        for (policy, gone) in before {
-            gone.task.abort();
-            self.health.dismiss(&signal_task(&policy));
-        }
-        let senders = self.running.iter();
-        senders
-            .map(|(policy, running)| (policy.clone(), running.targets.clone()))
-            .collect()
-    }
-
-    fn start_one(
-        &self,
-        policy: &Arc<Policy>,
-        file: &PolicyFile,
-        tasks: &mut JoinSet<Ended>,
-    ) -> Running {
-        let (targets, receiver) = mpsc::unbounded_channel();
-        let wiring = Wiring {
-            policy: policy.clone(),
-            targets: receiver,
-            samples: self.samples.clone(),
-            clock: self.clock.clone(),
-            observer: self.observer.clone(),
-        };
-        let name = signal_task(&policy.name);
-        self.health.expect(&name, SIGNAL_BOUND);
-        let task = match (&policy.signal, &file.prometheus) {
-            (Signal::Probe(probe), _) => {
-                let (probe, permits) = (probe.clone(), self.permits.clone());
-                spawn(tasks, &name, async move {
-                    match signal::probe::run(wiring, probe, permits).await? {}
-                })
-            }
-            (Signal::Prometheus(query), Some(server)) => {
-                let (query, server) = (query.clone(), server.clone());
-                spawn(tasks, &name, async move {
-                    match signal::prometheus::run(wiring, query, server).await? {}
-                })
-            }
-            // A checked policy file has the server if a policy needs it.
-            (Signal::Prometheus(_), None) => {
-                let why = anyhow!(
-                    "policy {} asks Prometheus, and the file names none",
-                    policy.name
-                );
-                spawn(tasks, &name, async move { Err(why) })
-            }
-        };
-        Running {
-            signal: policy.signal.clone(),
-            server: file.prometheus.clone(),
-            targets,
-            task,
-        }
-    }
-}
-
-fn signal_task(policy: &str) -> String {
-    format!("signal {policy}")
 }
 
 fn spawn(

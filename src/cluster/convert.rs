@@ -163,8 +163,15 @@ impl Shared {
             .iter()
             .flatten()
             .find(|owner| owner.controller == Some(true))?;
+        let foreign = is_read_kind(&owner.kind) && !owner.api_version.starts_with("apps/");
+        let group = owner.api_version.split('/').next().unwrap_or_default();
+        let kind = if foreign {
+            format!("{}.{group}", owner.kind)
+        } else {
+            owner.kind.clone()
+        };
         Some(Reference {
-            kind: self.text(&owner.kind),
+            kind: self.text(&kind),
             name: self.text(&owner.name),
             uid: self.text(&owner.uid),
         })
@@ -253,6 +260,11 @@ impl Ledger {
         ledger.rebuilt = rebuilt.map(|text| text.parse().unwrap_or(jiff::Timestamp::MAX));
         Ok(ledger)
     }
+}
+
+/// Whether a controller of that kind is read, if it is of the group `apps`. Other groups have a `StatefulSet` too.
+fn is_read_kind(kind: &str) -> bool {
+    ControllerKind::ALL.iter().any(|read| read.as_str() == kind)
 }
 
 /// Namespace and name.

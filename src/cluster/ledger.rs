@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{convert::BadObject, error::in_short, wire::WireLedger};
-use crate::core::{ledger::Ledger, view::Update};
+use crate::core::{ledger::Ledger, update::Update};
 
 /// Annotation: when a lost ledger was made anew.
 pub(super) const REBUILT: &str = "pod-quarantine.io/rebuilt";

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::core::{
     object::{ObjectKey, ResourceVersion, Uid},
-    view::Update,
+    update::Update,
 };
 
 /// What a watch says about itself.

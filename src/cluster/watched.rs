@@ -12,7 +12,7 @@ use crate::core::{
     keys,
     ledger::Ledger,
     object::{ControllerKind, Namespace, ObjectKey, ResourceVersion, SelectingKind, Uid},
-    view::Update,
+    update::Update,
 };
 
 type Listed = Vec<(ObjectKey, Uid)>;

@@ -3,7 +3,7 @@
 //! Every write has a precondition, and none is repeated here: what did not happen is decided afresh on the next
 //! tick, on what the API server answered.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kube::{
@@ -22,7 +22,7 @@ use crate::core::{
     reason::Reason,
     record::Values,
     restore::Change,
-    view::Update,
+    update::Update,
 };
 
 /// How long one request may take: twice what the API server promises of itself, five times over.
@@ -192,7 +192,7 @@ impl Writer {
             return Ok(quarantine);
         }
         match self.patch(&quarantine.pod, &quarantine.change, true).await {
-            Ok(pod) => match altered(&quarantine, &pod) {
+            Ok(pod) => match quarantine.difference(&pod) {
                 None => Ok(quarantine),
                 Some(difference) => Err(Outcome::effect(Effect::Refused(
                     Box::new(quarantine),
@@ -209,13 +209,13 @@ impl Writer {
             Ok(pod) => pod,
             Err(failure) => return self.failed(&quarantine, failure).await,
         };
-        let Some(difference) = altered(&quarantine, &pod) else {
+        let Some(difference) = quarantine.difference(&pod) else {
             let mut outcome = Outcome::effect(Effect::Quarantined(Box::new(quarantine)));
             outcome.updates.push(Update::Pod(pod));
             return outcome;
         };
         let undone = self
-            .patch(&Target::from(&pod), &undo(&quarantine, &pod), false)
+            .patch(&Target::from(&pod), &quarantine.undo(&pod), false)
             .await;
         let mut outcome = Outcome::effect(Effect::Refused(
             Box::new(quarantine),
@@ -442,44 +442,4 @@ impl Outcome {
 
 fn late() -> String {
     format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())
-}
-
-/// How the answer differs from the plan, if it does: then a webhook altered it.
-fn altered(quarantine: &Quarantine, pod: &Pod) -> Option<String> {
-    let mut differing: Vec<String> = Vec::new();
-    let planned = quarantine.labels.keys().chain(pod.labels.keys());
-    for key in planned.filter(|key| quarantine.labels.get(*key) != pod.labels.get(*key)) {
-        let text = format!("label {key}");
-        if !differing.contains(&text) {
-            differing.push(text);
-        }
-    }
-    let record = quarantine.change.annotations.get(keys::RECORD);
-    if record.and_then(Option::as_ref) != pod.annotations.get(keys::RECORD) {
-        differing.push(format!("annotation {}", keys::RECORD));
-    }
-    (!differing.is_empty()).then(|| differing.join(", "))
-}
-
-/// The change that makes an altered pod what it was.
-fn undo(quarantine: &Quarantine, pod: &Pod) -> Change {
-    let before = &quarantine.record.labels;
-    let differing = before
-        .keys()
-        .chain(pod.labels.keys())
-        .filter(|key| before.get(*key) != pod.labels.get(*key));
-    let mut annotations: Values = quarantine.record.annotations.clone();
-    annotations.insert(keys::RECORD.into(), None);
-    if quarantine.change.annotations.contains_key(keys::QUARANTINE) {
-        annotations.insert(
-            keys::QUARANTINE.into(),
-            Some(Arc::clone(&quarantine.record.reason)),
-        );
-    }
-    Change {
-        labels: differing
-            .map(|key| (key.clone(), before.get(key).cloned()))
-            .collect(),
-        annotations,
-    }
 }

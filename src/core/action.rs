@@ -1,10 +1,11 @@
 //! What is to be done: values with everything in them that the writer and the reports need.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::{
+    keys,
     ledger::Slot,
     object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
     reason::Reason,
@@ -80,6 +81,42 @@ pub struct Quarantine {
     pub record: Record,
     /// Selectors that should have been left, or kept, and could not be.
     pub missed: Vec<Arc<str>>,
+}
+
+impl Quarantine {
+    /// How the pod in the answer differs from the plan, if it does: then a webhook altered the change.
+    #[must_use]
+    pub fn difference(&self, pod: &Pod) -> Option<String> {
+        let planned = self.labels.keys().chain(pod.labels.keys());
+        let differing = planned.filter(|key| self.labels.get(*key) != pod.labels.get(*key));
+        let labels = differing.map(|key| format!("label {key}"));
+        let record = self.change.annotations.get(keys::RECORD);
+        let lost = record.and_then(Option::as_ref) != pod.annotations.get(keys::RECORD);
+        let annotation = lost.then(|| format!("annotation {}", keys::RECORD));
+        let differing: BTreeSet<String> = labels.chain(annotation).collect();
+        let differing: Vec<String> = differing.into_iter().collect();
+        (!differing.is_empty()).then(|| differing.join(", "))
+    }
+
+    /// The change that makes an altered pod what it was, with the command of people that was taken off.
+    #[must_use]
+    pub fn undo(&self, pod: &Pod) -> Change {
+        let before = &self.record.labels;
+        let keys = before.keys().chain(pod.labels.keys());
+        let differing = keys.filter(|key| before.get(*key) != pod.labels.get(*key));
+        let mut annotations = self.record.annotations.clone();
+        annotations.insert(keys::RECORD.into(), None);
+        if self.change.annotations.contains_key(keys::QUARANTINE) {
+            let reason = Some(self.record.reason.clone());
+            annotations.insert(keys::QUARANTINE.into(), reason);
+        }
+        Change {
+            labels: differing
+                .map(|key| (key.clone(), before.get(key).cloned()))
+                .collect(),
+            annotations,
+        }
+    }
 }
 
 /// Put a pod back.

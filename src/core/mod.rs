@@ -17,4 +17,5 @@ pub mod record;
 pub mod restore;
 pub mod selector;
 pub mod surroundings;
+pub mod update;
 pub mod view;

@@ -282,6 +282,14 @@ pub enum ControllerKind {
 }
 
 impl ControllerKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
+        Self::Deployment,
+        Self::ReplicaSet,
+        Self::StatefulSet,
+        Self::DaemonSet,
+    ];
+
     /// As Kubernetes writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

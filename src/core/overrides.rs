@@ -6,10 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{keys, object::Pod};
+use super::{keys, object::Pod, record::cut};
 
 /// The longest time that a pod can be kept by annotation.
 pub const LONGEST_TTL: Duration = Duration::from_hours(2160);
+
+/// How much of an unreadable annotation is shown.
+const SHOWN_BYTES: usize = 64;
 
 /// The annotations of people on one pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +78,7 @@ pub struct Mistake {
 pub fn read(pod: &Pod) -> Overrides {
     let mut overrides = Overrides::default();
     let mut mistake = |key: &'static str, text: &str, right: &str, meanwhile: &str| {
+        let text = cut(text, SHOWN_BYTES);
         let message = format!("{key} is {text:?}: expected {right}; {meanwhile}");
         overrides.mistakes.push(Mistake { key, message });
     };

@@ -129,7 +129,8 @@ fn sort_selecting(constraints: &mut Constraints, pod: &Pod, object: &Selecting) 
         selector: selector.clone(),
     };
     match object.kind {
-        SelectingKind::Service if is_about_quarantine(selector) => {}
+        SelectingKind::Service | SelectingKind::PodDisruptionBudget
+            if is_about_quarantine(selector) => {}
         SelectingKind::PodDisruptionBudget if selector.is_empty() => {}
         SelectingKind::NetworkPolicy if selector.matches(&pod.labels) => {
             constraints.wish_to_keep.push(named);

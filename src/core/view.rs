@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    ledger::{Ledger, LedgerView},
+    ledger::LedgerView,
     object::{
         Controller, ControllerKind, Namespace, ObjectKey, Pod, Reference, ResourceVersion,
         Selecting, SelectingKind, Uid,
@@ -19,21 +19,21 @@ use super::{
 };
 
 /// Objects of a namespace by kind and name.
-type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, Arc<str>), Object>>;
+pub(super) type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, Arc<str>), Object>>;
 
 /// All that is known.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    pods: HashMap<ObjectKey, Pod>,
+    pub(super) pods: HashMap<ObjectKey, Pod>,
     /// The pods that a decision must look at whatever the signals say, see [`Pod::is_marked`].
     marked: BTreeSet<ObjectKey>,
     /// The pods by the uid of their controller.
     owned: HashMap<Uid, BTreeSet<ObjectKey>>,
     /// The pods that went last: the answer to a write may come after the watch told of the pod's end.
     gone: VecDeque<Uid>,
-    namespaces: BTreeMap<Arc<str>, Namespace>,
-    selecting: ByNamespace<SelectingKind, Selecting>,
-    controllers: ByNamespace<ControllerKind, Controller>,
+    pub(super) namespaces: BTreeMap<Arc<str>, Namespace>,
+    pub(super) selecting: ByNamespace<SelectingKind, Selecting>,
+    pub(super) controllers: ByNamespace<ControllerKind, Controller>,
     /// The ledger.
     pub ledger: LedgerView,
     /// Why the view must not be acted on just now, if so: a watch has not synced, or has been silent too long.
@@ -45,39 +45,6 @@ pub struct View {
 /// How many pods that went are remembered. An answer is late by the ten seconds of a request at most, in which far
 /// fewer pods go.
 const GONE: usize = 1024;
-
-/// News of the cluster, as a watch tells it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Update {
-    /// A pod is there, or changed.
-    Pod(Pod),
-    /// A pod is gone.
-    PodGone(ObjectKey, Uid),
-    /// These are all pods that there were at that version.
-    AllPods(BTreeSet<Uid>, ResourceVersion),
-    /// A controller is there, or changed.
-    Controller(Controller),
-    /// A controller is gone.
-    ControllerGone(ControllerKind, ObjectKey),
-    /// These are all of that kind.
-    AllControllers(ControllerKind, BTreeSet<ObjectKey>),
-    /// A Service, budget or policy is there, or changed.
-    Selecting(Selecting),
-    /// One is gone.
-    SelectingGone(SelectingKind, ObjectKey),
-    /// These are all of that kind.
-    AllSelecting(SelectingKind, BTreeSet<ObjectKey>),
-    /// A namespace is there, or changed.
-    Namespace(Namespace),
-    /// A namespace is gone.
-    NamespaceGone(Arc<str>),
-    /// These are all namespaces.
-    AllNamespaces(BTreeSet<Arc<str>>),
-    /// The ledger was read.
-    Ledger(Ledger),
-    /// There is no ledger.
-    LedgerGone,
-}
 
 /// The top controller of a pod, and the pod's own.
 #[derive(Clone, Copy, Debug)]
@@ -131,81 +98,6 @@ impl View {
             own_namespace: own_namespace.into(),
             ..Self::default()
         }
-    }
-
-    /// Takes news in. Gives the pods that it is about: those themselves, and those of a controller.
-    pub fn update(&mut self, update: Update) -> Vec<ObjectKey> {
-        match update {
-            Update::Pod(pod) => {
-                let key = pod.key.clone();
-                return if self.put_pod(pod) {
-                    vec![key]
-                } else {
-                    Vec::new()
-                };
-            }
-            Update::PodGone(key, uid) => {
-                return if self.remove_pod(&key, &uid) {
-                    vec![key]
-                } else {
-                    Vec::new()
-                };
-            }
-            Update::AllPods(uids, version) => return self.retain_pods(&uids, version),
-            Update::Controller(controller) => {
-                let pods = self.pods_below(&controller);
-                self.put_controller(controller);
-                return pods;
-            }
-            Update::ControllerGone(kind, key) => self.remove_controller(kind, &key),
-            Update::AllControllers(kind, keys) => retain(&mut self.controllers, kind, &keys),
-            Update::Selecting(object) => self.put_selecting(object),
-            Update::SelectingGone(kind, key) => self.remove_selecting(kind, &key),
-            Update::AllSelecting(kind, keys) => retain(&mut self.selecting, kind, &keys),
-            Update::Namespace(namespace) => {
-                let known = self.namespace(&namespace.name);
-                let moved = known.is_none_or(|known| known.labels != namespace.labels);
-                let name = namespace.name.clone();
-                self.put_namespace(namespace);
-                let of_it = self
-                    .pods
-                    .keys()
-                    .filter(|key| moved && key.namespace == name);
-                return of_it.cloned().collect();
-            }
-            Update::NamespaceGone(name) => self.remove_namespace(&name),
-            Update::AllNamespaces(names) => self.namespaces.retain(|name, _| names.contains(name)),
-            Update::Ledger(ledger) => self.put_ledger(ledger),
-            Update::LedgerGone => self.ledger = LedgerView::Gone,
-        }
-        Vec::new()
-    }
-
-    /// Takes the ledger in, unless a newer state of it is known.
-    fn put_ledger(&mut self, ledger: Ledger) {
-        let newer = |known: &Ledger| known.resource_version > ledger.resource_version;
-        if !matches!(&self.ledger, LedgerView::Present(known) if newer(known)) {
-            self.ledger = LedgerView::Present(ledger);
-        }
-    }
-
-    /// The pods whose workload a controller is part of, if its place in the chain of owners is new.
-    fn pods_below(&self, controller: &Controller) -> Vec<ObjectKey> {
-        let known = self.controller(&controller.key.namespace, &controller.reference());
-        if known.is_some_and(|known| known.owner == controller.owner) {
-            return Vec::new();
-        }
-        let sets = self.controllers(&controller.key.namespace);
-        let below = sets.filter(|set| {
-            set.owner
-                .as_ref()
-                .is_some_and(|owner| owner.uid == controller.uid)
-        });
-        let owners = below.map(|set| &set.uid).chain([&controller.uid]);
-        owners
-            .flat_map(|owner| self.owned(owner))
-            .map(|pod| pod.key.clone())
-            .collect()
     }
 
     /// Takes a pod in, unless a newer state of it, its successor or its end is known. True if something changed.
@@ -444,23 +336,9 @@ impl View {
     }
 }
 
-/// Forgets the objects of a kind that a complete list does not have.
-fn retain<Kind: Copy + Ord, Object>(
-    objects: &mut ByNamespace<Kind, Object>,
-    kind: Kind,
-    listed: &BTreeSet<ObjectKey>,
-) {
-    for (namespace, of_namespace) in objects {
-        of_namespace.retain(|(of_kind, name), _| {
-            *of_kind != kind || listed.contains(&ObjectKey::new(namespace.clone(), name.clone()))
-        });
-    }
-}
-
 /// Whether the agent reads objects of that kind.
 fn is_read(reference: &Reference) -> bool {
-    matches!(
-        &*reference.kind,
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet"
-    )
+    ControllerKind::ALL
+        .iter()
+        .any(|read| read.as_str() == &*reference.kind)
 }

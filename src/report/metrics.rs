@@ -200,10 +200,6 @@ impl Metrics {
             }
             self.unhealthy_pods.with_label_values(&[&*policy.name]);
         }
-        self.limit.reset();
-        self.limit
-            .with_label_values(&["cluster", "", ""])
-            .set(file.limits.cluster_max.into());
     }
 
     /// A new policy file was refused; the one before stays in force.
@@ -225,18 +221,23 @@ impl Metrics {
             return;
         };
         let tally = Tally::count(view, ledger);
+        self.limit.reset();
         self.limit_used.reset();
-        self.limit_used
-            .with_label_values(&["cluster", "", ""])
-            .set(tally.cluster.into());
+        let set = |scope: &str, namespace: &str, workload: &str, used: u32, max: u32| {
+            let labels = [scope, namespace, workload];
+            self.limit_used.with_label_values(&labels).set(used.into());
+            self.limit.with_label_values(&labels).set(max.into());
+        };
+        let limits = &file.limits;
+        set("cluster", "", "", tally.cluster, limits.cluster_max);
         for (namespace, used) in &tally.namespaces {
-            let labels = ["namespace", &**namespace, ""];
-            self.limit_used
-                .with_label_values(&labels)
-                .set((*used).into());
-            self.limit
-                .with_label_values(&labels)
-                .set(file.limits.namespace_max.into());
+            set("namespace", namespace, "", *used, limits.namespace_max);
+            let in_use = view.controllers(namespace);
+            for controller in in_use.filter(|one| tally.workloads.contains_key(&one.uid)) {
+                let used = tally.workloads.get(&controller.uid).copied().unwrap_or(0);
+                let max = limits.workload_max.of(controller.desired);
+                set("workload", namespace, &controller.key.name, used, max);
+            }
         }
     }
 

@@ -115,6 +115,7 @@ fn where_it_is_only_observed_it_takes_no_room_from_what_is_enforced() {
     observing.mode = Mode::Observe;
     observing.pods = selector(&[("app", "db")]);
     world.file.policies.insert(0, Arc::new(observing));
+    Arc::make_mut(&mut world.file.policies[1]).pods = selector(&[("app", "web")]);
     world.deployment("db", 1);
     world.file.limits.cluster_max = 1;
     world.annotate("db-0", keys::QUARANTINE, "by hand");
@@ -124,6 +125,15 @@ fn where_it_is_only_observed_it_takes_no_room_from_what_is_enforced() {
     let actions = world.actions();
     assert_eq!(quarantines(&actions).len(), 1, "{actions:#?}");
     assert_eq!(&*quarantines(&actions)[0].pod.key.name, "web-0");
+}
+
+#[test]
+fn of_several_policies_that_select_the_pod_the_one_that_goes_furthest_counts() {
+    let mut world = with_command();
+    let mut observing = policy("observing");
+    observing.mode = Mode::Observe;
+    world.file.policies.insert(0, Arc::new(observing));
+    the_quarantine(&world.actions());
 }
 
 #[test]

@@ -109,6 +109,20 @@ fn a_held_pod_is_kept_and_told_of() {
 }
 
 #[test]
+fn a_pod_whose_release_is_refused_is_reaped_all_the_same() {
+    let mut world = expired();
+    world.change("web-0", |pod| pod.ready = false);
+    world.annotate("web-0", keys::RELEASE, "true");
+    let actions = world.actions();
+    assert!(
+        actions
+            .iter()
+            .any(|action| matches!(action, Action::Reap(_))),
+        "{actions:#?}"
+    );
+}
+
+#[test]
 fn only_enforce_reaps() {
     for mode in [Mode::Off, Mode::Observe] {
         assert_eq!(kept(|world| world.policy(|policy| policy.mode = mode)), []);

@@ -6,7 +6,8 @@ use pod_quarantine::core::{
     keys,
     ledger::{Ledger, LedgerView},
     object::{ControllerKind, ObjectKey, Pod, SelectingKind},
-    view::{Update, View},
+    update::Update,
+    view::View,
 };
 use proptest::{collection::vec, prelude::*};
 

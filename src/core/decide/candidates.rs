@@ -108,7 +108,8 @@ impl<'a> Decision<'a> {
                 .file
                 .policies
                 .iter()
-                .find(|policy| view.selects(policy, pod))
+                .filter(|policy| view.selects(policy, pod))
+                .min_by_key(|policy| Reverse(policy.mode))
                 .cloned();
             let mode = policy.as_ref().map_or(self.file.mode, |policy| policy.mode);
             candidates.push(Candidate {

@@ -120,11 +120,11 @@ impl Decision<'_> {
             );
             self.tell(pod, Topic::BadAnnotation, message);
         }
-        match overrides.release {
-            Some(command) if !self.comes_from_template(pod, keys::RELEASE) => {
-                self.release(pod, &record, command);
-            }
-            _ => self.reap(pod, &record, overrides),
+        let asked = overrides.release;
+        let command = asked.filter(|_| !self.comes_from_template(pod, keys::RELEASE));
+        let goes_back = command.is_some_and(|command| self.release(pod, &record, command));
+        if !goes_back {
+            self.reap(pod, &record, overrides);
         }
     }
 
@@ -148,7 +148,7 @@ impl Decision<'_> {
         self.tell(pod, Topic::BadAnnotation, message);
         match (overrides.release, record) {
             (Some(ReleaseCommand::Force), Some(record)) => {
-                self.release(pod, record, ReleaseCommand::Force);
+                let _ = self.release(pod, record, ReleaseCommand::Force);
             }
             (Some(_), _) => {
                 let message = format!(
@@ -160,7 +160,8 @@ impl Decision<'_> {
         }
     }
 
-    fn release(&mut self, pod: &Pod, record: &Record, command: ReleaseCommand) {
+    /// Puts a pod back, unless that would hurt: then it says why, and the pod's time runs on.
+    fn release(&mut self, pod: &Pod, record: &Record, command: ReleaseCommand) -> bool {
         let owner = self.view.controller(&pod.key.namespace, &record.owner);
         let cause = match command {
             ReleaseCommand::Force => "force",
@@ -170,7 +171,7 @@ impl Decision<'_> {
             && let Err(why) = self.can_go_back(pod, record, owner)
         {
             self.tell(pod, Topic::ReleaseRefused, why);
-            return;
+            return false;
         }
         let joins_again = owner
             .is_some_and(|owner| !owner.terminating)
@@ -184,6 +185,7 @@ impl Decision<'_> {
             left: restoration.left,
             workload: record.workload.clone(),
         })));
+        true
     }
 
     /// A pod that its ReplicaSet would not keep, or that would serve nobody, is not put back.
