@@ -1,7 +1,7 @@
 //! The agent's own metrics. Names and labels are part of the contract; all label values come from closed sets or
 //! are bounded by the limits.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use prometheus::{
@@ -32,6 +32,7 @@ const DECISION_SECONDS: [f64; 9] = [
 /// Everything on `/metrics`.
 pub struct Metrics {
     registry: Registry,
+    names: Vec<String>,
     quarantined_pods: IntGaugeVec,
     quarantined_pod_expires: GaugeVec,
     unhealthy_pods: IntGaugeVec,
@@ -55,7 +56,7 @@ pub struct Metrics {
 }
 
 /// Registers metrics; the first mistake in a name or label is the result of [`Metrics::new`].
-struct Registrar(Registry);
+struct Registrar(Registry, RefCell<Vec<String>>);
 
 impl Registrar {
     fn add<C: Collector + Clone + 'static>(
@@ -63,6 +64,8 @@ impl Registrar {
         metric: prometheus::Result<C>,
     ) -> prometheus::Result<C> {
         let metric = metric?;
+        let names = metric.desc().into_iter().map(|desc| desc.fq_name.clone());
+        self.1.borrow_mut().extend(names);
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
@@ -107,7 +110,7 @@ fn opts(name: &str, help: &str) -> Opts {
 impl Metrics {
     /// An own registry with every metric in it.
     pub fn new() -> prometheus::Result<Self> {
-        let registrar = Registrar(Registry::new());
+        let registrar = Registrar(Registry::new(), RefCell::default());
         let by_policy = &["namespace", "policy"];
         let scope = &["scope", "namespace", "workload"];
         let build = registrar.gauge(
@@ -171,7 +174,14 @@ impl Metrics {
             )))?,
             mode: registrar.gauge("mode", "1 for the mode in force for policies that name none.", &["mode"])?,
             registry: registrar.0,
+            names: registrar.1.into_inner(),
         })
+    }
+
+    /// The names of the agent's own metrics, used or not.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The text of `/metrics`.
