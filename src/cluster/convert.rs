@@ -8,12 +8,10 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::wire::{
-    WireControllerSpec, WireControllerStatus, WireLedger, WirePod, WirePodSpec, WireRequirement,
-    WireSelector,
+    WireControllerSpec, WireControllerStatus, WirePod, WirePodSpec, WireRequirement, WireSelector,
 };
 use crate::core::{
     keys,
-    ledger::Ledger,
     object::{
         BadResourceVersion, Controller, ControllerKind, ObjectKey, Pod, Reference, ResourceVersion,
         Selecting, SelectingKind, Uid,
@@ -241,24 +239,6 @@ impl Shared {
                 .map(|selector| self.selector(selector))
                 .transpose()?,
         })
-    }
-}
-
-impl Ledger {
-    /// Reads the ledger object.
-    pub(super) fn from_wire(wire: &WireLedger) -> Result<Self, BadObject> {
-        let entries = wire.data.iter().flatten();
-        let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
-        let mut ledger = Self::read(resource_version(&wire.metadata)?, entries);
-        ledger.terminating = wire.metadata.deletion_timestamp.is_some();
-        let rebuilt = wire
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(super::ledger::REBUILT));
-        // A time that cannot be read is taken for the latest: no slot is taken until a person mends it.
-        ledger.rebuilt = rebuilt.map(|text| text.parse().unwrap_or(jiff::Timestamp::MAX));
-        Ok(ledger)
     }
 }
 

@@ -10,11 +10,15 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{convert::BadObject, error::in_short, wire::WireLedger};
+use super::{
+    convert::{BadObject, resource_version},
+    error::in_short,
+    wire::WireLedger,
+};
 use crate::core::{ledger::Ledger, update::Update};
 
 /// Annotation: when a lost ledger was made anew.
-pub(super) const REBUILT: &str = "pod-quarantine.io/rebuilt";
+const REBUILT: &str = "pod-quarantine.io/rebuilt";
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,6 +27,24 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 #[must_use]
 pub fn name(agent: &str) -> String {
     format!("pod-quarantine-ledger-{agent}")
+}
+
+impl Ledger {
+    /// Reads the ledger object.
+    pub(super) fn from_wire(wire: &WireLedger) -> Result<Self, BadObject> {
+        let entries = wire.data.iter().flatten();
+        let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
+        let mut ledger = Self::read(resource_version(&wire.metadata)?, entries);
+        ledger.terminating = wire.metadata.deletion_timestamp.is_some();
+        let rebuilt = wire
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(REBUILT));
+        // A time that cannot be read is taken for the latest: no slot is taken until a person mends it.
+        ledger.rebuilt = rebuilt.map(|text| text.parse().unwrap_or(Timestamp::MAX));
+        Ok(ledger)
+    }
 }
 
 /// The one object that slots are written to.

@@ -180,23 +180,6 @@ impl Pod {
     pub fn has_state_label(&self) -> bool {
         self.labels.contains_key(keys::STATE)
     }
-
-    /// Whether a decision must look at it on every tick.
-    #[must_use]
-    pub fn is_marked(&self) -> bool {
-        self.has_state_label()
-            || keys::MARKS
-                .iter()
-                .any(|mark| self.annotations.contains_key(*mark))
-            || !super::overrides::read(self).mistakes.is_empty()
-    }
-
-    /// Whether it counts for the limits: it carries the state label or a record and is not going away.
-    #[must_use]
-    pub fn is_counted(&self) -> bool {
-        let recorded = || !matches!(super::record::read(self), super::record::Reading::Absent);
-        !self.terminating && (self.has_state_label() || recorded())
-    }
 }
 
 /// An object that selects pods and does not own them.

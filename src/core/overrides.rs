@@ -144,6 +144,18 @@ pub fn read(pod: &Pod) -> Overrides {
     overrides
 }
 
+impl Pod {
+    /// Whether a decision must look at it on every tick.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        self.has_state_label()
+            || keys::MARKS
+                .iter()
+                .any(|mark| self.annotations.contains_key(*mark))
+            || !read(self).mistakes.is_empty()
+    }
+}
+
 /// `1M` is a month to the parser and a minute to whoever types it: it is refused.
 fn parse_ttl(text: &str) -> Option<Duration> {
     let ttl = humantime::parse_duration(text)

@@ -111,6 +111,15 @@ pub fn read(pod: &Pod) -> Reading {
     }
 }
 
+impl Pod {
+    /// Whether it counts for the limits: it carries the state label or a record and is not going away.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        let recorded = || !matches!(read(self), Reading::Absent);
+        !self.terminating && (self.has_state_label() || recorded())
+    }
+}
+
 /// The controller that a quarantined pod was taken from.
 #[must_use]
 pub fn owner(pod: &Pod) -> Option<Reference> {
