@@ -1,7 +1,12 @@
 //! The agent's own metrics. Names and labels are part of the contract; all label values come from closed sets or
 //! are bounded by the limits.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use prometheus::{
@@ -32,6 +37,8 @@ const DECISION_SECONDS: [f64; 9] = [
 /// Everything on `/metrics`.
 pub struct Metrics {
     registry: Registry,
+    /// Held while the gauges of state are set anew, and while they are read: nobody sees half of them.
+    whole: Mutex<()>,
     names: Vec<String>,
     quarantined_pods: IntGaugeVec,
     quarantined_pod_expires: GaugeVec,
@@ -174,6 +181,7 @@ impl Metrics {
             )))?,
             mode: registrar.gauge("mode", "1 for the mode in force for policies that name none.", &["mode"])?,
             registry: registrar.0,
+            whole: Mutex::default(),
             names: registrar.1.into_inner(),
         })
     }
@@ -186,8 +194,12 @@ impl Metrics {
 
     /// The text of `/metrics`.
     pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+        let families = {
+            let _whole = self.whole();
+            self.registry.gather()
+        };
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
 
@@ -217,8 +229,14 @@ impl Metrics {
         self.config_last_reload_successful.set(0);
     }
 
+    /// The lock guards no value: a poisoned one is as good as before.
+    fn whole(&self) -> MutexGuard<'_, ()> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sets the gauges of state.
     pub fn state(&self, view: &View, file: &PolicyFile, unhealthy: &BTreeMap<Arc<str>, i64>) {
+        let _whole = self.whole();
         self.unhealthy_pods.reset();
         for policy in &file.policies {
             let count = unhealthy.get(&policy.name).copied().unwrap_or(0);
