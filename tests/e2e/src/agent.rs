@@ -28,23 +28,41 @@ pub type Metric = (BTreeMap<String, String>, f64);
 
 impl Agent {
     pub(crate) async fn install(stage: &Stage, hint: &str, policy: &str) -> anyhow::Result<Self> {
+        let agent = Self::apply(stage, hint, policy, 1).await?;
+        agent.ready().await?;
+        Ok(agent)
+    }
+
+    /// Everything but a pod of the agent.
+    pub(crate) async fn install_idle(stage: &Stage, hint: &str) -> anyhow::Result<Self> {
+        Self::apply(stage, hint, "", 0).await
+    }
+
+    async fn apply(
+        stage: &Stage,
+        hint: &str,
+        policy: &str,
+        replicas: u32,
+    ) -> anyhow::Result<Self> {
         let namespace = stage.namespace(&format!("agent-{hint}")).await?;
         let agent = Self {
             stage: stage.clone(),
             namespace,
         };
-        let rendered = agent.render(policy).await.context("render deploy/base")?;
+        let rendered = agent
+            .render(policy, replicas)
+            .await
+            .context("render deploy/base")?;
         stage
             .cluster
             .apply_yaml(&rendered)
             .await
             .context("apply deploy/base")?;
-        agent.ready().await?;
         Ok(agent)
     }
 
     /// `kubectl kustomize` of an overlay that names the namespace, the image and the policy file.
-    async fn render(&self, policy: &str) -> anyhow::Result<String> {
+    async fn render(&self, policy: &str, replicas: u32) -> anyhow::Result<String> {
         let namespace = self.namespace();
         let overlay = std::env::temp_dir().join(format!("overlay-{namespace}"));
         let base = overlay.join("base");
@@ -60,6 +78,7 @@ impl Agent {
             "namespace": namespace,
             "resources": ["base"],
             "images": [{ "name": "pod-quarantine", "newName": image, "newTag": tag }],
+            "replicas": [{ "name": "pod-quarantine", "count": replicas }],
             "configMapGenerator": [{ "name": "pod-quarantine", "behavior": "replace", "files": ["config.yaml"] }],
             // The one object of the base that would be shared by the agents of all tests.
             "patches": [{
@@ -295,7 +314,7 @@ fn state(pod: &Pod) -> String {
 }
 
 /// `{a="b"} 1` or ` 1`; not the rest of a longer name.
-fn series(rest: &str) -> Option<Metric> {
+pub(crate) fn series(rest: &str) -> Option<Metric> {
     let (labels, value) = match rest.strip_prefix('{') {
         Some(rest) => rest.rsplit_once("} ")?,
         None => ("", rest.strip_prefix(' ')?),

@@ -13,7 +13,7 @@ use test_cluster::{
 pub(crate) const AGENT: (&str, &str) = ("pod-quarantine", "test");
 
 /// Name of the workload's image.
-pub(crate) const WORKLOAD: &str = "test-workload:test";
+pub const WORKLOAD: &str = "test-workload:test";
 
 /// Builds both images and loads them. Registries may be asked: call it outside the cluster's namespace.
 ///

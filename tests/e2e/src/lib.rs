@@ -4,12 +4,20 @@
 //! `deploy/base`, and [`Stage::web`] a Deployment behind a Service whose pods can be made to fail.
 
 mod agent;
+mod gate;
 mod images;
+mod process;
 mod proxy;
+mod quiet;
+mod scene;
 mod stage;
 mod web;
 
 pub use agent::{Agent, Metric};
-pub use images::prepare;
+pub use gate::{Answered, Caught, Gate, Held, Passing};
+pub use images::{WORKLOAD, prepare};
+pub use process::{Process, Rights, get, sum};
+pub use quiet::{Marks, Most, Quiet};
+pub use scene::{PROBE, Scene, changed, record};
 pub use stage::Stage;
 pub use web::{Labels, Traffic, Web};

@@ -1,8 +1,14 @@
 //! The agent on a real cluster. Runs inside the cluster's network namespace: `make test`.
 
+#![allow(clippy::float_cmp, reason = "metrics here are whole numbers")]
 #![allow(
     clippy::indexing_slicing,
     reason = "a test that finds nothing where something must be has failed"
 )]
 
+mod limits;
+mod overrides;
+mod probe;
+mod prometheus;
 mod quarantine;
+mod release;

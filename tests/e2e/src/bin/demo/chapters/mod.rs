@@ -1,0 +1,142 @@
+//! The chapters of the story, in their order. Each leaves room for the next: two pods may be out at once.
+
+mod by_hand;
+mod cap;
+mod goes_bad;
+mod reach;
+mod reap;
+
+use anyhow::{Context as _, ensure};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use pod_quarantine::core::{keys, record::Record};
+
+use crate::{
+    lookout::{Fact, Seen},
+    scene::Scene,
+    timeline::Timeline,
+};
+
+/// A pod that answers, and says at `/healthz` that it is not well.
+const UNWELL: &str = r#"{"health": {"answer": {"status": 500}}}"#;
+
+/// Tells all of them.
+pub(crate) async fn tell(timeline: &mut Timeline, scene: &Scene) -> anyhow::Result<()> {
+    let first = goes_bad::answers_500(timeline, scene).await?;
+    let second = goes_bad::fails_now_and_then(timeline, scene).await?;
+    reach::reaches(timeline, scene, &first.pod).await?;
+    cap::is_refused(timeline, scene).await?;
+    by_hand::released(timeline, scene, &second).await?;
+    let exempt = by_hand::exempted(timeline, scene, &second.pod).await?;
+    by_hand::quarantined(timeline, scene, &[&second.pod, &exempt]).await?;
+    reap::reaped(timeline, scene, &first).await
+}
+
+/// A pod that was quarantined.
+struct TakenOut {
+    pod: String,
+    record: Record,
+    quarantined: Timestamp,
+    left: Timestamp,
+    replaced: Timestamp,
+}
+
+/// Follows a pod from the cause of its quarantine until its replacement serves.
+async fn taken_out(
+    timeline: &Timeline,
+    scene: &Scene,
+    pod: &str,
+    since: Timestamp,
+) -> anyhow::Result<TakenOut> {
+    let lookout = &scene.lookout;
+    let what = format!("{pod} is relabelled");
+    timeline.awaiting(&what);
+    let quarantined = lookout
+        .happens(&what, since, pod, Fact::Quarantined)
+        .await?;
+    let record = record(scene, pod)?;
+    for (number, evidence) in record.evidence.iter().enumerate() {
+        // Another machine's clock would tell another time.
+        if scene.stage.cluster.is_own() && evidence.at >= since {
+            let text = format!("sample {}: {}", number + 1, evidence.saw);
+            timeline.came_true(evidence.at, &text);
+        }
+    }
+    timeline.came_true(quarantined, &format!("relabelled: {}", edits(&record)));
+    timeline.quote(&format!("policy {}: {}", record.policy, record.reason));
+
+    timeline.awaiting("it leaves the EndpointSlice");
+    let left = lookout
+        .happens(
+            &format!("{pod} leaves the EndpointSlice"),
+            since,
+            pod,
+            Fact::Left,
+        )
+        .await?;
+    timeline.came_true(left, "out of the EndpointSlice");
+
+    timeline.awaiting("its replacement is Ready");
+    let replacement = lookout
+        .first("a replacement serves", quarantined, |seen: &Seen| {
+            seen.fact == Fact::Serving && seen.pod != pod
+        })
+        .await?;
+    timeline.came_true(
+        replacement.at,
+        &format!("its replacement {} is Ready and serves", replacement.pod),
+    );
+    // Still running, in no slice, owned by nobody.
+    let kept = scene.web.quarantined(pod).await?;
+    let phase = kept.status.and_then(|status| status.phase);
+    ensure!(
+        phase.as_deref() == Some("Running"),
+        "{pod} should run on, and is {phase:?}"
+    );
+    Ok(TakenOut {
+        pod: pod.to_owned(),
+        record,
+        quarantined,
+        left,
+        replaced: replacement.at,
+    })
+}
+
+/// The record on a quarantined pod.
+fn record(scene: &Scene, pod: &str) -> anyhow::Result<Record> {
+    let object = scene.lookout.pod(pod).context("the pod is gone")?;
+    let text = object.annotations().get(keys::RECORD);
+    let text = text.with_context(|| format!("{pod} has the state label and no record"))?;
+    serde_json::from_str(text).with_context(|| format!("read the record of {pod}"))
+}
+
+/// The labels that took it out.
+fn edits(record: &Record) -> String {
+    let edits = record.edits.iter().map(|(key, value)| match value {
+        Some(value) => format!("{key}={value}"),
+        None => format!("{key} removed"),
+    });
+    let state = format!("{}={}", keys::STATE, keys::QUARANTINED);
+    edits.chain([state]).collect::<Vec<_>>().join(", ")
+}
+
+/// One of the pods that get traffic, none of those.
+fn another(scene: &Scene, but: &[&str]) -> anyhow::Result<String> {
+    let serving = scene.lookout.serving();
+    let mut others = serving.iter().filter(|pod| !but.contains(&pod.as_str()));
+    let other = others.next();
+    other
+        .cloned()
+        .with_context(|| format!("no pod is left to play with; serving: {serving:?}"))
+}
+
+/// Waits until the agent finds no pod unhealthy any more.
+async fn all_well(scene: &Scene) -> anyhow::Result<()> {
+    let limit = std::time::Duration::from_secs(30);
+    test_cluster::wait::until("no pod is unhealthy", limit, async || {
+        let unhealthy = scene.agent.sum("unhealthy_pods", &[]).await?;
+        ensure!(unhealthy < 0.5, "{unhealthy} are");
+        Ok(())
+    })
+    .await
+}

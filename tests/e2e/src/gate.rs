@@ -1,0 +1,236 @@
+//! A way to the API server on which a test can hold, lose, repeat or delay single requests.
+//!
+//! Nothing in the agent knows of it: the agent's kubeconfig names it as the API server.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, anyhow, ensure};
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    response::{IntoResponse as _, Response},
+};
+use kube::{
+    Client, Config,
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig},
+};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::Stage;
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Passing {
+    /// Its method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// What it brings.
+    pub body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Passing {
+    /// Whether it changes a pod for real.
+    #[must_use]
+    pub fn is_pod_patch(&self) -> bool {
+        self.changes("/pods/")
+    }
+
+    /// Whether it changes a ledger.
+    #[must_use]
+    pub fn is_ledger_patch(&self) -> bool {
+        self.changes("/configmaps/pod-quarantine-ledger-")
+    }
+
+    fn changes(&self, path: &str) -> bool {
+        self.method == Method::PATCH
+            && self.uri.path().contains(path)
+            && !self.uri.query().unwrap_or_default().contains("dryRun")
+    }
+}
+
+type Wanted = Box<dyn Fn(&Passing) -> bool + Send>;
+
+struct Trap {
+    wanted: Wanted,
+    caught: oneshot::Sender<Held>,
+}
+
+#[derive(Clone)]
+struct Way {
+    api_server: Client,
+    traps: Arc<Mutex<Vec<Trap>>>,
+}
+
+/// An open way; it ends with this.
+pub struct Gate {
+    way: Way,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+/// A trap that is set.
+pub struct Caught(oneshot::Receiver<Held>);
+
+/// A request that was caught before the API server heard of it. Dropped without an answer, it is lost: the connection
+/// it came on gives an error.
+pub struct Held {
+    /// What was caught.
+    pub request: Passing,
+    api_server: Client,
+    answer: oneshot::Sender<Response>,
+}
+
+/// What the API server answered to a held request.
+pub struct Answered {
+    /// The status.
+    pub status: StatusCode,
+    body: Bytes,
+}
+
+impl Gate {
+    /// Opens one to the stage's API server; who signs in is left to those who come.
+    pub async fn open(stage: &Stage) -> anyhow::Result<Self> {
+        let kubeconfig = Kubeconfig::read_from(stage.cluster.kubeconfig())?;
+        let mut config =
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.auth_info = AuthInfo::default();
+        config.proxy_url = None;
+        config.default_retry = false;
+        let way = Way {
+            api_server: Client::try_from(config)?,
+            traps: Arc::default(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("open a gate")?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let routes = Router::new().fallback(pass).with_state(way.clone());
+        let server = tokio::spawn(async move {
+            // It never ends by itself.
+            let _ = axum::serve(listener, routes).await;
+        });
+        Ok(Self { way, url, server })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Catches the next request that is wanted, once.
+    pub fn catch(&self, wanted: impl Fn(&Passing) -> bool + Send + 'static) -> Caught {
+        let (caught, receiver) = oneshot::channel();
+        let trap = Trap {
+            wanted: Box::new(wanted),
+            caught,
+        };
+        self.way.traps().push(trap);
+        Caught(receiver)
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Caught {
+    /// The request, once it has come; at most half a minute.
+    pub async fn held(self) -> anyhow::Result<Held> {
+        let held = tokio::time::timeout(crate::stage::SOON, self.0).await;
+        held.context("no such request came")?
+            .context("the gate was closed")
+    }
+}
+
+impl Held {
+    /// Sends it to the API server now, whether or not its sender still lives; again and again if asked to.
+    pub async fn send(&self) -> anyhow::Result<Answered> {
+        let (parts, body) = self.api_server.forward(&self.request).await?.into_parts();
+        let body = to_bytes(body, usize::MAX).await?;
+        Ok(Answered {
+            status: parts.status,
+            body,
+        })
+    }
+
+    /// Gives the sender an answer.
+    pub fn answer(self, answered: Answered) -> anyhow::Result<()> {
+        let mut response = Response::new(Body::from(answered.body));
+        *response.status_mut() = answered.status;
+        let json = header::HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        let gone = self.answer.send(response).is_err();
+        ensure!(!gone, "the sender of the request is gone");
+        Ok(())
+    }
+}
+
+impl Way {
+    fn traps(&self) -> std::sync::MutexGuard<'_, Vec<Trap>> {
+        self.traps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trap_for(&self, request: &Passing) -> Option<Trap> {
+        let mut traps = self.traps();
+        let found = traps.iter().position(|trap| (trap.wanted)(request))?;
+        Some(traps.remove(found))
+    }
+}
+
+trait Forward {
+    async fn forward(&self, request: &Passing) -> anyhow::Result<Response>;
+}
+
+impl Forward for Client {
+    async fn forward(&self, request: &Passing) -> anyhow::Result<Response> {
+        let mut sent = http::Request::new(kube::client::Body::from(request.body.to_vec()));
+        *sent.method_mut() = request.method.clone();
+        *sent.uri_mut() = request.uri.clone();
+        *sent.headers_mut() = request.headers.clone();
+        sent.headers_mut().remove(header::HOST);
+        let answer = self.send(sent).await.map_err(|error| anyhow!(error))?;
+        Ok(answer.map(Body::new))
+    }
+}
+
+async fn pass(State(way): State<Way>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let request = Passing {
+        method: parts.method,
+        uri: parts.uri,
+        body,
+        headers: parts.headers,
+    };
+    let Some(trap) = way.trap_for(&request) else {
+        let answer = way.api_server.forward(&request).await;
+        return answer.unwrap_or_else(bad_gateway);
+    };
+    let (answer, answered) = oneshot::channel();
+    let held = Held {
+        request,
+        api_server: way.api_server.clone(),
+        answer,
+    };
+    if trap.caught.send(held).is_err() {
+        return bad_gateway(anyhow!("the test that asked for this request is over"));
+    }
+    match answered.await {
+        Ok(answer) => answer,
+        Err(_) => bad_gateway(anyhow!("the request was lost")),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the end of an error's way")]
+fn bad_gateway(error: anyhow::Error) -> Response {
+    (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response()
+}

@@ -1,0 +1,157 @@
+//! Limits: with more bad pods than may be out, exactly so many are, and the others are told why not.
+
+use anyhow::ensure;
+use kube::{Api, api::ListParams};
+use pod_quarantine::core::keys;
+use test_e2e::{Labels, PROBE, Scene, Stage, changed};
+
+/// One more pod goes bad than may be out.
+async fn exactly_so_many_are_out(
+    scene: Scene,
+    max: usize,
+    reason: &str,
+    said: &str,
+) -> anyhow::Result<Scene> {
+    scene.seen_good().await?;
+    let bad = &scene.pods[..=max];
+    for pod in bad {
+        scene.web.switch(pod, "500").await?;
+    }
+    let left = scene
+        .until("one is refused", async || {
+            let out = scene.web.all_quarantined().await?;
+            ensure!(out.len() == max, "{} are out", out.len());
+            let left: Vec<_> = bad.iter().filter(|pod| !out.contains(pod)).collect();
+            Ok(left[0].clone())
+        })
+        .await?;
+    scene.refused(&left, reason, &[said, "HTTP 500"]).await?;
+    // A whole round of probes later, nothing has changed.
+    scene.samples("bad", 2.0).await?;
+    let out = scene.web.all_quarantined().await?;
+    assert_eq!(out.len(), max, "{out:?}");
+    scene.untouched(&left).await?;
+    assert_eq!(scene.agent.slots().await?.len(), max);
+
+    // Once there is room, it goes.
+    scene.web.switch(&out[0], "ok").await?;
+    scene.annotate(&out[0], keys::RELEASE, Some("true")).await?;
+    scene.web.quarantined(&left).await?;
+    assert_eq!(scene.web.all_quarantined().await?.len(), max);
+    Ok(scene)
+}
+
+async fn limited(
+    hint: &str,
+    policy: &str,
+    max: usize,
+    reason: &str,
+    scope: &str,
+    said: &str,
+) -> anyhow::Result<()> {
+    let scene = Scene::set(hint, 4, Labels::NoToggle, policy).await?;
+    let scene = exactly_so_many_are_out(scene, max, reason, said).await?;
+    let own = [("scope", scope), ("namespace", scene.namespace())];
+    let max = f64::from(u32::try_from(max)?);
+    scene
+        .until("the gauges show it", async || {
+            let (limit, used) = (
+                scene.agent.sum("limit", &own).await?,
+                scene.agent.sum("limit_used", &own).await?,
+            );
+            ensure!((limit, used) == (max, max), "{used} of {limit}");
+            Ok(())
+        })
+        .await?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn no_more_of_a_workload_are_out_than_its_number() -> anyhow::Result<()> {
+    limited(
+        "wmax",
+        PROBE,
+        2,
+        "WorkloadLimit",
+        "workload",
+        "2 of at most 2 pods of its workload",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_share_of_a_workload_rounds_down() -> anyhow::Result<()> {
+    // 74 % of 4 are 2.96.
+    let policy = changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 74% }")]);
+    limited(
+        "wshare",
+        &policy,
+        2,
+        "WorkloadLimit",
+        "workload",
+        "2 of at most 2 pods of its workload",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_share_of_a_workload_is_at_least_one() -> anyhow::Result<()> {
+    // 10 % of 4 are 0.4.
+    let policy = changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 10% }")]);
+    limited(
+        "wone",
+        &policy,
+        1,
+        "WorkloadLimit",
+        "workload",
+        "1 of at most 1 pods of its workload",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn no_more_of_a_namespace_are_out_than_its_number() -> anyhow::Result<()> {
+    let policy = changed(
+        PROBE,
+        &[
+            ("workload: { max: 2 }", "workload: { max: 4 }"),
+            ("namespace: { max: 20 }", "namespace: { max: 1 }"),
+        ],
+    );
+    limited(
+        "nmax",
+        &policy,
+        1,
+        "NamespaceLimit",
+        "namespace",
+        "1 of at most 1 pods of its namespace",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn no_more_of_the_cluster_are_out_than_its_number_whoever_took_them_out() -> anyhow::Result<()>
+{
+    let stage = Stage::open_alone().await?;
+    // Pods that carry the label count, also where no agent of this test put it on.
+    let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::all(stage.client.clone());
+    let quarantined = pods
+        .list(&ListParams::default().labels(keys::STATE))
+        .await?;
+    let already = quarantined
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .count();
+    let max = format!("cluster: {{ max: {} }}", already + 2);
+    let policy = changed(
+        PROBE,
+        &[
+            ("cluster: { max: 1000 }", &max),
+            ("workload: { max: 2 }", "workload: { max: 4 }"),
+        ],
+    );
+    let scene = Scene::set_on(stage, "cmax", 4, Labels::NoToggle, &policy).await?;
+    let said = format!("{0} of at most {0} pods of the cluster", already + 2);
+    let scene = exactly_so_many_are_out(scene, 2, "ClusterLimit", &said).await?;
+    scene.clear().await
+}

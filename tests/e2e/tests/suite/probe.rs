@@ -1,0 +1,186 @@
+//! The probe: what is bad, what is good, and when it says nothing.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use test_e2e::{Labels, PROBE, Scene, Stage, changed, record};
+
+#[tokio::test]
+async fn what_answers_5xx_hangs_refuses_or_closes_is_quarantined_with_what_was_seen()
+-> anyhow::Result<()> {
+    // By the port's number; the other tests go by its name.
+    let policy = changed(
+        PROBE,
+        &[
+            ("workload: { max: 2 }", "workload: { max: 5 }"),
+            ("port: http", "port: 8080"),
+        ],
+    );
+    let scene = Scene::set("probe", 5, Labels::NoToggle, &policy).await?;
+    scene.seen_good().await?;
+    let cases = [
+        ("503", "HTTP 503"),
+        ("hang", "no answer within 1s"),
+        ("refuse", "connection refused"),
+        ("close", "before an answer"),
+    ];
+    for (pod, (behaviour, _)) in scene.pods.iter().zip(cases) {
+        scene.web.switch(pod, behaviour).await?;
+    }
+    for (pod, (_, saw)) in scene.pods.iter().zip(cases) {
+        let record = record(&scene.web.quarantined(pod).await?)?;
+        assert!(record.reason.contains(saw), "{}", record.reason);
+        let last = record.evidence.last().map(|last| last.saw.to_string());
+        assert!(last.is_some_and(|last| last.contains(saw)), "{record:?}");
+        scene
+            .event(pod, &["Quarantined", "policy web", saw])
+            .await?;
+    }
+    scene.untouched(&scene.pods[4]).await?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_late_answer_within_the_timeout_and_a_redirect_to_another_host_are_good()
+-> anyhow::Result<()> {
+    let policy = changed(
+        PROBE,
+        &[
+            ("periodSeconds: 1", "periodSeconds: 2"),
+            ("timeoutSeconds: 1", "timeoutSeconds: 2"),
+        ],
+    );
+    let scene = Scene::set("slow", 3, Labels::NoToggle, &policy).await?;
+    scene.seen_good().await?;
+    let (slow, elsewhere, bad) = (&scene.pods[0], &scene.pods[1], &scene.pods[2]);
+    scene
+        .web
+        .switch(slow, r#"{"health":{"delay_ms":700}}"#)
+        .await?;
+    let redirect = r#"{"health":{"answer":{"redirect":"http://elsewhere.invalid/"}}}"#;
+    scene.web.switch(elsewhere, redirect).await?;
+    scene.web.switch(bad, "404").await?;
+    scene.web.quarantined(bad).await?;
+    // The replacement is probed, too: three pods a turn.
+    scene.samples("good", 9.0).await?;
+    assert_eq!(scene.agent.sum("unhealthy_pods", &[]).await?, 0.0);
+    scene.untouched(slow).await?;
+    scene.untouched(elsewhere).await?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn no_pod_is_probed_before_its_initial_delay_is_over() -> anyhow::Result<()> {
+    let policy = changed(
+        PROBE,
+        &[(
+            "failureThreshold: 2",
+            "failureThreshold: 2\n      initialDelaySeconds: 15",
+        )],
+    );
+    let scene = Scene::set("delay", 2, Labels::NoToggle, &policy).await?;
+    let bad = &scene.pods[0];
+    scene.web.switch(bad, "500").await?;
+    let record = record(&scene.web.quarantined(bad).await?)?;
+    let started = scene
+        .web
+        .pod(bad)
+        .await?
+        .status
+        .and_then(|status| status.start_time);
+    let started = started.map(|time| time.0).unwrap_or_default();
+    let first = record.evidence[0]
+        .at
+        .duration_since(started.to_string().parse()?);
+    assert!(first.as_secs() >= 14, "probed {first} after its start");
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_port_that_is_wrong_for_all_pods_quarantines_none() -> anyhow::Result<()> {
+    let scene = Scene::set(
+        "port",
+        2,
+        Labels::NoToggle,
+        &changed(PROBE, &[("port: http", "port: 8099")]),
+    )
+    .await?;
+    for pod in &scene.pods {
+        scene
+            .refused(
+                pod,
+                "NeverSeenGood",
+                &["connection refused", "has not said good"],
+            )
+            .await?;
+    }
+    // A good answer to whatever else is asked does not count: the signal itself has to have said it.
+    assert_eq!(
+        scene
+            .agent
+            .sum("signal_samples_total", &[("result", "good")])
+            .await?,
+        0.0
+    );
+    assert!(scene.agent.slots().await?.is_empty());
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_port_that_no_pod_has_is_no_answer() -> anyhow::Result<()> {
+    let scene = Scene::set(
+        "noport",
+        2,
+        Labels::NoToggle,
+        &changed(PROBE, &[("port: http", "port: admin")]),
+    )
+    .await?;
+    scene.samples("none", 8.0).await?;
+    assert_eq!(
+        scene
+            .agent
+            .sum("signal_samples_total", &[("result", "bad")])
+            .await?,
+        0.0
+    );
+    for pod in &scene.pods {
+        scene.untouched(pod).await?;
+    }
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_pod_that_was_never_good_is_quarantined_beside_one_that_is() -> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    let namespace = stage.namespace("never").await?;
+    let web = stage.web(namespace.name(), 2, Labels::NoToggle).await?;
+    let bad = web.serving().await?[0].clone();
+    web.switch(&bad, "500").await?;
+    let policy = PROBE.replace("$NAMESPACE", namespace.name());
+    let agent = stage.agent("never", &policy).await?;
+    let record = record(&web.quarantined(&bad).await?)?;
+    assert!(
+        record.evidence.iter().all(|seen| &*seen.saw == "HTTP 500"),
+        "{record:?}"
+    );
+    agent.uninstall().await?;
+    namespace.delete().await
+}
+
+#[tokio::test]
+async fn a_good_answer_in_between_starts_the_count_anew() -> anyhow::Result<()> {
+    let policy = changed(PROBE, &[("failureThreshold: 2", "failureThreshold: 3")]);
+    let scene = Scene::set("between", 2, Labels::NoToggle, &policy).await?;
+    scene.seen_good().await?;
+    // Every second answer is bad: never three in a row.
+    let flapping = r#"{"health":{"answer":{"status":500},"share":0.5}}"#;
+    scene.web.switch(&scene.pods[0], flapping).await?;
+    scene.samples("bad", 4.0).await?;
+    scene.untouched(&scene.pods[0]).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    ensure!(
+        scene.web.all_quarantined().await?.is_empty(),
+        "it was quarantined"
+    );
+    scene.clear().await
+}
