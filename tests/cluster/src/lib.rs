@@ -24,6 +24,7 @@ mod cluster;
 mod components;
 mod containerd;
 mod control;
+pub mod dockerfile;
 mod exec;
 mod health;
 pub mod image;

@@ -88,6 +88,11 @@ impl Web {
         .map(drop)
     }
 
+    /// What a pod answers on its control port.
+    pub async fn ask(&self, pod: &str, path: &str) -> anyhow::Result<String> {
+        proxy::get(&self.stage.client, &self.namespace, pod, CONTROL, path).await
+    }
+
     /// The pod as it is now.
     pub async fn pod(&self, name: &str) -> anyhow::Result<Pod> {
         self.stage

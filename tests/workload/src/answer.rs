@@ -15,6 +15,7 @@ use hyper::{Response, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use crate::active::{Active, Board};
+use crate::answered::LastAnswers;
 use crate::behaviour::{Answer, Answers, Socket};
 use crate::metrics::Metrics;
 
@@ -30,6 +31,7 @@ pub(crate) struct Site {
     pub(crate) pod: String,
     pub(crate) board: Board,
     pub(crate) metrics: Metrics,
+    pub(crate) health: LastAnswers,
 }
 
 impl Site {
@@ -43,7 +45,11 @@ impl Site {
             "/metrics" => Ok(self.metrics()),
             "/readyz" if active.behaviour.ready => Ok(self.named(StatusCode::OK)),
             "/readyz" => Ok(self.named(StatusCode::SERVICE_UNAVAILABLE)),
-            "/healthz" => self.behave(&active, active.next_health()).await,
+            "/healthz" => {
+                let response = self.behave(&active, active.next_health()).await?;
+                self.health.add(response.status().as_u16());
+                Ok(response)
+            }
             _ => {
                 let begun = Instant::now();
                 let response = self.behave(&active, active.next_traffic()).await?;

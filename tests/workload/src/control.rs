@@ -1,4 +1,4 @@
-//! The control port of a pod: `GET` and `PUT /behaviour`. It is apart from the traffic port, so
+//! The control port of a pod: `GET` and `PUT /behaviour`, `GET /answers`. It is apart from the traffic port, so
 //! that a pod which refuses or hangs can still be told otherwise.
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::answer::Site;
+use crate::answered::Answered;
 use crate::behaviour::Behaviour;
 
 /// How long a switch may take. It is a matter of a `bind`; a port that is not to be had in this
@@ -28,11 +29,16 @@ struct Controls {
 pub(crate) fn router(site: Arc<Site>, applied: watch::Receiver<u64>) -> Router {
     Router::new()
         .route("/behaviour", get(read).put(switch))
+        .route("/answers", get(answers))
         .with_state(Controls { site, applied })
 }
 
 async fn read(State(controls): State<Controls>) -> Json<Behaviour> {
     Json(controls.site.board.current().behaviour.clone())
+}
+
+async fn answers(State(controls): State<Controls>) -> Json<Vec<Answered>> {
+    Json(controls.site.health.all())
 }
 
 /// Answers once the switch is in force: the next connection meets it.

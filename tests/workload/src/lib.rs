@@ -6,6 +6,7 @@
 
 mod active;
 mod answer;
+pub mod answered;
 pub mod behaviour;
 pub mod client;
 mod control;

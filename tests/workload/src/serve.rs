@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::active::Board;
 use crate::answer::Site;
+use crate::answered::LastAnswers;
 use crate::behaviour::Behaviour;
 use crate::metrics::Metrics;
 use crate::{control, traffic};
@@ -71,6 +72,7 @@ impl Server {
             pod: settings.pod_name.unwrap_or_else(host_name),
             board: Board::new(settings.behaviour),
             metrics: Metrics::new().map_err(Error::Metrics)?,
+            health: LastAnswers::default(),
         });
         let (applied, follows) = watch::channel(0);
         let router = control::router(Arc::clone(&site), follows);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
-use test_cluster::{Cluster, Component, Progress};
+use test_cluster::{Cluster, Component, Progress, dockerfile};
 
 /// A real Kubernetes on one machine
 #[derive(Parser)]
@@ -34,6 +34,8 @@ enum Command {
     },
     /// Build the cluster's programs and start nothing
     Build,
+    /// Build the Dockerfile and say where the image's archive is
+    Image,
     /// Show the log of a component
     Logs {
         /// Such as kube-apiserver
@@ -72,6 +74,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             become_command(command)
         }
         Command::Build => Cluster::build(Progress::shown()).await,
+        Command::Image => {
+            println!("{}", dockerfile::build(Progress::shown()).await?.display());
+            Ok(())
+        }
         Command::Logs { component, follow } => {
             let log = Cluster::attach()?.component(component)?.log_path();
             let mut command = Process::new("tail");

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use test_workload::answered::Answered;
 use test_workload::behaviour::Behaviour;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
@@ -185,4 +186,20 @@ async fn a_mistake_is_refused_with_its_reason_and_changes_nothing() {
     assert_eq!(reply.status, 400);
     assert!(reply.body.contains("helth"), "{reply:?}");
     assert_eq!(get(server.traffic, "/").await.status, 500);
+}
+
+#[tokio::test]
+async fn the_control_port_tells_when_health_was_answered_and_with_what() {
+    let server = server("ok").await;
+    let before = jiff::Timestamp::now();
+    get(server.traffic, "/healthz").await;
+    switch(&server, "500").await;
+    get(server.traffic, "/healthz").await;
+    get(server.traffic, "/").await;
+
+    let answers = get(server.control, "/answers").await.body;
+    let answers: Vec<Answered> = serde_json::from_str(&answers).unwrap();
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 500]);
+    assert!(before <= answers[0].at && answers[0].at <= answers[1].at);
 }
