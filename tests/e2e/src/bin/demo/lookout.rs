@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice, events::v1::Event};
@@ -21,7 +21,7 @@ use pod_quarantine::core::keys;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 /// Long enough for any step, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What happened to a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,11 +137,10 @@ impl Lookout {
             _ => false,
         };
         let seen = self.first(&what, since, |seen| seen.pod == pod && fits(&seen.fact));
-        match seen.await? {
-            Seen { at, fact, .. } => match fact {
-                Fact::Told { note, .. } => Ok((at, note)),
-                _ => Err(anyhow!("{what}: another kind of fact")),
-            },
+        let Seen { at, fact, .. } = seen.await?;
+        match fact {
+            Fact::Told { note, .. } => Ok((at, note)),
+            other => bail!("{what}: {other:?} instead"),
         }
     }
 

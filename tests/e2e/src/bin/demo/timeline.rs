@@ -118,13 +118,8 @@ impl Timeline {
 
     fn step(&self, at: Timestamp, mark: &str, text: &str) {
         let time = format!("{:+.2} s", seconds(self.cause, at));
-        let mut lines = wrapped(text, WIDTH - INDENT).into_iter();
-        let first = lines.next().unwrap_or_default();
-        let mut told = format!("{time:>11} {mark} {first}\n");
-        for line in lines {
-            told += &format!("{:INDENT$}{line}\n", "");
-        }
-        self.write(&told);
+        let lines = wrapped(text, WIDTH - INDENT).join(&format!("\n{:INDENT$}", ""));
+        self.write(&format!("{time:>11} {mark} {lines}\n"));
     }
 
     fn write(&self, text: &str) {
