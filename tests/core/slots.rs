@@ -134,6 +134,15 @@ fn a_slot_is_looked_at_when_its_pod_is_not_out_gone_or_going() {
 }
 
 #[test]
+fn what_another_installation_took_out_is_no_sign_of_a_lost_ledger() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.file.agent = "another".into();
+    world.view.ledger = LedgerView::Gone;
+    assert_eq!(world.tick(), [Action::CreateLedger { lost: None }]);
+}
+
+#[test]
 fn a_missing_ledger_is_made_and_known_as_lost_where_pods_are_out() {
     let mut world = World::with_web();
     world.quarantine("web-0");

@@ -16,6 +16,7 @@ use super::{
     object::{Pod, Uid},
     policy::PolicyFile,
     reason::Reason,
+    record::{self, Reading},
     view::View,
 };
 
@@ -99,7 +100,8 @@ impl Decision<'_> {
         let view = self.view;
         match &view.ledger {
             LedgerView::Gone if view.stale.is_none() => {
-                let lost = view.marked().any(Pod::is_counted).then_some(self.now.wall);
+                let own = view.marked().any(|pod| pod.is_counted() && self.may_be_own(pod));
+                let lost = own.then_some(self.now.wall);
                 self.actions.push(Action::CreateLedger { lost });
             }
             LedgerView::Unread | LedgerView::Gone => {}
@@ -119,6 +121,17 @@ impl Decision<'_> {
                     .filter(|slot| !needed(&slot.uid, view.pod(&slot.key())));
                 self.actions.extend(idle.cloned().map(Action::CheckSlot));
             }
+        }
+    }
+
+    /// Whether a quarantined pod may have had a slot in this installation's ledger: all but those whose records say
+    /// that another installation took them out.
+    fn may_be_own(&self, pod: &Pod) -> bool {
+        match record::read(pod) {
+            Reading::Readable(record) | Reading::Newer(_, Some(record)) => {
+                record.agent == self.agent
+            }
+            _ => true,
         }
     }
 
