@@ -55,13 +55,7 @@ async fn taken_out(
         .happens(&what, since, pod, Fact::Quarantined)
         .await?;
     let record = record(scene, pod)?;
-    for (number, evidence) in record.evidence.iter().enumerate() {
-        // Another machine's clock would tell another time.
-        if scene.stage.cluster.is_own() && evidence.at >= since {
-            let text = format!("sample {}: {}", number + 1, evidence.saw);
-            timeline.came_true(evidence.at, &text);
-        }
-    }
+    samples(timeline, scene, &record, since);
     timeline.came_true(quarantined, &format!("relabelled: {}", edits(&record)));
     timeline.quote(&format!("policy {}: {}", record.policy, record.reason));
 
@@ -102,6 +96,23 @@ async fn taken_out(
     })
 }
 
+/// What the agent saw since then, up to the sample that made the pod unhealthy.
+fn samples(timeline: &Timeline, scene: &Scene, record: &Record, since: Timestamp) {
+    // Another machine's clock would tell another time.
+    if !scene.stage.cluster.is_own() {
+        return;
+    }
+    let mut samples = record.evidence.iter().filter(|sample| sample.at >= since);
+    let last = samples.next_back();
+    for sample in samples {
+        timeline.came_true(sample.at, &format!("the agent sees: {}", sample.saw));
+    }
+    if let Some(last) = last {
+        let text = format!("the agent sees: {}, and finds it unhealthy", last.saw);
+        timeline.came_true(last.at, &text);
+    }
+}
+
 /// The record on a quarantined pod.
 fn record(scene: &Scene, pod: &str) -> anyhow::Result<Record> {
     let object = scene.lookout.pod(pod).context("the pod is gone")?;
@@ -120,12 +131,16 @@ fn edits(record: &Record) -> String {
     edits.chain([state]).collect::<Vec<_>>().join(", ")
 }
 
-/// One of the pods that get traffic, none of those.
+/// The oldest of the pods that get traffic, none of those.
 fn another(scene: &Scene, but: &[&str]) -> anyhow::Result<String> {
     let serving = scene.lookout.serving();
-    let mut others = serving.iter().filter(|pod| !but.contains(&pod.as_str()));
-    let other = others.next();
-    other
+    let others = serving.iter().filter(|pod| !but.contains(&pod.as_str()));
+    let born = |pod: &&String| {
+        let pod = scene.lookout.pod(pod);
+        pod.and_then(|pod| pod.metadata.creation_timestamp)
+    };
+    others
+        .min_by_key(born)
         .cloned()
         .with_context(|| format!("no pod is left to play with; serving: {serving:?}"))
 }

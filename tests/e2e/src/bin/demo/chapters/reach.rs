@@ -4,10 +4,13 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
-use test_workload::request::{Connection, Target};
+use test_workload::{
+    counts::Counts,
+    request::{Connection, Target},
+};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
     time::timeout,
 };
 
@@ -30,7 +33,8 @@ pub(super) async fn reaches(
 
     let log = scene.kubectl(timeline, &["logs", pod]).await?;
     let last = log.lines().last().unwrap_or_default();
-    timeline.quote(last);
+    let shown: String = last.chars().take(80).collect();
+    timeline.quote(&format!("{shown} …"));
     ensure!(
         last.contains("500"),
         "its log does not tell of the switch to 500: {log}"
@@ -51,24 +55,26 @@ pub(super) async fn reaches(
         "0",
     ];
     let printed = scene.kubectl(timeline, &within).await?;
-    timeline.quote(printed.trim());
+    let counts: Counts = serde_json::from_str(&printed).context("read the client's counts")?;
+    timeline.quote(&format!("{:?}", counts.by_pod));
+    let codes = counts.by_pod.values().flat_map(|codes| codes.keys());
     ensure!(
-        printed.contains(r#""500":"#),
-        "a client inside it got no 500: {printed}"
+        codes.copied().collect::<Vec<u16>>() == [500],
+        "a client inside it should get 500 alone: {printed}"
     );
     timeline.came_true(
         Timestamp::now(),
         "a program inside it can be run, and sees the fault",
     );
 
-    let (mut forward, port) = port_forward(timeline, scene, pod).await?;
-    let target: Target = format!("http://127.0.0.1:{port}/").parse()?;
+    let forward = Forward::begin(timeline, scene, pod).await?;
+    let target: Target = format!("http://127.0.0.1:{}/", forward.port).parse()?;
     let mut connection = Connection::open(&target).await?;
     let answer = connection
         .send(&target, http::Method::GET, String::new(), false)
         .await?;
     let body = String::from_utf8_lossy(&answer.body).trim().to_owned();
-    forward.kill().await?;
+    forward.end().await?;
     let said = format!("HTTP {}: {body}", answer.status);
     timeline.quote(&said);
     ensure!(
@@ -82,35 +88,51 @@ pub(super) async fn reaches(
     Ok(())
 }
 
-/// A running port-forward, and its port on this side.
-async fn port_forward(
-    timeline: &Timeline,
-    scene: &Scene,
-    pod: &str,
-) -> anyhow::Result<(Child, u16)> {
-    let namespace = scene.namespace.name();
-    timeline.command(&format!("kubectl -n {namespace} port-forward {pod} :8080"));
-    let mut command = Command::from(scene.stage.cluster.command("kubectl"));
-    command
-        .args(["-n", namespace, "port-forward", pod, ":8080"])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    let mut forward = command.spawn().context("run kubectl port-forward")?;
-    let output = forward.stdout.take().context("it has no output")?;
-    let mut lines = BufReader::new(output).lines();
-    let line = timeout(SOON, lines.next_line())
-        .await
-        .context("kubectl port-forward says nothing")??;
-    let line = line.context("kubectl port-forward ended")?;
-    timeline.quote(&line);
-    // Forwarding from 127.0.0.1:40123 -> 8080
-    let port = line
-        .split(" -> ")
-        .next()
-        .and_then(|from| from.rsplit(':').next());
-    let port = port.and_then(|port| port.parse().ok());
-    Ok((
-        forward,
-        port.with_context(|| format!("no port in: {line}"))?,
-    ))
+/// A running port-forward.
+struct Forward {
+    kubectl: Child,
+    /// On this side.
+    port: u16,
+    /// kubectl writes a line for each connection, and would end if nobody could read it.
+    _output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Forward {
+    async fn begin(timeline: &Timeline, scene: &Scene, pod: &str) -> anyhow::Result<Self> {
+        let arguments = ["-n", scene.namespace.name(), "port-forward", pod, ":8080"];
+        timeline.command(&format!("kubectl {}", arguments.join(" ")));
+        let mut command = Command::from(scene.stage.cluster.command("kubectl"));
+        command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut kubectl = command.spawn().context("run kubectl port-forward")?;
+        let output = kubectl.stdout.take().context("it has no output")?;
+        let mut lines = BufReader::new(output).lines();
+        let line = timeout(SOON, lines.next_line())
+            .await
+            .context("kubectl port-forward says nothing")??;
+        let line = line.context("kubectl port-forward ended")?;
+        timeline.quote(&line);
+        let port = port(&line).with_context(|| format!("no port in: {line}"))?;
+        Ok(Self {
+            kubectl,
+            port,
+            _output: lines,
+        })
+    }
+
+    async fn end(mut self) -> anyhow::Result<()> {
+        self.kubectl
+            .kill()
+            .await
+            .context("end kubectl port-forward")
+    }
+}
+
+/// Of a line such as `Forwarding from 127.0.0.1:40123 -> 8080`.
+fn port(line: &str) -> Option<u16> {
+    let (from, _) = line.split_once(" -> ")?;
+    let (_, port) = from.rsplit_once(':')?;
+    port.parse().ok()
 }
