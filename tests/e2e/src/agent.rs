@@ -38,12 +38,7 @@ impl Agent {
         Self::apply(stage, hint, "", 0).await
     }
 
-    async fn apply(
-        stage: &Stage,
-        hint: &str,
-        policy: &str,
-        replicas: u32,
-    ) -> anyhow::Result<Self> {
+    async fn apply(stage: &Stage, hint: &str, policy: &str, replicas: u32) -> anyhow::Result<Self> {
         let namespace = stage.namespace(&format!("agent-{hint}")).await?;
         let agent = Self {
             stage: stage.clone(),
@@ -324,7 +319,8 @@ pub(crate) fn series(rest: &str) -> Option<Metric> {
         Some((key.to_owned(), value.to_owned()))
     };
     let labels = labels
-        .trim_end_matches('"')
+        .strip_suffix('"')
+        .unwrap_or_default()
         .split("\",")
         .filter_map(pair)
         .collect();

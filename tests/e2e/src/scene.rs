@@ -170,7 +170,8 @@ impl Scene {
 
     /// Waits for the refusal of a pod: Event and metric; the pod is as it was.
     pub async fn refused(&self, pod: &str, reason: &str, texts: &[&str]) -> anyhow::Result<()> {
-        let reasons = [("reason", reason)];
+        // Agents see what is asked of the pods of other tests, and refuse that as `by-hand`.
+        let reasons = [("policy", "web"), ("reason", reason)];
         self.until(&format!("a refusal for {reason}"), async || {
             let refusals = self.agent.sum("refusals_total", &reasons).await?;
             ensure!(refusals >= 1.0, "{refusals}");

@@ -7,8 +7,13 @@
 )]
 
 mod limits;
+mod modes;
 mod overrides;
 mod probe;
 mod prometheus;
 mod quarantine;
+mod reap;
+mod record;
 mod release;
+mod telling;
+mod toggles;
