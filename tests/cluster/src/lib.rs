@@ -46,4 +46,4 @@ pub use cluster::Cluster;
 pub use components::Component;
 pub use control::Control;
 pub use namespace::TestNamespace;
-pub use progress::Progress;
+pub use progress::{Progress, Step};

@@ -43,7 +43,8 @@ impl Progress {
     }
 
     /// Begins something that takes minutes: said at once, also where lines cannot be replaced.
-    pub(crate) fn begin_long(self, subject: impl Display, doing: &str) -> Step {
+    #[must_use]
+    pub fn begin_long(self, subject: impl Display, doing: &str) -> Step {
         let step = self.begin(subject, doing);
         if self.shown && !self.terminal {
             write(&format!("  {:<24} {doing} …\n", step.subject));
@@ -62,7 +63,7 @@ impl Progress {
 
 /// Something that was begun.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub struct Step {
     progress: Progress,
     subject: String,
     begun: Instant,
@@ -70,7 +71,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// It is done.
-    pub(crate) fn done(self, outcome: &str) {
+    pub fn done(self, outcome: &str) {
         let line = line(&self.subject, outcome, self.begun.elapsed());
         self.progress.say(line);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use test_cluster::{
-    Cluster,
+    Cluster, Progress, Step,
     build::{Profile, static_binary},
     image::Image,
 };
@@ -28,15 +28,25 @@ pub async fn prepare(cluster: &Cluster, profile: Profile) -> anyhow::Result<()> 
 }
 
 async fn prepare_in(cluster: &Cluster, profile: Profile, directory: &Path) -> anyhow::Result<()> {
+    let step = begin("workload's image");
     let workload = static_binary("test-workload", "test-workload", Profile::Release).await?;
     let archive = directory.join("workload.tar");
     Image::from_binary(WORKLOAD, workload).write(&archive)?;
     cluster.load_image(&archive).await?;
+    step.done("loaded");
+    let step = begin("agent's image");
     if let Some(built) = std::env::var_os("AGENT_IMAGE_ARCHIVE") {
-        return cluster.load_image(Path::new(&built)).await;
+        cluster.load_image(Path::new(&built)).await?;
+    } else {
+        let agent = static_binary("pod-quarantine", "pod-quarantine", profile).await?;
+        let archive = directory.join("agent.tar");
+        Image::from_binary(&format!("{}:{}", AGENT.0, AGENT.1), agent).write(&archive)?;
+        cluster.load_image(&archive).await?;
     }
-    let agent = static_binary("pod-quarantine", "pod-quarantine", profile).await?;
-    let archive = directory.join("agent.tar");
-    Image::from_binary(&format!("{}:{}", AGENT.0, AGENT.1), agent).write(&archive)?;
-    cluster.load_image(&archive).await
+    step.done("loaded");
+    Ok(())
+}
+
+fn begin(image: &str) -> Step {
+    Progress::shown().begin_long(image, "building, minutes the first time")
 }

@@ -77,7 +77,7 @@ pub(super) async fn released(
         object.metadata.deletion_timestamp.is_none() && !object.owner_references().is_empty(),
         "{pod} should be owned, and stay"
     );
-    timeline.result("asked back → back in the EndpointSlice", since, serves);
+    timeline.result("`release` typed → back in the EndpointSlice", since, serves);
     Ok(())
 }
 
@@ -149,6 +149,10 @@ pub(super) async fn quarantined(
             before.all + after.all
         ),
     );
-    timeline.result("asked out → out of the EndpointSlice", since, taken.left);
+    timeline.result(
+        "`quarantine` typed → out of the EndpointSlice",
+        since,
+        taken.left,
+    );
     Ok(())
 }
