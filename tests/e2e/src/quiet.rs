@@ -237,8 +237,8 @@ impl Seen {
         let has = |marks: &Option<BTreeMap<String, String>>, key: &str| {
             marks.as_ref().is_some_and(|marks| marks.contains_key(key))
         };
-        let marked = has(&pod.metadata.labels, keys::STATE)
-            || has(&pod.metadata.annotations, keys::RECORD);
+        let marked =
+            has(&pod.metadata.labels, keys::STATE) || has(&pod.metadata.annotations, keys::RECORD);
         if marked && pod.metadata.deletion_timestamp.is_none() {
             self.now.insert(uid);
         } else {

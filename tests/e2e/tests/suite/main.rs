@@ -6,6 +6,9 @@
     reason = "a test that finds nothing where something must be has failed"
 )]
 
+mod faults;
+mod faults_kill;
+mod faults_stop;
 mod limits;
 mod modes;
 mod overrides;
