@@ -2,10 +2,12 @@
 
 CLUSTER := cargo run --quiet --package test-cluster --bin cluster --
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# What the cluster was built from; the tests start a Prometheus of their own.
+PROGRAMS := $(abspath $(or $(TEST_CLUSTER_DIR),$(TARGET)/cluster)/bin)
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell
-.PHONY: demo
+.PHONY: demo lint test image bench-reaction
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,3 +27,27 @@ demo: ## Show on a cluster what the agent does, each step checked
 	@cargo run --quiet --package test-e2e --bin prepare
 	@cargo build --quiet --package test-e2e --bin demo
 	@$(CLUSTER) exec -- $(TARGET)/debug/demo
+
+lint: ## Check formatting and run clippy, warnings are errors
+	@cargo fmt --all --check
+	@cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
+
+# All packages at once, always: cargo then builds each dependency once. What the tests of the cluster need from a
+# registry, they get before they are inside.
+test: ## Run all tests: unit and property tests, then those on the cluster
+	@cargo test --quiet --locked --workspace --no-run --test '*'
+	@$(CLUSTER) build
+	@PATH="$(PROGRAMS)/prometheus:$$PATH" cargo test --locked --workspace
+	@$(CLUSTER) up
+	@cargo run --quiet --package test-e2e --bin prepare
+	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1
+	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 2
+
+image: ## Build the Dockerfile, as a user would, without a registry of images
+	@$(CLUSTER) image
+
+bench-reaction: ## Measure how long the agent takes to react, beside a bare patch
+	@$(CLUSTER) up
+	@cargo run --quiet --package test-e2e --bin prepare -- --release
+	@cargo build --quiet --locked --profile bench --package bench-reaction
+	@$(CLUSTER) exec -- $(TARGET)/release/bench-reaction
