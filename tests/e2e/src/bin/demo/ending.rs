@@ -135,7 +135,7 @@ fn remove(timeline: &Timeline, stage: &Stage, names: &[String]) {
 }
 
 /// What there is of the agent, after a step that did not come true.
-pub(crate) async fn seen(timeline: &Timeline, stage: &Stage, before: &BTreeSet<String>) {
+pub(crate) async fn seen_of_agent(timeline: &Timeline, stage: &Stage, before: &BTreeSet<String>) {
     let Ok(now) = namespaces(stage).await else {
         return;
     };

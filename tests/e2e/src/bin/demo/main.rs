@@ -33,48 +33,52 @@ async fn main() -> ExitCode {
     }
 }
 
+/// How the story ended.
+enum End {
+    CameTrue,
+    Failed,
+    Interrupted,
+}
+
 async fn run(timeline: &mut Timeline) -> anyhow::Result<ExitCode> {
     let stage = Stage::open().await?;
     let before = ending::namespaces(&stage).await?;
-    let interrupted = tokio::select! {
-        told = tell(timeline, &stage) => {
-            if let Ok(()) = told {
-                return Ok(ExitCode::SUCCESS);
-            }
-            told
-        }
-        pressed = tokio::signal::ctrl_c() => {
-            pressed?;
-            Ok(())
-        }
+    let end = tokio::select! {
+        told = tell(timeline, &stage) => told,
+        pressed = tokio::signal::ctrl_c() => pressed.map(|()| End::Interrupted).map_err(Into::into),
     };
-    let code = match interrupted {
-        Ok(()) => {
+    let code = match end {
+        Ok(End::CameTrue) => return Ok(ExitCode::SUCCESS),
+        Ok(End::Interrupted) => {
             timeline.say("\nInterrupted.");
             ExitCode::from(INTERRUPTED)
         }
+        Ok(End::Failed) => ExitCode::FAILURE,
         Err(error) => {
             timeline.failed(&format!("{error:#}"));
-            ending::seen(timeline, &stage, &before).await;
             ExitCode::FAILURE
         }
     };
+    if code == ExitCode::FAILURE {
+        ending::seen_of_agent(timeline, &stage, &before).await;
+    }
     ending::how_to_clean(timeline, &stage, &before).await?;
     Ok(code)
 }
 
 /// The whole story.
-async fn tell(timeline: &mut Timeline, stage: &Stage) -> anyhow::Result<()> {
+async fn tell(timeline: &mut Timeline, stage: &Stage) -> anyhow::Result<End> {
     let scene = Scene::set(timeline, stage).await?;
-    let told = chapters::tell(timeline, &scene).await;
-    if told.is_err() {
-        timeline.quote(&scene.lookout.describe());
+    if let Err(error) = chapters::tell(timeline, &scene).await {
+        timeline.failed(&format!("{error:#}"));
+        timeline.quote(&format!("seen instead:\n{}", scene.lookout.describe()));
+        return Ok(End::Failed);
     }
-    told?;
     ending::summary(timeline, &scene).await?;
     if std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty() && keep != "0") {
         ending::how_to_look_around(timeline, &scene);
-        return Ok(());
+    } else {
+        ending::clean(timeline, scene).await?;
     }
-    ending::clean(timeline, scene).await
+    Ok(End::CameTrue)
 }
