@@ -140,6 +140,27 @@ impl Scene {
         .await
     }
 
+    /// Waits until a metric's series with these labels add up to a value; `/metrics` shows the state of the last tick.
+    pub async fn metric_is(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) -> anyhow::Result<()> {
+        self.until(&format!("{name}{labels:?} is {value}"), async || {
+            let series = self.agent.metric(name).await?;
+            // A gauge of no pods has no series.
+            ensure!(
+                value == 0.0 || !series.is_empty(),
+                "there is no such series"
+            );
+            let now = self.agent.sum(name, labels).await?;
+            ensure!((now - value).abs() < 0.01, "{now}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Looks again and again, for as long as anything may take that should happen at once.
     pub async fn until<T>(
         &self,

@@ -53,16 +53,8 @@ async fn limited(
     let scene = exactly_so_many_are_out(scene, max, reason, said).await?;
     let own = [("scope", scope), ("namespace", scene.namespace())];
     let max = f64::from(u32::try_from(max)?);
-    scene
-        .until("the gauges show it", async || {
-            let (limit, used) = (
-                scene.agent.sum("limit", &own).await?,
-                scene.agent.sum("limit_used", &own).await?,
-            );
-            ensure!((limit, used) == (max, max), "{used} of {limit}");
-            Ok(())
-        })
-        .await?;
+    scene.metric_is("limit", &own, max).await?;
+    scene.metric_is("limit_used", &own, max).await?;
     scene.clear().await
 }
 

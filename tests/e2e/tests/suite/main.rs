@@ -6,6 +6,7 @@
     reason = "a test that finds nothing where something must be has failed"
 )]
 
+mod admission;
 mod faults;
 mod faults_kill;
 mod faults_stop;

@@ -134,3 +134,20 @@ async fn a_policy_that_is_off_leaves_pods_alone() -> anyhow::Result<()> {
     scene.refused(pod, "Off", &["(please)", "off"]).await?;
     scene.clear().await
 }
+
+#[tokio::test]
+async fn a_file_that_changes_is_in_force_without_a_restart() -> anyhow::Result<()> {
+    let observing = changed(PROBE, &[("mode: enforce", "mode: observe")]);
+    let scene = Scene::set("reload", 2, Labels::NoToggle, &observing).await?;
+    scene.seen_good().await?;
+    let bad = &scene.pods[0];
+    scene.web.switch(bad, "500").await?;
+    scene.event(bad, &["WouldQuarantine"]).await?;
+    let enforcing = changed(PROBE, &[("$NAMESPACE", scene.namespace())]);
+    scene.agent.set_policy(&enforcing).await?;
+    scene.web.quarantined(bad).await?;
+    let agent = scene.agent.ready().await?;
+    let containers = agent.status.and_then(|status| status.container_statuses);
+    assert_eq!(containers.unwrap_or_default()[0].restart_count, 0);
+    scene.clear().await
+}

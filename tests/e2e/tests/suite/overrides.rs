@@ -152,6 +152,33 @@ async fn a_command_in_the_pod_template_is_nobodys_and_is_told() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn a_workload_is_exempted_through_its_pod_template() -> anyhow::Result<()> {
+    let scene = Scene::set("exempted", 2, Labels::NoToggle, PROBE).await?;
+    let template = json!({ "metadata": { "annotations": { keys::EXEMPT: "true" } } });
+    scene
+        .web
+        .patch(json!({ "spec": { "template": template } }))
+        .await?;
+    let bad = scene
+        .until("new pods", async || {
+            let serving = scene.web.serving().await?;
+            let new = serving.len() == 2 && serving.iter().all(|pod| !scene.pods.contains(pod));
+            ensure!(new, "{serving:?}");
+            Ok(serving[0].clone())
+        })
+        .await?;
+    scene.seen_good().await?;
+    scene.web.switch(&bad, "500").await?;
+    scene.refused(&bad, "Exempt", &["HTTP 500"]).await?;
+    let events = scene.stage.events(scene.namespace(), &bad).await?;
+    assert!(
+        !events.iter().any(|event| event.contains("BadAnnotation")),
+        "{events:?}"
+    );
+    scene.clear().await
+}
+
+#[tokio::test]
 async fn a_held_pod_outlives_its_time_until_the_hold_ends() -> anyhow::Result<()> {
     let scene = Scene::set("hold", 4, Labels::NoToggle, &four_kept_for("5s")).await?;
     let [open, unreadable, until, past] = &scene.pods[..] else {
@@ -209,13 +236,20 @@ async fn a_held_pod_outlives_its_time_until_the_hold_ends() -> anyhow::Result<()
 #[tokio::test]
 async fn a_ttl_on_the_pod_is_counted_from_the_quarantine_and_one_that_cannot_be_read_counts_as_none()
 -> anyhow::Result<()> {
-    let scene = Scene::set("ttl", 4, Labels::NoToggle, &four_kept_for("9s")).await?;
-    let [longer, shorter, unreadable, plain] = &scene.pods[..] else {
+    let five = changed(
+        &four_kept_for("9s"),
+        &[("workload: { max: 4 }", "workload: { max: 5 }")],
+    );
+    let scene = Scene::set("ttl", 5, Labels::NoToggle, &five).await?;
+    let [longer, spoilt, shorter, unreadable, plain] = &scene.pods[..] else {
         anyhow::bail!("{:?}", scene.pods)
     };
     scene.annotate(longer, keys::TTL, Some("1h")).await?;
+    scene.annotate(spoilt, keys::TTL, Some("1h")).await?;
     scene.annotate(unreadable, keys::TTL, Some("soon")).await?;
     scene.all_by_hand(&scene.pods).await?;
+    // One that gets unreadable shortens nothing.
+    scene.annotate(spoilt, keys::TTL, Some("1h or so")).await?;
     // Written on a pod that is out already.
     scene.annotate(shorter, keys::TTL, Some("3s")).await?;
     scene.reaped(shorter).await?;
@@ -237,14 +271,9 @@ async fn a_ttl_on_the_pod_is_counted_from_the_quarantine_and_one_that_cannot_be_
         scene.reaped(pod).await?;
         assert!(Timestamp::now() >= expires, "{pod} went before its time");
     }
-    assert!(
-        scene
-            .web
-            .pod(longer)
-            .await?
-            .metadata
-            .deletion_timestamp
-            .is_none()
-    );
+    for pod in [longer, spoilt] {
+        let there = scene.web.pod(pod).await?;
+        assert!(there.metadata.deletion_timestamp.is_none(), "{pod} is gone");
+    }
     scene.clear().await
 }

@@ -1,74 +1,32 @@
 //! A pod that goes bad is taken out, its replacement starts, and it is still there.
 
-use std::time::Duration;
-
-use pod_quarantine::core::{keys, record::Record};
-use test_cluster::wait;
-use test_e2e::{Labels, Stage};
-
-/// A policy that probes the pods of one namespace every second.
-pub(crate) fn probe_policy(namespace: &str) -> String {
-    format!(
-        r"
-mode: enforce
-limits:
-  cluster: {{ max: 1000 }}
-  namespace: {{ max: 5 }}
-  workload: {{ max: 2 }}
-ttl: 1h
-policies:
-  - name: web-does-not-answer
-    pods: {{ matchLabels: {{ team: shop }} }}
-    namespaces: {{ matchLabels: {{ kubernetes.io/metadata.name: {namespace} }} }}
-    probe:
-      httpGet: {{ path: /healthz, port: http }}
-      periodSeconds: 1
-      timeoutSeconds: 1
-      failureThreshold: 3
-"
-    )
-}
+use anyhow::ensure;
+use kube::ResourceExt;
+use test_e2e::{Labels, PROBE, Scene, record};
 
 async fn a_bad_pod_is_taken_out(
     hint: &str,
     labels: Labels,
     edited: &str,
-    value: Option<&str>,
+    value: &str,
 ) -> anyhow::Result<()> {
-    let stage = Stage::open().await?;
-    let namespace = stage.namespace(hint).await?;
-    let web = stage.web(namespace.name(), 3, labels).await?;
-    let agent = stage.agent(hint, &probe_policy(namespace.name())).await?;
-    let bad = web.serving().await?[0].clone();
-    let before = web.pod(&bad).await?;
-    wait::until("good samples", Duration::from_secs(20), async || {
-        let good = agent
-            .sum("signal_samples_total", &[("result", "good")])
-            .await?;
-        anyhow::ensure!(good >= 6.0, "{good} good samples");
-        Ok(())
-    })
-    .await?;
-
-    web.switch(&bad, "500").await?;
-    let pod = web.quarantined(&bad).await?;
-    let labels = pod.metadata.labels.unwrap_or_default();
-    assert_eq!(labels.get(edited).map(String::as_str), value, "{labels:?}");
-    assert_eq!(labels["team"], "shop");
-    let record: Record =
-        serde_json::from_str(&pod.metadata.annotations.unwrap_or_default()[keys::RECORD])?;
-    let recorded: Vec<_> = record
+    let scene = Scene::set(hint, 3, labels, PROBE).await?;
+    scene.seen_good().await?;
+    let bad = &scene.pods[0];
+    let before = scene.web.pod(bad).await?;
+    scene.web.switch(bad, "500").await?;
+    let out = scene.web.quarantined(bad).await?;
+    assert_eq!(out.labels()[edited], value);
+    assert_eq!(out.labels()["team"], "shop");
+    let record = record(&out)?;
+    let recorded = record
         .labels
         .iter()
-        .map(|(key, value)| (key.to_string(), value.to_string()))
-        .collect();
-    let labels_before: Vec<_> = before
-        .metadata
-        .labels
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
-    assert_eq!(recorded, labels_before);
+        .map(|(key, value)| (key.to_string(), value.to_string()));
+    assert_eq!(
+        &recorded.collect::<std::collections::BTreeMap<_, _>>(),
+        before.labels()
+    );
     assert_eq!(
         record
             .services
@@ -78,35 +36,70 @@ async fn a_bad_pod_is_taken_out(
         ["web"]
     );
 
-    let endpoints = stage.ready_endpoints(namespace.name(), "web", 3).await?;
+    let serving = scene
+        .stage
+        .ready_endpoints(scene.namespace(), "web", 3)
+        .await?;
     assert!(
-        !endpoints.contains(&bad),
+        !serving.contains(bad),
         "the replacement serves, not the bad pod"
     );
-    let still = web.pod(&bad).await?;
-    assert_eq!(still.metadata.uid, before.metadata.uid);
+    let still = scene.web.pod(bad).await?;
+    assert_eq!(still.uid(), before.uid());
     assert_eq!(
         still.status.and_then(|status| status.phase).as_deref(),
         Some("Running")
     );
-    stage
-        .event(
-            namespace.name(),
-            &bad,
-            &["Quarantined", "HTTP 500", "web-does-not-answer"],
-        )
+    scene
+        .event(bad, &["Quarantined", "HTTP 500", "policy web"])
         .await?;
-    assert_eq!(agent.slots().await?.len(), 1);
-    agent.uninstall().await?;
-    namespace.delete().await
+    assert_eq!(scene.agent.slots().await?.len(), 1);
+    scene.clear().await
 }
 
 #[tokio::test]
 async fn a_pod_without_a_toggle_label_leaves_its_service_and_its_workload() -> anyhow::Result<()> {
-    a_bad_pod_is_taken_out("plain", Labels::NoToggle, "app", Some("quarantined")).await
+    a_bad_pod_is_taken_out("plain", Labels::NoToggle, "app", "quarantined").await
 }
 
 #[tokio::test]
 async fn a_toggle_label_in_both_selectors_is_set_to_false_and_leaves_both() -> anyhow::Result<()> {
-    a_bad_pod_is_taken_out("toggle", Labels::ToggleInBoth, "enabled", Some("false")).await
+    a_bad_pod_is_taken_out("toggle", Labels::ToggleInBoth, "enabled", "false").await
+}
+
+#[tokio::test]
+async fn requests_are_good_again_once_the_bad_pod_is_out() -> anyhow::Result<()> {
+    let scene = Scene::set("traffic", 3, Labels::NoToggle, PROBE).await?;
+    let traffic = scene.stage.traffic(scene.namespace(), false).await?;
+    scene.seen_good().await?;
+    let bad = &scene.pods[0];
+    scene.web.switch(bad, "500").await?;
+    scene.web.quarantined(bad).await?;
+    let during = traffic.counts().await?;
+    assert!(during.by_pod[bad].contains_key(&500), "{during:?}");
+    scene
+        .stage
+        .ready_endpoints(scene.namespace(), "web", 3)
+        .await?;
+    scene
+        .until(
+            "four seconds of good answers from the others alone",
+            async || {
+                traffic.reset().await?;
+                tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+                let now = traffic.counts().await?;
+                let good: u64 = now
+                    .by_pod
+                    .values()
+                    .filter_map(|codes| codes.get(&200))
+                    .sum();
+                let all: u64 = now.by_pod.values().flat_map(|codes| codes.values()).sum();
+                let failed: u64 = now.errors.values().sum();
+                ensure!(good >= 150 && good == all && failed == 0, "{now:?}");
+                ensure!(!now.by_pod.contains_key(bad), "{now:?}");
+                Ok(())
+            },
+        )
+        .await?;
+    scene.clear().await
 }

@@ -68,7 +68,7 @@ async fn a_pod_is_deleted_when_its_time_is_up_with_its_own_time_of_grace() -> an
             Ok(())
         })
         .await?;
-    assert_eq!(scene.agent.sum("quarantined_pods", &of_web).await?, 0.0);
+    scene.metric_is("quarantined_pods", &of_web, 0.0).await?;
     // The pod beside it and the replacement stay.
     assert!(
         scene

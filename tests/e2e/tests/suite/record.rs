@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use kube::ResourceExt;
+use anyhow::ensure;
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
 use pod_quarantine::core::{keys, record::MAX_BYTES};
-use serde_json::Value;
+use serde_json::{Value, json};
 use test_e2e::{Labels, PROBE, Scene, WORKLOAD, changed};
 
 #[tokio::test]
@@ -52,7 +56,7 @@ async fn the_record_says_all_that_is_needed_to_explain_the_pod_and_to_put_it_bac
     assert_eq!(record["owner"]["uid"], *owner.uid);
     assert_eq!(record["workload"]["kind"], "Deployment");
     assert_eq!(record["workload"]["name"], "web");
-    assert_eq!(record["services"], serde_json::json!(["web"]));
+    assert_eq!(record["services"], json!(["web"]));
 
     // One label changes, two come, the others stay.
     let mut expected = before.labels().clone();
@@ -119,5 +123,55 @@ spec:
     let out = scene.by_hand(&pod).await?;
     assert_eq!(out.labels()[keys::WORKLOAD], "n".repeat(62));
     assert_eq!(&*test_e2e::record(&out)?.workload.name, name);
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_pod_whose_state_label_was_taken_off_goes_on_counting_until_it_is_released()
+-> anyhow::Result<()> {
+    let scene = Scene::set("unlabelled", 2, Labels::NoToggle, PROBE).await?;
+    let pod = &scene.pods[0];
+    scene.by_hand(pod).await?;
+    let patch = Patch::Merge(json!({ "metadata": { "labels": { keys::STATE: null } } }));
+    let pods = scene.stage.pods(scene.namespace());
+    pods.patch(pod, &PatchParams::default(), &patch).await?;
+    scene
+        .event(pod, &["BadAnnotation", keys::STATE, "taken off", "counts"])
+        .await?;
+    let used = [("scope", "workload"), ("namespace", scene.namespace())];
+    scene.metric_is("limit_used", &used, 1.0).await?;
+    assert_eq!(scene.agent.slots().await?.len(), 1);
+    scene.annotate(pod, keys::RELEASE, Some("true")).await?;
+    scene.back(pod).await?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_left_alone_and_released_by_force_alone()
+-> anyhow::Result<()> {
+    let policy = changed(PROBE, &[("ttl: 1h", "ttl: 4s")]);
+    let scene = Scene::set("newer", 2, Labels::NoToggle, &policy).await?;
+    let pod = &scene.pods[0];
+    let out = scene.by_hand(pod).await?;
+    let newer = out.annotations()[keys::RECORD].replace("\"version\":1", "\"version\":2");
+    scene.annotate(pod, keys::RECORD, Some(&newer)).await?;
+    scene
+        .event(pod, &["BadAnnotation", "version 2", "never reaped"])
+        .await?;
+    let expires = test_e2e::record(&out)?.expires;
+    scene
+        .until("two seconds past its time", async || {
+            let past = jiff::Timestamp::now().duration_since(expires);
+            ensure!(past.as_secs() >= 2, "{past}");
+            Ok(())
+        })
+        .await?;
+    scene.annotate(pod, keys::RELEASE, Some("true")).await?;
+    scene
+        .event(pod, &["ReleaseRefused", "version 2", "force"])
+        .await?;
+    scene.web.quarantined(pod).await?;
+    scene.annotate(pod, keys::RELEASE, Some("force")).await?;
+    scene.back(pod).await?;
     scene.clear().await
 }

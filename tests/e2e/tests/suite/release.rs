@@ -182,6 +182,10 @@ async fn a_pod_whose_workload_wants_none_or_is_gone_is_not_released() -> anyhow:
     scene.by_hand(zero).await?;
     scene.by_hand(gone).await?;
     scene
+        .stage
+        .ready_endpoints(scene.namespace(), "web", 2)
+        .await?;
+    scene
         .web
         .patch(json!({ "spec": { "replicas": 0 } }))
         .await?;
@@ -240,5 +244,65 @@ async fn a_label_that_someone_else_changed_meanwhile_is_left_and_named() -> anyh
         .event(pod, &["Released", "others changed", "enabled"])
         .await?;
     assert_eq!(labels(&scene.web.pod(pod).await?)["enabled"], "perhaps");
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_pod_of_an_older_revision_goes_back_once_that_is_the_current_one_again()
+-> anyhow::Result<()> {
+    let scene = Scene::set("rollback", 2, Labels::NoToggle, PROBE).await?;
+    let pod = &scene.pods[0];
+    scene.by_hand(pod).await?;
+    scene
+        .stage
+        .ready_endpoints(scene.namespace(), "web", 2)
+        .await?;
+    // A revision that never gets Ready: the older one keeps its pods.
+    let environment = |behaviour: &str| {
+        let variables = json!([{ "name": "BEHAVIOUR", "value": behaviour }]);
+        let container = json!({ "name": "web", "image": test_e2e::WORKLOAD, "args": ["serve"], "env": variables });
+        json!({ "spec": { "template": { "spec": { "containers": [container] } } } })
+    };
+    let deployments: Api<Deployment> =
+        Api::namespaced(scene.stage.client.clone(), scene.namespace());
+    let patch = kube::api::Patch::Strategic(environment("unready"));
+    deployments
+        .patch("web", &kube::api::PatchParams::default(), &patch)
+        .await?;
+    scene
+        .until("a pod of the next revision", async || {
+            let pods = scene.web.pods().await?.len();
+            ensure!(pods == 4, "{pods} pods");
+            Ok(())
+        })
+        .await?;
+    scene.annotate(pod, keys::RELEASE, Some("true")).await?;
+    scene
+        .event(pod, &["ReleaseRefused", "older revision", "Deployment web"])
+        .await?;
+    scene.web.quarantined(pod).await?;
+
+    let undo = [
+        "rollout",
+        "undo",
+        "deployment/web",
+        "--namespace",
+        scene.namespace(),
+    ];
+    let undone = scene.stage.cluster.kubectl(&undo).await?;
+    ensure!(undone.status.success(), "{undone:?}");
+    scene.back(pod).await?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_release_of_a_pod_that_is_not_out_is_told_to_be_none() -> anyhow::Result<()> {
+    let scene = Scene::set("notout", 1, Labels::NoToggle, PROBE).await?;
+    let pod = &scene.pods[0];
+    scene.annotate(pod, keys::RELEASE, Some("true")).await?;
+    scene
+        .event(pod, &["BadAnnotation", keys::RELEASE, "not quarantined"])
+        .await?;
+    scene.untouched(pod).await?;
     scene.clear().await
 }

@@ -68,30 +68,14 @@ async fn every_metric_tells_of_a_quarantine_a_refusal_a_release_and_a_reap() -> 
     scene
         .refused(refused, "WorkloadLimit", &["(please)"])
         .await?;
-    // `/metrics` shows the state as of the last tick.
-    let is = async |name: &str, labels: &[(&str, &str)], value: f64| {
-        scene
-            .until(&format!("{name}{labels:?} is {value}"), async || {
-                let series = scene.agent.metric(name).await?;
-                // A gauge of no pods has no series.
-                ensure!(
-                    value == 0.0 || !series.is_empty(),
-                    "there is no such series"
-                );
-                let now = scene.agent.sum(name, labels).await?;
-                ensure!((now - value).abs() < 0.01, "{now}");
-                Ok(())
-            })
-            .await
-    };
     let of_web = [("namespace", namespace), ("policy", "web")];
     let workload = [
         ("scope", "workload"),
         ("namespace", namespace),
         ("workload", "web"),
     ];
-    is("quarantines_total", &of_web, 1.0).await?;
-    is("quarantined_pods", &of_web, 1.0).await?;
+    scene.metric_is("quarantines_total", &of_web, 1.0).await?;
+    scene.metric_is("quarantined_pods", &of_web, 1.0).await?;
     let of_pod = [
         ("namespace", namespace),
         ("pod", bad),
@@ -99,47 +83,56 @@ async fn every_metric_tells_of_a_quarantine_a_refusal_a_release_and_a_reap() -> 
         ("policy", "web"),
     ];
     let at = f64::from(i32::try_from(expires.as_second())?);
-    is(
-        "quarantined_pod_expires_timestamp_seconds",
-        &of_pod,
-        at + f64::from(expires.subsec_millisecond()) / 1000.0,
-    )
-    .await?;
-    is(
-        "refusals_total",
-        &[("policy", "web"), ("reason", "WorkloadLimit")],
-        1.0,
-    )
-    .await?;
-    is("limit", &workload, 1.0).await?;
-    is("limit_used", &workload, 1.0).await?;
-    is(
-        "limit",
-        &[
-            ("scope", "namespace"),
-            ("namespace", namespace),
-            ("workload", ""),
-        ],
-        20.0,
-    )
-    .await?;
-    is(
-        "limit_used",
-        &[("scope", "namespace"), ("namespace", namespace)],
-        1.0,
-    )
-    .await?;
-    is(
-        "limit",
-        &[("scope", "cluster"), ("namespace", ""), ("workload", "")],
-        1000.0,
-    )
-    .await?;
-    is("unhealthy_pods", &[("policy", "web")], 0.0).await?;
-    is("config_last_reload_successful", &[], 1.0).await?;
-    is("build_info", &[], 1.0).await?;
-    is("mode", &[("mode", "observe")], 1.0).await?;
-    is("mode", &[], 1.0).await?;
+    scene
+        .metric_is(
+            "quarantined_pod_expires_timestamp_seconds",
+            &of_pod,
+            at + f64::from(expires.subsec_millisecond()) / 1000.0,
+        )
+        .await?;
+    scene
+        .metric_is(
+            "refusals_total",
+            &[("policy", "web"), ("reason", "WorkloadLimit")],
+            1.0,
+        )
+        .await?;
+    scene.metric_is("limit", &workload, 1.0).await?;
+    scene.metric_is("limit_used", &workload, 1.0).await?;
+    scene
+        .metric_is(
+            "limit",
+            &[
+                ("scope", "namespace"),
+                ("namespace", namespace),
+                ("workload", ""),
+            ],
+            20.0,
+        )
+        .await?;
+    scene
+        .metric_is(
+            "limit_used",
+            &[("scope", "namespace"), ("namespace", namespace)],
+            1.0,
+        )
+        .await?;
+    scene
+        .metric_is(
+            "limit",
+            &[("scope", "cluster"), ("namespace", ""), ("workload", "")],
+            1000.0,
+        )
+        .await?;
+    scene
+        .metric_is("unhealthy_pods", &[("policy", "web")], 0.0)
+        .await?;
+    scene
+        .metric_is("config_last_reload_successful", &[], 1.0)
+        .await?;
+    scene.metric_is("build_info", &[], 1.0).await?;
+    scene.metric_is("mode", &[("mode", "observe")], 1.0).await?;
+    scene.metric_is("mode", &[], 1.0).await?;
     let web = [("policy", "web")];
     for (name, labels) in [
         (
@@ -168,22 +161,23 @@ async fn every_metric_tells_of_a_quarantine_a_refusal_a_release_and_a_reap() -> 
 
     scene.annotate(refused, keys::QUARANTINE, None).await?;
     scene.reaped(bad).await?;
-    is("reaps_total", &of_web, 1.0).await?;
-    is("quarantined_pods", &of_web, 0.0).await?;
+    scene.metric_is("reaps_total", &of_web, 1.0).await?;
+    scene.metric_is("quarantined_pods", &of_web, 0.0).await?;
     scene.by_hand(refused).await?;
     scene.annotate(refused, keys::RELEASE, Some("true")).await?;
     scene.back(refused).await?;
-    is(
-        "releases_total",
-        &[
-            ("namespace", namespace),
-            ("policy", "web"),
-            ("cause", "annotation"),
-        ],
-        1.0,
-    )
-    .await?;
-    is("quarantines_total", &of_web, 2.0).await?;
+    scene
+        .metric_is(
+            "releases_total",
+            &[
+                ("namespace", namespace),
+                ("policy", "web"),
+                ("cause", "annotation"),
+            ],
+            1.0,
+        )
+        .await?;
+    scene.metric_is("quarantines_total", &of_web, 2.0).await?;
 
     // Nothing but what the contract names, and what every process has; and no pod's name where no limit bounds it.
     let text = scene.agent.get("/metrics").await?;
