@@ -155,17 +155,17 @@ spec:
         .await
     }
 
-    /// Waits until none is quarantined, the Deployment has as many pods as it wants, and all of them are as they were.
-    pub async fn is_as_before(&self, before: &BTreeMap<String, Marks>) -> anyhow::Result<()> {
-        wait::until("all pods are as they were", SOON, async || {
+    /// Waits until the Deployment has as many pods as it wants, these ones among them, and each of them is as a new pod
+    /// is. Others may be gone: of one pod too many, its ReplicaSet chooses which one goes.
+    pub async fn are_back(&self, released: &[String], new: &Marks) -> anyhow::Result<()> {
+        wait::until("all pods are as new ones", SOON, async || {
             let now = self.marks().await?;
             ensure!(now.len() == self.replicas, "{} pods", now.len());
-            for (name, marks) in before {
-                ensure!(
-                    now.get(name) == Some(marks),
-                    "{name} was {marks:?} and is {:?}",
-                    now.get(name)
-                );
+            for name in released {
+                ensure!(now.contains_key(name), "{name} is gone");
+            }
+            for (name, marks) in &now {
+                ensure!(marks == new, "{name} has {marks:?}, not {new:?}");
             }
             Ok(())
         })

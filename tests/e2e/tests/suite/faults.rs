@@ -63,9 +63,14 @@ impl Faults {
         self.rights.run(&self.gate, &self.policy).await
     }
 
-    /// The names of the pods, as they were at the start.
+    /// The names of the pods that there were at the start.
     pub(crate) fn names(&self) -> Vec<String> {
         self.before.keys().cloned().collect()
+    }
+
+    /// Labels and annotations of a pod that nothing was done to.
+    pub(crate) fn new_marks(&self) -> &Marks {
+        &self.before[&self.names()[0]]
     }
 
     /// Catches the next change of a pod of this namespace.
@@ -84,10 +89,10 @@ impl Faults {
 
     /// Nobody asks for anything any more, and all that is out is put back as it was; no slot is left.
     pub(crate) async fn put_all_back(&self) -> anyhow::Result<()> {
-        self.quiet.ask(&self.names(), false).await?;
+        self.quiet.ask(&self.quiet.names().await?, false).await?;
         let out = self.quiet.quarantined().await?;
         self.quiet.release(&out).await?;
-        self.quiet.is_as_before(&self.before).await?;
+        self.quiet.are_back(&out, self.new_marks()).await?;
         test_cluster::wait::until("no slot", std::time::Duration::from_secs(50), async || {
             let slots = self.slots().await?;
             anyhow::ensure!(slots.is_empty(), "{slots:?}");

@@ -121,8 +121,8 @@ async fn an_answer_that_belongs_to_a_duplicate_frees_no_slot() -> anyhow::Result
 #[tokio::test]
 async fn killed_while_it_takes_a_slot_the_next_one_finishes_or_begins_anew() -> anyhow::Result<()> {
     let faults = Faults::new("kill-ledger", 3, 1).await?;
-    let names = faults.names();
     for arrives in [true, false] {
+        let names = faults.quiet.names().await?;
         let agent = faults.run().await?;
         let caught = faults.gate.catch(Passing::is_ledger_patch);
         faults.quiet.ask(&names[..1], true).await?;
@@ -201,12 +201,12 @@ impl Moments {
 async fn killed_at_random_moments_it_keeps_the_limit_and_loses_no_label() -> anyhow::Result<()> {
     const ROUNDS: usize = 20;
     let faults = Faults::new("kill-random", 6, 2).await?;
-    let names = faults.names();
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     println!("seed {seed}");
     let mut moments = Moments(seed);
     for round in 0..ROUNDS {
         // While pods are taken out.
+        let names = faults.quiet.names().await?;
         let agent = faults.rights.start(&faults.gate, &faults.policy).await?;
         let (killed, asked) = tokio::join!(
             async {

@@ -8,7 +8,9 @@
 
 mod admission;
 mod faults;
+mod faults_api_server;
 mod faults_kill;
+mod faults_prometheus;
 mod faults_stop;
 mod limits;
 mod modes;
