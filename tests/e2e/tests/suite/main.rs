@@ -9,9 +9,13 @@
 mod admission;
 mod faults;
 mod faults_api_server;
+mod faults_busy_pod;
 mod faults_kill;
+mod faults_ledger;
+mod faults_policy_file;
 mod faults_prometheus;
 mod faults_stop;
+mod faults_two_agents;
 mod limits;
 mod modes;
 mod overrides;
