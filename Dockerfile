@@ -2,13 +2,15 @@
 #   docker build --tag pod-quarantine .
 ARG BUILDER=rust:1.95-bookworm
 FROM ${BUILDER} AS build
+ARG PROFILE=release
 WORKDIR /source
 COPY . .
 # glibc's resolver works in a static binary; an explicit target leaves build scripts and macros alone.
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
  && RUSTFLAGS="-C target-feature=+crt-static" \
-    cargo build --locked --release --package pod-quarantine --bin pod-quarantine --target "$host" \
- && cp "target/$host/release/pod-quarantine" /pod-quarantine
+    cargo build --locked --profile "$PROFILE" --package pod-quarantine --bin pod-quarantine --target "$host" \
+ && if [ "$PROFILE" = dev ]; then directory=debug; else directory="$PROFILE"; fi \
+ && cp "target/$host/$directory/pod-quarantine" /pod-quarantine
 
 FROM scratch
 COPY --from=build /pod-quarantine /pod-quarantine

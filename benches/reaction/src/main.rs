@@ -92,12 +92,14 @@ impl Bench {
         // The first round opens connections and fills caches, of both.
         for round in 0..=rounds {
             let [one, other] = self.two_pods().await?;
-            // Which is first takes turns, too.
+            // Which is first takes turns, too, and the second does not begin while a replacement starts.
             let (agent, hand) = if round % 2 == 0 {
                 let agent = self.by_agent(&one).await?;
+                self.all_ready().await?;
                 (agent, self.by_hand(&other).await?)
             } else {
                 let hand = self.by_hand(&other).await?;
+                self.all_ready().await?;
                 (self.by_agent(&one).await?, hand)
             };
             println!(
@@ -127,10 +129,7 @@ impl Bench {
 
     /// Two pods that serve and that the agent has found good more than once.
     async fn two_pods(&self) -> anyhow::Result<[String; 2]> {
-        let count = usize::try_from(REPLICAS)?;
-        self.stage
-            .ready_endpoints(self.namespace.name(), "web", count)
-            .await?;
+        self.all_ready().await?;
         let mut pods = self.web.serving().await?;
         pods.truncate(2);
         let two: [String; 2] = pods.try_into().ok().context("two pods")?;
@@ -144,6 +143,13 @@ impl Bench {
             .await?;
         }
         Ok(two)
+    }
+
+    async fn all_ready(&self) -> anyhow::Result<()> {
+        let count = usize::try_from(REPLICAS)?;
+        let namespace = self.namespace.name();
+        let ready = self.stage.ready_endpoints(namespace, "web", count);
+        ready.await.map(drop)
     }
 
     async fn answers(&self, pod: &str) -> anyhow::Result<Vec<Answered>> {

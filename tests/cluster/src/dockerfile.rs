@@ -1,8 +1,8 @@
 //! The image that a user gets: the `Dockerfile`, built with buildah, without a registry of images.
 //!
 //! What it builds in is made here, by debootstrap; the Rust toolchain is the one at hand, and cargo's home the caller's:
-//! nothing is downloaded twice. Both are mounted, and so is a target directory of its own, which makes the second build
-//! quick.
+//! nothing is downloaded twice. Both are mounted, and so is the target directory of static builds, whose dependencies are
+//! the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 
+use crate::build::Profile;
 use crate::layout::{self, Layout};
 use crate::programs;
 use crate::progress::Progress;
@@ -21,13 +22,14 @@ use crate::{log, process};
 const NAME: &str = "docker.io/library/pod-quarantine:test";
 
 /// What it builds in: the Debian release of the official Rust image, with what cargo needs to link.
-const BASE: &str = "localhost/rust-builder:bookworm-1";
+const BASE: &str = "localhost/rust-builder:bookworm-2";
 const SUITE: &str = "bookworm";
 const PACKAGES: &str = "gcc,libc6-dev";
 
-/// Where in it the toolchain, cargo's home and the target directory are.
+/// Where in it the toolchain, cargo's home and the target directory are. Cargo's home is where root has it on the machine
+/// itself: at another place, what is built already would not be known again.
 const TOOLCHAIN: &str = "/usr/local/rust";
-const CARGO_HOME: &str = "/usr/local/cargo";
+const CARGO_HOME: &str = "/root/.cargo";
 const TARGET: &str = "/source/target";
 
 /// A step of buildah that only copies.
@@ -35,7 +37,7 @@ const COPIED: Duration = Duration::from_mins(5);
 
 /// Builds the `Dockerfile` and answers with the image's archive. Registries may be asked: call it outside the cluster's
 /// namespace.
-pub async fn build(progress: Progress) -> anyhow::Result<PathBuf> {
+pub async fn build(profile: Profile, progress: Progress) -> anyhow::Result<PathBuf> {
     ensure!(
         rustix::process::getuid().is_root(),
         "building the Dockerfile without a container engine needs root"
@@ -50,8 +52,11 @@ pub async fn build(progress: Progress) -> anyhow::Result<PathBuf> {
             .context("make the builder image")?;
         step.done("made");
     }
-    let step = progress.begin_long("agent image", "building, about 5 minutes");
-    builder.build().await.context("build the Dockerfile")?;
+    let step = progress.begin_long("agent image", "building, up to 5 minutes");
+    builder
+        .build(profile)
+        .await
+        .context("build the Dockerfile")?;
     let archive = builder.push().await.context("write the agent's image")?;
     step.done("built");
     Ok(archive)
@@ -115,24 +120,17 @@ impl Builder {
         self.copy(&["add", "--quiet", &container, &source, "/"])
             .await?;
         let path = format!("PATH={TOOLCHAIN}/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        let cargo_home = format!("CARGO_HOME={CARGO_HOME}");
-        self.copy(
-            &[
-                &["config"],
-                &["--env", &path, "--env", &cargo_home][..],
-                // All that is needed has been fetched before.
-                &["--env", "CARGO_NET_OFFLINE=true", &container],
-            ]
-            .concat(),
-        )
-        .await?;
+        // All that is needed has been fetched before.
+        let offline = "CARGO_NET_OFFLINE=true";
+        self.copy(&["config", "--env", &path, "--env", offline, &container])
+            .await?;
         self.copy(&["commit", "--quiet", "--rm", &container, BASE])
             .await?;
         remove(&system)
     }
 
-    async fn build(&self) -> anyhow::Result<()> {
-        let target = layout::target_directory().join("dockerfile");
+    async fn build(&self, profile: Profile) -> anyhow::Result<()> {
+        let target = target_directory();
         fs::create_dir_all(&target).with_context(|| format!("make {}", target.display()))?;
         let cargo_home = cargo_home()?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -142,11 +140,16 @@ impl Builder {
             .args(["fetch", "--locked"]);
         self.logged(&mut fetch, "build-image").await?;
 
+        let profile = match profile {
+            Profile::Dev => "PROFILE=dev",
+            Profile::Release => "PROFILE=release",
+        };
         let mounted = |source: &Path, inside: &str| format!("{}:{inside}", source.display());
         let mut command = self.buildah();
         command
             .args(["build", "--pull-never", "--isolation", "chroot"])
             .args(["--build-arg", &format!("BUILDER={BASE}")])
+            .args(["--build-arg", profile])
             .args(["--volume", &mounted(&sysroot().await?, TOOLCHAIN)])
             .args(["--volume", &mounted(&cargo_home, CARGO_HOME)])
             .args(["--volume", &mounted(&target, TARGET)])
@@ -192,6 +195,13 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// Build scripts that were made on another Debian release may not run in this one: then it has a directory of its own.
+fn target_directory() -> PathBuf {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let same = release.contains(&format!("VERSION_CODENAME={SUITE}"));
+    layout::target_directory().join(if same { "static" } else { "dockerfile" })
 }
 
 fn remove(directory: &Path) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
+use test_cluster::build::Profile;
 use test_cluster::{Cluster, Component, Progress, dockerfile};
 
 /// A real Kubernetes on one machine
@@ -35,7 +36,11 @@ enum Command {
     /// Build the cluster's programs and start nothing
     Build,
     /// Build the Dockerfile and say where the image's archive is
-    Image,
+    Image {
+        /// Quick to build, instead of what users get
+        #[arg(long)]
+        dev: bool,
+    },
     /// Show the log of a component
     Logs {
         /// Such as kube-apiserver
@@ -74,8 +79,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             become_command(command)
         }
         Command::Build => Cluster::build(Progress::shown()).await,
-        Command::Image => {
-            println!("{}", dockerfile::build(Progress::shown()).await?.display());
+        Command::Image { dev } => {
+            let profile = if dev { Profile::Dev } else { Profile::Release };
+            let archive = dockerfile::build(profile, Progress::shown()).await?;
+            println!("{}", archive.display());
             Ok(())
         }
         Command::Logs { component, follow } => {
