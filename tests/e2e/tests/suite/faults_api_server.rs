@@ -63,9 +63,9 @@ async fn the_api_server_stopped_killed_and_hanging_the_agent_goes_on_and_acts_wh
     api_server.stop().await?;
     wait::until("a refusal as StaleView", SOON, async || {
         let text = get(address, "/metrics").await?;
-        let stale = sum(&text, "refusals_total", &[("reason", "StaleView")]);
+        let refused = sum(&text, "refusals_total", &[("reason", "StaleView")]);
         ensure!(
-            stale >= 1.0,
+            refused >= 1.0,
             "none; broken watches: {}",
             sum(&text, "watch_broken", &[])
         );

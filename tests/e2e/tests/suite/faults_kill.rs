@@ -10,7 +10,7 @@ use test_e2e::Passing;
 use crate::faults::Faults;
 
 /// Longer than the agent needs to notice and to act.
-const A_WHILE: Duration = Duration::from_secs(3);
+const A_WHILE: Duration = Duration::from_secs(2);
 
 async fn only_one_is_out(faults: &Faults, pod: &str) -> anyhow::Result<()> {
     tokio::time::sleep(A_WHILE).await;

@@ -8,7 +8,7 @@ use test_e2e::{Agent, Labels, Stage};
 
 use crate::faults::policy;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 async fn good_samples(agent: &Agent, policy: &str) -> anyhow::Result<()> {
     wait::until("good samples", SOON, async || {
