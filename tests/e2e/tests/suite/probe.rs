@@ -6,21 +6,25 @@ use anyhow::ensure;
 use test_e2e::{Labels, PROBE, Scene, Stage, changed, record};
 
 #[tokio::test]
-async fn what_answers_5xx_hangs_refuses_or_closes_is_quarantined_with_what_was_seen()
+async fn what_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_what_was_seen()
 -> anyhow::Result<()> {
     // By the port's number; the other tests go by its name.
     let policy = changed(
         PROBE,
         &[
-            ("workload: { max: 2 }", "workload: { max: 5 }"),
+            ("workload: { max: 2 }", "workload: { max: 6 }"),
             ("port: http", "port: 8080"),
         ],
     );
-    let scene = Scene::set("probe", 5, Labels::NoToggle, &policy).await?;
+    let scene = Scene::set("probe", 6, Labels::NoToggle, &policy).await?;
     scene.seen_good().await?;
     let cases = [
         ("503", "HTTP 503"),
         ("hang", "no answer within 1s"),
+        (
+            r#"{"health":{"answer":{"drip_ms":100}}}"#,
+            "answer not complete within 1s",
+        ),
         ("refuse", "connection refused"),
         ("close", "before an answer"),
     ];
@@ -36,12 +40,12 @@ async fn what_answers_5xx_hangs_refuses_or_closes_is_quarantined_with_what_was_s
             .event(pod, &["Quarantined", "policy web", saw])
             .await?;
     }
-    scene.untouched(&scene.pods[4]).await?;
+    scene.untouched(&scene.pods[5]).await?;
     scene.clear().await
 }
 
 #[tokio::test]
-async fn a_late_answer_within_the_timeout_and_a_redirect_to_another_host_are_good()
+async fn a_late_answer_within_the_timeout_an_endless_one_and_a_redirect_to_another_host_are_good()
 -> anyhow::Result<()> {
     let policy = changed(
         PROBE,
@@ -50,22 +54,29 @@ async fn a_late_answer_within_the_timeout_and_a_redirect_to_another_host_are_goo
             ("timeoutSeconds: 1", "timeoutSeconds: 2"),
         ],
     );
-    let scene = Scene::set("slow", 3, Labels::NoToggle, &policy).await?;
+    let scene = Scene::set("slow", 4, Labels::NoToggle, &policy).await?;
     scene.seen_good().await?;
-    let (slow, elsewhere, bad) = (&scene.pods[0], &scene.pods[1], &scene.pods[2]);
+    let [slow, endless, elsewhere, bad] = &scene.pods[..] else {
+        anyhow::bail!("{:?}", scene.pods)
+    };
     scene
         .web
         .switch(slow, r#"{"health":{"delay_ms":700}}"#)
+        .await?;
+    scene
+        .web
+        .switch(endless, r#"{"health":{"answer":"endless"}}"#)
         .await?;
     let redirect = r#"{"health":{"answer":{"redirect":"http://elsewhere.invalid/"}}}"#;
     scene.web.switch(elsewhere, redirect).await?;
     scene.web.switch(bad, "404").await?;
     scene.web.quarantined(bad).await?;
-    // The replacement is probed, too: three pods a turn.
-    scene.samples("good", 9.0).await?;
+    // The replacement is probed, too: four pods a turn.
+    scene.samples("good", 12.0).await?;
     assert_eq!(scene.agent.sum("unhealthy_pods", &[]).await?, 0.0);
-    scene.untouched(slow).await?;
-    scene.untouched(elsewhere).await?;
+    for pod in [slow, endless, elsewhere] {
+        scene.untouched(pod).await?;
+    }
     scene.clear().await
 }
 
