@@ -12,7 +12,7 @@ use pod_quarantine::core::keys;
 use test_e2e::Stage;
 
 use crate::{
-    scene::{HINT, Scene},
+    scene::{HINT, PROBE_POLICY, Scene},
     timeline::Timeline,
 };
 
@@ -30,10 +30,12 @@ pub(crate) async fn summary(timeline: &Timeline, scene: &Scene) -> anyhow::Resul
     timeline.summary();
     let mut rows = Vec::new();
     for (name, reason, wanted) in COUNTED {
-        let labels: Vec<(&str, &str)> = reason
-            .map(|reason| ("reason", reason))
-            .into_iter()
-            .collect();
+        // Agents hear of people's wishes elsewhere, too.
+        let mut labels = match reason {
+            Some(_) => vec![("policy", PROBE_POLICY)],
+            None => vec![("namespace", scene.namespace.name())],
+        };
+        labels.extend(reason.map(|reason| ("reason", reason)));
         let count = scene.agent.sum(name, &labels).await?;
         let reason = reason.map(|reason| format!("{{reason={reason:?}}}"));
         let name = format!("pod_quarantine_{name}{}", reason.unwrap_or_default());
@@ -43,7 +45,10 @@ pub(crate) async fn summary(timeline: &Timeline, scene: &Scene) -> anyhow::Resul
         );
         rows.push((name, format!("{count:>3}")));
     }
-    let kept = scene.agent.sum("quarantined_pods", &[]).await?;
+    let kept = scene
+        .agent
+        .sum("quarantined_pods", &[("namespace", scene.namespace.name())])
+        .await?;
     rows.push((
         "pod_quarantine_quarantined_pods".into(),
         format!("{kept:>3}"),

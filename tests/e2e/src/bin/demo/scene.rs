@@ -169,15 +169,16 @@ fn prometheus(stage: &Stage) -> Option<String> {
     std::env::var("PROMETHEUS_URL").ok().or_else(own)
 }
 
-/// The policy file: short times, so that the story is short.
+/// The policy file: short times, so that the story is short. By itself it observes, so that the annotations of people
+/// elsewhere in the cluster are left to others.
 fn policy(namespace: &str, prometheus: Option<&str>) -> String {
     let selects = format!(
-        "    pods: {{ matchLabels: {{ team: shop }} }}
+        "    mode: enforce
+    pods: {{ matchLabels: {{ team: shop }} }}
     namespaces: {{ matchLabels: {{ kubernetes.io/metadata.name: {namespace} }} }}"
     );
     let probe = format!(
-        "mode: enforce
-limits:
+        "limits:
   cluster: {{ max: 100 }}
   namespace: {{ max: {NAMESPACE_MAX} }}
   workload: {{ max: 3 }}

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use pod_quarantine::core::keys;
 
-use super::{TakenOut, UNWELL, all_well, another, taken_out};
+use super::{TakenOut, UNWELL, another, mend, taken_out};
 use crate::{
     lookout::{Fact, Seen},
     scene::Scene,
@@ -108,8 +108,7 @@ pub(super) async fn exempted(
         serving.contains(&pod),
         "{pod} should go on serving; serving: {serving:?}"
     );
-    scene.web.switch(&pod, "ok").await?;
-    all_well(scene).await?;
+    mend(scene, &[&pod]).await?;
     Ok(pod)
 }
 

@@ -4,7 +4,7 @@ use anyhow::ensure;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use super::{UNWELL, all_well, another};
+use super::{UNWELL, another, mend};
 use crate::{
     scene::{NAMESPACE_MAX, Scene},
     timeline::Timeline,
@@ -41,8 +41,7 @@ pub(super) async fn is_refused(timeline: &mut Timeline, scene: &Scene) -> anyhow
         Timestamp::now(),
         &format!("both are left in service: {} pods serve", serving.len()),
     );
-    try_join_all(pods.map(|pod| scene.web.switch(pod, "ok"))).await?;
-    all_well(scene).await?;
+    mend(scene, &pods).await?;
     timeline.came_true(Timestamp::now(), "both are mended, and no pod is unhealthy");
     Ok(())
 }

@@ -145,12 +145,25 @@ fn another(scene: &Scene, but: &[&str]) -> anyhow::Result<String> {
         .with_context(|| format!("no pod is left to play with; serving: {serving:?}"))
 }
 
-/// Waits until the agent finds no pod unhealthy any more.
-async fn all_well(scene: &Scene) -> anyhow::Result<()> {
+/// Mends pods that the agent finds unhealthy, and waits until it finds none so any more.
+///
+/// It says how many on every turn of its own: first it must be heard to say so many, or what it said before would
+/// pass for news.
+async fn mend(scene: &Scene, pods: &[&str]) -> anyhow::Result<()> {
+    unhealthy(scene, pods.len()).await?;
+    for pod in pods {
+        scene.web.switch(pod, "ok").await?;
+    }
+    unhealthy(scene, 0).await
+}
+
+async fn unhealthy(scene: &Scene, count: usize) -> anyhow::Result<()> {
     let limit = std::time::Duration::from_secs(30);
-    test_cluster::wait::until("no pod is unhealthy", limit, async || {
+    let what = format!("{count} pods are unhealthy");
+    test_cluster::wait::until(what, limit, async || {
         let unhealthy = scene.agent.sum("unhealthy_pods", &[]).await?;
-        ensure!(unhealthy < 0.5, "{unhealthy} are");
+        let wanted = f64::from(u32::try_from(count)?);
+        ensure!((unhealthy - wanted).abs() < 0.5, "{unhealthy} are");
         Ok(())
     })
     .await

@@ -49,17 +49,18 @@ pub(super) async fn reaped(
     timeline.quote(&note);
 
     // The agent's clock told when; an existing cluster's may differ from this one.
-    let kept = seconds(first.quarantined, ending);
+    let from = if scene.stage.cluster.is_own() {
+        first.record.at
+    } else {
+        first.quarantined
+    };
+    let kept = seconds(from, ending);
     #[allow(clippy::cast_precision_loss, reason = "some ten seconds")]
     let wanted = ttl as f64;
     ensure!(
         (wanted - 1.0..wanted + LATE).contains(&kept),
         "it was deleted after {kept:.1} s, and should have been after {ttl} s"
     );
-    timeline.result(
-        &format!("quarantined → deleted, of {ttl} s"),
-        first.quarantined,
-        ending,
-    );
+    timeline.result(&format!("quarantined → deleted, of {ttl} s"), from, ending);
     Ok(())
 }
