@@ -32,8 +32,8 @@ lint: ## Check formatting and run clippy, warnings are errors
 	@cargo fmt --all --check
 	@cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
 
-# All packages at once, always: cargo then builds each dependency once. What the tests of the cluster need from a
-# registry, they get before they are inside.
+# What the tests on the cluster need from a registry, they get before they are inside. They wait more than they
+# compute: four at a time suit two processors.
 test: ## Run all tests: unit and property tests, then those on the cluster
 	@cargo test --quiet --locked --workspace --no-run --test '*'
 	@$(CLUSTER) build
@@ -41,7 +41,7 @@ test: ## Run all tests: unit and property tests, then those on the cluster
 	@$(CLUSTER) up
 	@cargo run --quiet --package test-e2e --bin prepare
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1
-	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 2
+	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4
 
 image: ## Build the Dockerfile, as a user would, without a registry of images
 	@$(CLUSTER) image

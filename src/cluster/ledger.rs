@@ -103,7 +103,7 @@ impl LedgerObject {
     pub(super) async fn read(&self) -> Result<Update, LedgerError> {
         match within(self.api.get_opt(&self.name)).await? {
             Some(wire) => Ok(Update::Ledger(Ledger::from_wire(&wire)?)),
-            None => Ok(Update::LedgerGone),
+            None => Ok(Update::LedgerGone(None)),
         }
     }
 

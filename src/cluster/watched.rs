@@ -1,7 +1,7 @@
 //! The kinds that are watched, and what each becomes in the view.
 
 use super::{
-    convert::{BadObject, Shared, key, uid},
+    convert::{BadObject, Shared, key, resource_version, uid},
     watch::Watched,
     wire::{
         WireBudget, WireDaemonSet, WireDeployment, WireLedger, WireNamespace, WireNetworkPolicy,
@@ -136,11 +136,13 @@ impl Watched for WireLedger {
     }
 
     fn gone(&self) -> Result<Update, BadObject> {
-        Ok(Update::LedgerGone)
+        let version = resource_version(&self.metadata)?;
+        Ok(Update::LedgerGone(Some(version)))
     }
 
     /// One object is watched, by name: if it is there, its own update came before.
-    fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
-        listed.is_empty().then_some(Update::LedgerGone)
+    fn all(listed: Listed, version: ResourceVersion) -> Option<Update> {
+        let gone = Update::LedgerGone(Some(version));
+        listed.is_empty().then_some(gone)
     }
 }

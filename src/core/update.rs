@@ -40,8 +40,8 @@ pub enum Update {
     AllNamespaces(BTreeSet<Arc<str>>),
     /// The ledger was read.
     Ledger(Ledger),
-    /// There is no ledger.
-    LedgerGone,
+    /// There is no ledger; it went at that version, if that is known.
+    LedgerGone(Option<ResourceVersion>),
 }
 
 impl View {
@@ -88,15 +88,23 @@ impl View {
             Update::NamespaceGone(name) => self.remove_namespace(&name),
             Update::AllNamespaces(names) => self.namespaces.retain(|name, _| names.contains(name)),
             Update::Ledger(ledger) => self.put_ledger(ledger),
-            Update::LedgerGone => self.ledger = LedgerView::Gone,
+            Update::LedgerGone(version) => {
+                self.ledger = LedgerView::Gone;
+                self.ledger_gone = self.ledger_gone.max(version);
+            }
         }
         Vec::new()
     }
 
-    /// Takes the ledger in, unless a newer state of it is known.
+    /// Takes the ledger in, unless a newer state of it, or its end, is known: the answer to a write may come after the
+    /// watch told of that.
     fn put_ledger(&mut self, ledger: Ledger) {
-        let newer = |known: &Ledger| known.resource_version > ledger.resource_version;
-        if !matches!(&self.ledger, LedgerView::Present(known) if newer(known)) {
+        let known = match &self.ledger {
+            LedgerView::Present(known) => Some(known.resource_version),
+            LedgerView::Unread | LedgerView::Gone => None,
+        };
+        let latest = known.max(self.ledger_gone);
+        if latest.is_none_or(|latest| latest <= ledger.resource_version) {
             self.ledger = LedgerView::Present(ledger);
         }
     }

@@ -36,6 +36,8 @@ pub struct View {
     pub(super) controllers: ByNamespace<ControllerKind, Controller>,
     /// The ledger.
     pub ledger: LedgerView,
+    /// The version at which a ledger went, of the last one that did.
+    pub(super) ledger_gone: Option<ResourceVersion>,
     /// Why the view must not be acted on just now, if so: a watch has not synced, or has been silent too long.
     pub stale: Option<Arc<str>>,
     /// The agent's own namespace.

@@ -71,6 +71,22 @@ fn it_is_settled_when_the_replica_set_owns_it_and_has_no_more_pods_than_it_wants
 }
 
 #[test]
+fn it_is_not_settled_as_long_as_another_pod_is_on_its_way_back() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    let mut other = world.pod("web-0").clone();
+    other.key = ObjectKey::new(SHOP, "web-other");
+    other.uid = "uid-of-web-other".into();
+    other.owner = None;
+    world.put(other);
+    assert_eq!(world.actions(), [], "one of the five will go");
+    world.change("web-other", |pod| pod.terminating = true);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
 fn a_pod_without_a_deletion_cost_has_none_afterwards() {
     let mut world = with_one_back(None);
     adopt(&mut world);

@@ -131,6 +131,22 @@ fn an_older_ledger_does_not_replace_a_newer_one() {
 }
 
 #[test]
+fn a_late_answer_about_a_ledger_that_is_gone_does_not_bring_it_back() {
+    let mut view = View::default();
+    let ledger = |number| Ledger::read(version(number), []);
+    view.update(Update::Ledger(ledger(5)));
+    view.update(Update::LedgerGone(Some(version(7))));
+    view.update(Update::Ledger(ledger(6)));
+    assert_eq!(view.ledger, LedgerView::Gone);
+    view.update(Update::Ledger(ledger(8)));
+    assert_eq!(
+        view.ledger,
+        LedgerView::Present(ledger(8)),
+        "it was made anew"
+    );
+}
+
+#[test]
 fn the_marked_pods_and_the_owned_ones_follow_every_change() {
     let mut view = View::default();
     let owner = reference("ReplicaSet", "web-rs");

@@ -60,14 +60,39 @@ impl Decision<'_> {
     }
 
     /// Whether the ReplicaSet has taken the pod back and has no more pods than it wants: the watch tells of the pods
-    /// in order, so none is about to go.
+    /// in order, so none is about to go. As long as others are on their way back, one will be.
     fn has_settled(&self, pod: &Pod) -> bool {
         let owner = pod.owner.as_ref();
         let owner = owner.and_then(|owner| self.view.controller(&pod.key.namespace, owner));
         owner.is_some_and(|owner| {
             let staying = self.view.owned(&owner.uid).filter(|pod| !pod.terminating);
-            u32::try_from(staying.count()).is_ok_and(|staying| staying <= owner.desired)
+            let enough = u32::try_from(staying.count()).is_ok_and(|count| count <= owner.desired);
+            enough
+                && !self
+                    .view
+                    .marked()
+                    .any(|other| self.comes_back(other, owner))
         })
+    }
+
+    /// Whether a pod is about to be owned by that controller again: it was released and not taken back yet, or people
+    /// ask for its release and nothing speaks against it.
+    fn comes_back(&self, pod: &Pod, owner: &Controller) -> bool {
+        if pod.terminating || pod.key.namespace != owner.key.namespace {
+            return false;
+        }
+        if let Reading::Readable(record) = record::read(pod) {
+            return record.owner.uid == owner.uid
+                && match overrides::read(pod).release {
+                    Some(ReleaseCommand::Force) => true,
+                    Some(ReleaseCommand::Safely) => {
+                        self.can_go_back(pod, &record, Some(owner)).is_ok()
+                    }
+                    None => false,
+                };
+        }
+        let released = pod.annotations.contains_key(keys::RELEASED);
+        released && pod.owner.is_none() && owner.selector.matches(&pod.labels)
     }
 
     /// How far anything goes on a pod that is out: the mode of the policy that asked for it, or of the file where

@@ -100,7 +100,9 @@ impl Decision<'_> {
         let view = self.view;
         match &view.ledger {
             LedgerView::Gone if view.stale.is_none() => {
-                let own = view.marked().any(|pod| pod.is_counted() && self.may_be_own(pod));
+                let own = view
+                    .marked()
+                    .any(|pod| pod.is_counted() && self.may_be_own(pod));
                 let lost = own.then_some(self.now.wall);
                 self.actions.push(Action::CreateLedger { lost });
             }
