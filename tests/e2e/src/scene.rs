@@ -219,6 +219,18 @@ impl Scene {
         Ok(())
     }
 
+    /// All of a pod that an agent could change: its labels, annotations, owners and finalizers, and who ever wrote what
+    /// but its status, which the kubelet writes when it likes.
+    pub async fn marks(&self, pod: &str) -> anyhow::Result<serde_json::Value> {
+        let mut meta = self.web.pod(pod).await?.metadata;
+        let writers = meta.managed_fields.take().unwrap_or_default().into_iter();
+        let writers: Vec<_> = writers
+            .filter(|writer| writer.subresource.is_none())
+            .collect();
+        meta.resource_version = None;
+        Ok(serde_json::json!({ "metadata": meta, "writers": writers }))
+    }
+
     /// Waits until a pod is deleted, or on its way.
     pub async fn reaped(&self, pod: &str) -> anyhow::Result<()> {
         self.until(&format!("{pod} is reaped"), async || {

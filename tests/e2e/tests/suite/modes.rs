@@ -16,7 +16,7 @@ async fn in_observe_it_is_told_what_would_be_done_and_nothing_is_changed() -> an
     scene.namespace_mode(Some("enforce")).await?;
     scene.seen_good().await?;
     let bad = &scene.pods[0];
-    let before = scene.web.pod(bad).await?.metadata;
+    let before = scene.marks(bad).await?;
     scene.web.switch(bad, "500").await?;
     scene
         .event(
@@ -25,8 +25,7 @@ async fn in_observe_it_is_told_what_would_be_done_and_nothing_is_changed() -> an
         )
         .await?;
     scene.samples("bad", 3.0).await?;
-    let after = scene.web.pod(bad).await?.metadata;
-    assert_eq!(after.resource_version, before.resource_version);
+    assert_eq!(scene.marks(bad).await?, before);
     assert!(scene.agent.slots().await?.is_empty());
     assert_eq!(
         scene
@@ -66,8 +65,7 @@ async fn a_namespace_lowers_the_mode_and_a_word_that_is_none_turns_it_off() -> a
     scene.namespace_mode(Some("off")).await?;
     scene.seen_good().await?;
     let bad = &scene.pods[0];
-    let resource_version = async || anyhow::Ok(scene.web.pod(bad).await?.metadata.resource_version);
-    let before = resource_version().await?;
+    let before = scene.marks(bad).await?;
     scene.web.switch(bad, "500").await?;
     let refusals = async |reason: &str, count: f64| {
         scene
@@ -87,7 +85,7 @@ async fn a_namespace_lowers_the_mode_and_a_word_that_is_none_turns_it_off() -> a
     scene.event(bad, &["WouldQuarantine"]).await?;
     scene.namespace_mode(Some("enfroce")).await?;
     refusals("Off", 2.0).await?;
-    assert_eq!(resource_version().await?, before);
+    assert_eq!(scene.marks(bad).await?, before);
     scene.namespace_mode(Some("enforce")).await?;
     scene.web.quarantined(bad).await?;
     scene.clear().await
