@@ -3,6 +3,7 @@
 mod convert;
 mod error;
 pub mod ledger;
+mod pods;
 pub mod watch;
 mod watched;
 mod wire;

@@ -3,30 +3,22 @@
 //! Every write has a precondition, and none is repeated here: what did not happen is decided afresh on the next
 //! tick, on what the API server answered.
 
-use std::time::Duration;
-
 use futures::{StreamExt, stream};
-use kube::{
-    Api, Client, Error,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
-};
-use serde_json::{Value, json};
-use tokio::time::timeout;
+use kube::Client;
 
-use super::{convert::Shared, error::in_short, ledger::LedgerObject, wire::WirePod};
+use super::{
+    ledger::LedgerObject,
+    pods::{Failure, Pods},
+};
 use crate::core::{
     action::{Action, Quarantine, Reap, Release, Target},
     keys,
     ledger::{Ledger, Slot, SlotFate, fate},
-    object::Pod,
     reason::Reason,
     record::Values,
     restore::Change,
     update::Update,
 };
-
-/// How long one request may take: twice what the API server promises of itself, five times over.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests at the same time.
 const AT_ONCE: usize = 16;
@@ -60,35 +52,8 @@ pub enum Effect {
 /// The hand of the agent.
 #[derive(Clone)]
 pub struct Writer {
-    client: Client,
+    pods: Pods,
     ledger: LedgerObject,
-}
-
-/// A request that did not succeed.
-#[derive(Debug)]
-enum Failure {
-    /// The object has changed, or is gone.
-    Conflict,
-    /// The API server, or an admission policy, says no.
-    Denied(String),
-    /// Whether it took place is unknown.
-    Unknown(String),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let text = in_short(&error);
-        match error {
-            Error::Api(status) => match status.code {
-                404 | 409 => Self::Conflict,
-                // A uid that does not match is Invalid.
-                422 if status.message.contains("metadata.uid") => Self::Conflict,
-                408 | 429 | 500.. => Self::Unknown(text),
-                _ => Self::Denied(text),
-            },
-            _ => Self::Unknown(text),
-        }
-    }
 }
 
 impl Writer {
@@ -97,7 +62,7 @@ impl Writer {
     pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
         Self {
             ledger: LedgerObject::new(client.clone(), namespace, agent),
-            client,
+            pods: Pods::new(client),
         }
     }
 
@@ -191,7 +156,11 @@ impl Writer {
         if !quarantine.try_first {
             return Ok(quarantine);
         }
-        match self.patch(&quarantine.pod, &quarantine.change, true).await {
+        match self
+            .pods
+            .patch(&quarantine.pod, &quarantine.change, true)
+            .await
+        {
             Ok(pod) => match quarantine.difference(&pod) {
                 None => Ok(quarantine),
                 Some(difference) => Err(Outcome::effect(Effect::Refused(
@@ -205,7 +174,11 @@ impl Writer {
     }
 
     async fn take_out(&self, quarantine: Quarantine) -> Outcome {
-        let pod = match self.patch(&quarantine.pod, &quarantine.change, false).await {
+        let pod = match self
+            .pods
+            .patch(&quarantine.pod, &quarantine.change, false)
+            .await
+        {
             Ok(pod) => pod,
             Err(failure) => return self.failed(&quarantine, failure).await,
         };
@@ -215,6 +188,7 @@ impl Writer {
             return outcome;
         };
         let undone = self
+            .pods
             .patch(&Target::from(&pod), &quarantine.undo(&pod), false)
             .await;
         let mut outcome = Outcome::effect(Effect::Refused(
@@ -257,7 +231,7 @@ impl Writer {
                 outcome.failures.push(format!("{what} {}: {why}", pod.key));
             }
         }
-        match self.get(pod).await {
+        match self.pods.get(pod).await {
             Ok(Some(pod)) => outcome.updates.push(Update::Pod(pod)),
             Ok(None) => outcome
                 .updates
@@ -270,7 +244,7 @@ impl Writer {
     async fn other(&self, action: Action) -> Outcome {
         match action {
             Action::Release(release) => {
-                match self.patch(&release.pod, &release.change, false).await {
+                match self.pods.patch(&release.pod, &release.change, false).await {
                     Ok(pod) => {
                         let mut outcome = Outcome::effect(Effect::Released(release));
                         outcome.updates.push(Update::Pod(pod));
@@ -279,14 +253,14 @@ impl Writer {
                     Err(failure) => self.unsuccessful("release", &release.pod, failure).await,
                 }
             }
-            Action::Settle { pod, change } => match self.patch(&pod, &change, false).await {
+            Action::Settle { pod, change } => match self.pods.patch(&pod, &change, false).await {
                 Ok(settled) => Outcome::update(Update::Pod(settled)),
                 Err(failure) => {
                     self.unsuccessful("give the deletion cost back to", &pod, failure)
                         .await
                 }
             },
-            Action::Reap(reap) => match self.delete(&reap.pod).await {
+            Action::Reap(reap) => match self.pods.delete(&reap.pod).await {
                 Ok(()) => Outcome::effect(Effect::Reaped(reap)),
                 Err(failure) => self.unsuccessful("reap", &reap.pod, failure).await,
             },
@@ -328,7 +302,7 @@ impl Writer {
             resource_version: slot.resource_version,
         };
         let mut outcome = Outcome::default();
-        let found = match self.get(&pod).await {
+        let found = match self.pods.get(&pod).await {
             Ok(found) => found,
             Err(error) => {
                 outcome
@@ -354,7 +328,7 @@ impl Writer {
                     labels: Values::new(),
                     annotations: Values::from([(keys::FENCE.into(), Some(fence.into()))]),
                 };
-                match self.patch(&pod, &change, false).await {
+                match self.pods.patch(&pod, &change, false).await {
                     // The next look finds it changed.
                     Ok(pod) => outcome.updates.push(Update::Pod(pod)),
                     Err(Failure::Conflict) => {}
@@ -363,57 +337,6 @@ impl Writer {
                 (None, outcome)
             }
         }
-    }
-
-    fn pods(&self, pod: &Target) -> Api<WirePod> {
-        Api::namespaced(self.client.clone(), &pod.key.namespace)
-    }
-
-    /// Without resourceVersion: the API server asks etcd, not its cache.
-    async fn get(&self, pod: &Target) -> Result<Option<Pod>, String> {
-        let wire = timeout(REQUEST_TIMEOUT, self.pods(pod).get_opt(&pod.key.name)).await;
-        let wire = wire
-            .map_err(|_| late())?
-            .map_err(|error| in_short(&error))?;
-        let read = |wire: &WirePod| {
-            Shared::default()
-                .pod(wire)
-                .map_err(|error| error.to_string())
-        };
-        wire.as_ref().map(read).transpose()
-    }
-
-    /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
-    async fn patch(&self, pod: &Target, change: &Change, dry_run: bool) -> Result<Pod, Failure> {
-        let patch = json!({
-            "metadata": {
-                "uid": pod.uid,
-                "resourceVersion": pod.resource_version.to_string(),
-                "labels": change.labels,
-                "annotations": change.annotations,
-            },
-        });
-        let params = PatchParams {
-            dry_run,
-            ..PatchParams::default()
-        };
-        let patch: Patch<&Value> = Patch::Merge(&patch);
-        let pods = self.pods(pod);
-        let patched = timeout(REQUEST_TIMEOUT, pods.patch(&pod.key.name, &params, &patch)).await;
-        let wire = patched.map_err(|_| Failure::Unknown(late()))??;
-        let read = Shared::default().pod(&wire);
-        read.map_err(|error| Failure::Unknown(error.to_string()))
-    }
-
-    async fn delete(&self, pod: &Target) -> Result<(), Failure> {
-        let params = DeleteParams::default().preconditions(Preconditions {
-            uid: Some(pod.uid.to_string()),
-            resource_version: Some(pod.resource_version.to_string()),
-        });
-        let pods = self.pods(pod);
-        let deleted = timeout(REQUEST_TIMEOUT, pods.delete(&pod.key.name, &params)).await;
-        deleted.map_err(|_| Failure::Unknown(late()))??;
-        Ok(())
     }
 }
 
@@ -438,8 +361,4 @@ impl Outcome {
         self.conflicts |= other.conflicts;
         self.failures.extend(other.failures);
     }
-}
-
-fn late() -> String {
-    format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())
 }

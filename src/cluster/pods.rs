@@ -1,0 +1,115 @@
+//! Requests about one pod: each with a bound on its time, each write with its preconditions.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client, Error,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{convert::Shared, error::in_short, wire::WirePod};
+use crate::core::{action::Target, object::Pod, restore::Change};
+
+/// How long one request may take: twice what the API server promises of itself, five times over.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A request that did not succeed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The object has changed, or is gone.
+    Conflict,
+    /// The API server, or an admission policy, says no.
+    Denied(String),
+    /// Whether it took place is unknown.
+    Unknown(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let text = in_short(&error);
+        match error {
+            Error::Api(status) => match status.code {
+                404 | 409 => Self::Conflict,
+                // A uid that does not match is Invalid.
+                422 if status.message.contains("metadata.uid") => Self::Conflict,
+                408 | 429 | 500.. => Self::Unknown(text),
+                _ => Self::Denied(text),
+            },
+            _ => Self::Unknown(text),
+        }
+    }
+}
+
+/// The pods of the cluster, as the writer reaches them.
+#[derive(Clone)]
+pub(super) struct Pods {
+    client: Client,
+}
+
+impl Pods {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn of(&self, pod: &Target) -> Api<WirePod> {
+        Api::namespaced(self.client.clone(), &pod.key.namespace)
+    }
+
+    /// Without resourceVersion: the API server asks etcd, not its cache.
+    pub(super) async fn get(&self, pod: &Target) -> Result<Option<Pod>, String> {
+        let wire = timeout(REQUEST_TIMEOUT, self.of(pod).get_opt(&pod.key.name)).await;
+        let wire = wire
+            .map_err(|_| late())?
+            .map_err(|error| in_short(&error))?;
+        let read = |wire: &WirePod| {
+            Shared::default()
+                .pod(wire)
+                .map_err(|error| error.to_string())
+        };
+        wire.as_ref().map(read).transpose()
+    }
+
+    /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
+    pub(super) async fn patch(
+        &self,
+        pod: &Target,
+        change: &Change,
+        dry_run: bool,
+    ) -> Result<Pod, Failure> {
+        let patch = json!({
+            "metadata": {
+                "uid": pod.uid,
+                "resourceVersion": pod.resource_version.to_string(),
+                "labels": change.labels,
+                "annotations": change.annotations,
+            },
+        });
+        let params = PatchParams {
+            dry_run,
+            ..PatchParams::default()
+        };
+        let patch: Patch<&Value> = Patch::Merge(&patch);
+        let pods = self.of(pod);
+        let patched = timeout(REQUEST_TIMEOUT, pods.patch(&pod.key.name, &params, &patch)).await;
+        let wire = patched.map_err(|_| Failure::Unknown(late()))??;
+        let read = Shared::default().pod(&wire);
+        read.map_err(|error| Failure::Unknown(error.to_string()))
+    }
+
+    pub(super) async fn delete(&self, pod: &Target) -> Result<(), Failure> {
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: Some(pod.uid.to_string()),
+            resource_version: Some(pod.resource_version.to_string()),
+        });
+        let pods = self.of(pod);
+        let deleted = timeout(REQUEST_TIMEOUT, pods.delete(&pod.key.name, &params)).await;
+        deleted.map_err(|_| Failure::Unknown(late()))??;
+        Ok(())
+    }
+}
+
+fn late() -> String {
+    format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())
+}
