@@ -5,6 +5,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # What the cluster was built from; the tests start a Prometheus of their own.
 PROGRAMS := $(abspath $(or $(TEST_CLUSTER_DIR),$(TARGET)/cluster)/bin)
 
+# A test that fails says what it saw; where in the client that came up helps nobody.
+export RUST_LIB_BACKTRACE := 0
+
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell
 .PHONY: demo lint test image bench-reaction

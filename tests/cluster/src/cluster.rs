@@ -66,11 +66,14 @@ impl Cluster {
         Ok(Self(Kind::Own(layout)))
     }
 
-    /// Builds everything that [`Cluster::ensure`] needs and starts nothing.
+    /// Builds everything that [`Cluster::ensure`] needs, and the Prometheus of tests that start their own; starts nothing.
     pub async fn build(progress: Progress) -> anyhow::Result<()> {
         let layout = Layout::of_this_checkout()?;
         let _alone = lock(&layout, progress).await?;
-        prepare(&layout, progress).await
+        match Self::existing()? {
+            Some(_) => parts::ensure_prometheus(&layout, progress).await,
+            None => prepare(&layout, progress).await,
+        }
     }
 
     /// The running cluster; an error if there is none.
@@ -153,6 +156,22 @@ impl Cluster {
                 bail!("{component} belongs to an existing cluster, which is not touched")
             }
         }
+    }
+
+    /// Starts everything anew that follows the API server, once that is back. Left alone, each of their watches waits
+    /// longer after each failure, half a minute in the end, and two minutes must pass until it forgets that.
+    pub async fn restart_followers(&self) -> anyhow::Result<()> {
+        let restart = async |follower| self.component(follower)?.restart().await;
+        tokio::try_join!(
+            restart(Component::ControllerManager),
+            restart(Component::Scheduler),
+            restart(Component::Kubelet),
+            restart(Component::KubeProxy),
+            restart(Component::CoreDns),
+            restart(Component::MetricsServer),
+            restart(Component::Prometheus),
+        )
+        .map(drop)
     }
 
     /// Brings an image archive in. In an existing cluster, `LOAD_IMAGE_COMMAND` does it, such as

@@ -26,10 +26,10 @@ pub(crate) struct Identity {
 impl Identity {
     /// Of a process that runs now.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        let (state, started) = stat(pid)?;
-        (state != 'Z').then(|| Self {
+        let stat = stat(pid)?;
+        stat.runs().then(|| Self {
             pid,
-            started,
+            started: stat.started,
             boot: boot(),
         })
     }
@@ -87,19 +87,35 @@ fn boot() -> String {
         .to_owned()
 }
 
-/// State and start time of a process.
-fn stat(pid: i32) -> Option<(char, u64)> {
+/// What is needed of `/proc/PID/stat`.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    threads: u32,
+    started: u64,
+}
+
+impl Stat {
+    /// A process whose first thread has ended keeps its ports and files as long as another one is there.
+    fn runs(&self) -> bool {
+        self.state != 'Z' || self.threads > 1
+    }
+}
+
+fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-fn parse_stat(stat: &str) -> Option<(char, u64)> {
+fn parse_stat(stat: &str) -> Option<Stat> {
     // The second field is the program's name in brackets and may hold anything, brackets too.
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    // The start time is field 22; the state was field 3.
-    let started = fields.nth(18)?.parse().ok()?;
-    Some((state, started))
+    // Fields 3, 20 and 22.
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        threads: fields.nth(16)?.parse().ok()?,
+        started: fields.nth(1)?.parse().ok()?,
+    })
 }
 
 /// Where components find the machine's programs.
@@ -233,8 +249,24 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {
-        let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 0 0";
-        assert_eq!(parse_stat(stat), Some(('S', 4711)));
+        let text = "7 (a) b) (c) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 4711 0 0";
+        let stat = Stat {
+            state: 'S',
+            threads: 9,
+            started: 4711,
+        };
+        assert_eq!(parse_stat(text), Some(stat));
+    }
+
+    #[test]
+    fn a_process_ends_with_its_last_thread() {
+        let ended = |threads| Stat {
+            state: 'Z',
+            threads,
+            started: 0,
+        };
+        assert!(ended(2).runs());
+        assert!(!ended(1).runs() && !ended(0).runs());
     }
 
     #[tokio::test]

@@ -193,6 +193,13 @@ async fn components_are_killed_paused_and_restarted_and_pods_live_on() -> anyhow
         control.restart().await?;
         ensure!(control.pid() != before, "{component} is the same as before");
     }
+    // What was killed has let go of its port when it counts as ended.
+    let api_server = cluster.component(Component::ApiServer)?;
+    for _ in 0..3 {
+        api_server.kill().await?;
+        api_server.start().await?;
+    }
+    cluster.restart_followers().await?;
     let proxy = cluster.component(Component::KubeProxy)?;
     proxy.kill().await?;
     ensure!(proxy.check().await.is_err(), "a killed one is not healthy");

@@ -9,7 +9,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::json;
-use test_cluster::{Cluster, TestNamespace, wait};
+use test_cluster::{Cluster, Component, Progress, TestNamespace, wait};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{Agent, Labels, Traffic, Web};
@@ -35,6 +35,20 @@ enum Turn {
     Alone(#[allow(dead_code, reason = "held, not read")] RwLockWriteGuard<'static, ()>),
 }
 
+/// Starts what an earlier test stopped and, as it failed, did not start again.
+async fn mend(cluster: &Cluster) -> anyhow::Result<()> {
+    if !cluster.is_own() {
+        return Ok(());
+    }
+    for component in Component::ALL {
+        if cluster.component(component)?.pid().is_none() {
+            eprintln!("{component} does not run: an earlier test has left it so");
+            Cluster::ensure(Progress::shown()).await?;
+        }
+    }
+    Ok(())
+}
+
 impl Stage {
     /// Finds the running cluster, to be shared with other tests; an error if there is none.
     pub async fn open() -> anyhow::Result<Self> {
@@ -50,6 +64,7 @@ impl Stage {
         // A second test in the same process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::attach()?;
+        mend(&cluster).await?;
         let client = cluster.client().await?;
         Ok(Self {
             cluster,

@@ -74,11 +74,13 @@ async fn the_api_server_stopped_killed_and_hanging_the_agent_goes_on_and_acts_wh
     })
     .await?;
     api_server.start().await?;
+    stage.cluster.restart_followers().await?;
     web.quarantined(&serving[0]).await?;
 
     // Killed and started at once.
     api_server.kill().await?;
     api_server.start().await?;
+    stage.cluster.restart_followers().await?;
     web.switch(&serving[1], "500").await?;
     web.quarantined(&serving[1]).await?;
 
