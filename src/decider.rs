@@ -30,6 +30,7 @@ use crate::{
         ledger::LedgerView,
         object::ObjectKey,
         policy::PolicyFile,
+        update::Update,
         view::View,
     },
     report::{Report, health::Health},
@@ -90,6 +91,8 @@ pub struct Decider {
     watches: BTreeMap<&'static str, WatchState>,
     synced: bool,
     in_flight: Option<BoxFuture<'static, Outcome>>,
+    /// Changes that are tried early. What is decided does not wait for them.
+    trial: Option<BoxFuture<'static, Outcome>>,
     tries: u32,
 }
 
@@ -119,6 +122,7 @@ impl Decider {
             watches: kinds.into_iter().map(unsynced).collect(),
             synced: false,
             in_flight: None,
+            trial: None,
             tries: 0,
         };
         decider.set_file(file, senders);
@@ -137,6 +141,7 @@ impl Decider {
                 biased;
                 () = ears.stop.cancelled() => break,
                 Some(outcome) = OptionFuture::from(self.in_flight.as_mut()) => self.done(outcome),
+                Some(outcome) = OptionFuture::from(self.trial.as_mut()) => self.tried(outcome),
                 _ = tick.tick() => self.tick(),
                 Some((file, senders)) = ears.files.recv() => self.set_file(file, senders),
                 count = ears.news.recv_many(&mut news, BATCH) => {
@@ -241,7 +246,8 @@ impl Decider {
         self.tries = 0;
         self.hands.health.beat(TASK);
         let mut unhealthy: BTreeMap<Arc<str>, i64> = BTreeMap::new();
-        for finding in self.judge.unhealthy(self.hands.clock.now().moment) {
+        let findings = self.judge.findings(self.hands.clock.now().moment);
+        for finding in findings.into_iter().filter(|finding| finding.past) {
             *unhealthy.entry(finding.policy.name.clone()).or_default() += 1;
         }
         self.hands
@@ -257,13 +263,25 @@ impl Decider {
         }
         let began = Instant::now();
         let now = self.hands.clock.now();
-        let findings = self.judge.unhealthy(now.moment);
+        let findings = self.judge.findings(now.moment);
         let actions = decide(&mut self.state, &self.file, &self.view, &findings, now);
         self.hands.report.metrics.decided(began.elapsed());
         for action in &actions {
             self.hands.report.decided(action);
         }
-        let writes: Vec<Action> = actions.into_iter().filter(is_written).collect();
+        let mut early = Vec::new();
+        let mut writes = Vec::new();
+        for action in actions {
+            match action {
+                Action::TryEarly(quarantine) => early.push(*quarantine),
+                Action::Refuse(_) | Action::Tell(_) => {}
+                action => writes.push(action),
+            }
+        }
+        if !early.is_empty() && self.trial.is_none() {
+            let hand = self.hands.writer.clone();
+            self.trial = Some(async move { hand.try_early(early).await }.boxed());
+        }
         if writes.is_empty() {
             return;
         }
@@ -277,18 +295,10 @@ impl Decider {
 
     fn done(&mut self, outcome: Outcome) {
         self.in_flight = None;
-        for update in outcome.updates {
-            let changed = self.view.update(update);
-            self.aim(&changed);
-        }
-        let moment = self.hands.clock.now().moment;
         for effect in &outcome.effects {
             self.hands.report.effect(effect);
-            if let Effect::Refused(quarantine, reason, detail) = effect {
-                self.state
-                    .denied(&quarantine.pod.uid, *reason, detail.clone(), moment);
-            }
         }
+        self.take_note(outcome.updates, &outcome.effects);
         for failure in &outcome.failures {
             self.hands.report.failed(failure);
         }
@@ -298,14 +308,34 @@ impl Decider {
             (true, false) => self.tries,
         };
     }
+
+    /// What was refused is told when the pod is past its threshold; what failed is tried again then.
+    fn tried(&mut self, outcome: Outcome) {
+        self.trial = None;
+        self.take_note(outcome.updates, &outcome.effects);
+    }
+
+    fn take_note(&mut self, updates: Vec<Update>, effects: &[Effect]) {
+        for update in updates {
+            let changed = self.view.update(update);
+            self.aim(&changed);
+        }
+        let moment = self.hands.clock.now().moment;
+        for effect in effects {
+            match effect {
+                Effect::Refused(quarantine, reason, detail) => {
+                    self.state
+                        .denied(&quarantine.pod.uid, *reason, detail.clone(), moment);
+                }
+                Effect::Accepted(quarantine) => self.state.accepted(&quarantine.slot.workload),
+                Effect::Quarantined(_) | Effect::Released(_) | Effect::Reaped(_) => {}
+            }
+        }
+    }
 }
 
 /// A watch's name in [`Health`].
 #[must_use]
 pub fn watch_task(kind: &str) -> String {
     format!("watch {kind}")
-}
-
-fn is_written(action: &Action) -> bool {
-    !matches!(action, Action::Refuse(_) | Action::Tell(_))
 }

@@ -41,6 +41,8 @@ pub struct Outcome {
 pub enum Effect {
     /// A pod is out.
     Quarantined(Box<Quarantine>),
+    /// It was tried early, and the API server would accept it.
+    Accepted(Box<Quarantine>),
     /// The API server did not let it be.
     Refused(Box<Quarantine>, Reason, String),
     /// A pod is back.
@@ -82,7 +84,7 @@ impl Writer {
                 Action::Quarantine(quarantine) => quarantines.push(*quarantine),
                 Action::CheckSlot(slot) => checks.push(slot),
                 Action::Release(_) | Action::Settle { .. } | Action::Reap(_) => others.push(action),
-                Action::Refuse(_) | Action::Tell(_) => {}
+                Action::TryEarly(_) | Action::Refuse(_) | Action::Tell(_) => {}
             }
         }
         let mut ledger = ledger;
@@ -99,6 +101,21 @@ impl Writer {
             && let Some(ledger) = ledger
         {
             self.check(&ledger, checks, &mut outcome).await;
+        }
+        outcome
+    }
+
+    /// Tries changes and makes none.
+    pub async fn try_early(&self, quarantines: Vec<Quarantine>) -> Outcome {
+        let tried = stream::iter(quarantines)
+            .map(|quarantine| self.try_first(quarantine))
+            .buffer_unordered(AT_ONCE);
+        let mut outcome = Outcome::default();
+        for one in tried.collect::<Vec<_>>().await {
+            outcome.add(match one {
+                Ok(accepted) => Outcome::effect(Effect::Accepted(Box::new(accepted))),
+                Err(refused) => refused,
+            });
         }
         outcome
     }

@@ -22,6 +22,8 @@ pub enum Action {
         /// When it is found missing, if it was lost.
         lost: Option<Timestamp>,
     },
+    /// Ask the API server whether it would accept this change, before it is needed.
+    TryEarly(Box<Quarantine>),
     /// Take a slot, then change the pod.
     Quarantine(Box<Quarantine>),
     /// Put a pod back.
@@ -71,7 +73,8 @@ pub struct Quarantine {
     pub pod: Target,
     /// The slot to take, or to move forward, before anything else.
     pub slot: Slot,
-    /// Whether the workload has no slot yet: then the change is tried first, and a denial takes no slot.
+    /// Whether nothing shows yet that the API server accepts such changes in this workload: then the change is tried
+    /// first, and a denial takes no slot.
     pub try_first: bool,
     /// What changes on the pod.
     pub change: Change,

@@ -84,11 +84,13 @@ pub enum Verdict {
     Unknown,
 }
 
-/// A pod past the threshold of a policy.
+/// A pod of which a policy's signal says that it does not do well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The policy.
     pub policy: Arc<Policy>,
+    /// Whether it is past the threshold.
+    pub past: bool,
     /// The pod.
     pub pod: ObjectKey,
     /// Its uid.
@@ -178,13 +180,13 @@ impl Judge {
             .map_or(Verdict::Unknown, |rows| rows.verdict(uid, now))
     }
 
-    /// The pods past their threshold, the longest bad first, then by key and policy.
+    /// The pods that are `suspect` or `unhealthy`, the longest bad first, then by key and policy.
     #[must_use]
-    pub fn unhealthy(&self, now: Moment) -> Vec<Finding> {
+    pub fn findings(&self, now: Moment) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self
             .policies
             .values()
-            .flat_map(|rows| rows.unhealthy(now))
+            .flat_map(|rows| rows.findings(now))
             .collect();
         findings.sort_by(|a, b| {
             (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
@@ -301,16 +303,18 @@ impl Rows {
         }
     }
 
-    fn unhealthy(&self, now: Moment) -> impl Iterator<Item = Finding> {
-        let past = self
-            .bad
-            .iter()
-            .filter(move |uid| self.verdict(uid, now) == Verdict::Unhealthy);
-        past.filter_map(move |uid| {
+    fn findings(&self, now: Moment) -> impl Iterator<Item = Finding> {
+        self.bad.iter().filter_map(move |uid| {
+            let past = match self.verdict(uid, now) {
+                Verdict::Unhealthy => true,
+                Verdict::Suspect => false,
+                Verdict::Healthy | Verdict::Unknown => return None,
+            };
             let row = self.pods.get(uid)?;
             let (since, count) = row.bad?;
             Some(Finding {
                 policy: self.policy.clone(),
+                past,
                 pod: row.pod.clone(),
                 uid: uid.clone(),
                 since,

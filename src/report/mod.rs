@@ -43,6 +43,8 @@ impl Report {
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Quarantined(quarantine) => self.quarantined(quarantine),
+            // Nothing has happened.
+            Effect::Accepted(_) => {}
             Effect::Refused(quarantine, reason, detail) => {
                 self.refused(&refusal(quarantine, *reason, detail));
             }

@@ -74,7 +74,9 @@ impl Court {
     }
 
     fn unhealthy(&self, second: u64) -> Vec<Finding> {
-        self.judge.unhealthy(Duration::from_secs(second))
+        let mut findings = self.judge.findings(Duration::from_secs(second));
+        findings.retain(|finding| finding.past);
+        findings
     }
 
     pub(crate) fn has_contrast(&self, second: u64) -> bool {

@@ -11,6 +11,7 @@ mod by_hand;
 mod contrast;
 mod detach;
 mod detach_model;
+mod early;
 mod judge;
 mod ledger;
 mod limits;

@@ -10,7 +10,7 @@ use pod_quarantine::core::{
     ledger::{Ledger, LedgerView, Slot},
     object::{
         Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference, ResourceVersion,
-        Selecting, SelectingKind,
+        Selecting, SelectingKind, Uid,
     },
     policy::{
         Contrast, Detach, HttpProbe, Limits, Mode, Policy, PolicyFile, Port, Scheme, Share, Signal,
@@ -239,6 +239,11 @@ impl World {
         self.ledger().slots.get(&uid).cloned()
     }
 
+    /// What the slots of a Deployment's pods are counted by.
+    pub(crate) fn slot_workload(&self, deployment: &str) -> Uid {
+        uid_of(ControllerKind::Deployment.as_str(), deployment)
+    }
+
     pub(crate) fn pod(&self, name: &str) -> &Pod {
         let key = ObjectKey::new(SHOP, name);
         self.view.pod(&key).expect("the pod is in the view")
@@ -288,6 +293,7 @@ impl World {
         let pod = self.pod(name);
         Finding {
             policy: self.file.policies[0].clone(),
+            past: true,
             pod: pod.key.clone(),
             uid: pod.uid.clone(),
             since: Duration::ZERO,

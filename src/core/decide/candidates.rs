@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::Decision;
+use super::{Decision, Trial};
 use crate::core::{
     action::{Action, Quarantine, Refusal, Target, Topic},
     detach::detach,
@@ -54,14 +54,16 @@ impl Candidate<'_> {
 
 impl<'a> Decision<'a> {
     /// Considers what may be acted on, then what is only observed; within these people's commands first, then the
-    /// longest bad.
+    /// longest bad. What may be past its threshold soon comes last.
     pub(super) fn candidates(&mut self, findings: &[Finding]) {
         let mut tally = self
             .open_ledger()
             .map(|ledger| Tally::count(self.view, ledger))
             .unwrap_or_default();
         let mut candidates = self.asked_by_hand();
-        candidates.extend(findings.iter().filter_map(|finding| self.found(finding)));
+        let (past, suspect): (Vec<&Finding>, Vec<&Finding>) =
+            findings.iter().partition(|finding| finding.past);
+        candidates.extend(past.into_iter().filter_map(|finding| self.found(finding)));
         candidates.sort_by_key(|candidate| Reverse(candidate.mode));
         let mut taken: BTreeSet<&Uid> = BTreeSet::new();
         // Those that have a place within the limits, be it only in `observe`.
@@ -88,6 +90,37 @@ impl<'a> Decision<'a> {
                     self.refuse(refusal, candidate.by_hand);
                 }
             }
+        }
+        for finding in suspect {
+            if let Some(candidate) = self.found(finding) {
+                self.try_early(&candidate, &mut tally, &mut placed);
+            }
+        }
+    }
+
+    /// Has the change tried in good time: when the pod is past its threshold, it need not wait for that.
+    fn try_early(
+        &mut self,
+        candidate: &Candidate<'a>,
+        tally: &mut Tally,
+        placed: &mut BTreeSet<Uid>,
+    ) {
+        let workload = self.view.workload(candidate.pod);
+        let tried = workload.is_ok_and(|of| self.state.trials.contains_key(of.uid()));
+        if tried || candidate.mode != Mode::Enforce {
+            return;
+        }
+        if let Ok(quarantine) = self.consider(candidate, tally, placed)
+            && quarantine.try_first
+        {
+            let trial = Trial {
+                asked: self.now.moment,
+                accepted: false,
+            };
+            self.state
+                .trials
+                .insert(quarantine.slot.workload.clone(), trial);
+            self.actions.push(Action::TryEarly(Box::new(quarantine)));
         }
     }
 
@@ -209,10 +242,9 @@ impl<'a> Decision<'a> {
         if candidate.mode == Mode::Observe {
             return refused(Reason::Observe, "");
         }
-        plan.try_first = !ledger
-            .slots
-            .values()
-            .any(|slot| slot.workload == *workload.uid());
+        let has_slot = |slot: &Slot| slot.workload == *workload.uid();
+        plan.try_first =
+            !self.state.is_accepted(workload.uid()) && !ledger.slots.values().any(has_slot);
         Ok(plan)
     }
 

@@ -30,6 +30,8 @@ pub struct State {
     reaps: VecDeque<(Moment, Uid)>,
     /// Pods whose change the API server refused, until when they are let be, and why.
     denied: BTreeMap<Uid, (Moment, Reason, String)>,
+    /// Workloads in which a change was tried early.
+    trials: BTreeMap<Uid, Trial>,
     /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
     ttls: BTreeMap<Uid, Duration>,
     /// When the slots that no pod seems to need were last looked at.
@@ -39,6 +41,19 @@ pub struct State {
 /// How often the slots that no pod seems to need are looked at: each costs a GET.
 const CHECK_SLOTS_EVERY: Duration = Duration::from_secs(1);
 
+/// When the API server was asked, before it was needed, whether it would accept a change in a workload.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    asked: Moment,
+    accepted: bool,
+}
+
+/// How long it is believed that the API server would accept a change because it would have.
+const ACCEPTED_FOR: Duration = Duration::from_mins(1);
+
+/// How often a change is tried early that was not accepted yet.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
 /// How long a pod is let be after the API server refused its change.
 const DENIED_FOR: Duration = Duration::from_mins(1);
 
@@ -47,6 +62,20 @@ impl State {
     pub fn denied(&mut self, uid: &Uid, reason: Reason, detail: String, now: Moment) {
         self.denied
             .insert(uid.clone(), (now + DENIED_FOR, reason, detail));
+    }
+
+    /// Notes that the API server would have accepted the change of a pod of that workload.
+    pub fn accepted(&mut self, workload: &Uid) {
+        if let Some(trial) = self.trials.get_mut(workload) {
+            trial.accepted = true;
+        }
+    }
+
+    /// Whether the API server would lately have accepted a change in that workload.
+    fn is_accepted(&self, workload: &Uid) -> bool {
+        self.trials
+            .get(workload)
+            .is_some_and(|trial| trial.accepted)
     }
 }
 
@@ -89,6 +118,14 @@ impl Decision<'_> {
     fn run(&mut self, findings: &[Finding]) {
         let moment = self.now.moment;
         self.state.denied.retain(|_, (until, ..)| moment < *until);
+        self.state.trials.retain(|_, trial| {
+            let lasts = if trial.accepted {
+                ACCEPTED_FOR
+            } else {
+                TRY_EVERY
+            };
+            moment.saturating_sub(trial.asked) < lasts
+        });
         self.ledger();
         self.kept_pods();
         self.candidates(findings);
