@@ -6,7 +6,7 @@ use pod_quarantine::core::{action::Action, keys, policy::Mode, reason::Reason};
 
 use crate::{
     outcome::{the_quarantine, the_refusal},
-    world::World,
+    world::{World, workload_uid},
 };
 
 /// `web-0` has answered badly, and not yet often enough.
@@ -37,7 +37,7 @@ fn is_tried(actions: &[Action]) -> bool {
 fn a_change_that_was_accepted_early_is_not_tried_again_when_it_is_needed() {
     let mut world = suspect();
     assert!(is_tried(&world.actions()));
-    let workload = world.slot_workload("web");
+    let workload = workload_uid("web");
     world.state.accepted(&workload);
     assert!(!is_tried(&world.actions()));
     assert!(!the_quarantine(&past(&mut world)).try_first);
@@ -55,7 +55,7 @@ fn a_trial_without_an_answer_is_repeated_and_holds_nothing_up() {
 fn what_was_accepted_is_believed_for_a_minute() {
     let mut world = suspect();
     assert!(is_tried(&world.actions()));
-    let workload = world.slot_workload("web");
+    let workload = workload_uid("web");
     world.state.accepted(&workload);
     world.pass(Duration::from_secs(58));
     assert!(!is_tried(&world.actions()));

@@ -57,6 +57,11 @@ fn uid_of(kind: &str, name: &str) -> Arc<str> {
     format!("uid-of-{kind}-{name}").into()
 }
 
+/// What the pods of a Deployment are counted by.
+pub(crate) fn workload_uid(deployment: &str) -> Uid {
+    uid_of(ControllerKind::Deployment.as_str(), deployment)
+}
+
 /// A Ready pod without an owner.
 pub(crate) fn pod(name: &str) -> Pod {
     Pod {
@@ -237,11 +242,6 @@ impl World {
     pub(crate) fn slot(&mut self, name: &str) -> Option<Slot> {
         let uid = self.pod(name).uid.clone();
         self.ledger().slots.get(&uid).cloned()
-    }
-
-    /// What the slots of a Deployment's pods are counted by.
-    pub(crate) fn slot_workload(&self, deployment: &str) -> Uid {
-        uid_of(ControllerKind::Deployment.as_str(), deployment)
     }
 
     pub(crate) fn pod(&self, name: &str) -> &Pod {
