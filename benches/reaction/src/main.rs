@@ -31,6 +31,9 @@ const THRESHOLD: usize = 3;
 /// Enough that two less still serve.
 const REPLICAS: u32 = 4;
 
+/// From the last request of a round to the change: the time of so many probes.
+const QUIET: Duration = Duration::from_secs(THRESHOLD as u64);
+
 /// For a replacement to start and to be probed.
 const REPLACED: Duration = Duration::from_mins(1);
 
@@ -168,10 +171,12 @@ impl Bench {
         between(third.at, left)
     }
 
-    /// The same change by a client that does nothing else.
+    /// The same change by a client that does nothing else, and as long after the last request before it: what has just
+    /// been asked answers sooner.
     async fn by_hand(&self, pod: &str) -> anyhow::Result<Duration> {
         let pods = self.stage.pods(self.namespace.name());
         let patch = json!({ "metadata": { "labels": { "app": "quarantined" } } });
+        tokio::time::sleep(QUIET).await;
         let begun = Timestamp::now();
         pods.patch(pod, &PatchParams::default(), &Patch::Merge(&patch))
             .await?;
