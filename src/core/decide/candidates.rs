@@ -1,13 +1,10 @@
 //! Which pods are taken out now, and why the others are not.
 
-use std::{cmp::Reverse, collections::BTreeSet, sync::Arc, time::Duration};
-
-use jiff::Timestamp;
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 use super::{Decision, Trial};
 use crate::core::{
-    action::{Action, Quarantine, Refusal, Target, Topic},
-    detach::detach,
+    action::{Action, Quarantine, Refusal, Topic},
     judge::Finding,
     keys,
     ledger::Slot,
@@ -16,10 +13,7 @@ use crate::core::{
     overrides,
     policy::{Mode, Policy},
     reason::Reason,
-    record::{self, Evidence, Record, Values},
-    restore::{self, Change},
-    selector::Labels,
-    surroundings,
+    record::{self, Evidence},
     view::{NoWorkload, Workload},
 };
 
@@ -27,25 +21,25 @@ use crate::core::{
 pub(super) const BY_HAND: &str = "by-hand";
 
 /// A pod that somebody wants out.
-struct Candidate<'a> {
-    pod: &'a Pod,
+pub(super) struct Candidate<'a> {
+    pub(super) pod: &'a Pod,
     by_hand: bool,
-    policy: Option<Arc<Policy>>,
+    pub(super) policy: Option<Arc<Policy>>,
     mode: Mode,
-    reason: Arc<str>,
-    evidence: Vec<Evidence>,
+    pub(super) reason: Arc<str>,
+    pub(super) evidence: Vec<Evidence>,
     contrast: bool,
 }
 
 /// Why a candidate is left where it is; `None` where nothing is to be said: the view has not caught up.
-type Refused = Option<(Reason, String)>;
+pub(super) type Refused = Option<(Reason, String)>;
 
-fn refused<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Refused> {
+pub(super) fn refused<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Refused> {
     Err(Some((reason, detail.into())))
 }
 
 impl Candidate<'_> {
-    fn policy_name(&self) -> Arc<str> {
+    pub(super) fn policy_name(&self) -> Arc<str> {
         self.policy
             .as_ref()
             .map_or_else(|| BY_HAND.into(), |policy| policy.name.clone())
@@ -288,99 +282,6 @@ impl<'a> Decision<'a> {
         Ok(workload)
     }
 
-    fn plan(
-        &self,
-        candidate: &Candidate<'a>,
-        workload: &Workload<'a>,
-    ) -> Result<Quarantine, Refused> {
-        let pod = candidate.pod;
-        let policy = candidate.policy.as_deref();
-        let constraints = surroundings::around(self.view, pod, workload, policy);
-        let detachment = match detach(&pod.labels, &constraints) {
-            Ok(detachment) => detachment,
-            Err(no_way_out) => return refused(Reason::NoWayOut, no_way_out.to_string()),
-        };
-        let edits = detachment.edits.iter();
-        let edits: Values = edits
-            .map(|(key, edit)| (key.clone(), edit.value()))
-            .collect();
-        let kept_there = self.preserving(pod, &detachment.labels);
-        let before = |key: &Arc<str>| (key.clone(), pod.annotations.get(key).cloned());
-        let ttl = overrides::read(pod)
-            .ttl
-            .unwrap_or(policy.map_or(self.file.ttl, |policy| policy.ttl));
-        let record = Record {
-            version: record::VERSION,
-            uid: pod.uid.clone(),
-            agent: self.agent.clone(),
-            policy: candidate.policy_name(),
-            reason: candidate.reason.clone(),
-            evidence: candidate.evidence.clone(),
-            at: self.now.wall,
-            expires: after(self.now.wall, ttl),
-            labels: pod.labels.clone(),
-            edits: edits.clone(),
-            annotations: kept_there.keys().map(before).collect(),
-            owner: workload.owner.reference(),
-            workload: workload.reference(),
-            services: surroundings::services(self.view, pod),
-        };
-        let text = match record.to_text() {
-            Ok(text) => text,
-            Err(too_long) => return refused(Reason::NoWayOut, too_long.to_string()),
-        };
-        let slot = Slot {
-            uid: pod.uid.clone(),
-            namespace: pod.key.namespace.clone(),
-            name: pod.key.name.clone(),
-            workload: workload.uid().clone(),
-            policy: record.policy.clone(),
-            resource_version: pod.resource_version,
-            at: self.now.wall,
-            record: record::fingerprint(&text),
-        };
-        let mut change = Change {
-            labels: edits,
-            annotations: kept_there,
-        };
-        let added = constraints
-            .added
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)));
-        change.labels.extend(added);
-        change
-            .annotations
-            .insert(keys::RECORD.into(), Some(text.into()));
-        for command in [keys::QUARANTINE, keys::RELEASE] {
-            if pod.annotations.contains_key(command) {
-                change.annotations.insert(command.into(), None);
-            }
-        }
-        Ok(Quarantine {
-            pod: Target::from(pod),
-            slot,
-            try_first: false,
-            change,
-            labels: detachment.labels,
-            record,
-            missed: detachment.missed,
-        })
-    }
-
-    /// The annotations that keep a quarantined pod, and its node, where they are.
-    fn preserving(&self, pod: &Pod, labels: &Labels) -> Values {
-        let autoscalers = [keys::DO_NOT_DISRUPT, keys::SAFE_TO_EVICT];
-        let instance = pod.labels.get(keys::INSTANCE);
-        let argo = (instance.is_some() && labels.get(keys::INSTANCE) == instance)
-            .then_some(keys::ARGO_SYNC_OPTIONS);
-        let wanted = autoscalers
-            .into_iter()
-            .filter(|_| self.file.keep_node)
-            .chain(argo);
-        let value = |key: &str| restore::preserving(key, pod.annotation(key));
-        wanted.map(|key| (key.into(), Some(value(key)))).collect()
-    }
-
     /// Whether a command stands in the pod template: then it is nobody's command, and every pod carries it.
     pub(super) fn comes_from_template(&mut self, pod: &Pod, command: &str) -> bool {
         let owner = record::owner(pod).or_else(|| pod.owner.clone());
@@ -397,9 +298,4 @@ impl<'a> Decision<'a> {
         self.tell(pod, Topic::BadAnnotation, message);
         true
     }
-}
-
-/// That much later; the end of time where that would be past it.
-pub(super) fn after(at: Timestamp, duration: Duration) -> Timestamp {
-    at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Decision, candidates::after};
+use super::{Decision, plan::after};
 use crate::core::{
     action::{Action, Reap, Release, Target, Topic},
     keys,

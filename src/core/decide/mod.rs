@@ -2,6 +2,7 @@
 
 mod candidates;
 mod kept;
+mod plan;
 
 use std::{
     collections::{BTreeMap, VecDeque},
