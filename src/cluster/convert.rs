@@ -8,7 +8,8 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::wire::{
-    WireControllerSpec, WireControllerStatus, WirePod, WirePodSpec, WireRequirement, WireSelector,
+    WireBudget, WireControllerSpec, WireControllerStatus, WirePod, WirePodSpec, WireRequirement,
+    WireSelector,
 };
 use crate::core::{
     keys,
@@ -223,6 +224,7 @@ impl Shared {
             kind: SelectingKind::Service,
             key: key(meta)?,
             selector: (!labels.is_empty()).then(|| Selector::from_labels(&labels)),
+            disruptions_allowed: None,
         })
     }
 
@@ -238,6 +240,21 @@ impl Shared {
             selector: selector
                 .map(|selector| self.selector(selector))
                 .transpose()?,
+            disruptions_allowed: None,
+        })
+    }
+
+    /// A status of another generation than the spec's says nothing about it.
+    pub(super) fn budget(&mut self, wire: &WireBudget) -> Result<Selecting, BadObject> {
+        let kind = SelectingKind::PodDisruptionBudget;
+        let status = &wire.status;
+        let current = status.observed_generation == wire.metadata.generation;
+        Ok(Selecting {
+            disruptions_allowed: status
+                .disruptions_allowed
+                .filter(|_| current)
+                .and_then(|allowed| allowed.try_into().ok()),
+            ..self.selecting(kind, &wire.metadata, wire.spec.selector.as_ref())?
         })
     }
 }

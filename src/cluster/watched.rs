@@ -94,7 +94,7 @@ watched_selecting! {
         shared.service(&wire.metadata, wire.spec.selector.as_ref())
     };
     WireBudget: PodDisruptionBudget, "poddisruptionbudgets", |wire, shared| {
-        shared.selecting(SelectingKind::PodDisruptionBudget, &wire.metadata, wire.spec.selector.as_ref())
+        shared.budget(wire)
     };
     WireNetworkPolicy: NetworkPolicy, "networkpolicies", |wire, shared| {
         shared.selecting(SelectingKind::NetworkPolicy, &wire.metadata, Some(&wire.spec.pod_selector))

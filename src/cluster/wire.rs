@@ -35,6 +35,7 @@ struct WireMeta {
     annotations: Option<Map>,
     owner_references: Option<Vec<OwnerReference>>,
     deletion_timestamp: Option<Time>,
+    generation: Option<i64>,
 }
 
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
@@ -59,6 +60,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         annotations,
         owner_references,
         deletion_timestamp: wire.deletion_timestamp,
+        generation: wire.generation,
         ..ObjectMeta::default()
     })
 }
@@ -226,12 +228,21 @@ pub(super) struct WireBudget {
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     pub(super) spec: WireBudgetSpec,
+    #[serde(default)]
+    pub(super) status: WireBudgetStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct WireBudgetSpec {
     /// Without one the budget selects no pod.
     pub(super) selector: Option<WireSelector>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct WireBudgetStatus {
+    pub(super) observed_generation: Option<i64>,
+    pub(super) disruptions_allowed: Option<i32>,
 }
 
 /// A NetworkPolicy.

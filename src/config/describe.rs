@@ -5,8 +5,8 @@ use std::fmt::{self, Write as _};
 use super::duration::written;
 use crate::core::{
     policy::{
-        Contrast, HttpProbe, Limits, Mode, Policy, PolicyFile, Port, PrometheusQuery, Scheme,
-        Share, Signal, Threshold,
+        Contrast, Detach, HttpProbe, Limits, Mode, Policy, PolicyFile, Port, PrometheusQuery,
+        Scheme, Share, Signal, Threshold,
     },
     selector::Selector,
 };
@@ -141,10 +141,11 @@ fn write_policy(text: &mut String, policy: &Policy) -> fmt::Result {
             "the same has never said good of any pod (contrast: none)",
         )?,
     }
-    let out = format!(
-        "out of its Services and its workload, kept for {}, then deleted",
-        written(policy.ttl)
-    );
+    let out = match policy.detach {
+        Detach::Workload => "out of its Services and its workload",
+        Detach::Service => "out of its Services, not out of its workload, one pod of each",
+    };
+    let out = format!("{out}, kept for {}, then deleted", written(policy.ttl));
     let then = match policy.mode {
         Mode::Off => "nothing (off)".to_owned(),
         Mode::Observe => format!("nothing but a log line and a count (observe); in enforce: {out}"),

@@ -63,8 +63,8 @@ pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy>
     );
     let detach = fields.or(
         "detach",
-        "what a pod is taken out of: its Services and its workload",
-        Choice(&[("workload", Detach::Workload)]),
+        "what a pod is taken out of: workload (the default) is its Services and its workload, so that a replacement starts; service is its Services alone, the only way for StatefulSets and DaemonSets",
+        Choice(&[("workload", Detach::Workload), ("service", Detach::Service)]),
         Detach::Workload,
     );
     let keep_labels = fields.or(

@@ -8,6 +8,7 @@ use super::{
     keys,
     ledger::Slot,
     object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
+    policy::Detach,
     reason::Reason,
     record::Record,
     restore::Change,
@@ -137,6 +138,10 @@ pub struct Release {
     pub left: Vec<Arc<str>>,
     /// The workload it came from.
     pub workload: Reference,
+    /// Whether it had left that, too.
+    pub detach: Detach,
+    /// The Services it had left.
+    pub services: Vec<Arc<str>>,
 }
 
 /// Delete a pod.

@@ -78,7 +78,7 @@ impl Tally {
         limits: &Limits,
         namespace: &str,
         workload: &str,
-        desired: u32,
+        workload_max: u32,
     ) -> Option<(Reason, String)> {
         let of =
             |counts: &BTreeMap<Arc<str>, u32>, key: &str| counts.get(key).copied().unwrap_or(0);
@@ -86,7 +86,7 @@ impl Tally {
             (
                 Reason::WorkloadLimit,
                 of(&self.workloads, workload),
-                limits.workload_max.of(desired),
+                workload_max,
                 "of its workload",
             ),
             (

@@ -191,6 +191,8 @@ pub struct Selecting {
     pub key: ObjectKey,
     /// `None` for a Service without a selector: it cannot be left by relabelling.
     pub selector: Option<Selector>,
+    /// Of a PodDisruptionBudget: how many of its pods may go now. `None` where its status is not of its present spec.
+    pub disruptions_allowed: Option<u32>,
 }
 
 /// The kinds of [`Selecting`].

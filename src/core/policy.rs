@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::selector::Selector;
 
 /// The whole policy file.
@@ -78,6 +80,17 @@ pub struct Limits {
     pub reaps_per_minute: u32,
 }
 
+impl Limits {
+    /// How many pods of one workload may be out at once. A pod that no replacement stands in for is the only one.
+    #[must_use]
+    pub fn of_workload(&self, desired: u32, detach: Detach) -> u32 {
+        match detach {
+            Detach::Workload => self.workload_max.of(desired),
+            Detach::Service => 1,
+        }
+    }
+}
+
 /// A number of pods, or a share of the desired replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
@@ -113,10 +126,14 @@ pub struct Policy {
 }
 
 /// What a pod is taken out of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Detach {
     /// Out of its Services and out of its controller, so that a replacement starts.
+    #[default]
     Workload,
+    /// Out of its Services alone: it stays in its controller, and no replacement starts.
+    Service,
 }
 
 /// Whether a verdict needs another pod, or an earlier time, in which the signal said `good`.

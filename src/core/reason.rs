@@ -23,6 +23,8 @@ pub enum Reason {
     OwnerKind,
     /// A selector stands in the way.
     NoWayOut,
+    /// No Service selects the pod, and it is not to leave its workload.
+    NothingToLeave,
     /// An admission policy or webhook denied the patch.
     AdmissionDenied,
     /// An admission webhook changed the patch.
@@ -35,7 +37,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Exempt,
         Self::Observe,
         Self::Off,
@@ -45,6 +47,7 @@ impl Reason {
         Self::WorkloadLimit,
         Self::OwnerKind,
         Self::NoWayOut,
+        Self::NothingToLeave,
         Self::AdmissionDenied,
         Self::Mutated,
         Self::LedgerUnavailable,
@@ -64,6 +67,7 @@ impl Reason {
             Self::WorkloadLimit => "WorkloadLimit",
             Self::OwnerKind => "OwnerKind",
             Self::NoWayOut => "NoWayOut",
+            Self::NothingToLeave => "NothingToLeave",
             Self::AdmissionDenied => "AdmissionDenied",
             Self::Mutated => "Mutated",
             Self::LedgerUnavailable => "LedgerUnavailable",
@@ -87,6 +91,7 @@ impl fmt::Display for Reason {
             Self::WorkloadLimit => "the workload's limit is reached",
             Self::OwnerKind => "pods of this owner are not quarantined",
             Self::NoWayOut => "no change of labels takes the pod out",
+            Self::NothingToLeave => "no Service selects the pod, and it would stay in its workload",
             Self::AdmissionDenied => "the API server denied the change",
             Self::Mutated => "an admission webhook altered the change; it was undone",
             Self::LedgerUnavailable => "no slot can be had in the ledger",

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{
     keys,
     object::{Pod, Reference, Uid},
+    policy::Detach,
     selector::Labels,
 };
 
@@ -55,6 +56,9 @@ pub struct Record {
     pub owner: Reference,
     /// The top controller.
     pub workload: Reference,
+    /// Whether it was taken out of that, too.
+    #[serde(default)]
+    pub detach: Detach,
     /// The Services it left.
     #[serde(default)]
     pub services: Vec<Arc<str>>,

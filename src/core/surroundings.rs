@@ -1,12 +1,12 @@
 //! Which selectors around a pod must be left, kept or not entered.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     detach::{Constraints, Named},
     keys,
     object::{Controller, Pod, Selecting, SelectingKind},
-    policy::Policy,
+    policy::{Detach, Policy},
     record::cut,
     selector::{Labels, Selector},
     view::{View, Workload},
@@ -15,36 +15,39 @@ use super::{
 /// The longest value of a label.
 const LABEL_BYTES: usize = 63;
 
-/// The constraints on a pod that leaves its Services and its workload.
+/// A pod that leaves something, and what.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// The name of the workload that it is, or was, of.
+    pub name: &'a str,
+    /// The workload itself, as far as it is known.
+    pub workload: Option<Workload<'a>>,
+    /// Whether it leaves that, too.
+    pub detach: Detach,
+    /// The policy that asked, if one did.
+    pub policy: Option<&'a Policy>,
+}
+
+/// The constraints on a pod that leaves its Services and, unless it is to stay there, its workload.
 ///
 /// Every controller and disruption budget that selects the pod is left, not only its own: one that goes on matching
-/// would adopt it, or count it. An empty selector of a budget selects every pod and cannot be left.
+/// would adopt it, or count it. An empty selector of a budget selects every pod and cannot be left. A pod that stays
+/// in its workload need not leave its budgets: most have the workload's own selector.
 #[must_use]
-pub fn around(
-    view: &View,
-    pod: &Pod,
-    workload: &Workload<'_>,
-    policy: Option<&Policy>,
-) -> Constraints {
+pub fn around(view: &View, leaving: &Leaving<'_>) -> Constraints {
+    let Leaving { pod, policy, .. } = *leaving;
     let mut constraints = Constraints {
-        added: own_labels(&workload.reference().name),
-        fixed: fixed(policy),
+        added: own_labels(leaving.name),
+        fixed: fixed(leaving),
         ..Constraints::default()
     };
     for object in view.selecting(&pod.key.namespace) {
-        sort_selecting(&mut constraints, pod, object);
+        sort_selecting(&mut constraints, leaving, object);
     }
     for controller in view.controllers(&pod.key.namespace) {
-        let named = Named {
-            whose: name(controller.kind.as_str(), &controller.key.name),
-            selector: controller.selector.clone(),
-        };
-        sort_taking(&mut constraints, pod, named);
-    }
-    if let Some(unread) = workload.unread {
-        constraints
-            .leave
-            .extend(unread_parent(workload.owner, &unread.to_string(), pod));
+        sort_controller(&mut constraints, leaving, controller);
     }
     for selector in policy.map_or(&[][..], |policy| &policy.also_leave) {
         let named = Named {
@@ -53,16 +56,19 @@ pub fn around(
         };
         sort_taking(&mut constraints, pod, named);
     }
-    let apart = pod
-        .kept_apart_from
-        .iter()
-        .filter(|selector| selector.matches(&pod.labels));
-    constraints
-        .wish_to_leave
-        .extend(apart.map(|selector| Named {
-            whose: "the pod's own placement rule".into(),
-            selector: selector.clone(),
-        }));
+    if leaving.detach == Detach::Workload {
+        constraints.leave.extend(unread_parent(leaving));
+        let apart = pod
+            .kept_apart_from
+            .iter()
+            .filter(|selector| selector.matches(&pod.labels));
+        constraints
+            .wish_to_leave
+            .extend(apart.map(|selector| Named {
+                whose: "the pod's own placement rule".into(),
+                selector: selector.clone(),
+            }));
+    }
     constraints
 }
 
@@ -94,15 +100,17 @@ fn own_labels(workload: &str) -> Labels {
     ])
 }
 
-fn fixed(policy: Option<&Policy>) -> std::collections::BTreeSet<Arc<str>> {
-    let kept = policy
+fn fixed(leaving: &Leaving<'_>) -> BTreeSet<Arc<str>> {
+    let kept = leaving
+        .policy
         .into_iter()
         .flat_map(|policy| policy.keep_labels.iter().cloned());
-    keys::NEVER_EDITED
-        .iter()
-        .map(|key| Arc::from(*key))
-        .chain(kept)
-        .collect()
+    let of_controllers = keys::NEVER_EDITED.iter().map(|key| Arc::from(*key));
+    let mut fixed: BTreeSet<Arc<str>> = of_controllers.chain(kept).collect();
+    if leaving.detach == Detach::Service {
+        fixed.insert(keys::POD_TEMPLATE_HASH.into());
+    }
+    fixed
 }
 
 /// Whoever selects on the agent's own labels means quarantined pods.
@@ -120,7 +128,7 @@ fn sort_taking(constraints: &mut Constraints, pod: &Pod, named: Named) {
     list.push(named);
 }
 
-fn sort_selecting(constraints: &mut Constraints, pod: &Pod, object: &Selecting) {
+fn sort_selecting(constraints: &mut Constraints, leaving: &Leaving<'_>, object: &Selecting) {
     let Some(selector) = &object.selector else {
         return;
     };
@@ -128,28 +136,50 @@ fn sort_selecting(constraints: &mut Constraints, pod: &Pod, object: &Selecting) 
         whose: name(object.kind.as_str(), &object.key.name),
         selector: selector.clone(),
     };
-    match object.kind {
-        SelectingKind::Service | SelectingKind::PodDisruptionBudget
+    let matches = selector.matches(&leaving.pod.labels);
+    match (object.kind, leaving.detach) {
+        (SelectingKind::Service | SelectingKind::PodDisruptionBudget, _)
             if is_about_quarantine(selector) => {}
-        SelectingKind::PodDisruptionBudget if selector.is_empty() => {}
-        SelectingKind::NetworkPolicy if selector.matches(&pod.labels) => {
-            constraints.wish_to_keep.push(named);
+        (SelectingKind::PodDisruptionBudget, _) if selector.is_empty() => {}
+        (SelectingKind::PodDisruptionBudget, Detach::Service) if matches => {
+            constraints.wish_to_leave.push(named);
         }
-        SelectingKind::NetworkPolicy => {}
-        SelectingKind::Service | SelectingKind::PodDisruptionBudget => {
-            sort_taking(constraints, pod, named);
+        (SelectingKind::Service | SelectingKind::PodDisruptionBudget, _) => {
+            sort_taking(constraints, leaving.pod, named);
         }
+        (SelectingKind::NetworkPolicy, _) if matches => constraints.wish_to_keep.push(named),
+        (SelectingKind::NetworkPolicy, _) => {}
+    }
+}
+
+/// A controller that the pod stays in goes on matching; another one that matches besides does not own it.
+fn sort_controller(constraints: &mut Constraints, leaving: &Leaving<'_>, controller: &Controller) {
+    let named = Named {
+        whose: name(controller.kind.as_str(), &controller.key.name),
+        selector: controller.selector.clone(),
+    };
+    let own = leaving.workload.is_some_and(|workload| {
+        let above = workload.deployment.map(|deployment| &deployment.uid);
+        workload.owner.uid == controller.uid || above == Some(&controller.uid)
+    });
+    match leaving.detach {
+        Detach::Service if own => constraints.keep.push(named),
+        Detach::Service if named.selector.matches(&leaving.pod.labels) => {}
+        _ => sort_taking(constraints, leaving.pod, named),
     }
 }
 
 /// A parent that the agent does not read most likely selects as its ReplicaSets do, less the hash that tells them
 /// apart.
-fn unread_parent(owner: &Controller, parent: &str, pod: &Pod) -> Option<Named> {
-    let selector = owner
+fn unread_parent(leaving: &Leaving<'_>) -> Option<Named> {
+    let workload = leaving.workload?;
+    let parent = workload.unread?;
+    let selector = workload
+        .owner
         .selector
         .without(|key| key.ends_with(keys::POD_TEMPLATE_HASH));
-    (!selector.is_empty() && selector.matches(&pod.labels)).then(|| Named {
-        whose: parent.into(),
+    (!selector.is_empty() && selector.matches(&leaving.pod.labels)).then(|| Named {
+        whose: parent.to_string().into(),
         selector,
     })
 }

@@ -235,6 +235,17 @@ impl View {
             .flat_map(BTreeMap::values)
     }
 
+    /// The disruption budgets that a pod counts for.
+    pub fn budgets_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Selecting> {
+        let selects = |object: &&Selecting| {
+            let selector = object.selector.as_ref();
+            selector.is_some_and(|selector| selector.matches(&pod.labels))
+        };
+        self.selecting(&pod.key.namespace)
+            .filter(|object| object.kind == SelectingKind::PodDisruptionBudget)
+            .filter(selects)
+    }
+
     /// Takes in a controller.
     pub fn put_controller(&mut self, controller: Controller) {
         let of_namespace = self
@@ -269,13 +280,19 @@ impl View {
 
     /// What a pod belongs to.
     pub fn workload(&self, pod: &Pod) -> Result<Workload<'_>, NoWorkload> {
-        let Some(reference) = &pod.owner else {
-            return Err(NoWorkload::Unowned);
-        };
+        let reference = pod.owner.as_ref().ok_or(NoWorkload::Unowned)?;
+        self.workload_of(&pod.key.namespace, reference)
+    }
+
+    /// What the pods of a controller belong to.
+    pub fn workload_of(
+        &self,
+        namespace: &str,
+        reference: &Reference,
+    ) -> Result<Workload<'_>, NoWorkload> {
         if !is_read(reference) {
             return Err(NoWorkload::Unread(reference.clone()));
         }
-        let namespace = &pod.key.namespace;
         let owner = self
             .controller(namespace, reference)
             .ok_or_else(|| NoWorkload::NotSeen(reference.clone()))?;

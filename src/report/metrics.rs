@@ -18,7 +18,8 @@ use crate::core::{
     judge::Answer,
     ledger::LedgerView,
     limits::Tally,
-    policy::{Mode, PolicyFile},
+    object::ControllerKind,
+    policy::{Detach, Mode, PolicyFile},
     reason::Reason,
     record::{self, Reading},
     view::View,
@@ -263,7 +264,11 @@ impl Metrics {
             let in_use = view.controllers(namespace);
             for controller in in_use.filter(|one| tally.workloads.contains_key(&one.uid)) {
                 let used = tally.workloads.get(&controller.uid).copied().unwrap_or(0);
-                let max = limits.workload_max.of(controller.desired);
+                let detach = match controller.kind {
+                    ControllerKind::Deployment | ControllerKind::ReplicaSet => Detach::Workload,
+                    ControllerKind::StatefulSet | ControllerKind::DaemonSet => Detach::Service,
+                };
+                let max = limits.of_workload(controller.desired, detach);
                 set("workload", namespace, &controller.key.name, used, max);
             }
         }

@@ -15,6 +15,7 @@ use crate::{
     cluster::writer::Effect,
     core::{
         action::{Action, Notice, Quarantine, Reap, Refusal, Release},
+        policy::Detach,
         reason::Reason,
     },
     signal::Observer,
@@ -96,17 +97,22 @@ impl Report {
             "quarantined"
         );
         self.metrics.quarantine(&pod.key.namespace, &record.policy);
-        let left = match record.services.len() {
-            0 => String::new(),
-            _ => format!(" and its Services ({})", record.services.join(", ")),
+        let services = in_brackets("its Services", &record.services);
+        let out = match (record.detach, services) {
+            (Detach::Workload, None) => record.workload.to_string(),
+            (Detach::Workload, Some(services)) => format!("{} and {services}", record.workload),
+            (Detach::Service, services) => {
+                let services = services.unwrap_or_else(|| "what it was behind".to_owned());
+                format!("{services}, not out of {}", record.workload)
+            }
         };
         let missed = match quarantine.missed.len() {
             0 => String::new(),
             _ => format!("; it could not be helped: {}", quarantine.missed.join(", ")),
         };
         let note = format!(
-            "policy {}: {}. Taken out of {}{left}, kept until {}{missed}",
-            record.policy, record.reason, record.workload, record.expires
+            "policy {}: {}. Taken out of {out}, kept until {}{missed}",
+            record.policy, record.reason, record.expires
         );
         self.events.quarantined(&pod.key, &pod.uid, &note);
     }
@@ -126,11 +132,13 @@ impl Report {
             0 => String::new(),
             _ => format!("; left as others changed them: {}", release.left.join(", ")),
         };
-        self.events.released(
-            &pod.key,
-            &pod.uid,
-            &format!("put back into {}{left}", release.workload),
-        );
+        let services = in_brackets("its Services", &release.services);
+        let into = match (release.detach, services) {
+            (Detach::Service, Some(services)) => services,
+            (Detach::Workload, _) | (_, None) => release.workload.to_string(),
+        };
+        let note = format!("put back into {into}{left}");
+        self.events.released(&pod.key, &pod.uid, &note);
     }
 
     fn reaped(&self, reap: &Reap) {
@@ -163,6 +171,11 @@ fn refusal(quarantine: &Quarantine, reason: Reason, detail: &str) -> Refusal {
         reason,
         detail: detail.to_owned(),
     }
+}
+
+/// What, and which, unless there are none.
+fn in_brackets(what: &str, names: &[Arc<str>]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("{what} ({})", names.join(", ")))
 }
 
 /// A refusal as one sentence.

@@ -6,7 +6,7 @@ use pod_quarantine::core::{
     keys,
     ledger::{Ledger, LedgerView, Slot},
     limits::Tally,
-    policy::Share,
+    policy::{Detach, Share},
     reason::Reason,
     record::fingerprint,
 };
@@ -131,7 +131,12 @@ fn the_narrowest_limit_that_is_reached_is_named_with_its_numbers() {
     let mut tally = Tally::default();
     let refusal = |tally: &Tally, desired| {
         tally
-            .refuse(&limits, SHOP, WEB, desired)
+            .refuse(
+                &limits,
+                SHOP,
+                WEB,
+                limits.of_workload(desired, Detach::Workload),
+            )
             .map(|(reason, _)| reason)
     };
     assert_eq!(refusal(&tally, 2), None);

@@ -24,6 +24,7 @@ mod record;
 mod refusals;
 mod release;
 mod restore;
+mod service;
 mod settle;
 mod slots;
 mod view;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use pod_quarantine::core::{
     keys,
     object::Pod,
+    policy::Detach,
     record::{Evidence, MAX_BYTES, Reading, Record, cut, fingerprint, owner, read},
 };
 use proptest::prelude::*;
@@ -32,6 +33,7 @@ fn record() -> Record {
         annotations: BTreeMap::from([(keys::SAFE_TO_EVICT.into(), None)]),
         owner: reference("ReplicaSet", "web-rs"),
         workload: reference("Deployment", "web"),
+        detach: Detach::Workload,
         services: vec!["web".into()],
     }
 }

@@ -105,6 +105,7 @@ pub(crate) fn selecting(kind: SelectingKind, name: &str, selector: Selector) -> 
         kind,
         key: ObjectKey::new(SHOP, name),
         selector: Some(selector),
+        disruptions_allowed: None,
     }
 }
 

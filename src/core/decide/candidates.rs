@@ -11,7 +11,7 @@ use crate::core::{
     limits::Tally,
     object::{ControllerKind, Pod, Uid},
     overrides,
-    policy::{Mode, Policy},
+    policy::{Detach, Mode, Policy},
     reason::Reason,
     record::{self, Evidence},
     view::{NoWorkload, Workload},
@@ -43,6 +43,12 @@ impl Candidate<'_> {
         self.policy
             .as_ref()
             .map_or_else(|| BY_HAND.into(), |policy| policy.name.clone())
+    }
+
+    pub(super) fn detach(&self) -> Detach {
+        self.policy
+            .as_ref()
+            .map_or(Detach::Workload, |policy| policy.detach)
     }
 }
 
@@ -209,7 +215,7 @@ impl<'a> Decision<'a> {
                 "the pod's entry in the ledger cannot be read",
             );
         }
-        let workload = self.workload(pod)?;
+        let workload = self.workload(candidate)?;
         let known = ledger.slots.get(&pod.uid);
         if known.is_some_and(|slot| slot.resource_version > pod.resource_version) {
             // The view has not caught up with the pod that the slot was moved to.
@@ -222,7 +228,9 @@ impl<'a> Decision<'a> {
                 &self.file.limits,
                 &pod.key.namespace,
                 workload.uid(),
-                workload.desired(),
+                self.file
+                    .limits
+                    .of_workload(workload.desired(), candidate.detach()),
             );
             if let Some(over) = over {
                 return Err(Some(over));
@@ -242,7 +250,8 @@ impl<'a> Decision<'a> {
         Ok(plan)
     }
 
-    fn workload(&self, pod: &Pod) -> Result<Workload<'a>, Refused> {
+    fn workload(&self, candidate: &Candidate<'a>) -> Result<Workload<'a>, Refused> {
+        let pod = candidate.pod;
         if pod.annotations.contains_key(keys::MIRROR) {
             return refused(
                 Reason::OwnerKind,
@@ -255,17 +264,32 @@ impl<'a> Decision<'a> {
                 return refused(Reason::OwnerKind, "no controller would replace it");
             }
             Err(NoWorkload::Unread(owner)) => {
-                return refused(Reason::OwnerKind, format!("it belongs to {owner}"));
+                let why = match &*owner.kind {
+                    "Job" => "whose work would be done twice",
+                    _ => "of a kind that the agent does not read",
+                };
+                return refused(Reason::OwnerKind, format!("it belongs to {owner}, {why}"));
             }
             Err(NoWorkload::NotSeen(owner)) => {
                 return refused(Reason::StaleView, format!("{owner} was not seen yet"));
             }
         };
         let owner = workload.owner;
-        if owner.kind != ControllerKind::ReplicaSet {
+        let why_it_stays = match (owner.kind, candidate.detach()) {
+            (ControllerKind::ReplicaSet, _)
+            | (ControllerKind::StatefulSet | ControllerKind::DaemonSet, Detach::Service) => None,
+            (ControllerKind::StatefulSet, Detach::Workload) => {
+                Some("which cannot make another pod of its name; `detach: service` leaves it there")
+            }
+            (ControllerKind::DaemonSet, Detach::Workload) => Some(
+                "whose next pod would start on the same node, on the same ports and paths; `detach: service` leaves it there",
+            ),
+            (ControllerKind::Deployment, _) => Some("which owns no pods but by a ReplicaSet"),
+        };
+        if let Some(why) = why_it_stays {
             return refused(
                 Reason::OwnerKind,
-                format!("it belongs to {}", owner.reference()),
+                format!("it belongs to {}, {why}", owner.reference()),
             );
         }
         let ending = [Some(owner), workload.deployment]

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Decision, plan::after};
+use super::{Decision, Reaped, plan::after};
 use crate::core::{
     action::{Action, Reap, Release, Target, Topic},
     keys,
     ledger::LedgerView,
-    object::{Controller, Pod, Uid},
+    object::{Controller, Pod, Selecting, Uid},
     overrides::{self, Overrides, ReleaseCommand},
-    policy::Mode,
+    policy::{Detach, Mode},
     record::{self, Reading, Record},
     restore::{restore, settle},
 };
@@ -25,7 +25,7 @@ impl Decision<'_> {
         let moment = self.now.moment;
         self.state
             .reaps
-            .retain(|(at, _)| moment.saturating_sub(*at) < MINUTE);
+            .retain(|reap| moment.saturating_sub(reap.at) < MINUTE);
         let marked: BTreeSet<&Uid> = view.marked().map(|pod| &pod.uid).collect();
         self.state.ttls.retain(|uid, _| marked.contains(uid));
         for pod in view.marked().filter(|pod| !pod.terminating) {
@@ -82,7 +82,8 @@ impl Decision<'_> {
             return false;
         }
         if let Reading::Readable(record) = record::read(pod) {
-            return record.owner.uid == owner.uid
+            return record.detach == Detach::Workload
+                && record.owner.uid == owner.uid
                 && match overrides::read(pod).release {
                     Some(ReleaseCommand::Force) => true,
                     Some(ReleaseCommand::Safely) => {
@@ -198,8 +199,9 @@ impl Decision<'_> {
             self.tell(pod, Topic::ReleaseRefused, why);
             return false;
         }
+        let left = record.detach == Detach::Workload;
         let joins_again = owner
-            .is_some_and(|owner| !owner.terminating)
+            .is_some_and(|owner| left && !owner.terminating)
             .then_some(self.now.wall);
         let restoration = restore(pod, record, joins_again);
         self.actions.push(Action::Release(Box::new(Release {
@@ -209,6 +211,8 @@ impl Decision<'_> {
             cause,
             left: restoration.left,
             workload: record.workload.clone(),
+            detach: record.detach,
+            services: record.services.clone(),
         })));
         true
     }
@@ -226,7 +230,11 @@ impl Decision<'_> {
             ));
         }
         if !pod.ready {
-            return Err("it is not Ready: its ReplicaSet would delete it first".to_owned());
+            return Err(match record.detach {
+                Detach::Workload => "it is not Ready: its ReplicaSet would delete it first",
+                Detach::Service => "it is not Ready: its Services would send it nothing",
+            }
+            .to_owned());
         }
         let Some(owner) = owner.filter(|owner| !owner.terminating) else {
             return Err(format!("{} is gone: nobody would own it", record.owner));
@@ -274,21 +282,51 @@ impl Decision<'_> {
             self.tell(pod, Topic::HeldPastTtl, message);
             return;
         }
+        if let Some(budget) = self.spent_budget(pod) {
+            let message = format!(
+                "its time was up at {expires}; PodDisruptionBudget {budget} lets no pod go now"
+            );
+            self.tell(pod, Topic::HeldPastTtl, message);
+            return;
+        }
         // Until a watch tells that it goes, or where it cannot be deleted, it takes no other pod's turn.
-        if self.state.reaps.iter().any(|(_, uid)| *uid == pod.uid) {
+        if self.state.reaps.iter().any(|reap| reap.pod == pod.uid) {
             return;
         }
         let reaped_lately = u32::try_from(self.state.reaps.len()).unwrap_or(u32::MAX);
         if reaped_lately < self.file.limits.reaps_per_minute {
-            self.state
-                .reaps
-                .push_back((self.now.moment, pod.uid.clone()));
+            let budgets = self.view.budgets_of(pod).filter(|_| costs_a_budget(pod));
+            self.state.reaps.push_back(Reaped {
+                at: self.now.moment,
+                pod: pod.uid.clone(),
+                budgets: budgets.map(|budget| budget.key.clone()).collect(),
+            });
             self.actions.push(Action::Reap(Box::new(Reap {
                 pod: Target::from(pod),
                 policy: record.policy.clone(),
                 expired: expires,
             })));
         }
+    }
+
+    /// The disruption budget that would have to bear the end of a pod which is still its controller's, and cannot: the
+    /// API server asks it about evictions alone. A pod that is not Ready costs nothing. A budget that has borne one
+    /// bears the next after a minute, when its status has long moved.
+    fn spent_budget(&self, pod: &Pod) -> Option<Arc<str>> {
+        if !costs_a_budget(pod) {
+            return None;
+        }
+        let borne = |budget: &Selecting| {
+            let mut reaped = self.state.reaps.iter();
+            reaped.any(|reap| reap.budgets.contains(&budget.key))
+        };
+        let spent = self.view.budgets_of(pod).find(|budget| {
+            budget
+                .disruptions_allowed
+                .is_none_or(|allowed| allowed == 0)
+                || borne(budget)
+        });
+        spent.map(|budget| budget.key.name.clone())
     }
 
     /// When its time is up. An unreadable annotation counts as not there, but shortens nothing.
@@ -319,4 +357,9 @@ impl Decision<'_> {
         let slot = ledger.slots.get(&pod.uid);
         slot.is_some_and(|slot| Some(Arc::clone(&slot.record)) == text)
     }
+}
+
+/// Whether the end of a pod is a disruption: nobody misses one that its controller has let go, or that is not Ready.
+fn costs_a_budget(pod: &Pod) -> bool {
+    pod.owner.is_some() && pod.ready
 }

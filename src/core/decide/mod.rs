@@ -14,7 +14,7 @@ use super::{
     action::{Action, Notice, Refusal, Topic},
     judge::{Finding, Moment, Now},
     ledger::{Ledger, LedgerView},
-    object::{Pod, Uid},
+    object::{ObjectKey, Pod, Uid},
     policy::PolicyFile,
     reason::Reason,
     record::{self, Reading},
@@ -27,8 +27,8 @@ use super::{
 pub struct State {
     /// What was said and is still so.
     told: BTreeMap<(Uid, Arc<str>), Arc<str>>,
-    /// When which pods were reaped within the last minute.
-    reaps: VecDeque<(Moment, Uid)>,
+    /// The pods that were reaped within the last minute.
+    reaps: VecDeque<Reaped>,
     /// Pods whose change the API server refused, until when they are let be, and why.
     denied: BTreeMap<Uid, (Moment, Reason, String)>,
     /// Workloads in which a change was tried early.
@@ -37,6 +37,15 @@ pub struct State {
     ttls: BTreeMap<Uid, Duration>,
     /// When the slots that no pod seems to need were last looked at.
     slots_checked: Option<Moment>,
+}
+
+/// A pod that was reaped.
+#[derive(Clone, Debug)]
+struct Reaped {
+    at: Moment,
+    pod: Uid,
+    /// The disruption budgets that bore it.
+    budgets: Vec<ObjectKey>,
 }
 
 /// How often the slots that no pod seems to need are looked at: each costs a GET.

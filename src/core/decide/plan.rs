@@ -15,11 +15,12 @@ use crate::core::{
     ledger::Slot,
     object::Pod,
     overrides,
+    policy::Detach,
     reason::Reason,
     record::{self, Record, Values},
     restore::{self, Change},
     selector::Labels,
-    surroundings,
+    surroundings::{self, Leaving},
     view::Workload,
 };
 
@@ -31,7 +32,17 @@ impl<'a> Decision<'a> {
     ) -> Result<Quarantine, Refused> {
         let pod = candidate.pod;
         let policy = candidate.policy.as_deref();
-        let constraints = surroundings::around(self.view, pod, workload, policy);
+        let leaving = Leaving {
+            pod,
+            name: &workload.reference().name,
+            workload: Some(*workload),
+            detach: candidate.detach(),
+            policy,
+        };
+        let constraints = surroundings::around(self.view, &leaving);
+        if leaving.detach == Detach::Service && constraints.leave.is_empty() {
+            return refused(Reason::NothingToLeave, "");
+        }
         let detachment = match detach(&pod.labels, &constraints) {
             Ok(detachment) => detachment,
             Err(no_way_out) => return refused(Reason::NoWayOut, no_way_out.to_string()),
@@ -59,6 +70,7 @@ impl<'a> Decision<'a> {
             annotations: kept_there.keys().map(before).collect(),
             owner: workload.owner.reference(),
             workload: workload.reference(),
+            detach: leaving.detach,
             services: surroundings::services(self.view, pod),
         };
         let text = match record.to_text() {
