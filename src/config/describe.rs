@@ -5,8 +5,8 @@ use std::fmt::{self, Write as _};
 use super::duration::written;
 use crate::core::{
     policy::{
-        Contrast, Detach, HttpProbe, Limits, Mode, Policy, PolicyFile, Port, PrometheusQuery,
-        Scheme, Share, Signal, Threshold,
+        Contrast, Detach, HttpProbe, Limits, Mode, NetworkPolicies, OnReplacementTimeout, Policy,
+        PolicyFile, Port, PrometheusQuery, Scheme, Share, Signal, Threshold,
     },
     selector::Selector,
 };
@@ -83,7 +83,9 @@ fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
         cluster_max,
         namespace_max,
         workload_max,
+        replacement_timeout,
         reaps_per_minute,
+        hold_max,
     } = limits;
     line(
         text,
@@ -115,6 +117,18 @@ fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
         text,
         "reap",
         &format!("at most {reaps} deleted a minute, once their time is up"),
+    )?;
+    let held = written(*hold_max);
+    line(
+        text,
+        "hold",
+        &format!("at most {held} longer than a pod's time"),
+    )?;
+    let replaced = written(*replacement_timeout);
+    line(
+        text,
+        "pacing",
+        &format!("a replacement is to be Ready within {replaced}"),
     )
 }
 
@@ -152,6 +166,29 @@ fn write_policy(text: &mut String, policy: &Policy) -> fmt::Result {
         Mode::Enforce => out,
     };
     line(text, "then", &then)?;
+    if policy.detach == Detach::Workload {
+        let replacement = match policy.on_replacement_timeout {
+            OnReplacementTimeout::Keep => "kept all the same",
+            OnReplacementTimeout::Release => "put back",
+            OnReplacementTimeout::Reap => "deleted, so that what it holds is free",
+        };
+        let without = format!("a replacement that is Ready in time: {replacement}");
+        line(text, "without", &without)?;
+        if policy.allow_exclusive {
+            let shared = "the replacement would share a volume, a port of the node or an identity with it (allowExclusive)";
+            line(text, "even if", shared)?;
+        }
+    }
+    if policy.network_policies == NetworkPolicies::Keep {
+        let kept = "a NetworkPolicy would no longer select the pod (networkPolicies: keep)";
+        line(text, "not if", kept)?;
+    }
+    let settled = written(policy.settle);
+    line(
+        text,
+        "released",
+        &format!("a pod that is put back is left alone for {settled}, then judged afresh"),
+    )?;
     if !policy.keep_labels.is_empty() {
         let keys: Vec<&str> = policy.keep_labels.iter().map(AsRef::as_ref).collect();
         line(text, "never edits", &keys.join(", "))?;

@@ -18,7 +18,7 @@ use crate::core::{
     policy::{Limits, Mode, PolicyFile, PrometheusServer, Share},
 };
 
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 
 /// The modes.
 pub(super) const MODE: Choice<Mode> = Choice(&[
@@ -168,7 +168,9 @@ fn default_limits() -> Limits {
         cluster_max: 10,
         namespace_max: 5,
         workload_max: Share::Percent(10),
+        replacement_timeout: Duration::from_mins(5),
         reaps_per_minute: 10,
+        hold_max: 7 * DAY,
     }
 }
 
@@ -211,6 +213,19 @@ fn limits(fields: &mut Fields) -> Option<Limits> {
         }),
         default.workload_max,
     );
+    let replacement_timeout = fields.or(
+        "pacing",
+        "how long a replacement is waited for",
+        record(|fields| {
+            fields.or(
+                "replacementTimeout",
+                "how long a replacement may take to be Ready: by default 5m, at most 24h",
+                Time { most: DAY },
+                Duration::from_mins(5),
+            )
+        }),
+        default.replacement_timeout,
+    );
     let reaps_per_minute = fields.or(
         "reap",
         "how fast pods are deleted whose time is up",
@@ -227,11 +242,26 @@ fn limits(fields: &mut Fields) -> Option<Limits> {
         }),
         default.reaps_per_minute,
     );
+    let hold_max = fields.or(
+        "hold",
+        "how long pods can be held",
+        record(|fields| {
+            fields.or(
+                "max",
+                "how long a pod can be held by annotation after its time is up: by default 7d, at most 90d",
+                Time { most: LONGEST_TTL },
+                7 * DAY,
+            )
+        }),
+        default.hold_max,
+    );
     Some(Limits {
         cluster_max: cluster_max?,
         namespace_max: namespace_max?,
         workload_max: workload_max?,
+        replacement_timeout: replacement_timeout?,
         reaps_per_minute: reaps_per_minute?,
+        hold_max: hold_max?,
     })
 }
 

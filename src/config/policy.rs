@@ -7,17 +7,20 @@ use serde_json::Value as Json;
 use super::{
     collections::{List, list},
     context::Context,
-    file::MODE,
+    file::{DAY, MODE},
     pattern::{DNS_LABEL, LABEL_KEY},
     reader::{Fields, Kind, record},
     selector::selector,
     signal,
-    values::{Choice, Text, Time},
+    values::{Choice, Switch, Text, Time},
     yaml::{Node, Value},
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{Contrast, Detach, Mode, Policy, Signal},
+    policy::{
+        Contrast, DEFAULT_SETTLE, Detach, Mode, NetworkPolicies, OnReplacementTimeout, Policy,
+        Signal,
+    },
     selector::Selector,
 };
 
@@ -79,6 +82,34 @@ pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy>
         list(NotEmpty(selector())),
         Vec::new(),
     );
+    let network_policies = fields.or(
+        "networkPolicies",
+        "what becomes of NetworkPolicies that the pod cannot stay in: leave (the default) leaves them and says so, keep leaves the pod where it is",
+        Choice(&[("leave", NetworkPolicies::Leave), ("keep", NetworkPolicies::Keep)]),
+        NetworkPolicies::Leave,
+    );
+    let allow_exclusive = fields.or(
+        "allowExclusive",
+        "whether a pod is taken out, too, where its replacement would share a volume, a port of the node or an identity with it: by default false",
+        Switch,
+        false,
+    );
+    let settle = fields.or(
+        "settle",
+        "how long a released pod is left alone: by default 5m, at most 24h",
+        Time { most: DAY },
+        DEFAULT_SETTLE,
+    );
+    let on_replacement_timeout = fields.or(
+        "onReplacementTimeout",
+        "what follows where the replacement is not Ready within limits.pacing.replacementTimeout: keep (the default) keeps the pod and says so, release puts it back, reap deletes it",
+        Choice(&[
+            ("keep", OnReplacementTimeout::Keep),
+            ("release", OnReplacementTimeout::Release),
+            ("reap", OnReplacementTimeout::Reap),
+        ]),
+        OnReplacementTimeout::Keep,
+    );
     let contrast = fields.or(
         "contrast",
         "required (the default): a pod is only unhealthy if the signal says good of another pod of its workload, or has said so of this one since it started",
@@ -114,6 +145,10 @@ pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy>
         detach: detach?,
         keep_labels: keep_labels?.into_iter().collect(),
         also_leave: also_leave?,
+        network_policies: network_policies?,
+        allow_exclusive: allow_exclusive?,
+        settle: settle?,
+        on_replacement_timeout: on_replacement_timeout?,
         contrast: contrast?,
     })
 }

@@ -10,7 +10,7 @@ use super::{
     object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
     policy::Detach,
     reason::Reason,
-    record::Record,
+    record::{Record, Values},
     restore::Change,
     selector::Labels,
 };
@@ -77,14 +77,43 @@ pub struct Quarantine {
     /// Whether nothing shows yet that the API server accepts such changes in this workload: then the change is tried
     /// first, and a denial takes no slot.
     pub try_first: bool,
+    /// Whether it is out already, and something took it in again.
+    pub again: bool,
     /// What changes on the pod.
     pub change: Change,
     /// All labels as they must be in the answer.
     pub labels: Labels,
+    /// What the pod was before.
+    pub before: Before,
     /// What is written on it.
     pub record: Record,
     /// Selectors that should have been left, or kept, and could not be.
     pub missed: Vec<Arc<str>>,
+    /// How many of them are of NetworkPolicies.
+    pub network_policies_left: usize,
+}
+
+/// What a pod was before a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// All its labels.
+    pub labels: Labels,
+    /// The annotations that change.
+    pub annotations: Values,
+}
+
+impl Before {
+    /// The state of a pod that such a change is to be made to.
+    #[must_use]
+    pub fn of(pod: &Pod, change: &Change) -> Self {
+        let keys = change.annotations.keys();
+        Self {
+            labels: pod.labels.clone(),
+            annotations: keys
+                .map(|key| (key.clone(), pod.annotations.get(key).cloned()))
+                .collect(),
+        }
+    }
 }
 
 impl Quarantine {
@@ -102,23 +131,17 @@ impl Quarantine {
         (!differing.is_empty()).then(|| differing.join(", "))
     }
 
-    /// The change that makes an altered pod what it was, with the command of people that was taken off.
+    /// The change that makes an altered pod what it was.
     #[must_use]
     pub fn undo(&self, pod: &Pod) -> Change {
-        let before = &self.record.labels;
+        let before = &self.before.labels;
         let keys = before.keys().chain(pod.labels.keys());
         let differing = keys.filter(|key| before.get(*key) != pod.labels.get(*key));
-        let mut annotations = self.record.annotations.clone();
-        annotations.insert(keys::RECORD.into(), None);
-        if self.change.annotations.contains_key(keys::QUARANTINE) {
-            let reason = Some(self.record.reason.clone());
-            annotations.insert(keys::QUARANTINE.into(), reason);
-        }
         Change {
             labels: differing
                 .map(|key| (key.clone(), before.get(key).cloned()))
                 .collect(),
-            annotations,
+            annotations: self.before.annotations.clone(),
         }
     }
 }
@@ -194,6 +217,8 @@ pub enum Topic {
     ReleaseRefused,
     /// A pod's time is up and it is kept.
     HeldPastTtl,
+    /// A pod is quarantined, and is not out of everything.
+    NotDrained,
 }
 
 impl Topic {
@@ -204,6 +229,7 @@ impl Topic {
             Self::BadAnnotation => "BadAnnotation",
             Self::ReleaseRefused => "ReleaseRefused",
             Self::HeldPastTtl => "HeldPastTTL",
+            Self::NotDrained => "NotDrained",
         }
     }
 }

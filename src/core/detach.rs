@@ -40,6 +40,8 @@ pub struct Constraints {
     pub wish_to_leave: Vec<Named>,
     /// Should go on matching.
     pub wish_to_keep: Vec<Named>,
+    /// Whose selectors match whatever the labels are, though they should not.
+    pub unavoidable: Vec<Arc<str>>,
     /// Keys that are never edited.
     pub fixed: BTreeSet<Arc<str>>,
     /// Labels that are written in any case: the agent's own.
@@ -121,7 +123,9 @@ pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, 
     let labels = edited(labels, &best.edits, &constraints.added);
     let missed = constraints
         .missed(&labels)
-        .map(|named| named.whose.clone())
+        .map(|named| &named.whose)
+        .chain(&constraints.unavoidable)
+        .cloned()
         .collect();
     Ok(Detachment {
         edits: best.edits,

@@ -39,6 +39,9 @@ pub struct Slot {
     pub at: Timestamp,
     /// The [fingerprint](super::record::fingerprint) of the record.
     pub record: Arc<str>,
+    /// That of the record before it, where the pod was to be taken out again: which of both it carries is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_before: Option<Arc<str>>,
 }
 
 impl Slot {
@@ -46,6 +49,12 @@ impl Slot {
     #[must_use]
     pub fn key(&self) -> ObjectKey {
         ObjectKey::new(self.namespace.clone(), self.name.clone())
+    }
+
+    /// Whether a record is this slot's.
+    #[must_use]
+    pub fn knows(&self, fingerprint: &str) -> bool {
+        *self.record == *fingerprint || self.record_before.as_deref() == Some(fingerprint)
     }
 }
 

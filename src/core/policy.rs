@@ -76,8 +76,12 @@ pub struct Limits {
     pub namespace_max: u32,
     /// In one workload, by default 10% of its desired replicas; never less than one.
     pub workload_max: Share,
+    /// How long a replacement may take to be Ready: 1 s to 24 h, by default 5 m.
+    pub replacement_timeout: Duration,
     /// Deletions in one minute: 1 to 1000, by default 10.
     pub reaps_per_minute: u32,
+    /// How long people can hold a pod after its time is up: 1 s to 90 d, by default 7 d.
+    pub hold_max: Duration,
 }
 
 impl Limits {
@@ -100,6 +104,9 @@ pub enum Share {
     Percent(u8),
 }
 
+/// How long a released pod is left alone where nothing else is said.
+pub const DEFAULT_SETTLE: Duration = Duration::from_mins(5);
+
 /// One policy: which pods, which evidence, what follows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -121,6 +128,15 @@ pub struct Policy {
     pub keep_labels: BTreeSet<Arc<str>>,
     /// Selectors of kinds that the agent does not read, to be left too; none is empty.
     pub also_leave: Vec<Selector>,
+    /// What becomes of NetworkPolicies that the pod cannot stay in.
+    pub network_policies: NetworkPolicies,
+    /// Whether a pod is taken out, too, where its replacement would share a volume, a port of the node or an identity
+    /// with it: by default not.
+    pub allow_exclusive: bool,
+    /// How long a released pod is left alone: 1 s to 24 h, by default 5 m.
+    pub settle: Duration,
+    /// What follows where the replacement is not Ready in time.
+    pub on_replacement_timeout: OnReplacementTimeout,
     /// Whether another pod must have been seen good.
     pub contrast: Contrast,
 }
@@ -134,6 +150,26 @@ pub enum Detach {
     Workload,
     /// Out of its Services alone: it stays in its controller, and no replacement starts.
     Service,
+}
+
+/// What becomes of NetworkPolicies that a pod cannot stay in. It stays where a choice exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkPolicies {
+    /// They are left (the default), and that is told.
+    Leave,
+    /// They are kept, and the pod is not taken out.
+    Keep,
+}
+
+/// What follows where a replacement is not Ready in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnReplacementTimeout {
+    /// The quarantined pod is kept (the default), and that is told.
+    Keep,
+    /// It is put back.
+    Release,
+    /// It is deleted, so that what it holds is free.
+    Reap,
 }
 
 /// Whether a verdict needs another pod, or an earlier time, in which the signal said `good`.

@@ -25,6 +25,8 @@ pub enum Reason {
     NoWayOut,
     /// No Service selects the pod, and it is not to leave its workload.
     NothingToLeave,
+    /// A NetworkPolicy would no longer select the pod.
+    NetworkPolicy,
     /// An admission policy or webhook denied the patch.
     AdmissionDenied,
     /// An admission webhook changed the patch.
@@ -37,7 +39,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Exempt,
         Self::Observe,
         Self::Off,
@@ -48,6 +50,7 @@ impl Reason {
         Self::OwnerKind,
         Self::NoWayOut,
         Self::NothingToLeave,
+        Self::NetworkPolicy,
         Self::AdmissionDenied,
         Self::Mutated,
         Self::LedgerUnavailable,
@@ -68,6 +71,7 @@ impl Reason {
             Self::OwnerKind => "OwnerKind",
             Self::NoWayOut => "NoWayOut",
             Self::NothingToLeave => "NothingToLeave",
+            Self::NetworkPolicy => "NetworkPolicy",
             Self::AdmissionDenied => "AdmissionDenied",
             Self::Mutated => "Mutated",
             Self::LedgerUnavailable => "LedgerUnavailable",
@@ -92,6 +96,7 @@ impl fmt::Display for Reason {
             Self::OwnerKind => "pods of this owner are not quarantined",
             Self::NoWayOut => "no change of labels takes the pod out",
             Self::NothingToLeave => "no Service selects the pod, and it would stay in its workload",
+            Self::NetworkPolicy => "a NetworkPolicy would no longer select the pod",
             Self::AdmissionDenied => "the API server denied the change",
             Self::Mutated => "an admission webhook altered the change; it was undone",
             Self::LedgerUnavailable => "no slot can be had in the ledger",

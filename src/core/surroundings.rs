@@ -140,7 +140,9 @@ fn sort_selecting(constraints: &mut Constraints, leaving: &Leaving<'_>, object: 
     match (object.kind, leaving.detach) {
         (SelectingKind::Service | SelectingKind::PodDisruptionBudget, _)
             if is_about_quarantine(selector) => {}
-        (SelectingKind::PodDisruptionBudget, _) if selector.is_empty() => {}
+        (SelectingKind::PodDisruptionBudget, _) if selector.is_empty() => {
+            constraints.unavoidable.push(named.whose);
+        }
         (SelectingKind::PodDisruptionBudget, Detach::Service) if matches => {
             constraints.wish_to_leave.push(named);
         }

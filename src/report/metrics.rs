@@ -48,6 +48,7 @@ pub struct Metrics {
     releases: IntCounterVec,
     reaps: IntCounterVec,
     refusals: IntCounterVec,
+    network_policies_left: IntCounterVec,
     limit: IntGaugeVec,
     limit_used: IntGaugeVec,
     signal_samples: IntCounterVec,
@@ -148,6 +149,11 @@ impl Metrics {
                 "refusals_total",
                 "Unhealthy pods that were left where they are, counted when the reason begins to hold.",
                 &["policy", "reason"],
+            )?,
+            network_policies_left: registrar.counter(
+                "network_policies_left_total",
+                "NetworkPolicies that a quarantined pod could not stay in.",
+                by_policy,
             )?,
             limit: registrar.gauge("limit", "How many pods may be quarantined at once.", scope)?,
             limit_used: registrar.gauge("limit_used", "How many of them are, or are about to be.", scope)?,
@@ -299,6 +305,13 @@ impl Metrics {
         self.quarantines
             .with_label_values(&[namespace, policy])
             .inc();
+    }
+
+    /// A quarantined pod could not stay in so many NetworkPolicies.
+    pub fn network_policies_left(&self, namespace: &str, policy: &str, count: usize) {
+        self.network_policies_left
+            .with_label_values(&[namespace, policy])
+            .inc_by(count.try_into().unwrap_or(u64::MAX));
     }
 
     /// A pod was put back.

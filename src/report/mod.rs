@@ -46,6 +46,8 @@ impl Report {
             Effect::Quarantined(quarantine) => self.quarantined(quarantine),
             // Nothing has happened.
             Effect::Accepted(_) => {}
+            // The next decision tells that it is not drained.
+            Effect::Refused(quarantine, ..) if quarantine.again => {}
             Effect::Refused(quarantine, reason, detail) => {
                 self.refused(&refusal(quarantine, *reason, detail));
             }
@@ -87,6 +89,11 @@ impl Report {
 
     fn quarantined(&self, quarantine: &Quarantine) {
         let (pod, record) = (&quarantine.pod, &quarantine.record);
+        self.metrics.network_policies_left(
+            &pod.key.namespace,
+            &record.policy,
+            quarantine.network_policies_left,
+        );
         info!(
             namespace = &*pod.key.namespace,
             pod = &*pod.key.name,
@@ -94,9 +101,12 @@ impl Report {
             reason = &*record.reason,
             workload = %record.workload,
             expires = %record.expires,
+            again = quarantine.again,
             "quarantined"
         );
-        self.metrics.quarantine(&pod.key.namespace, &record.policy);
+        if !quarantine.again {
+            self.metrics.quarantine(&pod.key.namespace, &record.policy);
+        }
         let services = in_brackets("its Services", &record.services);
         let out = match (record.detach, services) {
             (Detach::Workload, None) => record.workload.to_string(),
@@ -106,12 +116,13 @@ impl Report {
                 format!("{services}, not out of {}", record.workload)
             }
         };
+        let again = if quarantine.again { "again " } else { "" };
         let missed = match quarantine.missed.len() {
             0 => String::new(),
             _ => format!("; it could not be helped: {}", quarantine.missed.join(", ")),
         };
         let note = format!(
-            "policy {}: {}. Taken out of {out}, kept until {}{missed}",
+            "policy {}: {}. Taken out {again}of {out}, kept until {}{missed}",
             record.policy, record.reason, record.expires
         );
         self.events.quarantined(&pod.key, &pod.uid, &note);

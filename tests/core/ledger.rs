@@ -20,6 +20,7 @@ fn slot(name: &str, resource_version: u64) -> Slot {
         resource_version: version(resource_version),
         at: at(START),
         record: "0123".into(),
+        record_before: None,
     }
 }
 
@@ -141,6 +142,7 @@ fn only_the_very_slot_that_was_judged_is_freed() {
     assert!(!ledger.free(&slot("a", 4)));
     let other_record = Slot {
         record: "4567".into(),
+        record_before: None,
         ..slot("a", 5)
     };
     assert!(!ledger.free(&other_record));

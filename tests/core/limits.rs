@@ -48,6 +48,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         resource_version: version(1),
         at: at(START),
         record: fingerprint(""),
+        record_before: None,
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected fails, and says where"
 )]
 
+mod again;
 mod by_hand;
 mod contrast;
 mod detach;
@@ -15,6 +16,7 @@ mod early;
 mod judge;
 mod ledger;
 mod limits;
+mod network_policies;
 mod observe;
 mod outcome;
 mod overrides;

@@ -13,7 +13,8 @@ use pod_quarantine::core::{
         Selecting, SelectingKind, Uid,
     },
     policy::{
-        Contrast, Detach, HttpProbe, Limits, Mode, Policy, PolicyFile, Port, Scheme, Share, Signal,
+        Contrast, Detach, HttpProbe, Limits, Mode, NetworkPolicies, OnReplacementTimeout, Policy,
+        PolicyFile, Port, Scheme, Share, Signal,
     },
     record::Evidence,
     restore::Change,
@@ -130,6 +131,10 @@ pub(crate) fn policy(name: &str) -> Policy {
         detach: Detach::Workload,
         keep_labels: std::collections::BTreeSet::new(),
         also_leave: Vec::new(),
+        network_policies: NetworkPolicies::Leave,
+        allow_exclusive: false,
+        settle: Duration::from_mins(5),
+        on_replacement_timeout: OnReplacementTimeout::Keep,
         contrast: Contrast::Required,
     }
 }
@@ -162,7 +167,9 @@ impl World {
                 cluster_max: 10,
                 namespace_max: 10,
                 workload_max: Share::Percent(100),
+                replacement_timeout: Duration::from_mins(5),
                 reaps_per_minute: 10,
+                hold_max: Duration::from_hours(7 * 24),
             },
             ttl: Duration::from_hours(24),
             mode: Mode::Enforce,

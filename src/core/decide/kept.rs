@@ -149,8 +149,11 @@ impl Decision<'_> {
         let asked = overrides.release;
         let command = asked.filter(|_| !self.comes_from_template(pod, keys::RELEASE));
         let goes_back = command.is_some_and(|command| self.release(pod, &record, command));
-        if !goes_back {
-            self.reap(pod, &record, overrides);
+        if !goes_back && self.mode(pod, Some(&record)) == Mode::Enforce {
+            let goes = self.reap(pod, &record, overrides);
+            if !goes && pod.has_state_label() {
+                self.taken_in_again(pod, &record);
+            }
         }
     }
 
@@ -259,39 +262,20 @@ impl Decision<'_> {
         Ok(())
     }
 
-    fn reap(&mut self, pod: &Pod, record: &Record, overrides: &Overrides) {
-        if self.mode(pod, Some(record)) != Mode::Enforce {
-            return;
-        }
+    /// Whether its time is up and nothing keeps it.
+    fn reap(&mut self, pod: &Pod, record: &Record, overrides: &Overrides) -> bool {
         let expires = self.expires(pod, record, overrides);
         if self.now.wall < expires {
-            return;
+            return false;
         }
-        if overrides.hold.holds(self.now.wall) {
-            self.tell(
-                pod,
-                Topic::HeldPastTtl,
-                format!("its time was up at {expires}; it is held"),
-            );
-            return;
-        }
-        if !pod.has_state_label() || !self.is_known(pod) {
-            let message = format!(
-                "its time was up at {expires}; its record is not the one that the ledger knows"
-            );
+        if let Some(why) = self.kept_past_its_time(pod, overrides) {
+            let message = format!("its time was up at {expires}; {why}");
             self.tell(pod, Topic::HeldPastTtl, message);
-            return;
-        }
-        if let Some(budget) = self.spent_budget(pod) {
-            let message = format!(
-                "its time was up at {expires}; PodDisruptionBudget {budget} lets no pod go now"
-            );
-            self.tell(pod, Topic::HeldPastTtl, message);
-            return;
+            return false;
         }
         // Until a watch tells that it goes, or where it cannot be deleted, it takes no other pod's turn.
         if self.state.reaps.iter().any(|reap| reap.pod == pod.uid) {
-            return;
+            return true;
         }
         let reaped_lately = u32::try_from(self.state.reaps.len()).unwrap_or(u32::MAX);
         if reaped_lately < self.file.limits.reaps_per_minute {
@@ -307,6 +291,19 @@ impl Decision<'_> {
                 expired: expires,
             })));
         }
+        true
+    }
+
+    /// Why a pod is not reaped though its time is up, if so.
+    fn kept_past_its_time(&self, pod: &Pod, overrides: &Overrides) -> Option<String> {
+        if overrides.hold.holds(self.now.wall) {
+            return Some("it is held".to_owned());
+        }
+        if !pod.has_state_label() || !self.is_known(pod) {
+            return Some("its record is not the one that the ledger knows".to_owned());
+        }
+        let budget = self.spent_budget(pod)?;
+        Some(format!("PodDisruptionBudget {budget} lets no pod go now"))
     }
 
     /// The disruption budget that would have to bear the end of a pod which is still its controller's, and cannot: the
@@ -349,13 +346,13 @@ impl Decision<'_> {
     }
 
     /// Whether the ledger has a slot with this very record: whoever else writes one gets no pod deleted.
-    fn is_known(&self, pod: &Pod) -> bool {
+    pub(super) fn is_known(&self, pod: &Pod) -> bool {
         let LedgerView::Present(ledger) = &self.view.ledger else {
             return false;
         };
         let text = pod.annotation(keys::RECORD).map(record::fingerprint);
         let slot = ledger.slots.get(&pod.uid);
-        slot.is_some_and(|slot| Some(Arc::clone(&slot.record)) == text)
+        slot.zip(text).is_some_and(|(slot, text)| slot.knows(&text))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one place that decides. The agent, its tests, the model checker and the replay all call [`decide`].
 
+mod again;
 mod candidates;
 mod kept;
 mod plan;

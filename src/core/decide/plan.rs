@@ -9,13 +9,13 @@ use super::{
     candidates::{Candidate, Refused, refused},
 };
 use crate::core::{
-    action::{Quarantine, Target},
-    detach::detach,
+    action::{Before, Quarantine, Target},
+    detach::{Constraints, Detachment, Named, detach},
     keys,
     ledger::Slot,
     object::Pod,
     overrides,
-    policy::Detach,
+    policy::{Detach, NetworkPolicies},
     reason::Reason,
     record::{self, Record, Values},
     restore::{self, Change},
@@ -43,15 +43,13 @@ impl<'a> Decision<'a> {
         if leaving.detach == Detach::Service && constraints.leave.is_empty() {
             return refused(Reason::NothingToLeave, "");
         }
-        let detachment = match detach(&pod.labels, &constraints) {
-            Ok(detachment) => detachment,
-            Err(no_way_out) => return refused(Reason::NoWayOut, no_way_out.to_string()),
-        };
-        let edits = detachment.edits.iter();
-        let edits: Values = edits
-            .map(|(key, edit)| (key.clone(), edit.value()))
-            .collect();
-        let kept_there = self.preserving(pod, &detachment.labels);
+        let WayOut {
+            edits,
+            labels,
+            missed,
+            network_policies_left,
+        } = way_out(&leaving, constraints)?;
+        let kept_there = self.preserving(pod, &labels);
         let before = |key: &Arc<str>| (key.clone(), pod.annotations.get(key).cloned());
         let ttl = overrides::read(pod)
             .ttl
@@ -86,16 +84,12 @@ impl<'a> Decision<'a> {
             resource_version: pod.resource_version,
             at: self.now.wall,
             record: record::fingerprint(&text),
+            record_before: None,
         };
         let mut change = Change {
-            labels: edits,
+            labels: differing(&pod.labels, &labels),
             annotations: kept_there,
         };
-        let added = constraints
-            .added
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)));
-        change.labels.extend(added);
         change
             .annotations
             .insert(keys::RECORD.into(), Some(text.into()));
@@ -108,10 +102,13 @@ impl<'a> Decision<'a> {
             pod: Target::from(pod),
             slot,
             try_first: false,
+            again: false,
+            before: Before::of(pod, &change),
             change,
-            labels: detachment.labels,
+            labels,
             record,
-            missed: detachment.missed,
+            missed,
+            network_policies_left,
         })
     }
 
@@ -128,6 +125,69 @@ impl<'a> Decision<'a> {
         let value = |key: &str| restore::preserving(key, pod.annotation(key));
         wanted.map(|key| (key.into(), Some(value(key)))).collect()
     }
+}
+
+/// How a pod gets out, as it is written on it.
+pub(super) struct WayOut {
+    /// The labels that are edited, with the value written.
+    pub(super) edits: Values,
+    /// All labels after that, the agent's own included.
+    pub(super) labels: Labels,
+    /// Selectors that should have been left, or kept, and could not be.
+    pub(super) missed: Vec<Arc<str>>,
+    /// How many of them are of NetworkPolicies.
+    pub(super) network_policies_left: usize,
+}
+
+/// The way out, if there is one that the policy lets be taken.
+pub(super) fn way_out(
+    leaving: &Leaving<'_>,
+    mut constraints: Constraints,
+) -> Result<WayOut, Refused> {
+    let labels = &leaving.pod.labels;
+    let policy = leaving.policy;
+    // Nothing but NetworkPolicies is wished to be kept.
+    if policy.is_some_and(|policy| policy.network_policies == NetworkPolicies::Keep) {
+        let wished = std::mem::take(&mut constraints.wish_to_keep);
+        let without = detach(labels, &constraints);
+        constraints.keep.extend(wished.iter().cloned());
+        if let Ok(without) = without
+            && detach(labels, &constraints).is_err()
+        {
+            return refused(Reason::NetworkPolicy, left(&wished, &without).join("; "));
+        }
+    }
+    let detachment = match detach(labels, &constraints) {
+        Ok(detachment) => detachment,
+        Err(no_way_out) => return refused(Reason::NoWayOut, no_way_out.to_string()),
+    };
+    let edits = detachment.edits.iter();
+    Ok(WayOut {
+        edits: edits
+            .map(|(key, edit)| (key.clone(), edit.value()))
+            .collect(),
+        network_policies_left: left(&constraints.wish_to_keep, &detachment).len(),
+        labels: detachment.labels,
+        missed: detachment.missed,
+    })
+}
+
+/// Those that no longer select the pod.
+fn left(selecting: &[Named], detachment: &Detachment) -> Vec<String> {
+    selecting
+        .iter()
+        .filter(|named| !named.selector.matches(&detachment.labels))
+        .map(|named| format!("{} ({})", named.whose, named.selector))
+        .collect()
+}
+
+/// The labels to write, and those to remove, so that they are as they should be.
+pub(super) fn differing(now: &Labels, planned: &Labels) -> Values {
+    let keys = now.keys().chain(planned.keys());
+    let differing = keys.filter(|key| now.get(*key) != planned.get(*key));
+    differing
+        .map(|key| (key.clone(), planned.get(key).cloned()))
+        .collect()
 }
 
 /// That much later; the end of time where that would be past it.
