@@ -28,7 +28,7 @@ use tracing::{error, info, warn};
 
 use self::signals::Signals;
 use crate::{
-    cluster::{self, writer::Writer},
+    cluster::{self, reader::Reader, writer::Writer},
     config::{self, Checked},
     core::policy::PolicyFile,
     decider::{self, Decider, Ears, Hands, watch_task},
@@ -168,6 +168,7 @@ impl Agent {
         let (files, files_receiver) = mpsc::channel(1);
         health.expect(decider::TASK, DECIDER_BOUND);
         let hands = Hands {
+            reader: Reader::new(client.clone()),
             writer: Writer::new(client, &namespace, &file.agent),
             report: Report {
                 metrics: metrics.clone(),

@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{BoxFuture, FutureExt, OptionFuture};
+use futures::{
+    StreamExt,
+    future::{BoxFuture, FutureExt, OptionFuture},
+    stream::FuturesUnordered,
+};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
@@ -20,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::{
     cluster::{
+        reader::Reader,
         watch::{News, WatchState},
         writer::{Effect, Outcome, Writer},
     },
@@ -28,8 +33,9 @@ use crate::{
         decide::{State, decide},
         judge::{Judge, Sample},
         ledger::LedgerView,
-        object::ObjectKey,
+        object::{ObjectKey, Uid},
         policy::PolicyFile,
+        replacement::Reading,
         update::Update,
         view::View,
     },
@@ -68,6 +74,8 @@ pub struct Ears {
 
 /// What the decider acts through.
 pub struct Hands {
+    /// Reads what no watch tells.
+    pub reader: Reader,
     /// Writes.
     pub writer: Writer,
     /// Tells.
@@ -78,6 +86,14 @@ pub struct Hands {
     pub ready: Arc<AtomicBool>,
     /// Both clocks.
     pub clock: Clock,
+}
+
+/// What came of something that went on beside.
+enum Aside {
+    /// Changes were tried early.
+    Tried(Outcome),
+    /// It was read what the replacement of a pod would need.
+    Read(Uid, Reading),
 }
 
 /// See the module.
@@ -91,8 +107,8 @@ pub struct Decider {
     watches: BTreeMap<&'static str, WatchState>,
     synced: bool,
     in_flight: Option<BoxFuture<'static, Outcome>>,
-    /// Changes that are tried early. What is decided does not wait for them.
-    trial: Option<BoxFuture<'static, Outcome>>,
+    /// What goes on beside: nothing that is decided waits for it.
+    aside: FuturesUnordered<BoxFuture<'static, Aside>>,
     tries: u32,
 }
 
@@ -122,7 +138,7 @@ impl Decider {
             watches: kinds.into_iter().map(unsynced).collect(),
             synced: false,
             in_flight: None,
-            trial: None,
+            aside: FuturesUnordered::new(),
             tries: 0,
         };
         decider.set_file(file, senders);
@@ -141,7 +157,7 @@ impl Decider {
                 biased;
                 () = ears.stop.cancelled() => break,
                 Some(outcome) = OptionFuture::from(self.in_flight.as_mut()) => self.done(outcome),
-                Some(outcome) = OptionFuture::from(self.trial.as_mut()) => self.tried(outcome),
+                Some(aside) = self.aside.next() => self.beside(aside),
                 _ = tick.tick() => self.tick(),
                 Some((file, senders)) = ears.files.recv() => self.set_file(file, senders),
                 count = ears.news.recv_many(&mut news, BATCH) => {
@@ -274,13 +290,20 @@ impl Decider {
         for action in actions {
             match action {
                 Action::TryEarly(quarantine) => early.push(*quarantine),
+                Action::Inquire(inquiry) => {
+                    let eye = self.hands.reader.clone();
+                    let read = async move { eye.inquire(inquiry).await };
+                    let read = read.map(|(pod, reading)| Aside::Read(pod, reading));
+                    self.aside.push(read.boxed());
+                }
                 Action::Refuse(_) | Action::Tell(_) => {}
                 action => writes.push(action),
             }
         }
-        if !early.is_empty() && self.trial.is_none() {
+        if !early.is_empty() {
             let hand = self.hands.writer.clone();
-            self.trial = Some(async move { hand.try_early(early).await }.boxed());
+            let tried = async move { Aside::Tried(hand.try_early(early).await) };
+            self.aside.push(tried.boxed());
         }
         if writes.is_empty() {
             return;
@@ -309,10 +332,12 @@ impl Decider {
         };
     }
 
-    /// What was refused is told when the pod is past its threshold; what failed is tried again then.
-    fn tried(&mut self, outcome: Outcome) {
-        self.trial = None;
-        self.take_note(outcome.updates, &outcome.effects);
+    fn beside(&mut self, aside: Aside) {
+        match aside {
+            // What was refused is told when the pod is past its threshold; what failed is tried again then.
+            Aside::Tried(outcome) => self.take_note(outcome.updates, &outcome.effects),
+            Aside::Read(pod, reading) => self.state.read(&pod, reading),
+        }
     }
 
     fn take_note(&mut self, updates: Vec<Update>, effects: &[Effect]) {

@@ -174,46 +174,9 @@ fn mistakes_can_be_written_as_json() {
     assert_eq!(serde_json::to_value(&mistakes).unwrap(), expected);
 }
 
-/// Small documents around the keys of the file, right and wrong ones; in YAML every JSON text is itself.
-fn documents() -> impl Strategy<Value = Json> {
-    let scalar = prop::sample::select(
-        [
-            r#""web""#,
-            r#""Web_1""#,
-            r#""by-hand""#,
-            r#""""#,
-            r#""15s""#,
-            r#""1M""#,
-            r#""10%""#,
-            r#""0%""#,
-            r#""observe""#,
-            r#""enforce""#,
-            r#""workload""#,
-            r#""service""#,
-            r#""keep""#,
-            r#""leave""#,
-            r#""release""#,
-            r#""none""#,
-            r#""HTTP""#,
-            r#""http""#,
-            r#""/a""#,
-            r#""http://p:1""#,
-            r#""up""#,
-            r#""In""#,
-            r#""Exists""#,
-            "0",
-            "1",
-            "5",
-            "80",
-            "70000",
-            "0.5",
-            "true",
-            "null",
-        ]
-        .map(|text| serde_json::from_str::<Json>(text).unwrap())
-        .to_vec(),
-    );
-    let key = prop::sample::select(
+/// Keys of the file, and one that is none.
+fn keys() -> impl Strategy<Value = String> + Clone {
+    prop::sample::select(
         [
             "mode",
             "prometheus",
@@ -272,7 +235,49 @@ fn documents() -> impl Strategy<Value = Json> {
         ]
         .map(str::to_owned)
         .to_vec(),
+    )
+}
+
+/// Small documents around the keys of the file, right and wrong ones; in YAML every JSON text is itself.
+fn documents() -> impl Strategy<Value = Json> {
+    let scalar = prop::sample::select(
+        [
+            r#""web""#,
+            r#""Web_1""#,
+            r#""by-hand""#,
+            r#""""#,
+            r#""15s""#,
+            r#""1M""#,
+            r#""10%""#,
+            r#""0%""#,
+            r#""observe""#,
+            r#""enforce""#,
+            r#""workload""#,
+            r#""service""#,
+            r#""keep""#,
+            r#""leave""#,
+            r#""release""#,
+            r#""none""#,
+            r#""HTTP""#,
+            r#""http""#,
+            r#""/a""#,
+            r#""http://p:1""#,
+            r#""up""#,
+            r#""In""#,
+            r#""Exists""#,
+            "0",
+            "1",
+            "5",
+            "80",
+            "70000",
+            "0.5",
+            "true",
+            "null",
+        ]
+        .map(|text| serde_json::from_str::<Json>(text).unwrap())
+        .to_vec(),
     );
+    let key = keys();
     scalar.prop_recursive(4, 24, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Json::from),

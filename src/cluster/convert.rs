@@ -17,6 +17,8 @@ use crate::core::{
         BadResourceVersion, Controller, ControllerKind, ObjectKey, Pod, Reference, ResourceVersion,
         Selecting, SelectingKind, Uid,
     },
+    quantity::BadQuantity,
+    replacement::HostPort,
     selector::{Labels, Operator, Requirement, Selector},
 };
 
@@ -32,6 +34,9 @@ pub(super) enum BadObject {
     /// The API server refuses such selectors.
     #[error("read a selector: unknown operator {0:?}")]
     Operator(String),
+    /// The API server refuses such amounts.
+    #[error(transparent)]
+    Quantity(#[from] BadQuantity),
 }
 
 /// Strings that many objects have in common are kept once.
@@ -63,7 +68,7 @@ impl Shared {
             .collect()
     }
 
-    fn requirement(&mut self, wire: &WireRequirement) -> Result<Requirement, BadObject> {
+    pub(super) fn requirement(&mut self, wire: &WireRequirement) -> Result<Requirement, BadObject> {
         let values: BTreeSet<Arc<str>> = wire.values.iter().map(|value| self.text(value)).collect();
         let operator = match wire.operator.as_str() {
             "In" => Operator::In(values),
@@ -105,6 +110,7 @@ impl Shared {
         let ports = named
             .map(|(name, number)| (self.text(name), number))
             .collect();
+        let restarts = wire.status.container_statuses.iter();
         let ready = |condition: &&super::wire::WireCondition| condition.kind == "Ready";
         Ok(Pod {
             key: key(meta)?,
@@ -113,7 +119,14 @@ impl Shared {
             labels: self.labels(meta.labels.as_ref()),
             annotations: self.labels(meta.annotations.as_ref()),
             owner: self.owner(meta),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
             started: wire.status.start_time,
+            restarts: restarts
+                .map(|container| u32::try_from(container.restart_count).unwrap_or(0))
+                .fold(0, u32::saturating_add),
+            node: wire.spec.node_name.as_deref().map(|name| self.text(name)),
+            host_ports: self.host_ports(&wire.spec),
+            host_network: wire.spec.host_network,
             phase: wire.status.phase,
             ready: wire
                 .status
@@ -130,6 +143,21 @@ impl Shared {
             ports,
             kept_apart_from: self.kept_apart_from(&wire.spec)?,
         })
+    }
+
+    fn host_ports(&mut self, spec: &WirePodSpec) -> Vec<HostPort> {
+        let containers = spec.containers.iter().chain(&spec.init_containers);
+        let ports = containers.flat_map(|container| &container.ports);
+        let taken = ports.filter_map(|port| {
+            let address = port.host_ip.as_deref();
+            let one = address.filter(|address| !["", "0.0.0.0", "::"].contains(address));
+            Some(HostPort {
+                port: port.host_port.filter(|number| *number > 0)?,
+                address: one.map(|address| self.text(address)),
+                protocol: self.text(port.protocol.as_deref().unwrap_or("TCP")),
+            })
+        });
+        taken.collect()
     }
 
     fn kept_apart_from(&mut self, spec: &WirePodSpec) -> Result<Vec<Selector>, BadObject> {
@@ -209,6 +237,7 @@ impl Shared {
                 .and_then(|all| all.get(keys::REVISION))
                 .map(|text| self.text(text)),
             terminating: meta.deletion_timestamp.is_some(),
+            recreate: spec.strategy.kind.as_deref() == Some("Recreate"),
             template_commands: commands.map(|key| self.text(key)).collect(),
         })
     }

@@ -3,10 +3,13 @@
 mod convert;
 mod error;
 pub mod ledger;
+mod needs;
 mod pods;
+pub mod reader;
 pub mod watch;
 mod watched;
 mod wire;
+mod wire_needs;
 pub mod writer;
 
 use futures::future::{BoxFuture, FutureExt};

@@ -34,11 +34,12 @@ struct WireMeta {
     labels: Option<Map>,
     annotations: Option<Map>,
     owner_references: Option<Vec<OwnerReference>>,
+    creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
     generation: Option<i64>,
 }
 
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     let wire = WireMeta::deserialize(deserializer)?;
     let read = |key: &str| {
         keys::READ_FROM_PODS.contains(&key) || [keys::MODE, keys::REVISION].contains(&key)
@@ -59,6 +60,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         labels: wire.labels,
         annotations,
         owner_references,
+        creation_timestamp: wire.creation_timestamp,
         deletion_timestamp: wire.deletion_timestamp,
         generation: wire.generation,
         ..ObjectMeta::default()
@@ -100,6 +102,8 @@ pub(super) struct WirePodSpec {
     pub(super) containers: Vec<WireContainer>,
     /// Those that go on running beside the others have ports too.
     pub(super) init_containers: Vec<WireContainer>,
+    pub(super) node_name: Option<String>,
+    pub(super) host_network: bool,
     pub(super) affinity: Option<WireAffinity>,
     pub(super) topology_spread_constraints: Option<Vec<WireSpread>>,
 }
@@ -115,6 +119,10 @@ pub(super) struct WireContainer {
 pub(super) struct WirePort {
     pub(super) name: Option<String>,
     pub(super) container_port: u16,
+    pub(super) host_port: Option<u16>,
+    #[serde(rename = "hostIP")]
+    pub(super) host_ip: Option<String>,
+    pub(super) protocol: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -151,6 +159,14 @@ pub(super) struct WirePodStatus {
     pub(super) pod_ip: Option<String>,
     pub(super) start_time: Option<Timestamp>,
     pub(super) conditions: Vec<WireCondition>,
+    pub(super) container_statuses: Vec<WireContainerStatus>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireContainerStatus {
+    #[serde(default)]
+    pub(super) restart_count: i64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -167,6 +183,13 @@ pub(super) struct WireControllerSpec {
     pub(super) selector: WireSelector,
     pub(super) replicas: Option<u32>,
     pub(super) template: WireTemplate,
+    pub(super) strategy: WireStrategy,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct WireStrategy {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

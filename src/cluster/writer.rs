@@ -84,7 +84,7 @@ impl Writer {
                 Action::Quarantine(quarantine) => quarantines.push(*quarantine),
                 Action::CheckSlot(slot) => checks.push(slot),
                 Action::Release(_) | Action::Settle { .. } | Action::Reap(_) => others.push(action),
-                Action::TryEarly(_) | Action::Refuse(_) | Action::Tell(_) => {}
+                Action::Inquire(_) | Action::TryEarly(_) | Action::Refuse(_) | Action::Tell(_) => {}
             }
         }
         let mut ledger = ledger;

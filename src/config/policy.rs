@@ -64,52 +64,8 @@ pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy>
         MODE,
         defaults.mode,
     );
-    let detach = fields.or(
-        "detach",
-        "what a pod is taken out of: workload (the default) is its Services and its workload, so that a replacement starts; service is its Services alone, the only way for StatefulSets and DaemonSets",
-        Choice(&[("workload", Detach::Workload), ("service", Detach::Service)]),
-        Detach::Workload,
-    );
-    let keep_labels = fields.or(
-        "keepLabels",
-        "keys of labels that are never edited",
-        list(Text(&LABEL_KEY)),
-        Vec::new(),
-    );
-    let also_leave = fields.or(
-        "alsoLeave",
-        "label selectors of kinds that the agent does not read (InferencePool, Istio, Cilium), to be left too",
-        list(NotEmpty(selector())),
-        Vec::new(),
-    );
-    let network_policies = fields.or(
-        "networkPolicies",
-        "what becomes of NetworkPolicies that the pod cannot stay in: leave (the default) leaves them and says so, keep leaves the pod where it is",
-        Choice(&[("leave", NetworkPolicies::Leave), ("keep", NetworkPolicies::Keep)]),
-        NetworkPolicies::Leave,
-    );
-    let allow_exclusive = fields.or(
-        "allowExclusive",
-        "whether a pod is taken out, too, where its replacement would share a volume, a port of the node or an identity with it: by default false",
-        Switch,
-        false,
-    );
-    let settle = fields.or(
-        "settle",
-        "how long a released pod is left alone: by default 5m, at most 24h",
-        Time { most: DAY },
-        DEFAULT_SETTLE,
-    );
-    let on_replacement_timeout = fields.or(
-        "onReplacementTimeout",
-        "what follows where the replacement is not Ready within limits.pacing.replacementTimeout: keep (the default) keeps the pod and says so, release puts it back, reap deletes it",
-        Choice(&[
-            ("keep", OnReplacementTimeout::Keep),
-            ("release", OnReplacementTimeout::Release),
-            ("reap", OnReplacementTimeout::Reap),
-        ]),
-        OnReplacementTimeout::Keep,
-    );
+    let way = way_out(fields);
+    let afterwards = afterwards(fields);
     let contrast = fields.or(
         "contrast",
         "required (the default): a pod is only unhealthy if the signal says good of another pod of its workload, or has said so of this one since it started",
@@ -142,15 +98,93 @@ pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy>
         signal: signal?,
         ttl: ttl?,
         mode: mode?,
-        detach: detach?,
-        keep_labels: keep_labels?.into_iter().collect(),
-        also_leave: also_leave?,
-        network_policies: network_policies?,
-        allow_exclusive: allow_exclusive?,
-        settle: settle?,
-        on_replacement_timeout: on_replacement_timeout?,
+        detach: way.detach?,
+        keep_labels: way.keep_labels?.into_iter().collect(),
+        also_leave: way.also_leave?,
+        network_policies: way.network_policies?,
+        allow_exclusive: afterwards.allow_exclusive?,
+        settle: afterwards.settle?,
+        on_replacement_timeout: afterwards.on_replacement_timeout?,
         contrast: contrast?,
     })
+}
+
+/// Which labels are edited, and which selectors are left.
+struct WayOut {
+    detach: Option<Detach>,
+    keep_labels: Option<Vec<Arc<str>>>,
+    also_leave: Option<Vec<Selector>>,
+    network_policies: Option<NetworkPolicies>,
+}
+
+fn way_out(fields: &mut Fields) -> WayOut {
+    let detach = fields.or(
+        "detach",
+        "what a pod is taken out of: workload (the default) is its Services and its workload, so that a replacement starts; service is its Services alone, the only way for StatefulSets and DaemonSets",
+        Choice(&[("workload", Detach::Workload), ("service", Detach::Service)]),
+        Detach::Workload,
+    );
+    let keep_labels = fields.or(
+        "keepLabels",
+        "keys of labels that are never edited",
+        list(Text(&LABEL_KEY)),
+        Vec::new(),
+    );
+    let also_leave = fields.or(
+        "alsoLeave",
+        "label selectors of kinds that the agent does not read (InferencePool, Istio, Cilium), to be left too",
+        list(NotEmpty(selector())),
+        Vec::new(),
+    );
+    let network_policies = fields.or(
+        "networkPolicies",
+        "what becomes of NetworkPolicies that the pod cannot stay in: leave (the default) leaves them and says so, keep leaves the pod where it is",
+        Choice(&[("leave", NetworkPolicies::Leave), ("keep", NetworkPolicies::Keep)]),
+        NetworkPolicies::Leave,
+    );
+    WayOut {
+        detach,
+        keep_labels,
+        also_leave,
+        network_policies,
+    }
+}
+
+/// What becomes of a pod beside its replacement, and once it is put back.
+struct Afterwards {
+    allow_exclusive: Option<bool>,
+    settle: Option<Duration>,
+    on_replacement_timeout: Option<OnReplacementTimeout>,
+}
+
+fn afterwards(fields: &mut Fields) -> Afterwards {
+    let allow_exclusive = fields.or(
+        "allowExclusive",
+        "whether a pod is taken out, too, where its replacement would share a volume, a port of the node or an identity with it: by default false",
+        Switch,
+        false,
+    );
+    let settle = fields.or(
+        "settle",
+        "how long a released pod is left alone: by default 5m, at most 24h",
+        Time { most: DAY },
+        DEFAULT_SETTLE,
+    );
+    let on_replacement_timeout = fields.or(
+        "onReplacementTimeout",
+        "what follows where the replacement is not Ready within limits.pacing.replacementTimeout: keep (the default) keeps the pod and says so, release puts it back, reap deletes it",
+        Choice(&[
+            ("keep", OnReplacementTimeout::Keep),
+            ("release", OnReplacementTimeout::Release),
+            ("reap", OnReplacementTimeout::Reap),
+        ]),
+        OnReplacementTimeout::Keep,
+    );
+    Afterwards {
+        allow_exclusive,
+        settle,
+        on_replacement_timeout,
+    }
 }
 
 fn signal(fields: &mut Fields) -> Option<Signal> {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
+    judge::Now,
     keys,
     ledger::Slot,
     object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
@@ -23,6 +24,8 @@ pub enum Action {
         /// When it is found missing, if it was lost.
         lost: Option<Timestamp>,
     },
+    /// Read what the replacement of a pod would need.
+    Inquire(Inquiry),
     /// Ask the API server whether it would accept this change, before it is needed.
     TryEarly(Box<Quarantine>),
     /// Take a slot, then change the pod.
@@ -65,6 +68,19 @@ impl From<&Pod> for Target {
             resource_version: pod.resource_version,
         }
     }
+}
+
+/// A pod that may soon leave its workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inquiry {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
+    /// Whether the nodes matter, too.
+    pub with_nodes: bool,
+    /// When it was asked.
+    pub at: Now,
 }
 
 /// Take a pod out.

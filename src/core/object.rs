@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     keys,
     policy::Port,
+    replacement::HostPort,
     selector::{Labels, Selector},
 };
 
@@ -122,8 +123,18 @@ pub struct Pod {
     pub annotations: Annotations,
     /// Its controller.
     pub owner: Option<Reference>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
     /// When the kubelet first saw it.
     pub started: Option<Timestamp>,
+    /// How often its containers were started anew.
+    pub restarts: u32,
+    /// Its node, once it has one.
+    pub node: Option<Arc<str>>,
+    /// The ports that it takes of its node.
+    pub host_ports: Vec<HostPort>,
+    /// Whether it has its node's address: then it may take ports that it does not declare.
+    pub host_network: bool,
     /// Its `status.phase`.
     pub phase: Phase,
     /// The condition `Ready`.
@@ -173,6 +184,18 @@ impl Pod {
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(AsRef::as_ref)
+    }
+
+    /// Whether its replacement needs another node, or one with other ports free.
+    #[must_use]
+    pub fn takes_ports_of_its_node(&self) -> bool {
+        self.host_network || !self.host_ports.is_empty()
+    }
+
+    /// Whether all its containers have ended for good.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Succeeded | Phase::Failed)
     }
 
     /// Whether it carries the state label, whoever put it there.
@@ -237,6 +260,8 @@ pub struct Controller {
     pub revision: Option<Arc<str>>,
     /// Whether its deletion has begun.
     pub terminating: bool,
+    /// Of a Deployment: whether its strategy is `Recreate`.
+    pub recreate: bool,
     /// The commands among the annotations of its pod template: on its pods they are nobody's command.
     pub template_commands: Vec<Arc<str>>,
 }

@@ -27,6 +27,10 @@ pub enum Reason {
     NothingToLeave,
     /// A NetworkPolicy would no longer select the pod.
     NetworkPolicy,
+    /// The replacement would share with the pod what two cannot share.
+    ExclusiveResource,
+    /// A quota would forbid the replacement.
+    QuotaExhausted,
     /// An admission policy or webhook denied the patch.
     AdmissionDenied,
     /// An admission webhook changed the patch.
@@ -39,7 +43,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Exempt,
         Self::Observe,
         Self::Off,
@@ -51,6 +55,8 @@ impl Reason {
         Self::NoWayOut,
         Self::NothingToLeave,
         Self::NetworkPolicy,
+        Self::ExclusiveResource,
+        Self::QuotaExhausted,
         Self::AdmissionDenied,
         Self::Mutated,
         Self::LedgerUnavailable,
@@ -72,6 +78,8 @@ impl Reason {
             Self::NoWayOut => "NoWayOut",
             Self::NothingToLeave => "NothingToLeave",
             Self::NetworkPolicy => "NetworkPolicy",
+            Self::ExclusiveResource => "ExclusiveResource",
+            Self::QuotaExhausted => "QuotaExhausted",
             Self::AdmissionDenied => "AdmissionDenied",
             Self::Mutated => "Mutated",
             Self::LedgerUnavailable => "LedgerUnavailable",
@@ -97,6 +105,8 @@ impl fmt::Display for Reason {
             Self::NoWayOut => "no change of labels takes the pod out",
             Self::NothingToLeave => "no Service selects the pod, and it would stay in its workload",
             Self::NetworkPolicy => "a NetworkPolicy would no longer select the pod",
+            Self::ExclusiveResource => "its replacement could not run beside it",
+            Self::QuotaExhausted => "a quota would forbid its replacement",
             Self::AdmissionDenied => "the API server denied the change",
             Self::Mutated => "an admission webhook altered the change; it was undone",
             Self::LedgerUnavailable => "no slot can be had in the ledger",

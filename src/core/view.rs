@@ -29,6 +29,8 @@ pub struct View {
     marked: BTreeSet<ObjectKey>,
     /// The pods by the uid of their controller.
     owned: HashMap<Uid, BTreeSet<ObjectKey>>,
+    /// The pods that take ports of their nodes.
+    with_ports_of_nodes: BTreeSet<ObjectKey>,
     /// The pods that went last: the answer to a write may come after the watch told of the pod's end.
     gone: VecDeque<Uid>,
     pub(super) namespaces: BTreeMap<Arc<str>, Namespace>,
@@ -115,6 +117,9 @@ impl View {
         if pod.is_marked() {
             self.marked.insert(pod.key.clone());
         }
+        if pod.takes_ports_of_its_node() {
+            self.with_ports_of_nodes.insert(pod.key.clone());
+        }
         if let Some(owner) = &pod.owner {
             self.owned
                 .entry(owner.uid.clone())
@@ -135,6 +140,7 @@ impl View {
             self.gone.push_front(pod.uid.clone());
         }
         self.marked.remove(key);
+        self.with_ports_of_nodes.remove(key);
         if let Some(owner) = pod.owner
             && let Some(pods) = self.owned.get_mut(&owner.uid)
         {
@@ -193,6 +199,12 @@ impl View {
     /// The marked pods, in the order of their keys.
     pub fn marked(&self) -> impl Iterator<Item = &Pod> {
         self.marked.iter().filter_map(|key| self.pods.get(key))
+    }
+
+    /// The pods that take ports of their nodes.
+    pub fn with_ports_of_nodes(&self) -> impl Iterator<Item = &Pod> {
+        let keys = self.with_ports_of_nodes.iter();
+        keys.filter_map(|key| self.pods.get(key))
     }
 
     /// Takes a namespace in.

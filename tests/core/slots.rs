@@ -298,11 +298,10 @@ proptest! {
         world.file.limits.namespace_max = namespace_max;
         world.file.limits.workload_max = workload_max;
         let before = used(&world);
-        let mut twin = State::default();
-        let mut now = world.now;
-        now.moment += std::time::Duration::from_secs(1);
-        now.wall += jiff::SignedDuration::from_secs(1);
-        let same = decide(&mut twin, &world.file, &world.view, &world.findings, now);
+        let now = world.now;
+        let same = world.tick();
+        world.now = now;
+        world.restart();
         let actions = world.tick();
         prop_assert_eq!(&same, &actions, "the same input, other actions");
         for quarantine in quarantines(&actions) {

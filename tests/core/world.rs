@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use pod_quarantine::core::{
-    action::{Action, Quarantine, Target},
+    action::{Action, Inquiry, Quarantine, Target},
     decide::{State, decide},
     judge::{Finding, Now},
     ledger::{Ledger, LedgerView, Slot},
@@ -12,11 +12,14 @@ use pod_quarantine::core::{
         Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference, ResourceVersion,
         Selecting, SelectingKind, Uid,
     },
+    placement::Placement,
     policy::{
         Contrast, Detach, HttpProbe, Limits, Mode, NetworkPolicies, OnReplacementTimeout, Policy,
         PolicyFile, Port, Scheme, Share, Signal,
     },
+    quota::Taken,
     record::Evidence,
+    replacement::{Needs, Reading},
     restore::Change,
     selector::{Labels, Selector},
     view::View,
@@ -72,7 +75,12 @@ pub(crate) fn pod(name: &str) -> Pod {
         labels: Labels::new(),
         annotations: BTreeMap::new(),
         owner: None,
+        created: None,
         started: None,
+        restarts: 0,
+        node: None,
+        host_ports: Vec::new(),
+        host_network: false,
         phase: Phase::Running,
         ready: true,
         terminating: false,
@@ -97,6 +105,7 @@ pub(crate) fn controller(
         desired,
         revision: None,
         terminating: false,
+        recreate: false,
         template_commands: Vec::new(),
     }
 }
@@ -146,6 +155,8 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) findings: Vec<Finding>,
     pub(crate) now: Now,
+    /// What is read of any pod's replacement.
+    pub(crate) needs: Needs,
     last_version: u64,
 }
 
@@ -184,6 +195,11 @@ impl World {
             now: Now {
                 wall: at(START),
                 moment: Duration::from_hours(1),
+            },
+            needs: Needs {
+                claims: Ok(Vec::new()),
+                quotas: Ok((Taken::default(), Vec::new())),
+                nodes: Ok((Placement::default(), Vec::new())),
             },
             last_version: 100,
         }
@@ -314,8 +330,21 @@ impl World {
         }
     }
 
+    /// What is to be done a second later, what replacements would need having been read just before.
     pub(crate) fn tick(&mut self) -> Vec<Action> {
         self.pass(Duration::from_secs(1));
+        let before = self.state.clone();
+        let asked = self.decide();
+        self.state = before;
+        for action in asked {
+            if let Action::Inquire(inquiry) = action {
+                self.read(&inquiry);
+            }
+        }
+        self.decide()
+    }
+
+    pub(crate) fn decide(&mut self) -> Vec<Action> {
         decide(
             &mut self.state,
             &self.file,
@@ -323,6 +352,12 @@ impl World {
             &self.findings,
             self.now,
         )
+    }
+
+    pub(crate) fn read(&mut self, inquiry: &Inquiry) {
+        let needs = self.needs.clone();
+        let at = inquiry.at;
+        self.state.read(&inquiry.uid, Reading { at, needs });
     }
 
     /// What is to be done now, the checks of slots aside.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{
     Decision,
+    candidates::Left,
     plan::{differing, way_out},
 };
 use crate::core::{
@@ -100,10 +101,11 @@ impl Decision<'_> {
 }
 
 /// A reason and its detail in one sentence.
-fn why(refused: super::candidates::Refused) -> String {
-    refused.map_or_else(String::new, |(reason, detail)| {
-        format!("{reason}: {detail}")
-    })
+fn why(left: Left) -> String {
+    match left {
+        Left::Refused(reason, detail) => format!("{reason}: {detail}"),
+        Left::Behind | Left::Unread => String::new(),
+    }
 }
 
 /// The record with what is edited now, and left now. Labels that came since are in it from now on: they are edited,

@@ -4,16 +4,17 @@ use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 use super::{Decision, Trial};
 use crate::core::{
-    action::{Action, Quarantine, Refusal, Topic},
+    action::{Action, Inquiry, Quarantine, Refusal, Topic},
     judge::Finding,
     keys,
-    ledger::Slot,
+    ledger::{Ledger, Slot},
     limits::Tally,
     object::{ControllerKind, Pod, Uid},
     overrides,
     policy::{Detach, Mode, Policy},
     reason::Reason,
     record::{self, Evidence},
+    replacement::{hindrance, runs_alone},
     view::{NoWorkload, Workload},
 };
 
@@ -31,11 +32,18 @@ pub(super) struct Candidate<'a> {
     contrast: bool,
 }
 
-/// Why a candidate is left where it is; `None` where nothing is to be said: the view has not caught up.
-pub(super) type Refused = Option<(Reason, String)>;
+/// Why a candidate is left where it is, for now.
+pub(super) enum Left {
+    /// For this reason.
+    Refused(Reason, String),
+    /// The view has not caught up with the pod that its slot was moved to.
+    Behind,
+    /// What its replacement would need was not read lately.
+    Unread,
+}
 
-pub(super) fn refused<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Refused> {
-    Err(Some((reason, detail.into())))
+pub(super) fn refused<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Left> {
+    Err(Left::Refused(reason, detail.into()))
 }
 
 impl Candidate<'_> {
@@ -49,6 +57,11 @@ impl Candidate<'_> {
         self.policy
             .as_ref()
             .map_or(Detach::Workload, |policy| policy.detach)
+    }
+
+    fn allows_exclusive(&self) -> bool {
+        let policy = self.policy.as_ref();
+        policy.is_some_and(|policy| policy.allow_exclusive)
     }
 }
 
@@ -77,8 +90,9 @@ impl<'a> Decision<'a> {
                     taken.insert(&candidate.pod.uid);
                     self.actions.push(Action::Quarantine(Box::new(quarantine)));
                 }
-                Err(None) => {}
-                Err(Some((reason, detail))) => {
+                Err(Left::Behind) => {}
+                Err(Left::Unread) => self.inquire(candidate.pod),
+                Err(Left::Refused(reason, detail)) => {
                     let refusal = Refusal {
                         pod: candidate.pod.key.clone(),
                         uid: candidate.pod.uid.clone(),
@@ -107,20 +121,23 @@ impl<'a> Decision<'a> {
     ) {
         let workload = self.view.workload(candidate.pod);
         let tried = workload.is_ok_and(|of| self.state.trials.contains_key(of.uid()));
-        if tried || candidate.mode != Mode::Enforce {
+        let read = self.state.readings.contains_key(&candidate.pod.uid);
+        if tried && read || candidate.mode != Mode::Enforce {
             return;
         }
-        if let Ok(quarantine) = self.consider(candidate, tally, placed)
-            && quarantine.try_first
-        {
-            let trial = Trial {
-                asked: self.now.moment,
-                accepted: false,
-            };
-            self.state
-                .trials
-                .insert(quarantine.slot.workload.clone(), trial);
-            self.actions.push(Action::TryEarly(Box::new(quarantine)));
+        match self.consider(candidate, tally, placed) {
+            Ok(quarantine) if quarantine.try_first && !tried => {
+                let trial = Trial {
+                    asked: self.now.moment,
+                    accepted: false,
+                };
+                self.state
+                    .trials
+                    .insert(quarantine.slot.workload.clone(), trial);
+                self.actions.push(Action::TryEarly(Box::new(quarantine)));
+            }
+            Err(Left::Unread) => self.inquire(candidate.pod),
+            Ok(_) | Err(Left::Refused(..) | Left::Behind) => {}
         }
     }
 
@@ -188,7 +205,7 @@ impl<'a> Decision<'a> {
         candidate: &Candidate<'a>,
         tally: &mut Tally,
         placed: &mut BTreeSet<Uid>,
-    ) -> Result<Quarantine, Refused> {
+    ) -> Result<Quarantine, Left> {
         let pod = candidate.pod;
         if candidate.mode == Mode::Off {
             return refused(Reason::Off, "");
@@ -218,8 +235,7 @@ impl<'a> Decision<'a> {
         let workload = self.workload(candidate)?;
         let known = ledger.slots.get(&pod.uid);
         if known.is_some_and(|slot| slot.resource_version > pod.resource_version) {
-            // The view has not caught up with the pod that the slot was moved to.
-            return Err(None);
+            return Err(Left::Behind);
         }
         // The limits before the search for a way out, which may take a tenth of a second a pod.
         let needs_place = known.is_none() && !placed.contains(&pod.uid);
@@ -232,15 +248,20 @@ impl<'a> Decision<'a> {
                     .limits
                     .of_workload(workload.desired(), candidate.detach()),
             );
-            if let Some(over) = over {
-                return Err(Some(over));
+            if let Some((reason, detail)) = over {
+                return refused(reason, detail);
             }
         }
         let mut plan = self.plan(candidate, &workload)?;
+        let room = self.room_for_a_replacement(candidate, ledger);
+        if let Err(Left::Refused(..)) = room {
+            return room.map(|()| plan);
+        }
         if needs_place {
             tally.add(&pod.key.namespace, Some(workload.uid()));
             placed.insert(pod.uid.clone());
         }
+        room?;
         if candidate.mode == Mode::Observe {
             return refused(Reason::Observe, "");
         }
@@ -250,7 +271,7 @@ impl<'a> Decision<'a> {
         Ok(plan)
     }
 
-    fn workload(&self, candidate: &Candidate<'a>) -> Result<Workload<'a>, Refused> {
+    fn workload(&self, candidate: &Candidate<'a>) -> Result<Workload<'a>, Left> {
         let pod = candidate.pod;
         if pod.annotations.contains_key(keys::MIRROR) {
             return refused(
@@ -303,7 +324,55 @@ impl<'a> Decision<'a> {
                 format!("{} is being deleted", controller.reference()),
             );
         }
-        Ok(workload)
+        let alone = runs_alone(&workload)
+            .filter(|_| candidate.detach() == Detach::Workload && !candidate.allows_exclusive());
+        match alone {
+            Some(why) => refused(Reason::ExclusiveResource, why),
+            None => Ok(workload),
+        }
+    }
+
+    /// Whether a replacement could stand beside the pod. One that stays in its workload has none.
+    fn room_for_a_replacement(
+        &self,
+        candidate: &Candidate<'a>,
+        ledger: &Ledger,
+    ) -> Result<(), Left> {
+        let pod = candidate.pod;
+        if candidate.detach() == Detach::Service {
+            return Ok(());
+        }
+        let Some(reading) = self.state.readings.get(&pod.uid) else {
+            return Err(Left::Unread);
+        };
+        // Their replacements may not be counted in the quotas that were read.
+        let since = ledger.slots.values().filter(|slot| {
+            slot.namespace == pod.key.namespace && slot.uid != pod.uid && slot.at >= reading.at.wall
+        });
+        let now = self.actions.iter().filter(|action| match action {
+            Action::Quarantine(other) => other.pod.key.namespace == pod.key.namespace,
+            _ => false,
+        });
+        let others = since.count() + now.count();
+        let allow_exclusive = candidate.allows_exclusive();
+        match hindrance(self.view, pod, &reading.needs, others, allow_exclusive) {
+            Some((reason, detail)) => refused(reason, detail),
+            None => Ok(()),
+        }
+    }
+
+    /// Has it read what a replacement would need, unless that is under way.
+    fn inquire(&mut self, pod: &Pod) {
+        if self.state.inquired.contains_key(&pod.uid) {
+            return;
+        }
+        self.state.inquired.insert(pod.uid.clone(), self.now.moment);
+        self.actions.push(Action::Inquire(Inquiry {
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            with_nodes: pod.takes_ports_of_its_node(),
+            at: self.now,
+        }));
     }
 
     /// Whether a command stands in the pod template: then it is nobody's command, and every pod carries it.

@@ -18,7 +18,8 @@ use super::{
     object::{ObjectKey, Pod, Uid},
     policy::PolicyFile,
     reason::Reason,
-    record::{self, Reading},
+    record,
+    replacement::Reading,
     view::View,
 };
 
@@ -34,6 +35,10 @@ pub struct State {
     denied: BTreeMap<Uid, (Moment, Reason, String)>,
     /// Workloads in which a change was tried early.
     trials: BTreeMap<Uid, Trial>,
+    /// What replacements would need, as it was read lately, by the pod.
+    readings: BTreeMap<Uid, Reading>,
+    /// When it was last asked for where the answer is not there yet.
+    inquired: BTreeMap<Uid, Moment>,
     /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
     ttls: BTreeMap<Uid, Duration>,
     /// When the slots that no pod seems to need were last looked at.
@@ -65,6 +70,12 @@ const ACCEPTED_FOR: Duration = Duration::from_mins(1);
 /// How often a change is tried early that was not accepted yet.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
+/// How long it is believed what was read about a replacement: quotas and nodes change.
+const READ_FOR: Duration = Duration::from_secs(10);
+
+/// When it is asked anew what was not answered: the requests of one inquiry have ended by then.
+const INQUIRE_AGAIN: Duration = Duration::from_secs(25);
+
 /// How long a pod is let be after the API server refused its change.
 const DENIED_FOR: Duration = Duration::from_mins(1);
 
@@ -80,6 +91,12 @@ impl State {
         if let Some(trial) = self.trials.get_mut(workload) {
             trial.accepted = true;
         }
+    }
+
+    /// Notes what the replacement of a pod would need.
+    pub fn read(&mut self, pod: &Uid, reading: Reading) {
+        self.inquired.remove(pod);
+        self.readings.insert(pod.clone(), reading);
     }
 
     /// Whether the API server would lately have accepted a change in that workload.
@@ -137,6 +154,12 @@ impl Decision<'_> {
             };
             moment.saturating_sub(trial.asked) < lasts
         });
+        self.state
+            .readings
+            .retain(|_, reading| moment.saturating_sub(reading.at.moment) < READ_FOR);
+        self.state
+            .inquired
+            .retain(|_, asked| moment.saturating_sub(*asked) < INQUIRE_AGAIN);
         self.ledger();
         self.kept_pods();
         self.candidates(findings);
@@ -178,7 +201,7 @@ impl Decision<'_> {
     /// that another installation took them out.
     fn may_be_own(&self, pod: &Pod) -> bool {
         match record::read(pod) {
-            Reading::Readable(record) | Reading::Newer(_, Some(record)) => {
+            record::Reading::Readable(record) | record::Reading::Newer(_, Some(record)) => {
                 record.agent == self.agent
             }
             _ => true,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Decision,
-    candidates::{Candidate, Refused, refused},
+    candidates::{Candidate, Left, refused},
 };
 use crate::core::{
     action::{Before, Quarantine, Target},
@@ -29,7 +29,7 @@ impl<'a> Decision<'a> {
         &self,
         candidate: &Candidate<'a>,
         workload: &Workload<'a>,
-    ) -> Result<Quarantine, Refused> {
+    ) -> Result<Quarantine, Left> {
         let pod = candidate.pod;
         let policy = candidate.policy.as_deref();
         let leaving = Leaving {
@@ -140,10 +140,7 @@ pub(super) struct WayOut {
 }
 
 /// The way out, if there is one that the policy lets be taken.
-pub(super) fn way_out(
-    leaving: &Leaving<'_>,
-    mut constraints: Constraints,
-) -> Result<WayOut, Refused> {
+pub(super) fn way_out(leaving: &Leaving<'_>, mut constraints: Constraints) -> Result<WayOut, Left> {
     let labels = &leaving.pod.labels;
     let policy = leaving.policy;
     // Nothing but NetworkPolicies is wished to be kept.

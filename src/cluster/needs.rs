@@ -1,0 +1,137 @@
+//! Reads what a pod's replacement would need, when the pod is about to leave its workload and at no other time.
+
+use std::{fmt::Debug, time::Duration};
+
+use futures::future::{join3, try_join_all};
+use kube::{Api, Client, Error, Resource, api::ListParams};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::{
+    convert::{BadObject, Shared},
+    error::in_short,
+    wire_needs::{WireClaim, WireNeedy, WireNode, WireQuota},
+};
+use crate::core::{
+    action::Inquiry,
+    object::ObjectKey,
+    placement::Node,
+    quota::Quota,
+    replacement::{Claim, Needs},
+};
+
+/// How long one request may take, as for those of the writer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Objects in one page of a list, as client-go asks for them.
+const PAGE: u32 = 500;
+
+/// A request that was not answered so that it helps.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error("{}", in_short(.0))]
+    Api(#[from] Error),
+    #[error("no answer within {} s", REQUEST_TIMEOUT.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    Object(#[from] BadObject),
+    #[error("it is gone")]
+    Gone,
+}
+
+/// Reads all that a replacement would need. What cannot be read is said in its place.
+pub(super) async fn needs(client: &Client, inquiry: &Inquiry) -> Needs {
+    let pods: Api<WireNeedy> = Api::namespaced(client.clone(), &inquiry.pod.namespace);
+    let pod = match within(pods.get_opt(&inquiry.pod.name)).await {
+        Ok(Some(pod)) => pod,
+        Ok(None) => return unread("the pod", &Unread::Gone),
+        Err(error) => return unread("the pod", &error),
+    };
+    let (claims, quotas, nodes) = join3(
+        claims(client, &inquiry.pod, &pod),
+        quotas(client, &inquiry.pod),
+        nodes(client, inquiry.with_nodes),
+    )
+    .await;
+    Needs {
+        claims: claims.map_err(|error| could_not("its PersistentVolumeClaims", &error)),
+        quotas: quotas
+            .and_then(|quotas| Ok((pod.taken()?, quotas)))
+            .map_err(|error| could_not("the ResourceQuotas of its namespace", &error)),
+        nodes: nodes
+            .and_then(|nodes| Ok((Shared::default().placement(&pod)?, nodes)))
+            .map_err(|error| could_not("the nodes", &error)),
+    }
+}
+
+fn could_not(what: &str, error: &Unread) -> String {
+    format!("{what} could not be read: {error}")
+}
+
+fn unread(what: &str, error: &Unread) -> Needs {
+    let why = could_not(what, error);
+    Needs {
+        claims: Err(why.clone()),
+        quotas: Err(why.clone()),
+        nodes: Err(why),
+    }
+}
+
+async fn within<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Unread> {
+    Ok(timeout(REQUEST_TIMEOUT, request)
+        .await
+        .map_err(|_| Unread::Timeout)??)
+}
+
+async fn claims(client: &Client, pod: &ObjectKey, needy: &WireNeedy) -> Result<Vec<Claim>, Unread> {
+    let api: Api<WireClaim> = Api::namespaced(client.clone(), &pod.namespace);
+    let claim = |name: String| {
+        let api = api.clone();
+        async move {
+            let claim = within(api.get_opt(&name)).await?;
+            Ok(Claim {
+                modes: claim.map(WireClaim::modes).unwrap_or_default(),
+                name: name.into(),
+            })
+        }
+    };
+    try_join_all(needy.claims().map(claim)).await
+}
+
+async fn quotas(client: &Client, pod: &ObjectKey) -> Result<Vec<Quota>, Unread> {
+    let api: Api<WireQuota> = Api::namespaced(client.clone(), &pod.namespace);
+    let quotas = all(&api).await?;
+    Ok(quotas
+        .iter()
+        .map(WireQuota::quota)
+        .collect::<Result<_, _>>()?)
+}
+
+async fn nodes(client: &Client, wanted: bool) -> Result<Vec<Node>, Unread> {
+    if !wanted {
+        return Ok(Vec::new());
+    }
+    let nodes = all(&Api::<WireNode>::all(client.clone())).await?;
+    let mut shared = Shared::default();
+    Ok(nodes
+        .iter()
+        .map(|node| shared.node(node))
+        .collect::<Result<_, _>>()?)
+}
+
+/// Everything there is, page by page.
+async fn all<K>(api: &Api<K>) -> Result<Vec<K>, Unread>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let mut params = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let page = within(api.list(&params)).await?;
+        found.extend(page.items);
+        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if params.continue_token.is_none() {
+            return Ok(found);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Whether the quotas of a namespace leave room for another pod.
+//!
+//! The rules are those of the API server's quota admission (`pkg/quota/v1/evaluator/core/pods.go`): a quota counts the
+//! pods that all of its scopes match, a quarantined one too, and what would go past `hard` is forbidden.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::quantity::Quantity;
+
+/// Amounts by the name that a quota gives them, such as `requests.cpu`.
+pub type Amounts = BTreeMap<Arc<str>, Quantity>;
+
+/// What one pod takes, and by what the scopes of quotas tell it from others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Everything that a quota could count.
+    pub amounts: Amounts,
+    /// Whether it asks for nothing: its quality of service is `BestEffort`.
+    pub best_effort: bool,
+    /// Whether it ends by itself: `activeDeadlineSeconds`.
+    pub has_deadline: bool,
+    /// Its `priorityClassName`.
+    pub priority_class: Option<Arc<str>>,
+}
+
+/// A ResourceQuota.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The pods that it counts match all of these.
+    pub scopes: Vec<Scope>,
+    /// How much there is.
+    pub hard: Amounts,
+    /// How much of it is taken.
+    pub used: Amounts,
+}
+
+/// One scope of a quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Pods with a deadline, or those without.
+    HasDeadline(bool),
+    /// Pods that ask for nothing, or those that do.
+    BestEffort(bool),
+    /// Pods with a priority class, one of these, or with none.
+    PriorityClass(PriorityClass),
+    /// A scope that the agent does not know: it may match.
+    Unknown,
+}
+
+/// The operators of the scope `PriorityClass`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PriorityClass {
+    /// One of these.
+    In(Vec<Arc<str>>),
+    /// None of these.
+    NotIn(Vec<Arc<str>>),
+    /// Any.
+    Exists,
+    /// None.
+    DoesNotExist,
+}
+
+/// The resources that a pod must ask for where a quota counts them.
+const MUST_BE_SAID: [&str; 6] = [
+    "cpu",
+    "memory",
+    "requests.cpu",
+    "requests.memory",
+    "limits.cpu",
+    "limits.memory",
+];
+
+impl Scope {
+    fn matches(&self, pod: &Taken) -> bool {
+        let class = pod.priority_class.as_ref();
+        match self {
+            Self::HasDeadline(has) => *has == pod.has_deadline,
+            Self::BestEffort(is) => *is == pod.best_effort,
+            Self::PriorityClass(PriorityClass::In(names)) => {
+                class.is_some_and(|class| names.contains(class))
+            }
+            Self::PriorityClass(PriorityClass::NotIn(names)) => {
+                class.is_none_or(|class| !names.contains(class))
+            }
+            Self::PriorityClass(PriorityClass::Exists) => class.is_some(),
+            Self::PriorityClass(PriorityClass::DoesNotExist) => class.is_none(),
+            Self::Unknown => true,
+        }
+    }
+}
+
+impl Quota {
+    /// Why so many more such pods would be forbidden, if so.
+    #[must_use]
+    pub fn forbids(&self, pod: &Taken, pods: usize) -> Option<String> {
+        if !self.scopes.iter().all(|scope| scope.matches(pod)) {
+            return None;
+        }
+        self.hard.iter().find_map(|(resource, hard)| {
+            let Some(amount) = pod.amounts.get(resource) else {
+                let unsaid = MUST_BE_SAID.contains(&&**resource);
+                return unsaid.then(|| {
+                    format!(
+                        "ResourceQuota {} counts {resource}, which the pod does not say",
+                        self.name
+                    )
+                });
+            };
+            let used = self.used.get(resource).copied().unwrap_or_default();
+            let over = used.plus(amount.times(pods)) > *hard;
+            over.then(|| format!("ResourceQuota {} has no {resource} left for it", self.name))
+        })
+    }
+}
