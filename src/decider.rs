@@ -29,7 +29,7 @@ use crate::{
         writer::{Effect, Outcome, Writer},
     },
     core::{
-        action::Action,
+        action::{Action, Follow},
         decide::{State, decide},
         judge::{Judge, Sample},
         ledger::LedgerView,
@@ -94,6 +94,8 @@ enum Aside {
     Tried(Outcome),
     /// It was read what the replacement of a pod would need.
     Read(Uid, Reading),
+    /// A pod was followed out of the slices of its Services, from that time on; it is still in these.
+    Followed(Follow, Instant, Vec<Arc<str>>),
 }
 
 /// See the module.
@@ -296,6 +298,7 @@ impl Decider {
                     let read = read.map(|(pod, reading)| Aside::Read(pod, reading));
                     self.aside.push(read.boxed());
                 }
+                Action::Follow(follow) => self.follow(follow, Instant::now()),
                 Action::Refuse(_) | Action::Tell(_) => {}
                 action => writes.push(action),
             }
@@ -337,6 +340,31 @@ impl Decider {
             // What was refused is told when the pod is past its threshold; what failed is tried again then.
             Aside::Tried(outcome) => self.take_note(outcome.updates, &outcome.effects),
             Aside::Read(pod, reading) => self.state.read(&pod, reading),
+            Aside::Followed(follow, since, still_in) => self.followed(follow, since, still_in),
+        }
+    }
+
+    fn follow(&mut self, follow: Follow, since: Instant) {
+        let eye = self.hands.reader.clone();
+        let followed = async move {
+            let still_in = eye.drained(&follow).await;
+            Aside::Followed(follow, since, still_in)
+        };
+        self.aside.push(followed.boxed());
+    }
+
+    /// A pod that is not out yet is followed on, for as long as it is to be out.
+    fn followed(&mut self, follow: Follow, since: Instant, still_in: Vec<Arc<str>>) {
+        let pod = self.view.pod(&follow.pod);
+        let stays = pod.is_some_and(|pod| pod.uid == follow.uid && pod.is_counted());
+        if !stays {
+            return;
+        }
+        self.state.drained(&follow.uid, still_in.clone());
+        if still_in.is_empty() {
+            self.hands.report.drained(&follow, since.elapsed());
+        } else {
+            self.follow(follow, since);
         }
     }
 
@@ -353,7 +381,10 @@ impl Decider {
                         .denied(&quarantine.pod.uid, *reason, detail.clone(), moment);
                 }
                 Effect::Accepted(quarantine) => self.state.accepted(&quarantine.slot.workload),
-                Effect::Quarantined(_) | Effect::Released(_) | Effect::Reaped(_) => {}
+                Effect::Quarantined(_)
+                | Effect::Released(_)
+                | Effect::Reaped(_)
+                | Effect::Replaced(_) => {}
             }
         }
     }

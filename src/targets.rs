@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     core::{
         judge::Judge,
+        keys,
         object::{ObjectKey, Phase, Pod, Uid},
         policy::{Policy, PolicyFile, Signal},
         view::View,
@@ -30,6 +31,8 @@ pub struct Targets {
 /// What was told of one pod.
 struct Aimed {
     uid: Uid,
+    /// Whether it was released lately, and is still left alone.
+    left_alone: bool,
     by_policy: BTreeMap<Arc<str>, Target>,
 }
 
@@ -64,8 +67,12 @@ impl Targets {
         let workload = workload(view, pod);
         let aimed = self.told.entry(key.clone()).or_insert_with(|| Aimed {
             uid: pod.uid.clone(),
+            left_alone: false,
             by_policy: BTreeMap::new(),
         });
+        let left_alone = pod.annotations.contains_key(keys::RELEASED);
+        let afresh = aimed.left_alone && !left_alone;
+        aimed.left_alone = left_alone;
         for policy in &file.policies {
             let Some(sender) = self.senders.get(&policy.name) else {
                 continue;
@@ -73,6 +80,9 @@ impl Targets {
             // A signal that ended ends the agent, which sees it elsewhere.
             if view.selects(policy, pod) {
                 judge.watch(&policy.name, &pod.uid, key, &workload);
+                if afresh {
+                    judge.begin_afresh(&policy.name, &pod.uid);
+                }
                 let target = target(policy, pod);
                 if aimed.by_policy.get(&policy.name) != Some(&target) {
                     let _ = sender.send(TargetChange::Put(target.clone()));

@@ -1,6 +1,7 @@
 //! The API server: watches in, writes out. kube's types stay in here.
 
 mod convert;
+mod drain;
 mod error;
 pub mod ledger;
 mod needs;

@@ -2,8 +2,14 @@
 
 use kube::Client;
 
-use super::needs;
-use crate::core::{action::Inquiry, object::Uid, replacement::Reading};
+use super::{drain, needs};
+use std::sync::Arc;
+
+use crate::core::{
+    action::{Follow, Inquiry},
+    object::Uid,
+    replacement::Reading,
+};
 
 /// The eyes of the agent, beside its watches.
 #[derive(Clone)]
@@ -26,5 +32,10 @@ impl Reader {
             needs,
         };
         (inquiry.uid, reading)
+    }
+
+    /// Follows a pod out of the slices of its Services, for a while. Gives those that it is still in then.
+    pub async fn drained(&self, follow: &Follow) -> Vec<Arc<str>> {
+        drain::drained(&self.client, follow).await
     }
 }

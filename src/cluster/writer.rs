@@ -49,6 +49,8 @@ pub enum Effect {
     Released(Box<Release>),
     /// A pod is deleted.
     Reaped(Box<Reap>),
+    /// The replacement of the pod in that slot is Ready.
+    Replaced(Slot),
 }
 
 /// The hand of the agent.
@@ -74,6 +76,7 @@ impl Writer {
         let mut outcome = Outcome::default();
         let mut quarantines = Vec::new();
         let mut checks = Vec::new();
+        let mut replaced = Vec::new();
         let mut others = Vec::new();
         for action in actions {
             match action {
@@ -84,7 +87,12 @@ impl Writer {
                 Action::Quarantine(quarantine) => quarantines.push(*quarantine),
                 Action::CheckSlot(slot) => checks.push(slot),
                 Action::Release(_) | Action::Settle { .. } | Action::Reap(_) => others.push(action),
-                Action::Inquire(_) | Action::TryEarly(_) | Action::Refuse(_) | Action::Tell(_) => {}
+                Action::NoteReplaced(slot) => replaced.push(slot),
+                Action::Follow(_)
+                | Action::Inquire(_)
+                | Action::TryEarly(_)
+                | Action::Refuse(_)
+                | Action::Tell(_) => {}
             }
         }
         let mut ledger = ledger;
@@ -97,12 +105,56 @@ impl Writer {
         for one in others.collect::<Vec<_>>().await {
             outcome.add(one);
         }
+        if !replaced.is_empty()
+            && let Some(before) = ledger
+        {
+            ledger = self.note_replaced(before, replaced, &mut outcome).await;
+        }
         if !checks.is_empty()
             && let Some(ledger) = ledger
         {
             self.check(&ledger, checks, &mut outcome).await;
         }
         outcome
+    }
+
+    /// Writes down which replacements are Ready. Gives the ledger as it is then, if that is known.
+    async fn note_replaced(
+        &self,
+        before: Ledger,
+        mut slots: Vec<Slot>,
+        outcome: &mut Outcome,
+    ) -> Option<Ledger> {
+        let mut after = before.clone();
+        slots.retain(|slot| after.note_replaced(slot));
+        if slots.is_empty() {
+            return Some(before);
+        }
+        let what = "note a replacement in the ledger";
+        let after = self.swap(what, &before, &after, outcome).await?;
+        let effects = slots.into_iter().map(Effect::Replaced);
+        outcome.effects.extend(effects);
+        Some(after)
+    }
+
+    /// Writes the ledger if it is as it was. What it is then, or was found to be instead, is among the updates.
+    async fn swap(
+        &self,
+        what: &str,
+        before: &Ledger,
+        after: &Ledger,
+        outcome: &mut Outcome,
+    ) -> Option<Ledger> {
+        match self.ledger.swap(before, after).await {
+            Ok(Some(after)) => {
+                outcome.updates.push(Update::Ledger(after.clone()));
+                return Some(after);
+            }
+            Ok(None) => outcome.conflicts = true,
+            Err(error) => outcome.failures.push(format!("{what}: {error}")),
+        }
+        outcome.updates.extend(self.ledger.read().await.ok());
+        None
     }
 
     /// Tries changes and makes none.
@@ -143,22 +195,8 @@ impl Writer {
         if accepted.is_empty() {
             return Some(before);
         }
-        let after = match self.ledger.swap(&before, &after).await {
-            Ok(Some(after)) => after,
-            Ok(None) => {
-                outcome.conflicts = true;
-                outcome.updates.extend(self.ledger.read().await.ok());
-                return None;
-            }
-            Err(error) => {
-                outcome
-                    .failures
-                    .push(format!("take a slot in the ledger: {error}"));
-                outcome.updates.extend(self.ledger.read().await.ok());
-                return None;
-            }
-        };
-        outcome.updates.push(Update::Ledger(after.clone()));
+        let what = "take a slot in the ledger";
+        let after = self.swap(what, &before, &after, outcome).await?;
         let done = stream::iter(accepted)
             .map(|quarantine| self.take_out(quarantine))
             .buffer_unordered(AT_ONCE);
@@ -296,18 +334,9 @@ impl Writer {
             outcome.add(one);
             freed |= slot.is_some_and(|slot| after.free(&slot));
         }
-        if !freed {
-            return;
-        }
-        match self.ledger.swap(before, &after).await {
-            Ok(Some(after)) => outcome.updates.push(Update::Ledger(after)),
-            Ok(None) => outcome.updates.extend(self.ledger.read().await.ok()),
-            Err(error) => {
-                outcome
-                    .failures
-                    .push(format!("free a slot in the ledger: {error}"));
-                outcome.updates.extend(self.ledger.read().await.ok());
-            }
+        if freed {
+            let what = "free a slot in the ledger";
+            let _ = self.swap(what, before, &after, outcome).await;
         }
     }
 

@@ -43,6 +43,10 @@ pub enum Action {
     Reap(Box<Reap>),
     /// Look at the pod of a slot, and free or fence the slot by what is seen.
     CheckSlot(Slot),
+    /// Write into a slot when the pod's replacement was Ready.
+    NoteReplaced(Slot),
+    /// See whether a quarantined pod goes out of the slices of its Services.
+    Follow(Follow),
     /// Say why an unhealthy pod is left where it is.
     Refuse(Refusal),
     /// Say something else about a pod.
@@ -171,10 +175,12 @@ pub struct Release {
     pub change: Change,
     /// The policy that had asked for the quarantine.
     pub policy: Arc<str>,
-    /// `annotation` or `force`.
+    /// `annotation`, `force` or `replacement-timeout`.
     pub cause: &'static str,
     /// Keys that someone else changed since, and that stay.
     pub left: Vec<Arc<str>>,
+    /// What speaks against it and what follows, where it is done by force.
+    pub follows: Option<String>,
     /// The workload it came from.
     pub workload: Reference,
     /// Whether it had left that, too.
@@ -190,8 +196,8 @@ pub struct Reap {
     pub pod: Target,
     /// The policy that had asked for the quarantine.
     pub policy: Arc<str>,
-    /// When its time was up.
-    pub expired: Timestamp,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// An unhealthy pod that is left where it is.
@@ -211,13 +217,30 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// Something to be said about a pod.
+/// A quarantined pod, and the Services that it is to be out of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Follow {
     /// The pod.
     pub pod: ObjectKey,
     /// Its uid.
     pub uid: Uid,
+    /// The policy that had asked for the quarantine.
+    pub policy: Arc<str>,
+    /// The Services.
+    pub services: Vec<Arc<str>>,
+    /// When it was quarantined.
+    pub at: Timestamp,
+}
+
+/// Something to be said because of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// The policy that had asked for its quarantine, if it is quarantined.
+    pub policy: Option<Arc<str>>,
+    /// The pod, or its workload, in the same namespace.
+    pub about: Reference,
     /// What it is about.
     pub topic: Topic,
     /// The sentence.
@@ -235,6 +258,8 @@ pub enum Topic {
     HeldPastTtl,
     /// A pod is quarantined, and is not out of everything.
     NotDrained,
+    /// The replacement of a quarantined pod is not Ready in time.
+    ReplacementNotReady,
 }
 
 impl Topic {
@@ -246,6 +271,7 @@ impl Topic {
             Self::ReleaseRefused => "ReleaseRefused",
             Self::HeldPastTtl => "HeldPastTTL",
             Self::NotDrained => "NotDrained",
+            Self::ReplacementNotReady => "ReplacementNotReady",
         }
     }
 }

@@ -165,6 +165,18 @@ impl Judge {
         }
     }
 
+    /// Judges a pod afresh: what was said of it so far makes no row, and still tells that the signal can say `good`.
+    pub fn begin_afresh(&mut self, policy: &str, uid: &Uid) {
+        if let Some(rows) = self.policies.get_mut(policy)
+            && let Some(row) = rows.pods.get_mut(uid)
+        {
+            row.bad = None;
+            row.last = None;
+            row.seen.clear();
+            rows.bad.remove(uid);
+        }
+    }
+
     /// Takes a sample in. One about a pod that is not watched is dropped.
     pub fn hear(&mut self, sample: &Sample) {
         if let Some(rows) = self.policies.get_mut(&sample.policy) {

@@ -42,6 +42,9 @@ pub struct Slot {
     /// That of the record before it, where the pod was to be taken out again: which of both it carries is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_before: Option<Arc<str>>,
+    /// When the pod's replacement was Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Timestamp>,
 }
 
 impl Slot {
@@ -148,6 +151,23 @@ impl Ledger {
         }
         self.slots.insert(slot.uid.clone(), slot);
         true
+    }
+
+    /// Writes into a slot when the pod's replacement was Ready, if the slot is otherwise as the decision knew it.
+    #[must_use]
+    pub fn note_replaced(&mut self, slot: &Slot) -> bool {
+        let Some(known) = self.slots.get_mut(&slot.uid) else {
+            return false;
+        };
+        let before = Slot {
+            replaced: None,
+            ..slot.clone()
+        };
+        let same = *known == before;
+        if same {
+            known.replaced = slot.replaced;
+        }
+        same
     }
 
     /// Takes a slot out if it still stands at the version that the decision was made on.

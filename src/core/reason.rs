@@ -19,6 +19,8 @@ pub enum Reason {
     NamespaceLimit,
     /// The workload's limit is reached.
     WorkloadLimit,
+    /// It was released lately.
+    Settling,
     /// The pod's owner is of a kind that pods are not taken from.
     OwnerKind,
     /// A selector stands in the way.
@@ -43,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Exempt,
         Self::Observe,
         Self::Off,
@@ -51,6 +53,7 @@ impl Reason {
         Self::ClusterLimit,
         Self::NamespaceLimit,
         Self::WorkloadLimit,
+        Self::Settling,
         Self::OwnerKind,
         Self::NoWayOut,
         Self::NothingToLeave,
@@ -74,6 +77,7 @@ impl Reason {
             Self::ClusterLimit => "ClusterLimit",
             Self::NamespaceLimit => "NamespaceLimit",
             Self::WorkloadLimit => "WorkloadLimit",
+            Self::Settling => "Settling",
             Self::OwnerKind => "OwnerKind",
             Self::NoWayOut => "NoWayOut",
             Self::NothingToLeave => "NothingToLeave",
@@ -101,6 +105,7 @@ impl fmt::Display for Reason {
             Self::ClusterLimit => "the cluster's limit is reached",
             Self::NamespaceLimit => "the namespace's limit is reached",
             Self::WorkloadLimit => "the workload's limit is reached",
+            Self::Settling => "the pod was released lately",
             Self::OwnerKind => "pods of this owner are not quarantined",
             Self::NoWayOut => "no change of labels takes the pod out",
             Self::NothingToLeave => "no Service selects the pod, and it would stay in its workload",

@@ -59,6 +59,9 @@ pub struct Record {
     /// Whether it was taken out of that, too.
     #[serde(default)]
     pub detach: Detach,
+    /// How often its containers had been started anew.
+    #[serde(default)]
+    pub restarts: u32,
     /// The Services it left.
     #[serde(default)]
     pub services: Vec<Arc<str>>,
@@ -129,6 +132,15 @@ impl Pod {
 pub fn owner(pod: &Pod) -> Option<Reference> {
     match read(pod) {
         Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(record.owner),
+        _ => None,
+    }
+}
+
+/// The policy that asked for the quarantine of a pod.
+#[must_use]
+pub fn policy(pod: &Pod) -> Option<Arc<str>> {
+    match read(pod) {
+        Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(record.policy),
         _ => None,
     }
 }

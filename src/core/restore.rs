@@ -4,7 +4,7 @@
 //! ReplicaSet, which now has one too many; so that it is not the one to go, it carries the highest deletion cost
 //! until the ReplicaSet has settled.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,12 +27,23 @@ pub struct Change {
     pub annotations: Values,
 }
 
+impl Change {
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
+}
+
 /// What stands in [`keys::RELEASED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Released {
     /// When it was released.
     pub at: Timestamp,
+    /// Until when it is left alone.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// The deletion cost to put back.
     pub deletion_cost: Option<Arc<str>>,
 }
@@ -67,9 +78,9 @@ pub fn preserving(key: &str, before: Option<&str>) -> Arc<str> {
     }
 }
 
-/// The change that puts a pod back; `released` is written where the pod joins a ReplicaSet again.
+/// The change that puts a pod back. Where it joins a ReplicaSet again, it is not the one to go.
 #[must_use]
-pub fn restore(pod: &Pod, record: &Record, released: Option<Timestamp>) -> Restoration {
+pub fn restore(pod: &Pod, record: &Record, released: &Released, joins_again: bool) -> Restoration {
     let mut restoration = Restoration {
         change: Change::default(),
         left: Vec::new(),
@@ -99,43 +110,55 @@ pub fn restore(pod: &Pod, record: &Record, released: Option<Timestamp>) -> Resto
     for key in [keys::RECORD, keys::RELEASE, keys::QUARANTINE, keys::FENCE] {
         annotations.insert(key.into(), None);
     }
-    if let Some(at) = released {
-        let mark = Released {
-            at,
-            deletion_cost: own_cost(pod),
-        };
-        // A time and a string: serialising them cannot fail.
-        let mark = serde_json::to_string(&mark).unwrap_or_default();
-        annotations.insert(keys::RELEASED.into(), Some(mark.into()));
-        annotations.insert(keys::DELETION_COST.into(), Some(HIGHEST_COST.into()));
-    } else if pod.annotations.contains_key(keys::RELEASED) {
-        annotations.extend(settle(pod).annotations);
+    let cost = if joins_again {
+        Some(HIGHEST_COST.into())
+    } else {
+        released.deletion_cost.clone()
+    };
+    if pod.annotations.get(keys::DELETION_COST) != cost.as_ref() {
+        annotations.insert(keys::DELETION_COST.into(), cost);
     }
+    // Times and a string: serialising them cannot fail.
+    let mark = serde_json::to_string(released).unwrap_or_default();
+    annotations.insert(keys::RELEASED.into(), Some(mark.into()));
     restoration
 }
 
 /// The deletion cost that is not the agent's. A pod may be quarantined and released again before it has settled:
 /// then the mark of the first release tells. What cannot be read loses the cost that the agent wrote.
-fn own_cost(pod: &Pod) -> Option<Arc<str>> {
+#[must_use]
+pub fn own_cost(pod: &Pod) -> Option<Arc<str>> {
     let now = pod.annotations.get(keys::DELETION_COST).cloned();
-    match pod.annotation(keys::RELEASED) {
-        Some(mark) if now.as_deref() == Some(HIGHEST_COST) => {
-            let mark = serde_json::from_str::<Released>(mark).ok();
-            mark.and_then(|mark| mark.deletion_cost)
-        }
-        _ => now,
+    if pod.annotations.contains_key(keys::RELEASED) && now.as_deref() == Some(HIGHEST_COST) {
+        released(pod).and_then(|mark| mark.deletion_cost)
+    } else {
+        now
     }
 }
 
-/// The change that gives a released pod its own deletion cost back; a cost that someone else wrote since stays.
+fn released(pod: &Pod) -> Option<Released> {
+    serde_json::from_str(pod.annotation(keys::RELEASED)?).ok()
+}
+
+/// Until when a released pod is left alone; `None` where its mark does not tell.
 #[must_use]
-pub fn settle(pod: &Pod) -> Change {
-    let mut annotations = BTreeMap::from([(keys::RELEASED.into(), None)]);
-    if pod.annotation(keys::DELETION_COST) == Some(HIGHEST_COST) {
-        annotations.insert(keys::DELETION_COST.into(), own_cost(pod));
+pub fn left_alone_until(pod: &Pod) -> Option<Timestamp> {
+    released(pod)?.until
+}
+
+/// The change that makes a released pod one like any other: once its ReplicaSet has settled, its own deletion cost; once
+/// it was left alone for long enough, no mark. A cost that someone else wrote since stays.
+#[must_use]
+pub fn settle(pod: &Pod, has_settled: bool, now: Timestamp) -> Change {
+    let mut change = Change::default();
+    let own = own_cost(pod);
+    let is_the_agents = pod.annotations.get(keys::DELETION_COST) != own.as_ref();
+    if is_the_agents && has_settled {
+        change.annotations.insert(keys::DELETION_COST.into(), own);
     }
-    Change {
-        labels: Values::new(),
-        annotations,
+    let is_over = left_alone_until(pod).is_none_or(|until| now >= until);
+    if is_over && (has_settled || !is_the_agents) {
+        change.annotations.insert(keys::RELEASED.into(), None);
     }
+    change
 }

@@ -15,7 +15,7 @@ use crate::{
     cluster::in_short,
     core::{
         action::{Notice, Refusal},
-        object::{ObjectKey, Uid},
+        object::{ObjectKey, Reference, Uid},
         reason::Reason,
     },
 };
@@ -124,7 +124,7 @@ impl Events {
     pub fn notice(&self, notice: &Notice) {
         // kube merges Events that differ in their notes alone, so the note begins in the action.
         let action = crate::core::record::cut(&notice.message, ACTION_BYTES);
-        let regarding = about(&notice.pod, &notice.uid);
+        let regarding = reference(&notice.pod.namespace, &notice.about);
         self.send(
             regarding,
             notice.topic.as_str(),
@@ -157,12 +157,26 @@ impl Events {
 }
 
 fn about(pod: &ObjectKey, uid: &Uid) -> ObjectReference {
+    let pod_itself = Reference {
+        kind: "Pod".into(),
+        name: pod.name.clone(),
+        uid: uid.clone(),
+    };
+    reference(&pod.namespace, &pod_itself)
+}
+
+fn reference(namespace: &str, about: &Reference) -> ObjectReference {
+    let version = if &*about.kind == "Pod" {
+        "v1"
+    } else {
+        "apps/v1"
+    };
     ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Pod".to_owned()),
-        namespace: Some(pod.namespace.to_string()),
-        name: Some(pod.name.to_string()),
-        uid: Some(uid.to_string()),
+        api_version: Some(version.to_owned()),
+        kind: Some(about.kind.to_string()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(about.name.to_string()),
+        uid: Some(about.uid.to_string()),
         ..ObjectReference::default()
     }
 }

@@ -15,6 +15,7 @@ use prometheus::{
 };
 
 use crate::core::{
+    action::{Notice, Topic},
     judge::Answer,
     ledger::LedgerView,
     limits::Tally,
@@ -34,6 +35,10 @@ const SECONDS: [f64; 13] = [
 const DECISION_SECONDS: [f64; 9] = [
     0.000_01, 0.000_1, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0,
 ];
+
+/// From a pod that starts at once to one that never does.
+const REPLACEMENT_SECONDS: [f64; 10] =
+    [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
 /// Everything on `/metrics`.
 pub struct Metrics {
@@ -57,6 +62,11 @@ pub struct Metrics {
     probe_duration: HistogramVec,
     query_duration: HistogramVec,
     decide_duration: HistogramVec,
+    drain_duration: HistogramVec,
+    replacement_duration: HistogramVec,
+    not_drained: IntCounterVec,
+    replacement_not_ready: IntCounterVec,
+    quarantined_pod_restarts: IntGaugeVec,
     write_failures: IntCounterVec,
     watch_broken: IntGaugeVec,
     events_dropped: IntCounterVec,
@@ -171,6 +181,33 @@ impl Metrics {
                 &[],
                 &DECISION_SECONDS,
             )?,
+            drain_duration: registrar.histogram(
+                "drain_duration_seconds",
+                "Time from the change of a pod until it is in no EndpointSlice of its Services.",
+                &["policy"],
+                &SECONDS,
+            )?,
+            replacement_duration: registrar.histogram(
+                "replacement_duration_seconds",
+                "Time from the quarantine of a pod until its replacement is Ready.",
+                &["policy"],
+                &REPLACEMENT_SECONDS,
+            )?,
+            not_drained: registrar.counter(
+                "not_drained_total",
+                "Quarantined pods that were not out of everything in time.",
+                by_policy,
+            )?,
+            replacement_not_ready: registrar.counter(
+                "replacement_not_ready_total",
+                "Quarantined pods whose replacement was not Ready in time.",
+                by_policy,
+            )?,
+            quarantined_pod_restarts: registrar.gauge(
+                "quarantined_pod_restarts",
+                "How often the containers of each quarantined pod were started anew since.",
+                &["namespace", "pod", "workload", "policy"],
+            )?,
             write_failures: registrar.counter(
                 "write_failures_total",
                 "Writes that the API server did not carry out, conflicts and denials aside.",
@@ -283,6 +320,7 @@ impl Metrics {
     fn quarantined(&self, view: &View) {
         self.quarantined_pods.reset();
         self.quarantined_pod_expires.reset();
+        self.quarantined_pod_restarts.reset();
         for pod in view.marked().filter(|pod| pod.is_counted()) {
             let Reading::Readable(record) = record::read(pod) else {
                 self.quarantined_pods
@@ -297,6 +335,10 @@ impl Metrics {
             let labels = [namespace, &*pod.key.name, &*record.workload.name, policy];
             let expires = self.quarantined_pod_expires.with_label_values(&labels);
             expires.set(seconds(record.expires));
+            let restarts = pod.restarts.saturating_sub(record.restarts);
+            self.quarantined_pod_restarts
+                .with_label_values(&labels)
+                .set(restarts.into());
         }
     }
 
@@ -345,6 +387,30 @@ impl Metrics {
         self.decide_duration
             .with_label_values::<&str>(&[])
             .observe(took.as_secs_f64());
+    }
+
+    /// A quarantined pod is out of the slices of its Services.
+    pub fn drained(&self, policy: &str, took: Duration) {
+        let duration = self.drain_duration.with_label_values(&[policy]);
+        duration.observe(took.as_secs_f64());
+    }
+
+    /// The replacement of a quarantined pod is Ready.
+    pub fn replaced(&self, policy: &str, took: Duration) {
+        let duration = self.replacement_duration.with_label_values(&[policy]);
+        duration.observe(took.as_secs_f64());
+    }
+
+    /// Something is said that is counted, too.
+    pub fn notice(&self, notice: &Notice) {
+        let counter = match notice.topic {
+            Topic::NotDrained => &self.not_drained,
+            Topic::ReplacementNotReady => &self.replacement_not_ready,
+            Topic::BadAnnotation | Topic::ReleaseRefused | Topic::HeldPastTtl => return,
+        };
+        let policy = notice.policy.as_deref().unwrap_or_default();
+        let labels = [&*notice.pod.namespace, policy];
+        counter.with_label_values(&labels).inc();
     }
 
     /// A write failed.

@@ -7,19 +7,23 @@ pub mod metrics;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, info, warn};
 
 use self::{events::Events, health::Health, metrics::Metrics};
 use crate::{
     cluster::writer::Effect,
     core::{
-        action::{Action, Notice, Quarantine, Reap, Refusal, Release},
+        action::{Action, Follow, Notice, Quarantine, Reap, Refusal, Release},
+        ledger::Slot,
         policy::Detach,
         reason::Reason,
     },
     signal::Observer,
 };
+
+/// From the decision to the answer of the patch, at most.
+const MEASURED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Tells everything that is done, and everything that is not.
 #[derive(Clone)]
@@ -53,6 +57,7 @@ impl Report {
             }
             Effect::Released(release) => self.released(release),
             Effect::Reaped(reap) => self.reaped(reap),
+            Effect::Replaced(slot) => self.replaced(slot),
         }
     }
 
@@ -81,9 +86,11 @@ impl Report {
             namespace = &*notice.pod.namespace,
             pod = &*notice.pod.name,
             reason = notice.topic.as_str(),
+            about = %notice.about,
             "{}",
             notice.message
         );
+        self.metrics.notice(notice);
         self.events.notice(notice);
     }
 
@@ -148,7 +155,9 @@ impl Report {
             (Detach::Service, Some(services)) => services,
             (Detach::Workload, _) | (_, None) => release.workload.to_string(),
         };
-        let note = format!("put back into {into}{left}");
+        let follows = release.follows.as_ref();
+        let follows = follows.map_or_else(String::new, |follows| format!(", by force: {follows}"));
+        let note = format!("put back into {into}{follows}{left}");
         self.events.released(&pod.key, &pod.uid, &note);
     }
 
@@ -158,12 +167,33 @@ impl Report {
             namespace = &*pod.key.namespace,
             pod = &*pod.key.name,
             policy = &**policy,
-            reason = "ttl",
+            why = reap.why,
             "reaped"
         );
         self.metrics.reap(&pod.key.namespace, policy);
-        let note = format!("deleted: its time was up at {}", reap.expired);
+        let note = format!("deleted: {}", reap.why);
         self.events.reaped(&pod.key, &pod.uid, &note);
+    }
+
+    /// A quarantined pod is out of the slices of its Services. What was done before this agent began is not measured.
+    pub fn drained(&self, follow: &Follow, took: Duration) {
+        let began = SignedDuration::try_from(took + MEASURED_WITHIN).unwrap_or(SignedDuration::MAX);
+        if Timestamp::now().duration_since(follow.at) <= began {
+            self.metrics.drained(&follow.policy, took);
+        }
+    }
+
+    fn replaced(&self, slot: &Slot) {
+        let replaced = slot.replaced.unwrap_or(slot.at);
+        let took = Duration::try_from(replaced.duration_since(slot.at)).unwrap_or_default();
+        info!(
+            namespace = &*slot.namespace,
+            pod = &*slot.name,
+            policy = &*slot.policy,
+            seconds = took.as_secs_f64(),
+            "its replacement is Ready"
+        );
+        self.metrics.replaced(&slot.policy, took);
     }
 
     /// A write failed.

@@ -335,3 +335,26 @@ fn a_finding_has_its_reason_and_the_last_five_samples_oldest_first() {
     ];
     assert_eq!(saw, expected);
 }
+
+#[test]
+fn a_pod_that_is_judged_afresh_needs_a_whole_row_again_and_is_known_to_have_been_good() {
+    let mut court = court(|_| ());
+    court.watch("a", "web");
+    court.hear("a", 0, Good);
+    for second in [10, 20, 30] {
+        court.hear("a", second, Bad);
+    }
+    assert_eq!(court.verdict("a", 31), Verdict::Unhealthy);
+    court.judge.begin_afresh("answers", &"a".into());
+    assert_eq!(court.verdict("a", 31), Verdict::Unknown);
+    assert_eq!(court.judge.findings(Duration::from_secs(31)), []);
+    for second in [40, 50] {
+        court.hear("a", second, Bad);
+    }
+    assert_eq!(court.verdict("a", 51), Verdict::Suspect);
+    court.hear("a", 60, Bad);
+    assert_eq!(court.verdict("a", 61), Verdict::Unhealthy);
+    let findings = court.judge.findings(Duration::from_secs(61));
+    assert!(findings[0].contrast, "it has been good");
+    assert_eq!(findings[0].evidence.len(), 3);
+}

@@ -21,6 +21,7 @@ fn slot(name: &str, resource_version: u64) -> Slot {
         at: at(START),
         record: "0123".into(),
         record_before: None,
+        replaced: None,
     }
 }
 
@@ -143,6 +144,7 @@ fn only_the_very_slot_that_was_judged_is_freed() {
     let other_record = Slot {
         record: "4567".into(),
         record_before: None,
+        replaced: None,
         ..slot("a", 5)
     };
     assert!(!ledger.free(&other_record));

@@ -49,6 +49,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         at: at(START),
         record: fingerprint(""),
         record_before: None,
+        replaced: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod contrast;
 mod detach;
 mod detach_model;
 mod early;
+mod effect;
 mod judge;
 mod ledger;
 mod limits;

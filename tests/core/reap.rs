@@ -11,7 +11,7 @@ use pod_quarantine::core::{
 
 use crate::{
     outcome::{notices, reaps, the_notice},
-    world::{World, at},
+    world::World,
 };
 
 /// `web-0` is out since 12:00:01 and its four hours are up at 16:00:01, which is now.
@@ -47,7 +47,7 @@ fn a_pod_is_reaped_when_its_time_is_up_and_not_a_second_before() {
     let [Action::Reap(reap)] = &actions[..] else {
         panic!("not one reap: {actions:?}");
     };
-    assert_eq!(reap.expired, at("2030-01-31T16:00:01Z"));
+    assert_eq!(reap.why, "its time was up at 2030-01-31T16:00:01Z");
     assert_eq!(&*reap.policy, "answers");
     let pod = world.pod("web-0");
     assert_eq!(reap.pod.uid, pod.uid);
@@ -94,18 +94,36 @@ fn no_more_than_so_many_a_minute_are_reaped() {
 
 #[test]
 fn a_held_pod_is_kept_and_told_of() {
-    for hold in ["true", "?", "2030-01-31T17:00:00Z"] {
+    for (hold, until) in [
+        ("true", "2030-02-07T16:00:01Z"),
+        ("?", "2030-02-07T16:00:01Z"),
+        ("2030-01-31T17:00:00Z", "2030-01-31T17:00:00Z"),
+        ("2031-01-31T17:00:00Z", "2030-02-07T16:00:01Z"),
+    ] {
         let told = kept(|world| world.annotate("web-0", keys::HOLD, hold));
         let (topic, message) = told.last().unwrap();
         assert_eq!(*topic, Topic::HeldPastTtl);
         assert_eq!(
-            message,
-            "its time was up at 2030-01-31T16:00:01Z; it is held"
+            *message,
+            format!("its time was up at 2030-01-31T16:00:01Z; it is held until {until}")
         );
     }
     let mut world = expired();
     world.annotate("web-0", keys::HOLD, "2030-01-31T16:00:00Z");
     assert_eq!(reaps(&world.actions()).len(), 1, "that hold is over");
+}
+
+#[test]
+fn no_hold_is_longer_than_its_limit_after_the_pods_time() {
+    for hold in ["true", "2031-01-31T17:00:00Z"] {
+        let mut world = expired();
+        world.file.limits.hold_max = Duration::from_hours(1);
+        world.annotate("web-0", keys::HOLD, hold);
+        world.pass(Duration::from_secs(3597));
+        assert_eq!(reaps(&world.actions()).len(), 0);
+        world.pass(Duration::from_secs(2));
+        assert_eq!(reaps(&world.actions()).len(), 1, "{hold}");
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn record() -> Record {
         owner: reference("ReplicaSet", "web-rs"),
         workload: reference("Deployment", "web"),
         detach: Detach::Workload,
+        restarts: 0,
         services: vec!["web".into()],
     }
 }

@@ -152,7 +152,29 @@ fn a_release_by_force_into_no_replica_set_leaves_no_deletion_cost() {
     let actions = world.actions();
     let pod = changed(world.pod("web-0"), &the_release(&actions).change);
     assert_eq!(pod.annotation(keys::DELETION_COST), None);
-    assert_eq!(pod.annotation(keys::RELEASED), None);
+    assert!(pod.annotation(keys::RELEASED).is_some(), "it is left alone");
+}
+
+#[test]
+fn what_follows_a_release_by_force_is_said() {
+    let follows = |change: fn(&mut World)| {
+        let (mut world, _) = with_one_out();
+        change(&mut world);
+        ask(&mut world, "force");
+        the_release(&world.actions()).follows.clone()
+    };
+    assert_eq!(follows(|_| ()), None);
+    let then = follows(|world| world.change("web-0", |pod| pod.ready = false));
+    let expected = "it is not Ready: its ReplicaSet would delete it first; it is adopted, and deleted where there is one too many";
+    assert_eq!(then.as_deref(), Some(expected));
+    let then = follows(|world| {
+        let key = ObjectKey::new(SHOP, "web-rs");
+        world
+            .view
+            .remove_controller(ControllerKind::ReplicaSet, &key);
+    });
+    let expected = "ReplicaSet web-rs is gone: nobody would own it; it serves on, and nothing updates or replaces it";
+    assert_eq!(then.as_deref(), Some(expected));
 }
 
 #[test]
@@ -345,6 +367,7 @@ proptest! {
         world.patch(&release.pod, &release.change);
         prop_assert_eq!(&world.pod("web-0").labels, &before.labels);
         world.change("web-0", |pod| pod.owner.clone_from(&before.owner));
+        world.pass(Duration::from_mins(5));
         let actions = world.actions();
         let [Action::Settle { pod, change }] = &actions[..] else {
             panic!("not settled: {actions:?}");

@@ -1,10 +1,14 @@
-//! A released pod carries the highest deletion cost until its ReplicaSet has settled, then its own again.
+//! A released pod carries the highest deletion cost until its ReplicaSet has settled, then its own again; and it is
+//! left alone for a while.
+
+use std::time::Duration;
 
 use pod_quarantine::core::{
     action::Action,
     keys,
     object::{ControllerKind, ObjectKey},
     policy::Mode,
+    reason::Reason,
     restore::HIGHEST_COST,
 };
 
@@ -34,6 +38,14 @@ fn release(world: &mut World) {
     world.patch(&release.pod, &release.change);
 }
 
+fn out_by_hand(world: &mut World) {
+    world.annotate("web-0", keys::QUARANTINE, "please");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    world.carry_out(&quarantine);
+    world.change("web-0", |pod| pod.owner = None);
+    world.replaced("web-0");
+}
+
 fn adopt(world: &mut World) {
     let owner = world.pod("web-3").owner.clone();
     world.change("web-0", |pod| pod.owner = owner);
@@ -44,8 +56,9 @@ fn remove(world: &mut World, name: &str) {
     assert!(world.view.remove_pod(&pod.key, &pod.uid));
 }
 
-/// Carries out the one thing to do, which is to settle.
+/// Carries out the one thing to do after five minutes, which is to settle.
 fn settle(world: &mut World) {
+    world.pass(Duration::from_mins(5));
     let actions = world.actions();
     let [Action::Settle { pod, change }] = &actions[..] else {
         panic!("not to be settled: {actions:?}");
@@ -119,11 +132,7 @@ fn a_mark_that_cannot_be_read_loses_the_agents_cost_and_panics_nowhere() {
 fn a_pod_released_again_before_it_had_settled_still_gets_its_own_cost_back() {
     let mut world = with_one_back(Some("7"));
     adopt(&mut world);
-    world.bad("web-0");
-    let quarantine = the_quarantine(&world.actions()).clone();
-    world.carry_out(&quarantine);
-    world.findings.clear();
-    world.change("web-0", |pod| pod.owner = None);
+    out_by_hand(&mut world);
     assert_eq!(world.actions(), [], "a pod that is out is not settled");
     release(&mut world);
     let released = world.pod("web-0").annotation(keys::DELETION_COST);
@@ -160,7 +169,7 @@ fn where_nothing_is_touched_nothing_is_settled() {
 fn a_pod_that_joins_nothing_when_it_is_released_again_gets_its_own_cost_at_once() {
     let mut world = with_one_back(Some("7"));
     adopt(&mut world);
-    world.quarantine("web-0");
+    out_by_hand(&mut world);
     let key = ObjectKey::new(SHOP, "web-rs");
     world
         .view
@@ -168,5 +177,68 @@ fn a_pod_that_joins_nothing_when_it_is_released_again_gets_its_own_cost_at_once(
     world.annotate("web-0", keys::RELEASE, "force");
     let release = the_release(&world.actions()).clone();
     world.patch(&release.pod, &release.change);
+    let pod = world.pod("web-0");
+    assert_eq!(pod.annotation(keys::DELETION_COST), Some("7"));
+    settle(&mut world);
+}
+
+#[test]
+fn the_cost_goes_back_at_once_and_the_mark_when_the_pod_was_left_alone_long_enough() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    let actions = world.actions();
+    let [Action::Settle { pod, change }] = &actions[..] else {
+        panic!("not to be settled: {actions:?}");
+    };
+    world.patch(pod, change);
+    let now = world.pod("web-0");
+    assert_eq!(now.annotation(keys::DELETION_COST), Some("7"));
+    assert!(now.annotation(keys::RELEASED).is_some());
+    assert_eq!(world.actions(), []);
+    settle(&mut world);
     assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
+fn a_pod_whose_own_cost_is_the_highest_keeps_it() {
+    let mut world = with_one_back(Some(HIGHEST_COST));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    assert_eq!(world.actions(), []);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some(HIGHEST_COST));
+}
+
+#[test]
+fn a_released_pod_is_left_alone_for_as_long_as_its_policy_says() {
+    let mut world = World::with_web();
+    world.policy(|policy| policy.settle = Duration::from_mins(1));
+    world.quarantine("web-0");
+    release(&mut world);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    world.bad("web-0");
+    let actions = world.actions();
+    let [Action::Settle { pod, change }, Action::Refuse(refusal)] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(refusal.reason, Reason::Settling);
+    assert_eq!(
+        refusal.detail,
+        "it is left alone until 2030-01-31T12:01:02Z"
+    );
+    world.patch(pod, change);
+    world.pass(Duration::from_secs(56));
+    assert_eq!(world.actions(), []);
+    world.pass(Duration::from_secs(1));
+    let actions = world.actions();
+    assert!(matches!(actions[0], Action::Settle { .. }), "{actions:?}");
+}
+
+#[test]
+fn people_may_quarantine_it_meanwhile() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    out_by_hand(&mut world);
 }

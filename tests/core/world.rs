@@ -360,10 +360,10 @@ impl World {
         self.state.read(&inquiry.uid, Reading { at, needs });
     }
 
-    /// What is to be done now, the checks of slots aside.
+    /// What is to be done now, the checks of slots and the looks at slices aside.
     pub(crate) fn actions(&mut self) -> Vec<Action> {
         let mut actions = self.tick();
-        actions.retain(|action| !matches!(action, Action::CheckSlot(_)));
+        actions.retain(|action| !matches!(action, Action::CheckSlot(_) | Action::Follow(_)));
         actions
     }
 
@@ -383,14 +383,23 @@ impl World {
         self.patch(&quarantine.pod, &quarantine.change);
     }
 
-    /// Carries out the quarantine that is waiting, and lets the ReplicaSet let go.
+    /// Carries out the quarantine that is waiting, and lets the ReplicaSet let go and replace it.
     pub(crate) fn quarantine_waiting(&mut self, name: &str) -> Quarantine {
         let actions = self.actions();
         let quarantine = the_quarantine(&actions).clone();
         assert_eq!(&*quarantine.pod.key.name, name);
         self.carry_out(&quarantine);
         self.change(name, |pod| pod.owner = None);
+        self.replaced(name);
         quarantine
+    }
+
+    /// Notes that the replacement of a pod is Ready.
+    pub(crate) fn replaced(&mut self, name: &str) {
+        let uid = self.pod(name).uid.clone();
+        let now = self.now.wall;
+        let slot = self.ledger().slots.get_mut(&uid).expect("it has a slot");
+        slot.replaced = Some(now);
     }
 
     /// Finds a pod bad, takes it out, and finds nothing more.

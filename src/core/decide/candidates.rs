@@ -15,6 +15,7 @@ use crate::core::{
     reason::Reason,
     record::{self, Evidence},
     replacement::{hindrance, runs_alone},
+    restore::left_alone_until,
     view::{NoWorkload, Workload},
 };
 
@@ -212,6 +213,11 @@ impl<'a> Decision<'a> {
         }
         if overrides::read(pod).exempt {
             return refused(Reason::Exempt, "");
+        }
+        if pod.annotations.contains_key(keys::RELEASED) && !candidate.by_hand {
+            let until = left_alone_until(pod).filter(|until| *until > self.now.wall);
+            let until = until.map(|until| format!("it is left alone until {until}"));
+            return refused(Reason::Settling, until.unwrap_or_default());
         }
         if !candidate.contrast {
             return refused(Reason::NeverSeenGood, "");

@@ -1,33 +1,28 @@
 //! What becomes of pods that are quarantined, or were just released.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use jiff::Timestamp;
-
-use super::{Decision, Reaped, plan::after};
+use super::Decision;
 use crate::core::{
-    action::{Action, Reap, Release, Target, Topic},
+    action::{Action, Follow, Topic},
     keys,
-    ledger::LedgerView,
-    object::{Controller, Pod, Selecting, Uid},
+    object::{Pod, Uid},
     overrides::{self, Overrides, ReleaseCommand},
     policy::{Detach, Mode},
     record::{self, Reading, Record},
-    restore::{restore, settle},
 };
 
-/// The window of `limits.reap.perMinute`.
-const MINUTE: Duration = Duration::from_mins(1);
+/// How long a controller may take to let a pod go: it takes milliseconds.
+const LET_GO_WITHIN: Duration = Duration::from_secs(10);
 
 impl Decision<'_> {
     pub(super) fn kept_pods(&mut self) {
         let view = self.view;
-        let moment = self.now.moment;
-        self.state
-            .reaps
-            .retain(|reap| moment.saturating_sub(reap.at) < MINUTE);
+        self.forget_reaps();
         let marked: BTreeSet<&Uid> = view.marked().map(|pod| &pod.uid).collect();
         self.state.ttls.retain(|uid, _| marked.contains(uid));
+        self.state.followed.retain(|uid, _| marked.contains(uid));
+        self.state.undrained.retain(|uid, _| marked.contains(uid));
         for pod in view.marked().filter(|pod| !pod.terminating) {
             let overrides = overrides::read(pod);
             for mistake in &overrides.mistakes {
@@ -46,54 +41,9 @@ impl Decision<'_> {
             let message = format!("{} is ignored: the pod is not quarantined", keys::RELEASE);
             self.tell(pod, Topic::BadAnnotation, message);
         }
-        if pod.annotations.contains_key(keys::RELEASED)
-            && self.anything_is_touched(pod)
-            && self.has_settled(pod)
-        {
-            let pod_as_it_is = Target::from(pod);
-            let change = settle(pod);
-            self.actions.push(Action::Settle {
-                pod: pod_as_it_is,
-                change,
-            });
+        if pod.annotations.contains_key(keys::RELEASED) {
+            self.settle(pod);
         }
-    }
-
-    /// Whether the ReplicaSet has taken the pod back and has no more pods than it wants: the watch tells of the pods
-    /// in order, so none is about to go. As long as others are on their way back, one will be.
-    fn has_settled(&self, pod: &Pod) -> bool {
-        let owner = pod.owner.as_ref();
-        let owner = owner.and_then(|owner| self.view.controller(&pod.key.namespace, owner));
-        owner.is_some_and(|owner| {
-            let staying = self.view.owned(&owner.uid).filter(|pod| !pod.terminating);
-            let enough = u32::try_from(staying.count()).is_ok_and(|count| count <= owner.desired);
-            enough
-                && !self
-                    .view
-                    .marked()
-                    .any(|other| self.comes_back(other, owner))
-        })
-    }
-
-    /// Whether a pod is about to be owned by that controller again: it was released and not taken back yet, or people
-    /// ask for its release and nothing speaks against it.
-    fn comes_back(&self, pod: &Pod, owner: &Controller) -> bool {
-        if pod.terminating || pod.key.namespace != owner.key.namespace {
-            return false;
-        }
-        if let Reading::Readable(record) = record::read(pod) {
-            return record.detach == Detach::Workload
-                && record.owner.uid == owner.uid
-                && match overrides::read(pod).release {
-                    Some(ReleaseCommand::Force) => true,
-                    Some(ReleaseCommand::Safely) => {
-                        self.can_go_back(pod, &record, Some(owner)).is_ok()
-                    }
-                    None => false,
-                };
-        }
-        let released = pod.annotations.contains_key(keys::RELEASED);
-        released && pod.owner.is_none() && owner.selector.matches(&pod.labels)
     }
 
     /// How far anything goes on a pod that is out: the mode of the policy that asked for it, or of the file where
@@ -102,13 +52,6 @@ impl Decision<'_> {
         let policy = record.and_then(|record| self.file.policy(&record.policy));
         let mode = policy.map_or(self.file.mode, |policy| policy.mode);
         mode.min(self.view.namespace_mode(&pod.key.namespace))
-    }
-
-    /// Nothing tells any more which policy had asked for a pod that was released.
-    fn anything_is_touched(&self, pod: &Pod) -> bool {
-        let modes = self.file.policies.iter().map(|policy| policy.mode);
-        let on = modes.chain([self.file.mode]).any(|mode| mode != Mode::Off);
-        on && self.view.namespace_mode(&pod.key.namespace) != Mode::Off
     }
 
     fn quarantined(&mut self, pod: &Pod, overrides: &Overrides) {
@@ -120,7 +63,8 @@ impl Decision<'_> {
         if record.is_some_and(|record| record.agent != self.agent) {
             return;
         }
-        if self.mode(pod, record) == Mode::Off {
+        let mode = self.mode(pod, record);
+        if mode == Mode::Off {
             if overrides.release.is_some() && !self.comes_from_template(pod, keys::RELEASE) {
                 let message = "the mode is off: nothing is touched".to_owned();
                 self.tell(pod, Topic::ReleaseRefused, message);
@@ -146,14 +90,50 @@ impl Decision<'_> {
             );
             self.tell(pod, Topic::BadAnnotation, message);
         }
+        self.check_effect(pod, &record);
         let asked = overrides.release;
         let command = asked.filter(|_| !self.comes_from_template(pod, keys::RELEASE));
-        let goes_back = command.is_some_and(|command| self.release(pod, &record, command));
-        if !goes_back && self.mode(pod, Some(&record)) == Mode::Enforce {
-            let goes = self.reap(pod, &record, overrides);
-            if !goes && pod.has_state_label() {
-                self.taken_in_again(pod, &record);
-            }
+        if command.is_some_and(|command| self.release(pod, &record, command)) {
+            return;
+        }
+        let is_late = self.replacement_is_late(pod, &record);
+        if mode != Mode::Enforce {
+            return;
+        }
+        let goes = is_late && self.not_replaced(pod, &record, overrides)
+            || self.time_is_up(pod, &record, overrides);
+        if !goes && pod.has_state_label() {
+            self.taken_in_again(pod, &record);
+        }
+    }
+
+    /// Whether the pod is out of its Services, and its controller has let it go.
+    fn check_effect(&mut self, pod: &Pod, record: &Record) {
+        let fingerprint = pod.annotation(keys::RECORD).map(record::fingerprint);
+        let fingerprint = fingerprint.unwrap_or_default();
+        if !record.services.is_empty() && self.state.followed.get(&pod.uid) != Some(&fingerprint) {
+            self.state.followed.insert(pod.uid.clone(), fingerprint);
+            self.actions.push(Action::Follow(Follow {
+                pod: pod.key.clone(),
+                uid: pod.uid.clone(),
+                policy: record.policy.clone(),
+                services: record.services.clone(),
+                at: record.at,
+            }));
+        }
+        if let Some(still_in) = self.state.undrained.get(&pod.uid) {
+            let services = still_in.join(", ");
+            let message = format!("it is still in the EndpointSlices of {services}");
+            self.tell(pod, Topic::NotDrained, message);
+        }
+        let owned = pod
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.uid == record.owner.uid);
+        let late = self.now.wall.duration_since(record.at).unsigned_abs() > LET_GO_WITHIN;
+        if record.detach == Detach::Workload && owned && late {
+            let message = format!("{} has not let it go", record.owner);
+            self.tell(pod, Topic::NotDrained, message);
         }
     }
 
@@ -188,175 +168,4 @@ impl Decision<'_> {
             (None, _) => {}
         }
     }
-
-    /// Puts a pod back, unless that would hurt: then it says why, and the pod's time runs on.
-    fn release(&mut self, pod: &Pod, record: &Record, command: ReleaseCommand) -> bool {
-        let owner = self.view.controller(&pod.key.namespace, &record.owner);
-        let cause = match command {
-            ReleaseCommand::Force => "force",
-            ReleaseCommand::Safely => "annotation",
-        };
-        if command == ReleaseCommand::Safely
-            && let Err(why) = self.can_go_back(pod, record, owner)
-        {
-            self.tell(pod, Topic::ReleaseRefused, why);
-            return false;
-        }
-        let left = record.detach == Detach::Workload;
-        let joins_again = owner
-            .is_some_and(|owner| left && !owner.terminating)
-            .then_some(self.now.wall);
-        let restoration = restore(pod, record, joins_again);
-        self.actions.push(Action::Release(Box::new(Release {
-            pod: Target::from(pod),
-            change: restoration.change,
-            policy: record.policy.clone(),
-            cause,
-            left: restoration.left,
-            workload: record.workload.clone(),
-            detach: record.detach,
-            services: record.services.clone(),
-        })));
-        true
-    }
-
-    /// A pod that its ReplicaSet would not keep, or that would serve nobody, is not put back.
-    fn can_go_back(
-        &self,
-        pod: &Pod,
-        record: &Record,
-        owner: Option<&Controller>,
-    ) -> Result<(), String> {
-        if let Some(why) = &self.view.stale {
-            return Err(format!(
-                "what is known of the cluster may be out of date: {why}"
-            ));
-        }
-        if !pod.ready {
-            return Err(match record.detach {
-                Detach::Workload => "it is not Ready: its ReplicaSet would delete it first",
-                Detach::Service => "it is not Ready: its Services would send it nothing",
-            }
-            .to_owned());
-        }
-        let Some(owner) = owner.filter(|owner| !owner.terminating) else {
-            return Err(format!("{} is gone: nobody would own it", record.owner));
-        };
-        if owner.desired == 0 {
-            return Err(format!(
-                "{} wants no pods: it would delete it",
-                record.owner
-            ));
-        }
-        let above = owner.owner.as_ref();
-        let deployment = above.and_then(|above| self.view.controller(&pod.key.namespace, above));
-        if above.is_some_and(|above| &*above.kind == "Deployment") && deployment.is_none() {
-            return Err(format!("{} was not seen yet", record.workload));
-        }
-        if deployment.is_some_and(|deployment| deployment.revision != owner.revision) {
-            return Err(format!(
-                "{} is of an older revision of {}",
-                record.owner, record.workload
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether its time is up and nothing keeps it.
-    fn reap(&mut self, pod: &Pod, record: &Record, overrides: &Overrides) -> bool {
-        let expires = self.expires(pod, record, overrides);
-        if self.now.wall < expires {
-            return false;
-        }
-        if let Some(why) = self.kept_past_its_time(pod, overrides) {
-            let message = format!("its time was up at {expires}; {why}");
-            self.tell(pod, Topic::HeldPastTtl, message);
-            return false;
-        }
-        // Until a watch tells that it goes, or where it cannot be deleted, it takes no other pod's turn.
-        if self.state.reaps.iter().any(|reap| reap.pod == pod.uid) {
-            return true;
-        }
-        let reaped_lately = u32::try_from(self.state.reaps.len()).unwrap_or(u32::MAX);
-        if reaped_lately < self.file.limits.reaps_per_minute {
-            let budgets = self.view.budgets_of(pod).filter(|_| costs_a_budget(pod));
-            self.state.reaps.push_back(Reaped {
-                at: self.now.moment,
-                pod: pod.uid.clone(),
-                budgets: budgets.map(|budget| budget.key.clone()).collect(),
-            });
-            self.actions.push(Action::Reap(Box::new(Reap {
-                pod: Target::from(pod),
-                policy: record.policy.clone(),
-                expired: expires,
-            })));
-        }
-        true
-    }
-
-    /// Why a pod is not reaped though its time is up, if so.
-    fn kept_past_its_time(&self, pod: &Pod, overrides: &Overrides) -> Option<String> {
-        if overrides.hold.holds(self.now.wall) {
-            return Some("it is held".to_owned());
-        }
-        if !pod.has_state_label() || !self.is_known(pod) {
-            return Some("its record is not the one that the ledger knows".to_owned());
-        }
-        let budget = self.spent_budget(pod)?;
-        Some(format!("PodDisruptionBudget {budget} lets no pod go now"))
-    }
-
-    /// The disruption budget that would have to bear the end of a pod which is still its controller's, and cannot: the
-    /// API server asks it about evictions alone. A pod that is not Ready costs nothing. A budget that has borne one
-    /// bears the next after a minute, when its status has long moved.
-    fn spent_budget(&self, pod: &Pod) -> Option<Arc<str>> {
-        if !costs_a_budget(pod) {
-            return None;
-        }
-        let borne = |budget: &Selecting| {
-            let mut reaped = self.state.reaps.iter();
-            reaped.any(|reap| reap.budgets.contains(&budget.key))
-        };
-        let spent = self.view.budgets_of(pod).find(|budget| {
-            budget
-                .disruptions_allowed
-                .is_none_or(|allowed| allowed == 0)
-                || borne(budget)
-        });
-        spent.map(|budget| budget.key.name.clone())
-    }
-
-    /// When its time is up. An unreadable annotation counts as not there, but shortens nothing.
-    fn expires(&mut self, pod: &Pod, record: &Record, overrides: &Overrides) -> Timestamp {
-        let remembered = &mut self.state.ttls;
-        match overrides.ttl {
-            Some(ttl) => {
-                remembered.insert(pod.uid.clone(), ttl);
-                after(record.at, ttl)
-            }
-            None if pod.annotations.contains_key(keys::TTL) => {
-                let before = remembered.get(&pod.uid).map(|ttl| after(record.at, *ttl));
-                before.map_or(record.expires, |before| before.max(record.expires))
-            }
-            None => {
-                remembered.remove(&pod.uid);
-                record.expires
-            }
-        }
-    }
-
-    /// Whether the ledger has a slot with this very record: whoever else writes one gets no pod deleted.
-    pub(super) fn is_known(&self, pod: &Pod) -> bool {
-        let LedgerView::Present(ledger) = &self.view.ledger else {
-            return false;
-        };
-        let text = pod.annotation(keys::RECORD).map(record::fingerprint);
-        let slot = ledger.slots.get(&pod.uid);
-        slot.zip(text).is_some_and(|(slot, text)| slot.knows(&text))
-    }
-}
-
-/// Whether the end of a pod is a disruption: nobody misses one that its controller has let go, or that is not Ready.
-fn costs_a_budget(pod: &Pod) -> bool {
-    pod.owner.is_some() && pod.ready
 }

@@ -4,6 +4,9 @@ mod again;
 mod candidates;
 mod kept;
 mod plan;
+mod reap;
+mod release;
+mod replaced;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,10 +18,10 @@ use super::{
     action::{Action, Notice, Refusal, Topic},
     judge::{Finding, Moment, Now},
     ledger::{Ledger, LedgerView},
-    object::{ObjectKey, Pod, Uid},
+    object::{ControllerKind, ObjectKey, Pod, Reference, Uid},
     policy::PolicyFile,
     reason::Reason,
-    record,
+    record::{self, Record},
     replacement::Reading,
     view::View,
 };
@@ -39,6 +42,10 @@ pub struct State {
     readings: BTreeMap<Uid, Reading>,
     /// When it was last asked for where the answer is not there yet.
     inquired: BTreeMap<Uid, Moment>,
+    /// The record with which each quarantined pod was last followed out of its Services.
+    followed: BTreeMap<Uid, Arc<str>>,
+    /// The Services that a pod is still in the slices of, though it should have left them.
+    undrained: BTreeMap<Uid, Vec<Arc<str>>>,
     /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
     ttls: BTreeMap<Uid, Duration>,
     /// When the slots that no pod seems to need were last looked at.
@@ -90,6 +97,15 @@ impl State {
     pub fn accepted(&mut self, workload: &Uid) {
         if let Some(trial) = self.trials.get_mut(workload) {
             trial.accepted = true;
+        }
+    }
+
+    /// Notes which Services a pod is still in the slices of, though it should have left them.
+    pub fn drained(&mut self, pod: &Uid, still_in: Vec<Arc<str>>) {
+        if still_in.is_empty() {
+            self.undrained.remove(pod);
+        } else {
+            self.undrained.insert(pod.clone(), still_in);
         }
     }
 
@@ -230,11 +246,33 @@ impl Decision<'_> {
     }
 
     fn tell(&mut self, pod: &Pod, topic: Topic, message: String) {
+        let about = Reference {
+            kind: "Pod".into(),
+            name: pod.key.name.clone(),
+            uid: pod.uid.clone(),
+        };
+        self.tell_of(pod, about, topic, message);
+    }
+
+    /// About the workload of a quarantined pod; where that is of a kind that is not read, about the pod's own
+    /// controller.
+    fn tell_workload(&mut self, pod: &Pod, record: &Record, topic: Topic, message: String) {
+        let read = ControllerKind::ALL.map(ControllerKind::as_str);
+        let about = if read.contains(&&*record.workload.kind) {
+            &record.workload
+        } else {
+            &record.owner
+        };
+        self.tell_of(pod, about.clone(), topic, message);
+    }
+
+    fn tell_of(&mut self, pod: &Pod, about: Reference, topic: Topic, message: String) {
         let key = format!("{} {message}", topic.as_str());
         if self.is_news(&pod.uid, key.into(), Arc::default()) {
             self.actions.push(Action::Tell(Notice {
                 pod: pod.key.clone(),
-                uid: pod.uid.clone(),
+                policy: record::policy(pod),
+                about,
                 topic,
                 message,
             }));

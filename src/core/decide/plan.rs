@@ -69,6 +69,7 @@ impl<'a> Decision<'a> {
             owner: workload.owner.reference(),
             workload: workload.reference(),
             detach: leaving.detach,
+            restarts: pod.restarts,
             services: surroundings::services(self.view, pod),
         };
         let text = match record.to_text() {
@@ -85,6 +86,7 @@ impl<'a> Decision<'a> {
             at: self.now.wall,
             record: record::fingerprint(&text),
             record_before: None,
+            replaced: None,
         };
         let mut change = Change {
             labels: differing(&pod.labels, &labels),
