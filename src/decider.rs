@@ -360,8 +360,9 @@ impl Decider {
         if !stays {
             return;
         }
-        self.state.drained(&follow.uid, still_in.clone());
-        if still_in.is_empty() {
+        let is_out = still_in.is_empty();
+        self.state.drained(&follow.uid, still_in);
+        if is_out {
             self.hands.report.drained(&follow, since.elapsed());
         } else {
             self.follow(follow, since);

@@ -141,7 +141,8 @@ impl Shared {
                 .as_deref()
                 .and_then(|address| address.parse().ok()),
             ports,
-            kept_apart_from: self.kept_apart_from(&wire.spec)?,
+            spread_over: self.spread_over(&wire.spec)?,
+            repels: self.repels(&wire.spec)?,
         })
     }
 
@@ -160,24 +161,29 @@ impl Shared {
         taken.collect()
     }
 
-    fn kept_apart_from(&mut self, spec: &WirePodSpec) -> Result<Vec<Selector>, BadObject> {
-        let anti_affinity = spec
-            .affinity
-            .as_ref()
-            .and_then(|affinity| affinity.pod_anti_affinity.as_ref());
-        let terms =
-            anti_affinity.map(|anti| &anti.required_during_scheduling_ignored_during_execution);
-        let terms = terms
-            .into_iter()
-            .flatten()
-            .filter_map(|term| term.label_selector.as_ref());
+    /// The selectors of its `DoNotSchedule` spread constraints. An empty one matches whatever the labels are.
+    fn spread_over(&mut self, spec: &WirePodSpec) -> Result<Vec<Selector>, BadObject> {
         let spreads = spec.topology_spread_constraints.iter().flatten();
         let hard = spreads.filter(|spread| spread.when_unsatisfiable == "DoNotSchedule");
-        let selectors = terms.chain(hard.filter_map(|spread| spread.label_selector.as_ref()));
-        let selectors = selectors
-            .map(|wire| self.selector(wire))
-            .collect::<Result<Vec<_>, _>>()?;
-        // An empty selector matches whatever the labels are.
+        self.selectors(hard.filter_map(|spread| spread.label_selector.as_ref()))
+    }
+
+    /// The selectors of its required anti-affinity.
+    fn repels(&mut self, spec: &WirePodSpec) -> Result<Vec<Selector>, BadObject> {
+        let affinity = spec.affinity.as_ref();
+        let anti_affinity = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
+        let terms =
+            anti_affinity.map(|anti| &anti.required_during_scheduling_ignored_during_execution);
+        let terms = terms.into_iter().flatten();
+        self.selectors(terms.filter_map(|term| term.label_selector.as_ref()))
+    }
+
+    fn selectors<'w>(
+        &mut self,
+        wire: impl Iterator<Item = &'w WireSelector>,
+    ) -> Result<Vec<Selector>, BadObject> {
+        let selectors = wire.map(|wire| self.selector(wire));
+        let selectors = selectors.collect::<Result<Vec<_>, _>>()?;
         Ok(selectors
             .into_iter()
             .filter(|selector| !selector.is_empty())

@@ -145,9 +145,12 @@ pub struct Pod {
     pub address: Option<IpAddr>,
     /// The ports that its containers name.
     pub ports: Vec<(Arc<str>, u16)>,
-    /// The selectors of its own required anti-affinity and `DoNotSchedule` spread constraints: as long as it
-    /// matches them, its replacement may find no node.
-    pub kept_apart_from: Vec<Selector>,
+    /// The selectors of its own `DoNotSchedule` spread constraints: as long as it matches them, its replacement may find
+    /// no node.
+    pub spread_over: Vec<Selector>,
+    /// The selectors of its own required anti-affinity. They keep whoever matches them off its node, whatever labels it
+    /// has itself.
+    pub repels: Vec<Selector>,
 }
 
 /// The phase of a pod.

@@ -58,16 +58,20 @@ pub fn around(view: &View, leaving: &Leaving<'_>) -> Constraints {
     }
     if leaving.detach == Detach::Workload {
         constraints.leave.extend(unread_parent(leaving));
-        let apart = pod
-            .kept_apart_from
-            .iter()
-            .filter(|selector| selector.matches(&pod.labels));
+        let selects = |selector: &&Selector| selector.matches(&pod.labels);
+        let spread = pod.spread_over.iter().filter(selects);
         constraints
             .wish_to_leave
-            .extend(apart.map(|selector| Named {
-                whose: "the pod's own placement rule".into(),
+            .extend(spread.map(|selector| Named {
+                whose: "the pod's own spread constraint".into(),
                 selector: selector.clone(),
             }));
+        // The scheduler asks those of pods that run, too: the replacement stays off the node whatever becomes of the
+        // labels here (interpodaffinity/filtering.go, satisfyExistingPodsAntiAffinity).
+        if pod.repels.iter().any(|selector| selects(&selector)) {
+            let whose = "the pod's own anti-affinity keeps its replacement off its node";
+            constraints.unavoidable.push(whose.into());
+        }
     }
     constraints
 }

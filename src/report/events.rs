@@ -75,12 +75,17 @@ async fn tell(recorder: Recorder, mut receiver: mpsc::Receiver<Told>, metrics: A
 }
 
 impl Events {
-    /// `Quarantined`, on the pod.
-    pub fn quarantined(&self, pod: &ObjectKey, uid: &Uid, note: &str) {
+    /// `Quarantined`, on the pod. kube merges Events that differ in their notes alone, so a second time is an action of
+    /// its own.
+    pub fn quarantined(&self, pod: &ObjectKey, uid: &Uid, again: bool, note: &str) {
         self.send(
             about(pod, uid),
             "Quarantined",
-            "Quarantine",
+            if again {
+                "QuarantineAgain"
+            } else {
+                "Quarantine"
+            },
             EventType::Warning,
             note,
         );

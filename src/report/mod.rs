@@ -132,7 +132,8 @@ impl Report {
             "policy {}: {}. Taken out {again}of {out}, kept until {}{missed}",
             record.policy, record.reason, record.expires
         );
-        self.events.quarantined(&pod.key, &pod.uid, &note);
+        self.events
+            .quarantined(&pod.key, &pod.uid, quarantine.again, &note);
     }
 
     fn released(&self, release: &Release) {

@@ -62,14 +62,14 @@ fn to_keep_one_a_wish_of_less_weight_is_given_up() {
     let mut world = shielded(&rule);
     world.change("web-0", |pod| {
         pod.labels.insert("zone".into(), "a".into());
-        pod.kept_apart_from = vec![selector(&rule)];
+        pod.spread_over = vec![selector(&rule)];
     });
     keep(&mut world);
     let actions = world.actions();
     let quarantine = the_quarantine(&actions);
     assert_eq!(
         quarantine.missed,
-        [Arc::from("the pod's own placement rule")]
+        [Arc::from("the pod's own spread constraint")]
     );
 }
 
@@ -97,5 +97,20 @@ fn a_budget_that_selects_every_pod_is_named_and_hinders_nothing() {
     assert_eq!(
         the_quarantine(&world.actions()).missed,
         [Arc::from("PodDisruptionBudget all")]
+    );
+}
+
+#[test]
+fn its_own_anti_affinity_cannot_be_left_by_labels_and_is_named() {
+    let mut world = World::with_web();
+    world.change("web-0", |pod| {
+        pod.repels = vec![selector(&[("app", "web")]), selector(&[("app", "db")])];
+    });
+    world.bad("web-0");
+    assert_eq!(
+        the_quarantine(&world.actions()).missed,
+        [Arc::from(
+            "the pod's own anti-affinity keeps its replacement off its node"
+        )]
     );
 }

@@ -259,7 +259,7 @@ fn network_policies_and_placement_rules_are_wishes_and_what_is_missed_is_named()
         world.view.put_selecting(selecting(policy, "db", other));
         world.change("web-0", |pod| {
             pod.labels.insert("zone".into(), "a".into());
-            pod.kept_apart_from = vec![selector(&[("zone", "a")]), selector(&[("zone", "b")])];
+            pod.spread_over = vec![selector(&[("zone", "a")]), selector(&[("zone", "b")])];
         });
     });
     assert_eq!(quarantine.missed, ["NetworkPolicy web".into()]);

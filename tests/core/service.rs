@@ -154,7 +154,7 @@ fn a_budget_of_the_sets_own_selector_is_stayed_in_and_named() {
 fn the_pods_own_placement_rules_are_kept_as_no_replacement_starts() {
     let mut world = stateful();
     world.change("db-0", |pod| {
-        pod.kept_apart_from = vec![selector(&[("app", "db")]), selector(&[("serving", "true")])];
+        pod.spread_over = vec![selector(&[("app", "db")]), selector(&[("serving", "true")])];
     });
     world.bad("db-0");
     assert_eq!(

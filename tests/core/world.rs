@@ -86,7 +86,8 @@ pub(crate) fn pod(name: &str) -> Pod {
         terminating: false,
         address: None,
         ports: Vec::new(),
-        kept_apart_from: Vec::new(),
+        spread_over: Vec::new(),
+        repels: Vec::new(),
     }
 }
 

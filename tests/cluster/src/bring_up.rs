@@ -63,6 +63,7 @@ pub(crate) async fn start(layout: &Layout, progress: Progress) -> anyhow::Result
         layout.run(),
         layout.in_run("processes"),
         layout.in_run("pod-logs"),
+        layout.static_pods(),
     ] {
         fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
     }

@@ -112,6 +112,15 @@ impl Cluster {
         matches!(self.0, Kind::Own(_))
     }
 
+    /// The folder of the node's static pods; that of another cluster is out of reach.
+    #[must_use]
+    pub fn static_pods(&self) -> Option<PathBuf> {
+        match &self.0 {
+            Kind::Own(layout) => Some(layout.static_pods()),
+            Kind::Existing { .. } => None,
+        }
+    }
+
     /// An admin's client. For our own cluster it works inside the namespace alone, as under `cluster exec`.
     pub async fn client(&self) -> anyhow::Result<Client> {
         match &self.0 {

@@ -103,6 +103,11 @@ impl Layout {
         self.in_run(name).to_string_lossy().into_owned()
     }
 
+    /// What the kubelet runs without being told by the API server.
+    pub(crate) fn static_pods(&self) -> PathBuf {
+        self.in_run("static-pods")
+    }
+
     /// The admin's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.in_run("kubeconfig")

@@ -6,6 +6,7 @@
 mod agent;
 mod gate;
 mod images;
+pub mod manifest;
 mod process;
 mod proxy;
 mod quiet;

@@ -112,6 +112,48 @@ impl Scene {
         self.stage.cluster.apply_yaml(&yaml).await.map(drop)
     }
 
+    /// Applies objects in which `$NAMESPACE` stands for the namespace.
+    pub async fn apply_all(&self, objects: &[serde_json::Value]) -> anyhow::Result<()> {
+        let documents: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        self.apply(&documents.join("\n---\n")).await
+    }
+
+    /// Waits until so many pods with that label are Ready and not quarantined; gives their names.
+    pub async fn ready(&self, label: &str, count: usize) -> anyhow::Result<Vec<String>> {
+        let labelled = kube::api::ListParams::default().labels(label);
+        self.until(&format!("{count} Ready pods with {label}"), async || {
+            let pods = self.stage.pods(self.namespace()).list(&labelled).await?;
+            let ready = pods.items.iter().filter(|pod| is_ready(pod));
+            let names: Vec<String> = ready.map(kube::ResourceExt::name_any).collect();
+            ensure!(names.len() == count, "{names:?}");
+            Ok(names)
+        })
+        .await
+    }
+
+    /// Waits until a pod carries the state label; gives it, owned or not.
+    pub async fn labelled(&self, pod: &str) -> anyhow::Result<Pod> {
+        self.until(&format!("{pod} carries the state label"), async || {
+            let now = self.web.pod(pod).await?;
+            let labels = now.metadata.labels.clone().unwrap_or_default();
+            ensure!(labels.contains_key(keys::STATE), "{labels:?}");
+            Ok(now)
+        })
+        .await
+    }
+
+    /// Waits until the slices of a Service have exactly these pods, Ready or not.
+    pub async fn slices(&self, service: &str, pods: &[&str]) -> anyhow::Result<()> {
+        let wanted = pods.iter().map(ToString::to_string).collect();
+        self.until(&format!("{service} has {pods:?}"), async || {
+            let endpoints = self.stage.endpoints(self.namespace(), service, false);
+            let endpoints = endpoints.await?;
+            ensure!(endpoints == wanted, "{endpoints:?}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Writes an annotation on a pod, or takes it off.
     pub async fn annotate(&self, pod: &str, key: &str, value: Option<&str>) -> anyhow::Result<Pod> {
         self.stage.annotate(self.namespace(), pod, key, value).await
@@ -272,6 +314,17 @@ impl Scene {
             .await?;
         Ok(())
     }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    pod.metadata.deletion_timestamp.is_none()
+        && !kube::ResourceExt::labels(pod).contains_key(keys::STATE)
+        && conditions.any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 /// What stands in the record of a pod.

@@ -18,6 +18,7 @@ ttl: 1h
 policies:
   - name: web-does-not-answer
     pods: {{ matchLabels: {{ team: shop }} }}
+    settle: 1s
     namespaces: {{ matchLabels: {{ kubernetes.io/metadata.name: {namespace} }} }}
     probe:
       httpGet: {{ path: /healthz, port: http }}
