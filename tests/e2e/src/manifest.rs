@@ -1,5 +1,10 @@
 //! Objects for tests that need more than `web`. `$NAMESPACE` stands for the scene's own.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "callers write `json!` where they call"
+)]
+
 use serde_json::{Value, json};
 
 use crate::images::WORKLOAD;

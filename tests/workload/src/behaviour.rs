@@ -23,6 +23,8 @@ pub struct Behaviour {
     pub health: Answers,
     /// `/readyz`: 200 or 503.
     pub ready: bool,
+    /// How much of one processor it uses up, in per cent; at most 80.
+    pub busy_percent: u8,
 }
 
 impl Default for Behaviour {
@@ -32,6 +34,7 @@ impl Default for Behaviour {
             traffic: Answers::default(),
             health: Answers::default(),
             ready: true,
+            busy_percent: 0,
         }
     }
 }
@@ -310,6 +313,7 @@ mod tests {
             r#"{"health":{"answer":"endless"}}"#,
             r#"{"health":{"answer":{"drip_ms":50}}}"#,
             r#"{"socket":"refuse"}"#,
+            r#"{"busy_percent":30}"#,
         ];
         for text in written {
             let read: Behaviour = text.parse().unwrap();

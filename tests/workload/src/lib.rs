@@ -8,6 +8,7 @@ mod active;
 mod answer;
 pub mod answered;
 pub mod behaviour;
+mod busy;
 pub mod client;
 mod control;
 pub mod counts;

@@ -13,7 +13,7 @@ use crate::answer::Site;
 use crate::answered::LastAnswers;
 use crate::behaviour::Behaviour;
 use crate::metrics::Metrics;
-use crate::{control, traffic};
+use crate::{busy, control, traffic};
 
 /// What a server starts with.
 #[derive(Debug, clap::Args)]
@@ -49,8 +49,8 @@ pub enum Error {
     /// The metrics contradict each other.
     #[error("set up metrics")]
     Metrics(#[source] prometheus::Error),
-    /// One of the two ports died.
-    #[error("keep both ports running: {0}")]
+    /// A port died, or the task that keeps the processor busy.
+    #[error("keep all tasks running: {0}")]
     Died(String),
 }
 
@@ -77,6 +77,11 @@ impl Server {
         let (applied, follows) = watch::channel(0);
         let router = control::router(Arc::clone(&site), follows);
         let mut tasks = JoinSet::new();
+        let worked = Arc::clone(&site);
+        tasks.spawn(async move {
+            busy::run(worked).await;
+            Ok(())
+        });
         tasks.spawn(async move {
             traffic::run(traffic_port, traffic, site, applied).await;
             Ok(())

@@ -7,6 +7,9 @@
 )]
 
 mod admission;
+mod autoscaler;
+mod effect;
+mod endings;
 mod faults;
 mod faults_api_server;
 mod faults_busy_pod;
