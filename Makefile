@@ -10,7 +10,7 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell
-.PHONY: demo lint test image bench-reaction
+.PHONY: demo lint test image bench-reaction soak-detach
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,16 @@ test: ## Run all tests: unit and property tests, then those on the cluster
 
 image: ## Build the Dockerfile, as a user would, without a registry of images
 	@$(CLUSTER) image
+
+# Each round has other cases; the first mistake ends it, with the smallest case that shows it.
+soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of 100,000
+	@cargo test --quiet --locked --test core --no-run
+	@for round in $$(seq $(or $(ROUNDS),10)); do \
+		began=$$(date +%s); \
+		PROPTEST_CASES=100000 cargo test --quiet --locked --test core detach_model:: >$(TARGET)/soak-detach.log 2>&1 \
+			|| { cat $(TARGET)/soak-detach.log; exit 1; }; \
+		echo "round $$round: 100000 cases of each property, $$(($$(date +%s) - began)) s"; \
+	done
 
 bench-reaction: ## Measure how long the agent takes to react, beside a bare patch
 	@$(CLUSTER) up

@@ -201,8 +201,18 @@ fn as_plain(labels: &Labels) -> Plain {
     labels.iter().filter_map(pair).collect()
 }
 
+/// So many cases, or `PROPTEST_CASES` if those are more: `make soak-detach`.
+fn at_least(cases: u32) -> ProptestConfig {
+    let told = ProptestConfig::default();
+    ProptestConfig {
+        cases: told.cases.max(cases),
+        failure_persistence: None,
+        ..told
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(at_least(10_000))]
 
     #[test]
     fn the_way_out_is_the_best_of_all_ways(case in cases()) {
@@ -240,7 +250,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(at_least(2_000))]
 
     #[test]
     fn no_other_way_that_is_as_good_comes_before_it_in_the_order_of_ties(case in cases()) {
