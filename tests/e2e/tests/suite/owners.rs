@@ -209,6 +209,50 @@ async fn a_service_that_shares_the_sets_keys_is_named_and_one_that_is_not_there_
     scene.clear().await
 }
 
+/// The commands of the README that add a toggle.
+fn recipe() -> Vec<&'static str> {
+    const README: &str = include_str!("../../../../README.md");
+    let lines = README.lines().filter_map(|line| line.strip_prefix("$ "));
+    lines
+        .skip_while(|line| !line.starts_with("kubectl patch statefulset db"))
+        .take(3)
+        .collect()
+}
+
+#[tokio::test]
+async fn the_readmes_recipe_adds_a_toggle_to_a_stateful_set_that_serves() -> anyhow::Result<()> {
+    let scene = Scene::set("recipe", 1, Labels::NoToggle, &in_place()).await?;
+    let labels = json!({ "app": "db" });
+    let pods = template(labels.clone(), json!({}));
+    let spec = json!({ "serviceName": "db", "replicas": 2 });
+    scene
+        .apply_all(&[
+            service("db", labels.clone(), json!({ "clusterIP": "None" })),
+            controller("StatefulSet", "db", labels, pods, spec),
+        ])
+        .await?;
+    let pods = scene.ready("app=db", 2).await?;
+    let commands = recipe();
+    assert!(
+        commands[2].starts_with("kubectl patch service db"),
+        "{commands:?}"
+    );
+    for command in commands {
+        let there = command.replacen("kubectl", &format!("kubectl -n {}", scene.namespace()), 1);
+        let mut shell = scene.stage.cluster.command("sh");
+        let done = shell.args(["-ec", &there]).output()?;
+        ensure!(done.status.success(), "{command}: {done:?}");
+    }
+    scene.ready("app=db,serving=true", 2).await?;
+    scene
+        .annotate(&pods[0], keys::QUARANTINE, Some("please"))
+        .await?;
+    let out = scene.labelled(&pods[0]).await?;
+    assert_eq!(out.labels()["serving"], "false");
+    scene.slices("db", &[&pods[1]]).await?;
+    scene.clear().await
+}
+
 /// A pod of that name, or whose name begins so.
 async fn there(scene: &Scene, label: &str) -> anyhow::Result<String> {
     scene
