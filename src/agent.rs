@@ -18,6 +18,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -32,7 +33,9 @@ use crate::{
     config::{self, Checked},
     core::policy::PolicyFile,
     decider::{self, Decider, Ears, Hands, watch_task},
-    report::{Report, SignalReport, events::events, health::Health, http, metrics::Metrics},
+    report::{
+        Report, SignalReport, events::events, explain, health::Health, http, metrics::Metrics,
+    },
     signal::Clock,
     targets::Senders,
 };
@@ -44,6 +47,8 @@ pub struct Settings {
     pub config: PathBuf,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub listen: SocketAddr,
+    /// Where single pods are explained; on the loopback.
+    pub explain: SocketAddr,
     /// A kubeconfig other than the usual ones.
     pub kubeconfig: Option<PathBuf>,
     /// A context of it.
@@ -68,6 +73,9 @@ const DECIDER_BOUND: Duration = Duration::from_secs(30);
 
 /// A watch is late after this: it speaks, if only of its failure, at least every 180 s.
 const WATCH_BOUND: Duration = Duration::from_mins(5);
+
+/// Questions about pods that wait for the decider.
+const QUESTIONS: usize = 16;
 
 /// A task that ended, and with what.
 type Ended = (String, anyhow::Result<()>);
@@ -130,8 +138,7 @@ impl Agent {
         let clock = Clock::new();
         let mut tasks = JoinSet::new();
 
-        let listener = http::bind(settings.listen).await;
-        let listener = listener.with_context(|| format!("listen on {}", settings.listen))?;
+        let listener = bind(settings.listen).await?;
         let address = listener
             .local_addr()
             .context("read the address that is listened on")?;
@@ -144,6 +151,12 @@ impl Agent {
         };
         spawn(&mut tasks, "http", async move {
             Ok(http::serve(listener, pages).await?)
+        });
+
+        let explain_listener = bind(settings.explain).await?;
+        let (questions_sender, questions) = mpsc::channel(QUESTIONS);
+        spawn(&mut tasks, "explain", async move {
+            Ok(explain::serve(explain_listener, questions_sender).await?)
         });
 
         let (events, teller) = events(client.clone(), settings.instance, metrics.clone());
@@ -183,6 +196,7 @@ impl Agent {
             news,
             samples,
             files: files_receiver,
+            questions,
             stop: stop.clone(),
         };
         spawn(&mut tasks, decider::TASK, decider.run(ears).map(Ok));
@@ -256,6 +270,11 @@ impl Agent {
         // Late or not: what is cut off here is finished, or undone, after a restart.
         let _ = timeout(LAST_WORDS, decided).await;
     }
+}
+
+async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = http::bind(listen).await;
+    listener.with_context(|| format!("listen on {listen}"))
 }
 
 fn spawn(

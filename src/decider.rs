@@ -1,6 +1,7 @@
 //! The one task that decides: it owns the view, the judge and the state, hears all news and samples, and hands what
 //! is to be written to the writer, one batch at a time.
 
+mod answer;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -39,7 +40,7 @@ use crate::{
         update::Update,
         view::View,
     },
-    report::{Report, health::Health},
+    report::{Report, explain::Question, health::Health},
     signal::Clock,
     targets::{Senders, Targets},
 };
@@ -68,6 +69,8 @@ pub struct Ears {
     pub samples: mpsc::Receiver<Sample>,
     /// A new policy file, with its signals.
     pub files: mpsc::Receiver<(Arc<PolicyFile>, Senders)>,
+    /// What people ask about single pods.
+    pub questions: mpsc::Receiver<Question>,
     /// Told to stop.
     pub stop: CancellationToken,
 }
@@ -162,6 +165,7 @@ impl Decider {
                 Some(aside) = self.aside.next() => self.beside(aside),
                 _ = tick.tick() => self.tick(),
                 Some((file, senders)) = ears.files.recv() => self.set_file(file, senders),
+                Some(question) = ears.questions.recv() => self.answer(question),
                 count = ears.news.recv_many(&mut news, BATCH) => {
                     if count == 0 {
                         break;

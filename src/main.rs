@@ -38,6 +38,9 @@ struct Run {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, default_value = "[::]:9090")]
     listen: SocketAddr,
+    /// Where single pods are explained, for `kubectl quarantine why`: on the loopback, reached by a port-forward.
+    #[arg(long, default_value = "127.0.0.1:9091", value_parser = loopback)]
+    explain: SocketAddr,
     /// The form of the log.
     #[arg(long, value_enum, default_value_t = Log::Json)]
     log: Log,
@@ -59,6 +62,17 @@ struct Run {
 enum Log {
     Json,
     Text,
+}
+
+/// The verdicts of single pods are for those who may reach into the agent's pod, and for nobody else.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "expected an address and a port such as 127.0.0.1:9091".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err("pods are explained on the loopback only, such as 127.0.0.1:9091".to_owned());
+    }
+    Ok(address)
 }
 
 fn main() -> ExitCode {
@@ -93,6 +107,7 @@ fn run(run: Run) -> ExitCode {
     let settings = Settings {
         config: run.config,
         listen: run.listen,
+        explain: run.explain,
         kubeconfig: run.kubeconfig,
         context: run.context,
         namespace: run.namespace,

@@ -4,6 +4,7 @@
 //! bad, and what was seen before it says nothing about now (as an absent series ends a pending Prometheus alert).
 //! Time is the agent's monotonic clock: a wall clock that jumps makes no pod sick.
 
+pub mod judgement;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,

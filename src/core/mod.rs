@@ -5,6 +5,7 @@
 pub mod action;
 pub mod decide;
 pub mod detach;
+pub mod explain;
 pub mod judge;
 pub mod keys;
 pub mod ledger;

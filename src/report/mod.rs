@@ -1,6 +1,7 @@
 //! What the agent tells: metrics, Events and log, always together.
 
 pub mod events;
+pub mod explain;
 pub mod health;
 pub mod http;
 pub mod metrics;

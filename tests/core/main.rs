@@ -14,6 +14,7 @@ mod detach;
 mod detach_model;
 mod early;
 mod effect;
+mod explain;
 mod judge;
 mod ledger;
 mod limits;

@@ -32,6 +32,8 @@ use super::{
 pub struct State {
     /// What was said and is still so.
     told: BTreeMap<(Uid, Arc<str>), Arc<str>>,
+    /// What is refused now, and whether people had asked for it.
+    refused: Vec<(bool, Refusal)>,
     /// The pods that were reaped within the last minute.
     reaps: VecDeque<Reaped>,
     /// Pods whose change the API server refused, until when they are let be, and why.
@@ -115,6 +117,12 @@ impl State {
         self.readings.insert(pod.clone(), reading);
     }
 
+    /// Why a pod is left where it is now: what people asked for (`true`) and what each policy asks for.
+    pub fn refused(&self, uid: &str) -> impl Iterator<Item = (bool, &Refusal)> {
+        let of_pod = self.refused.iter().filter(move |(_, one)| &*one.uid == uid);
+        of_pod.map(|(by_hand, refusal)| (*by_hand, refusal))
+    }
+
     /// Whether the API server would lately have accepted a change in that workload.
     fn is_accepted(&self, workload: &Uid) -> bool {
         self.trials
@@ -161,6 +169,7 @@ struct Decision<'a> {
 impl Decision<'_> {
     fn run(&mut self, findings: &[Finding]) {
         let moment = self.now.moment;
+        self.state.refused.clear();
         self.state.denied.retain(|_, (until, ..)| moment < *until);
         self.state.trials.retain(|_, trial| {
             let lasts = if trial.accepted {
@@ -241,8 +250,9 @@ impl Decision<'_> {
         let who = if by_hand { "people" } else { "its signal" };
         let topic = format!("refused to {who} for {}", refusal.policy);
         if self.is_news(&refusal.uid, topic.into(), refusal.reason.as_str().into()) {
-            self.actions.push(Action::Refuse(refusal));
+            self.actions.push(Action::Refuse(refusal.clone()));
         }
+        self.state.refused.push((by_hand, refusal));
     }
 
     fn tell(&mut self, pod: &Pod, topic: Topic, message: String) {

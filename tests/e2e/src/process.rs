@@ -107,7 +107,7 @@ impl Rights {
         std::fs::write(directory.join("config.yaml"), policy)?;
         let log = std::fs::File::create(directory.join("log"))?;
         let child = Command::new(program)
-            .args(["run", "--listen", "127.0.0.1:0"])
+            .args(["run", "--listen", "127.0.0.1:0", "--explain", "127.0.0.1:0"])
             .arg("--kubeconfig")
             .arg(directory.join("kubeconfig"))
             .arg("--config")

@@ -1,0 +1,153 @@
+//! Why a pod is, or is not, quarantined now: everything that is known of it, as values that can be sent and read back.
+//!
+//! Words of closed sets are texts here: a reader may be older than the agent that answers it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    action::Refusal,
+    decide::State,
+    judge::{Judge, Now},
+    object::{ObjectKey, Pod},
+    overrides,
+    policy::{Policy, PolicyFile},
+    record::Evidence,
+    view::View,
+};
+
+/// What an agent says of one pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// The installation that answers, `namespace/name`.
+    pub agent: String,
+    /// Why what it knows of the cluster may be out of date, if it may.
+    pub stale: Option<String>,
+    /// `None`: it knows of no such pod.
+    pub pod: Option<Explained>,
+}
+
+/// A pod that an agent knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    /// Its uid.
+    pub uid: String,
+    /// Whether it counts as quarantined.
+    pub quarantined: bool,
+    /// Whether its deletion has begun.
+    pub terminating: bool,
+    /// Whether people exempted it.
+    pub exempt: bool,
+    /// How far its namespace lets anything go.
+    pub namespace_mode: String,
+    /// Its controller, such as `ReplicaSet web-7d4b9c`.
+    pub owner: Option<String>,
+    /// The top controller, where the agent has seen it.
+    pub workload: Option<String>,
+    /// Why what people asked for is not done.
+    pub asked: Option<HeldBack>,
+    /// Of each policy that selects it, in the order of the file.
+    pub policies: Vec<Opinion>,
+    /// The names of those that do not.
+    pub other_policies: Vec<String>,
+    /// What people wrote on it and cannot be read.
+    pub mistakes: Vec<String>,
+}
+
+/// What one policy says of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Opinion {
+    /// The policy.
+    pub policy: String,
+    /// The mode in force: the lower of the policy's and the namespace's.
+    pub mode: String,
+    /// `healthy`, `suspect`, `unhealthy` or `unknown`.
+    pub verdict: String,
+    /// Of a pod that is not well: in one line what is wrong.
+    pub reason: Option<String>,
+    /// The last samples, oldest first.
+    pub evidence: Vec<Evidence>,
+    /// Of an unhealthy pod: why it is left where it is.
+    pub held_back: Option<HeldBack>,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// One of the closed set.
+    pub reason: String,
+    /// What it means here.
+    pub sentence: String,
+}
+
+impl From<&Refusal> for HeldBack {
+    fn from(refusal: &Refusal) -> Self {
+        let Refusal { reason, detail, .. } = refusal;
+        let colon = if detail.is_empty() { "" } else { ": " };
+        Self {
+            reason: reason.as_str().to_owned(),
+            sentence: format!("{reason}{colon}{detail}"),
+        }
+    }
+}
+
+/// Explains a pod by what was last decided and is known now.
+#[must_use]
+pub fn explain(
+    key: &ObjectKey,
+    file: &PolicyFile,
+    view: &View,
+    judge: &Judge,
+    state: &State,
+    now: Now,
+) -> Explanation {
+    let explained = |pod: &Pod| {
+        let overrides = overrides::read(pod);
+        let namespace_mode = view.namespace_mode(&pod.key.namespace);
+        let (selecting, others): (Vec<_>, Vec<_>) =
+            file.policies.iter().partition(|one| view.selects(one, pod));
+        let opinion = |policy: &Policy| {
+            let judgement = judge.judgement(&policy.name, &pod.uid, now.moment);
+            let mut refusals = state.refused(&pod.uid);
+            let refusal =
+                refusals.find(|(by_hand, refusal)| !by_hand && refusal.policy == policy.name);
+            Opinion {
+                policy: policy.name.to_string(),
+                mode: policy.mode.min(namespace_mode).as_str().to_owned(),
+                verdict: judgement.verdict.as_str().to_owned(),
+                reason: judgement.reason.map(|reason| reason.to_string()),
+                evidence: judgement.evidence,
+                held_back: refusal.map(|(_, refusal)| refusal.into()),
+            }
+        };
+        let workload = view.workload(pod).ok();
+        let asked = state.refused(&pod.uid).find(|(by_hand, _)| *by_hand);
+        Explained {
+            uid: pod.uid.to_string(),
+            quarantined: pod.is_counted(),
+            terminating: pod.terminating,
+            exempt: overrides.exempt,
+            namespace_mode: namespace_mode.as_str().to_owned(),
+            owner: pod.owner.as_ref().map(ToString::to_string),
+            workload: workload.map(|workload| workload.reference().to_string()),
+            asked: asked.map(|(_, refusal)| refusal.into()),
+            policies: selecting.iter().map(|policy| opinion(policy)).collect(),
+            other_policies: others
+                .iter()
+                .map(|policy| policy.name.to_string())
+                .collect(),
+            mistakes: overrides
+                .mistakes
+                .into_iter()
+                .map(|mistake| mistake.message)
+                .collect(),
+        }
+    };
+    Explanation {
+        agent: format!("{}/{}", view.own_namespace, file.agent),
+        stale: view.stale.as_deref().map(ToOwned::to_owned),
+        pod: view.pod(key).map(explained),
+    }
+}

@@ -1,0 +1,14 @@
+//! What people ask about single pods.
+
+use super::Decider;
+use crate::{core::explain::explain, report::explain::Question};
+
+impl Decider {
+    /// Answers from what is known now and was last decided. Whoever asked may have gone.
+    pub(super) fn answer(&self, question: Question) {
+        let now = self.hands.clock.now();
+        let (file, view) = (&self.file, &self.view);
+        let explanation = explain(&question.pod, file, view, &self.judge, &self.state, now);
+        let _ = question.answer.send(explanation);
+    }
+}

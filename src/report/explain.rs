@@ -1,0 +1,64 @@
+//! `/pods/NAMESPACE/NAME`: what is known of one pod, asked of the decider and served on the loopback only.
+//!
+//! The API server's proxy would drop who is asking; a port-forward asks for the right to reach into the agent's pod.
+
+use std::{io, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use crate::core::{explain::Explanation, object::ObjectKey};
+
+/// How long the decider may take to answer: it is late after less.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A question to the decider.
+#[derive(Debug)]
+pub struct Question {
+    /// About this pod.
+    pub pod: ObjectKey,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Explanation>,
+}
+
+/// Serves the page, for ever.
+pub async fn serve(listener: TcpListener, decider: mpsc::Sender<Question>) -> io::Result<()> {
+    let routes = Router::new()
+        .route("/pods/{namespace}/{name}", get(explain))
+        .with_state(decider);
+    axum::serve(listener, routes).await
+}
+
+async fn explain(
+    State(decider): State<mpsc::Sender<Question>>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let question = Question {
+        pod: ObjectKey::new(namespace, name),
+        answer,
+    };
+    let asked = async {
+        decider.send(question).await.ok()?;
+        answered.await.ok()
+    };
+    match timeout(TIMEOUT, asked).await {
+        Ok(Some(explanation)) => Json(explanation).into_response(),
+        // The agent ends.
+        Ok(None) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(_) => {
+            let late = format!("no answer within {} s\n", TIMEOUT.as_secs());
+            (StatusCode::GATEWAY_TIMEOUT, late).into_response()
+        }
+    }
+}
