@@ -13,10 +13,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use futures::FutureExt;
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::Client;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -288,27 +285,8 @@ fn spawn(
 
 /// A client, and the agent's own namespace: the one it is told, else the `ServiceAccount`'s or the context's.
 async fn sign_in(settings: &Settings) -> anyhow::Result<(Client, String)> {
-    let options = KubeConfigOptions {
-        context: settings.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    let mut config = match &settings.kubeconfig {
-        Some(path) => {
-            let kubeconfig =
-                Kubeconfig::read_from(path).with_context(|| format!("read {}", path.display()))?;
-            Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .context("sign in by the kubeconfig")?
-        }
-        None if settings.context.is_some() => Config::from_kubeconfig(&options)
-            .await
-            .context("sign in by the kubeconfig")?,
-        None => Config::infer().await.context("sign in to the cluster")?,
-    };
-    // Two providers are compiled in nowhere, but the default must be named once; a second time it is there already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // What did not succeed is decided afresh, on the cluster as it is then.
-    config.default_retry = false;
+    let config =
+        cluster::config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
     let namespace = settings
         .namespace
         .clone()

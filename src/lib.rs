@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod config;
 pub mod core;
 pub mod decider;
+pub mod plugin;
 pub mod report;
 pub mod signal;
 pub mod targets;

@@ -6,7 +6,9 @@ mod error;
 pub mod ledger;
 mod needs;
 mod pods;
+mod read;
 pub mod reader;
+mod sign_in;
 pub mod watch;
 mod watched;
 mod wire;
@@ -25,7 +27,11 @@ use self::{
     },
 };
 
-pub use error::in_short;
+pub use self::{
+    error::in_short,
+    read::{UnreadablePod, read_pod},
+    sign_in::{SignInError, config},
+};
 
 /// Every watch that the view is made of: the name of its kind, and what runs for ever.
 #[must_use]

@@ -1,0 +1,108 @@
+//! What can go wrong, in the words of kubectl where they are the API server's.
+
+use std::time::Duration;
+
+use kube::{Error, runtime::watcher};
+use tokio::time::timeout;
+
+use crate::cluster::{SignInError, UnreadablePod, in_short};
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why a command is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The API server says no.
+    #[error("Error from server ({reason}): {message}")]
+    Server {
+        /// HTTP status.
+        code: u16,
+        /// In a word.
+        reason: String,
+        /// In a sentence.
+        message: String,
+    },
+    /// It could not be asked.
+    #[error("error: {what}: {why}")]
+    Request {
+        /// What was tried.
+        what: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// The kubeconfig.
+    #[error("error: {}", with_causes(.0))]
+    SignIn(#[from] SignInError),
+    /// A pod that makes no sense.
+    #[error("error: {0}")]
+    Pod(#[from] UnreadablePod),
+    /// What cannot be done, in a sentence.
+    #[error("error: {0}")]
+    Refused(String),
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl Failure {
+    /// What became of a request.
+    pub(super) fn of(what: &str, error: &Error) -> Self {
+        match error {
+            Error::Api(status) => Self::Server {
+                code: status.code,
+                reason: status.reason.clone(),
+                message: status.message.clone(),
+            },
+            error => Self::Request {
+                what: what.to_owned(),
+                why: in_short(error),
+            },
+        }
+    }
+
+    /// What became of a watch.
+    pub(super) fn of_watch(what: &str, error: &watcher::Error) -> Self {
+        match error {
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => Self::of(what, error),
+            error => Self::Request {
+                what: what.to_owned(),
+                why: error.to_string(),
+            },
+        }
+    }
+
+    /// Whether there is no such object.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Server { code: 404, .. })
+    }
+
+    /// Whether the right to it is missing.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Server { code: 403, .. })
+    }
+}
+
+/// A request, with a bound on its time.
+pub(super) async fn request<T>(
+    what: &str,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Failure> {
+    let answered = timeout(REQUEST_TIMEOUT, request).await;
+    let answered = answered.map_err(|_| Failure::Request {
+        what: what.to_owned(),
+        why: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
+    })?;
+    answered.map_err(|error| Failure::of(what, &error))
+}

@@ -1,0 +1,52 @@
+//! `kubectl quarantine`: what people ask of the agent, in kubectl's manner.
+//!
+//! [`run`] carries out one command line. Everything that is said is put together by pure functions from values and
+//! the time; the rest reads pods, writes annotations and waits for the agent.
+
+pub mod age;
+mod answer;
+pub mod arguments;
+pub mod command;
+pub mod failure;
+pub mod list;
+pub mod output;
+pub mod quarantined;
+pub mod session;
+pub mod table;
+pub mod told;
+pub mod why;
+
+use clap::CommandFactory;
+
+use self::{
+    arguments::{Arguments, Command},
+    failure::Failure,
+    output::Said,
+    session::Session,
+};
+
+/// Carries out a command line.
+pub async fn run(arguments: &Arguments) -> Result<Said, Failure> {
+    let Arguments { global, command } = arguments;
+    let output = global.output;
+    let session = || Session::open(global);
+    match command {
+        Command::List => list::list(&session().await?, global.all_namespaces, output).await,
+        Command::Why(why) => why::why(&session().await?, why, output).await,
+        Command::Add(add) => command::add(&session().await?, add, output).await,
+        Command::Release(release) => command::release(&session().await?, release, output).await,
+        Command::Hold(hold) => command::hold(&session().await?, hold, output).await,
+        Command::Completion { shell } => Ok(completion(*shell)),
+    }
+}
+
+/// A script that completes `kubectl-quarantine`.
+fn completion(shell: clap_complete::Shell) -> Said {
+    let mut script = Vec::new();
+    let program = "kubectl-quarantine";
+    clap_complete::generate(shell, &mut Arguments::command(), program, &mut script);
+    Said {
+        text: String::from_utf8_lossy(&script).into_owned(),
+        ..Said::default()
+    }
+}

@@ -1,0 +1,134 @@
+//! The agent is asked about a pod: through a port-forward to its loopback.
+
+use std::{future, pin::pin, time::Duration};
+
+use futures::future::Either;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt, api::ListParams};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
+
+use crate::{
+    core::explain::Explanation,
+    plugin::{
+        arguments::Why,
+        failure::{Failure, request},
+        session::Session,
+    },
+};
+
+/// By this the agent's pods are found, as `deploy/base` labels them.
+const LABEL: &str = "app.kubernetes.io/name=pod-quarantine";
+
+/// How long one agent may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// More than any explanation is long.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// What the first agent that answers says; else why none does.
+pub(super) async fn ask(session: &Session, why: &Why) -> Result<Explanation, String> {
+    let namespace = &why.agent_namespace;
+    let agents: Api<Pod> = Api::namespaced(session.client.clone(), namespace);
+    let of_agent = ListParams::default().labels(LABEL);
+    let found = request("list the agent's pods", agents.list(&of_agent)).await;
+    let mut found = found.map_err(|failure| failure.to_string())?.items;
+    found.retain(|agent| agent.metadata.deletion_timestamp.is_none());
+    found.sort_by_key(|agent| (!is_ready(agent), agent.name_any()));
+    if found.is_empty() {
+        return Err(format!(
+            "no pod in namespace {namespace} is labelled {LABEL}"
+        ));
+    }
+    let path = format!("/pods/{}/{}", session.namespace, why.pod);
+    let mut reasons = Vec::new();
+    for agent in found {
+        let name = agent.name_any();
+        let asked = timeout(TIMEOUT, forward(&agents, &name, why.agent_port, &path)).await;
+        let late = || Err(format!("no answer within {} s", TIMEOUT.as_secs()));
+        match asked.unwrap_or_else(|_| late()) {
+            Ok(explanation) => return Ok(explanation),
+            Err(reason) => reasons.push(format!("pod {namespace}/{name}: {reason}")),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+async fn forward(
+    agents: &Api<Pod>,
+    name: &str,
+    port: u16,
+    path: &str,
+) -> Result<Explanation, String> {
+    let ports = [port];
+    let opened = agents.portforward(name, &ports);
+    let mut forwarder = request("open a port-forward", opened)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Server {
+                code: 403, message, ..
+            } => format!("the right to a port-forward is missing: {message}"),
+            failure => failure.to_string(),
+        })?;
+    let stream = forwarder.take_stream(port).ok_or("no stream was opened")?;
+    let trouble = forwarder.take_error(port);
+    let answer = get(stream, path).await;
+    let why = match answer {
+        Ok((StatusCode::OK, body)) => {
+            let read = serde_json::from_slice(&body);
+            return read.map_err(|error| format!("its answer cannot be read: {error}"));
+        }
+        Ok((status, body)) => {
+            let text = String::from_utf8_lossy(&body);
+            format!("HTTP {status} {}", text.trim())
+        }
+        Err(error) => error.to_string(),
+    };
+    // What the kubelet says of a port that nobody listens on comes beside the stream.
+    forwarder.abort();
+    let said = match trouble {
+        Some(trouble) => trouble.await,
+        None => None,
+    };
+    Err(said.unwrap_or(why))
+}
+
+/// A GET on an open stream.
+async fn get<S>(
+    stream: S,
+    path: &str,
+) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header("Host", "localhost")
+        .body(Empty::<Bytes>::new())?;
+    let work = pin!(async {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), LONGEST_ANSWER);
+        Ok((status, body.collect().await?.to_bytes()))
+    });
+    // The end of the connection is not the end of the work: what was read before it is still handed out.
+    let connection = pin!(async {
+        drop(connection.await);
+        future::pending().await
+    });
+    match futures::future::select(work, connection).await {
+        Either::Left((result, _)) | Either::Right((result, _)) => result,
+    }
+}
