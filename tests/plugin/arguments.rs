@@ -1,0 +1,95 @@
+//! Command lines.
+
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use pod_quarantine::plugin::arguments::{Arguments, Command, Output};
+
+fn read(line: &str) -> Result<Arguments, ErrorKind> {
+    let words = std::iter::once("kubectl-quarantine").chain(line.split_whitespace());
+    Arguments::read(words).map_err(|error| error.kind())
+}
+
+fn understood(line: &str) -> Arguments {
+    read(line).unwrap_or_else(|kind| panic!("{line}: {kind}"))
+}
+
+#[test]
+fn the_flags_of_kubectl_stand_before_and_after_the_command() {
+    for line in [
+        "-n shop --context test -o wide list",
+        "list --namespace shop --context=test --output=wide",
+    ] {
+        let global = understood(line).global;
+        assert_eq!(global.namespace.as_deref(), Some("shop"));
+        assert_eq!(global.context.as_deref(), Some("test"));
+        assert_eq!(global.output, Some(Output::Wide));
+    }
+    assert!(understood("list -A").global.all_namespaces);
+    assert!(understood("ls -A").global.all_namespaces);
+}
+
+#[test]
+fn a_pod_is_named_as_in_kubectl() {
+    for text in ["web-0", "pod/web-0", "pods/web-0", "po/web-0"] {
+        let Command::Why(why) = understood(&format!("why {text}")).command else {
+            panic!("{text}")
+        };
+        assert_eq!(why.pod, "web-0");
+    }
+    for text in ["deployment/web", "pod/", "web/0", "a:b"] {
+        let kind = read(&format!("why {text}")).map(|_| ());
+        assert_eq!(kind, Err(ErrorKind::ValueValidation), "{text}");
+    }
+}
+
+#[test]
+fn several_pods_may_be_named() {
+    let Command::Release(release) = understood("release web-0 pod/web-1 --force").command else {
+        panic!("not release")
+    };
+    assert_eq!(release.pods, ["web-0", "web-1"]);
+    assert!(release.force);
+    assert_eq!(release.waiting.timeout, Duration::from_secs(30));
+}
+
+#[test]
+fn a_hold_is_for_ever_or_for_a_time_or_off() {
+    let Command::Hold(hold) = understood("hold web-0 --for 1h30m").command else {
+        panic!("not hold")
+    };
+    assert_eq!(hold.time, Some(Duration::from_mins(90)));
+    understood("hold web-0");
+    understood("hold web-0 --off");
+    for (line, kind) in [
+        ("hold web-0 --for 1h --off", ErrorKind::ArgumentConflict),
+        ("hold web-0 --for 1M", ErrorKind::ValueValidation),
+        ("hold web-0 --for 0s", ErrorKind::ValueValidation),
+        ("hold web-0 --for 91d", ErrorKind::ValueValidation),
+        ("hold", ErrorKind::MissingRequiredArgument),
+    ] {
+        assert_eq!(read(line).map(|_| ()), Err(kind), "{line}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_a_mistake() {
+    for (line, kind) in [
+        ("add web-0", ErrorKind::MissingRequiredArgument),
+        ("add --reason x", ErrorKind::MissingRequiredArgument),
+        ("why -A web-0", ErrorKind::ArgumentConflict),
+        ("list -A -n shop", ErrorKind::ArgumentConflict),
+        ("list -o table", ErrorKind::InvalidValue),
+        ("remove web-0", ErrorKind::InvalidSubcommand),
+        (
+            "release web-0 --no-wait --timeout 5s",
+            ErrorKind::ArgumentConflict,
+        ),
+        ("completion cmd", ErrorKind::InvalidValue),
+    ] {
+        assert_eq!(read(line).map(|_| ()), Err(kind), "{line}");
+    }
+    let empty = ["kubectl-quarantine", "add", "web-0", "--reason", " "];
+    let kind = Arguments::read(empty).map_err(|error| error.kind());
+    assert_eq!(kind.map(|_| ()), Err(ErrorKind::ValueValidation));
+}

@@ -1,0 +1,154 @@
+//! A quarantined pod is explained.
+
+use pod_quarantine::{
+    core::{keys, policy::Mode},
+    plugin::why::kept::Kept,
+};
+use serde_json::{Value, json};
+
+use crate::pods::{annotated, event, now, pod, read, recorded};
+
+fn kept(pod: Value, mode: Mode) -> Kept {
+    let events = vec![event("Quarantined", "policy web-5xx: HTTP 500.\nKept")];
+    let kept = Kept::read(&read(pod), mode, events, now()).unwrap();
+    kept.expect("it counts as quarantined")
+}
+
+fn text(pod: Value) -> String {
+    kept(pod, Mode::Enforce).text(now())
+}
+
+/// The lines of a paragraph.
+fn paragraph(text: &str, head: &str) -> Vec<String> {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(head));
+    let first = lines.next().unwrap_or_else(|| panic!("no {head}: {text}"));
+    let first = first.split_once(':').unwrap().1;
+    let more = lines.take_while(|line| line.starts_with(' '));
+    std::iter::once(first)
+        .chain(more)
+        .map(|line| line.trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_record_is_told_in_words() {
+    assert_eq!(
+        text(pod()),
+        "\
+Pod:             shop/web-7d4b9c-x2x8k
+State:           quarantined for 5m, since 2030-01-31T12:00:00Z
+Policy:          web-5xx (agent pod-quarantine/default)
+Reason:          3 bad probes in a row: HTTP 500
+Evidence:        2030-01-31T11:59:50Z   HTTP 500
+                 2030-01-31T11:59:55Z   HTTP 500
+Taken from:      Deployment/web; ReplicaSet/web-7d4b9c has let it go
+Services left:   web
+                 web-canary
+Labels:          enabled: \"true\" -> \"false\"
+                 pod-template-hash: \"7d4b9c\" -> none
+Annotations:     karpenter.sh/do-not-disrupt: none -> \"true\"
+Next:            deleted in 3h55m, at 2030-01-31T16:00:00Z
+Restarts:        2
+                 no container has a liveness probe
+Events:          5m   Quarantined   policy web-5xx: HTTP 500. Kept
+"
+    );
+}
+
+#[test]
+fn what_others_changed_since_is_told() {
+    let mut changed = annotated(keys::DO_NOT_DISRUPT, "no");
+    changed["metadata"]["labels"]["enabled"] = "perhaps".into();
+    changed["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-7d4b9c", "uid": "u-2", "controller": true,
+    }]);
+    let text = text(changed);
+    let labels = paragraph(&text, "Labels");
+    assert_eq!(
+        labels[0],
+        "enabled: \"true\" -> \"false\", changed since: \"perhaps\""
+    );
+    let annotations = paragraph(&text, "Annotations");
+    assert!(annotations[0].ends_with("changed since: \"no\""));
+    let from = paragraph(&text, "Taken from");
+    assert_eq!(
+        from,
+        ["Deployment/web; ReplicaSet/web-7d4b9c still owns it"]
+    );
+}
+
+#[test]
+fn what_will_happen_when_is_told() {
+    let next = |pod: Value, mode: Mode| paragraph(&kept(pod, mode).text(now()), "Next");
+    let enforced = |pod| next(pod, Mode::Enforce);
+    assert_eq!(
+        enforced(annotated(keys::HOLD, "true")),
+        [
+            "held; let go of it with: kubectl quarantine hold web-7d4b9c-x2x8k --off",
+            "its time is up in 3h55m, at 2030-01-31T16:00:00Z",
+        ]
+    );
+    assert_eq!(
+        enforced(annotated(keys::HOLD, "2030-01-31T18:00:00Z")),
+        [
+            "held for 5h55m, until 2030-01-31T18:00:00Z",
+            "its time is up in 3h55m, at 2030-01-31T16:00:00Z",
+        ]
+    );
+    assert_eq!(
+        enforced(annotated(keys::TTL, "1m")),
+        ["to be deleted: its time was up at 2030-01-31T12:01:00Z"]
+    );
+    assert_eq!(
+        enforced(recorded("{")),
+        ["it is not deleted: nothing tells how it was: it counts, and is never deleted"]
+    );
+    assert_eq!(
+        next(pod(), Mode::Observe)[0],
+        "it is not deleted: its namespace lowers the mode to observe"
+    );
+    let asked = enforced(annotated(keys::RELEASE, "true"));
+    assert!(
+        asked[1].starts_with("its release is asked for (\"true\")"),
+        "{asked:?}"
+    );
+    let mistaken = enforced(annotated(keys::TTL, "1M"));
+    assert!(mistaken[1].contains("expected a duration"), "{mistaken:?}");
+    let mut going = pod();
+    going["metadata"]["deletionTimestamp"] = "2030-01-31T12:04:00Z".into();
+    assert_eq!(enforced(going), ["it is being deleted"]);
+}
+
+#[test]
+fn a_restart_in_quarantine_is_told() {
+    let mut probed = pod();
+    probed["spec"]["containers"][0]["livenessProbe"] = json!({ "tcpSocket": { "port": 80 } });
+    let status = &mut probed["status"]["containerStatuses"][0];
+    status["lastState"] = json!({
+        "terminated": { "exitCode": 137, "finishedAt": "2030-01-31T12:02:00Z" },
+    });
+    assert_eq!(
+        paragraph(&text(probed.clone()), "Restarts"),
+        [
+            "2, the last one 3m ago, in quarantine: what the process held is lost",
+            "container web is restarted when its liveness probe fails",
+        ]
+    );
+    probed["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] =
+        "2030-01-31T11:00:00Z".into();
+    let before = paragraph(&text(probed), "Restarts");
+    assert_eq!(before[0], "2, the last one 65m ago");
+}
+
+#[test]
+fn programs_read_the_same_and_more() {
+    let value = serde_json::to_value(kept(pod(), Mode::Enforce)).unwrap();
+    assert_eq!(value["quarantined"], true);
+    assert_eq!(value["name"], "web-7d4b9c-x2x8k");
+    assert_eq!(value["evidence"][0]["saw"], "HTTP 500");
+    assert_eq!(
+        value["labels"][1],
+        json!({ "key": "pod-template-hash", "before": "7d4b9c", "written": null, "now": null })
+    );
+    assert_eq!(value["events"][0]["reason"], "Quarantined");
+}

@@ -1,0 +1,183 @@
+//! The table of quarantined pods, and what programs read.
+
+use pod_quarantine::{
+    core::{keys, policy::Mode},
+    plugin::{
+        list::{mode_of, modes, table},
+        quarantined::Quarantined,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::pods::{annotated, now, pod, read, record, recorded};
+
+fn listed_in(pod: Value, mode: Mode) -> Quarantined {
+    let listed = Quarantined::read(&read(pod), mode, now()).unwrap();
+    listed.expect("it counts as quarantined")
+}
+
+fn listed(pod: Value) -> Quarantined {
+    listed_in(pod, Mode::Enforce)
+}
+
+/// The cells of the only row, by its columns' heads.
+fn cells(pod: &Quarantined) -> Vec<(String, String)> {
+    let text = table(std::slice::from_ref(pod), true, true, now());
+    let mut lines = text.lines();
+    let (heads, row) = (lines.next().unwrap(), lines.next().unwrap());
+    let split = |line: &str| -> Vec<String> {
+        let cells = line.split("   ").filter(|cell| !cell.is_empty());
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    let (heads, row) = (split(heads), split(row));
+    assert_eq!(heads.len(), row.len(), "{text}");
+    heads.into_iter().zip(row).collect()
+}
+
+fn cell(pod: &Quarantined, head: &str) -> String {
+    let mut cells = cells(pod).into_iter();
+    let found = cells.find(|(of, _)| of == head);
+    found.unwrap_or_else(|| panic!("no {head}")).1
+}
+
+#[test]
+fn a_table_is_laid_out_as_kubectl_does_it() {
+    let mut second = listed(pod());
+    second.name = "web-7d4b9c-y".to_owned();
+    second.reason = Some("wrong prices,\nask Ann".to_owned());
+    let text = table(&[listed(pod()), second], false, false, now());
+    assert_eq!(
+        text,
+        "\
+POD                WORKLOAD         POLICY    REASON                            AGE   TIME LEFT   HELD
+web-7d4b9c-x2x8k   Deployment/web   web-5xx   3 bad probes in a row: HTTP 500   5m    3h55m       no
+web-7d4b9c-y       Deployment/web   web-5xx   wrong prices, ask Ann             5m    3h55m       no
+"
+    );
+}
+
+#[test]
+fn wide_says_where_it_runs_and_what_it_left() {
+    let pod = listed(pod());
+    let wanted = [
+        ("NAMESPACE", "shop"),
+        ("AGENT", "pod-quarantine/default"),
+        ("NODE", "node-1"),
+        ("PHASE", "Running"),
+        ("RESTARTS", "2"),
+        ("LEFT SERVICES", "web,web-canary"),
+        ("EXPIRES", "2030-01-31T16:00:00Z"),
+    ];
+    for (head, text) in wanted {
+        assert_eq!(cell(&pod, head), text);
+    }
+}
+
+#[test]
+fn what_people_wrote_counts() {
+    let longer = listed(annotated(keys::TTL, "48h"));
+    assert_eq!(cell(&longer, "TIME LEFT"), "47h");
+    let unreadable = listed(annotated(keys::TTL, "a while"));
+    assert_eq!(cell(&unreadable, "TIME LEFT"), "3h55m");
+    let past = listed(annotated(keys::TTL, "1m"));
+    assert_eq!(cell(&past, "TIME LEFT"), "0s");
+    for (hold, held) in [
+        ("true", "yes"),
+        ("perhaps", "yes"),
+        ("2030-01-31T12:15:00Z", "10m"),
+        ("2030-01-31T12:00:00Z", "no"),
+        ("false", "no"),
+    ] {
+        assert_eq!(cell(&listed(annotated(keys::HOLD, hold)), "HELD"), held);
+    }
+}
+
+#[test]
+fn a_pod_whose_record_tells_nothing_is_shown_and_never_deleted() {
+    let mut newer = record();
+    newer["version"] = 2.into();
+    let mut unlabelled = pod();
+    unlabelled["metadata"]["labels"] = json!({});
+    let mut without = pod();
+    without["metadata"]["annotations"] = json!({});
+    for (pod, reason) in [
+        (recorded("{"), "record damaged: EOF while parsing"),
+        (without, "record missing"),
+        (
+            recorded(&newer.to_string()),
+            "HTTP 500 (record of the newer version 2)",
+        ),
+        (unlabelled, "HTTP 500 (state label taken off)"),
+    ] {
+        let pod = listed(pod);
+        let said = cell(&pod, "REASON");
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(cell(&pod, "TIME LEFT"), "never");
+    }
+    assert_eq!(cell(&listed(recorded("{")), "POLICY"), "<unknown>");
+    assert_eq!(cell(&listed(recorded("{")), "AGE"), "<unknown>");
+}
+
+#[test]
+fn a_pod_in_service_is_not_listed() {
+    let mut other = record();
+    other["uid"] = "u-9".into();
+    let mut copied = recorded(&other.to_string());
+    copied["metadata"]["labels"] = json!({});
+    let listed = Quarantined::read(&read(copied), Mode::Enforce, now()).unwrap();
+    assert_eq!(listed, None);
+}
+
+#[test]
+fn a_namespace_that_lowers_the_mode_stops_the_clock() {
+    let off = listed_in(pod(), Mode::Off);
+    assert_eq!(cell(&off, "TIME LEFT"), "paused (off)");
+    let mut terminating = pod();
+    terminating["metadata"]["deletionTimestamp"] = "2030-01-31T12:04:00Z".into();
+    assert_eq!(cell(&listed(terminating), "TIME LEFT"), "terminating");
+
+    let lowered = [
+        ("back".to_owned(), Mode::Off),
+        ("shop".to_owned(), Mode::Off),
+        ("test".to_owned(), Mode::Observe),
+    ];
+    assert_eq!(
+        modes(&lowered),
+        [
+            "namespaces back, shop: the mode is off: nothing is touched",
+            "namespace test: the mode is observe: nothing is quarantined and nothing is deleted",
+        ]
+    );
+    assert_eq!(modes(&[]), Vec::<String>::new());
+    assert_eq!(mode_of(&lowered, "test"), Mode::Observe);
+    assert_eq!(mode_of(&lowered, "other"), Mode::Enforce);
+}
+
+#[test]
+fn programs_read_a_form_that_stays() {
+    let pod = listed(annotated(keys::HOLD, "2030-01-31T12:15:00Z"));
+    assert_eq!(
+        serde_json::to_value(pod).unwrap(),
+        json!({
+            "namespace": "shop",
+            "name": "web-7d4b9c-x2x8k",
+            "uid": "u-1",
+            "agent": "pod-quarantine/default",
+            "workload": "Deployment/web",
+            "policy": "web-5xx",
+            "reason": "3 bad probes in a row: HTTP 500",
+            "quarantinedAt": "2030-01-31T12:00:00Z",
+            "expiresAt": "2030-01-31T16:00:00Z",
+            "held": true,
+            "heldUntil": "2030-01-31T12:15:00Z",
+            "keptBecause": null,
+            "problem": null,
+            "namespaceMode": null,
+            "services": ["web", "web-canary"],
+            "node": "node-1",
+            "phase": "Running",
+            "restarts": 2,
+            "terminating": false,
+        })
+    );
+}
