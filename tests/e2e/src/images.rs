@@ -1,4 +1,5 @@
-//! The images of the tests: the agent's and the workload's, built here and loaded into the cluster.
+//! The images of the tests: the agent's and the workload's, built here and loaded into the cluster. The plugin is built
+//! along with them: inside, no registry can be asked.
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ pub(crate) const AGENT: (&str, &str) = ("pod-quarantine", "test");
 /// Name of the workload's image.
 pub const WORKLOAD: &str = "test-workload:test";
 
-/// Builds both images and loads them. Registries may be asked: call it outside the cluster's namespace.
+/// Builds both images and loads them, and builds the plugin. Registries may be asked: call it outside the cluster's namespace.
 ///
 /// The agent's is laid out as the Dockerfile does it. With `AGENT_IMAGE_ARCHIVE` that archive is loaded instead: the
 /// image that the Dockerfile built.
@@ -34,6 +35,9 @@ async fn prepare_in(cluster: &Cluster, profile: Profile, directory: &Path) -> an
     Image::from_binary(WORKLOAD, workload).write(&archive)?;
     cluster.load_image(&archive).await?;
     step.done("loaded");
+    let step = begin("plugin");
+    static_binary("pod-quarantine", "kubectl-quarantine", Profile::Dev).await?;
+    step.done("built");
     let step = begin("agent's image");
     if let Some(built) = std::env::var_os("AGENT_IMAGE_ARCHIVE") {
         cluster.load_image(Path::new(&built)).await?;

@@ -23,6 +23,7 @@ mod limits;
 mod modes;
 mod overrides;
 mod owners;
+mod plugin;
 mod probe;
 mod prometheus;
 mod quarantine;

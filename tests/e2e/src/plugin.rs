@@ -1,0 +1,159 @@
+//! `kubectl quarantine`, run as a user runs it.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::ServiceAccount,
+};
+use kube::{Api, api::PostParams, config::Kubeconfig};
+use serde_json::json;
+use test_cluster::build::{Profile, static_binary};
+use tokio::{process::Command, sync::OnceCell};
+
+use crate::Stage;
+
+/// The program, and whom it signs in as.
+pub struct Plugin {
+    stage: Stage,
+    program: &'static Path,
+    kubeconfig: PathBuf,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// 0 done, 1 refused or failed, 2 usage.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Stage {
+    /// The plugin, as the admin.
+    pub async fn plugin(&self) -> anyhow::Result<Plugin> {
+        Ok(Plugin {
+            stage: self.clone(),
+            program: program().await?,
+            kubeconfig: self.cluster.kubeconfig(),
+        })
+    }
+
+    /// The plugin, as a new `ServiceAccount` that may look at the pods of these namespaces and do nothing more.
+    pub async fn plugin_of_viewer(&self, namespaces: &[&str]) -> anyhow::Result<Plugin> {
+        let home = namespaces.first().context("a viewer of nothing")?;
+        let account = format!(
+            "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{ name: viewer, namespace: {home} }}\n"
+        );
+        let binding = |namespace: &&str| {
+            format!(
+                "---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{ name: viewer, namespace: {namespace} }}
+roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view }}
+subjects: [{{ kind: ServiceAccount, name: viewer, namespace: {home} }}]
+"
+            )
+        };
+        let bindings: Vec<String> = namespaces.iter().map(binding).collect();
+        let manifests = account + &bindings.concat();
+        self.cluster.apply_yaml(&manifests).await?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), home);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                expiration_seconds: Some(3600),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let issued = accounts
+            .create_token_request("viewer", &PostParams::default(), &request)
+            .await
+            .context("ask for a token of the viewer")?;
+        let token = issued.status.context("a token request without a token")?;
+        let admin = Kubeconfig::read_from(self.cluster.kubeconfig())?;
+        let mut kubeconfig = serde_json::to_value(admin)?;
+        let user = kubeconfig.pointer_mut("/users/0/user");
+        *user.context("a kubeconfig without a user")? = json!({ "token": token.token });
+        let path = std::env::temp_dir().join(format!("viewer-of-{home}"));
+        std::fs::write(&path, kubeconfig.to_string())?;
+        Ok(Plugin {
+            kubeconfig: path,
+            ..self.plugin().await?
+        })
+    }
+}
+
+impl Plugin {
+    /// Runs it to its end, with words that are parted by spaces.
+    pub async fn run(&self, line: &str) -> anyhow::Result<Ran> {
+        self.run_words(&line.split_whitespace().collect::<Vec<_>>())
+            .await
+    }
+
+    /// Runs it to its end.
+    pub async fn run_words(&self, words: &[&str]) -> anyhow::Result<Ran> {
+        let mut command = Command::new(self.program);
+        command.args(words).env("KUBECONFIG", &self.kubeconfig);
+        ran(command).await
+    }
+
+    /// Runs it through kubectl, which finds it on the path.
+    pub async fn through_kubectl(&self, line: &str) -> anyhow::Result<Ran> {
+        let mut command = Command::from(self.stage.cluster.command("kubectl"));
+        let directory = self.program.parent().context("a program in no directory")?;
+        let path = command.as_std().get_envs();
+        let path = path.filter_map(|(key, value)| (key == "PATH").then_some(value).flatten());
+        let path = path.last().map(OsString::from);
+        let path = path.or_else(|| std::env::var_os("PATH"));
+        let path = path.unwrap_or_default();
+        let path = std::env::split_paths(&path).chain([directory.to_owned()]);
+        command
+            .env("PATH", std::env::join_paths(path)?)
+            .args(line.split_whitespace());
+        ran(command).await
+    }
+}
+
+impl Ran {
+    /// Sees that it was done; gives what it said.
+    pub fn done(self) -> anyhow::Result<String> {
+        ensure!(self.code == Some(0), "{self:#?}");
+        Ok(self.out)
+    }
+
+    /// Sees that it was refused or failed; gives what it said about that.
+    pub fn refused(self) -> anyhow::Result<String> {
+        ensure!(self.code == Some(1), "{self:#?}");
+        Ok(self.err)
+    }
+}
+
+async fn ran(mut command: Command) -> anyhow::Result<Ran> {
+    let output = command.kill_on_drop(true).output().await;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.context("run the plugin")?;
+    Ok(Ran {
+        code: status.code(),
+        out: String::from_utf8(stdout)?,
+        err: String::from_utf8(stderr)?,
+    })
+}
+
+/// The program, as `prepare` built it.
+async fn program() -> anyhow::Result<&'static Path> {
+    static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = || static_binary("pod-quarantine", "kubectl-quarantine", Profile::Dev);
+    Ok(PROGRAM.get_or_try_init(build).await?)
+}

@@ -1,0 +1,450 @@
+//! `kubectl quarantine` on a real cluster: what it lists, explains and asks for, and how it ends.
+
+use anyhow::ensure;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
+use pod_quarantine::core::keys;
+use serde_json::{Value, json};
+use test_e2e::{Labels, PROBE, Plugin, Ran, Scene, Stage, changed};
+
+/// More of the four pods may be out than may be elsewhere.
+fn roomy() -> String {
+    changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 4 }")])
+}
+
+/// `why` for a pod of the scene, asked of the scene's agent.
+async fn why(plugin: &Plugin, scene: &Scene, pod: &str, more: &str) -> anyhow::Result<Ran> {
+    let (namespace, agent) = (scene.namespace(), scene.agent.namespace());
+    let line = format!("why {pod} -n {namespace} --agent-namespace {agent} {more}");
+    plugin.run(&line).await
+}
+
+fn has(text: &str, pieces: &[&str]) -> anyhow::Result<()> {
+    for piece in pieces {
+        ensure!(text.contains(piece), "{piece:?} is not in:\n{text}");
+    }
+    Ok(())
+}
+
+fn items(text: &str) -> anyhow::Result<Vec<Value>> {
+    let value: Value = serde_json::from_str(text)?;
+    Ok(value["items"].as_array().cloned().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow::Result<()> {
+    let scene = Scene::set("plugin-list", 4, Labels::NoToggle, &roomy()).await?;
+    let plugin = scene.stage.plugin().await?;
+    let namespace = scene.namespace();
+    let nothing = plugin.run(&format!("list -n {namespace}")).await?;
+    has(&nothing.err, &["No quarantined pods found in", namespace])?;
+    assert_eq!(nothing.done()?, "");
+
+    let [held, damaged, unlabelled, plain] = &scene.pods[..] else {
+        anyhow::bail!("{:?}", scene.pods)
+    };
+    scene.all_by_hand(&scene.pods).await?;
+    let line = format!("hold pod/{held} -n {namespace} --for 4h");
+    has(&plugin.run(&line).await?.done()?, &["held until"])?;
+    scene.annotate(damaged, keys::RECORD, Some("{")).await?;
+    let unlabel: Value = json!({ "metadata": { "labels": { keys::STATE: null } } });
+    scene
+        .stage
+        .pods(namespace)
+        .patch(unlabelled, &PatchParams::default(), &Patch::Merge(&unlabel))
+        .await?;
+
+    let table = plugin.run(&format!("list -n {namespace}")).await?.done()?;
+    println!("{table}");
+    let mut lines = table.lines();
+    let heads = lines.next().unwrap_or_default();
+    has(
+        heads,
+        &[
+            "POD   ",
+            "WORKLOAD",
+            "POLICY",
+            "REASON",
+            "AGE",
+            "TIME LEFT",
+            "HELD",
+        ],
+    )?;
+    let rows: Vec<&str> = lines.collect();
+    assert_eq!(rows.len(), 4, "{table}");
+    let row = |pod: &str| {
+        let mut rows = rows.iter();
+        rows.find(|row| row.starts_with(pod))
+            .copied()
+            .unwrap_or_default()
+    };
+    has(
+        row(held),
+        &["Deployment/web", "web", "to be looked into", "3h59m"],
+    )?;
+    has(row(damaged), &["<unknown>", "record damaged", "never"])?;
+    has(row(unlabelled), &["(state label taken off)", "never"])?;
+    has(row(plain), &["to be looked into", "59m", "no"])?;
+
+    // The other forms, through kubectl itself.
+    let line = format!("quarantine list -n {namespace} -o name");
+    let names = plugin.through_kubectl(&line).await?.done()?;
+    let mut expected: Vec<String> = scene.pods.iter().map(|pod| format!("pod/{pod}")).collect();
+    expected.sort();
+    assert_eq!(names.lines().collect::<Vec<_>>(), expected);
+    let everywhere = plugin.through_kubectl("quarantine list -A").await?.done()?;
+    has(&everywhere, &["NAMESPACE   ", namespace, plain])?;
+    let json = plugin
+        .run(&format!("list -n {namespace} -o json"))
+        .await?
+        .done()?;
+    let item = items(&json)?
+        .into_iter()
+        .find(|item| item["name"] == **held);
+    let item = item.unwrap_or_default();
+    assert_eq!(item["policy"], "web");
+    assert_eq!(item["held"], true);
+    assert_eq!(item["services"], json!(["web"]));
+    let yaml = plugin
+        .run(&format!("list -n {namespace} -o yaml"))
+        .await?
+        .done()?;
+    has(&yaml, &["kind: QuarantinedPodList", "quarantinedAt: "])?;
+    let wide = plugin
+        .run(&format!("list -n {namespace} -o wide"))
+        .await?
+        .done()?;
+    println!("{wide}");
+    let agent = format!("{}/default", scene.agent.namespace());
+    has(
+        &wide,
+        &[
+            "NODE",
+            "RESTARTS",
+            "LEFT SERVICES",
+            "EXPIRES",
+            &agent,
+            "Running",
+        ],
+    )?;
+
+    scene.namespace_mode(Some("off")).await?;
+    let off = plugin.run(&format!("list -n {namespace}")).await?;
+    has(&off.err, &["the mode is off: nothing is touched"])?;
+    has(&off.done()?, &["paused (off)"])?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_quarantined_pod_is_explained_by_its_record() -> anyhow::Result<()> {
+    let scene = Scene::set("plugin-why", 3, Labels::ToggleInBoth, PROBE).await?;
+    let plugin = scene.stage.plugin().await?;
+    scene.seen_good().await?;
+    let bad = &scene.pods[0];
+    scene.web.switch(bad, "500").await?;
+    scene.web.quarantined(bad).await?;
+    scene.event(bad, &["Quarantined"]).await?;
+    let text = why(&plugin, &scene, bad, "").await?.done()?;
+    println!("{text}");
+    has(
+        &text,
+        &[
+            "quarantined for",
+            "web (agent ",
+            "bad probes in a row: HTTP 500",
+            "Deployment/web; ReplicaSet/web-",
+            "has let it go",
+            "enabled: \"true\" -> \"false\"",
+            "karpenter.sh/do-not-disrupt: none -> \"true\"",
+            "deleted in 59m",
+            "no container has a liveness probe",
+            "Quarantined   policy web",
+        ],
+    )?;
+    let json = why(&plugin, &scene, bad, "-o json").await?.done()?;
+    let value: Value = serde_json::from_str(&json)?;
+    assert_eq!(value["quarantined"], true);
+    assert_eq!(value["labels"][0]["key"], "enabled");
+    let yaml = why(&plugin, &scene, bad, "-o yaml").await?.done()?;
+    has(&yaml, &["quarantined: true", "evidence:"])?;
+
+    let missing = why(&plugin, &scene, "web-0", "").await?.refused()?;
+    let expected = "Error from server (NotFound): pods \"web-0\" not found\n";
+    assert_eq!(missing, expected);
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_pod_that_is_not_quarantined_is_explained_by_the_agent_or_by_its_events()
+-> anyhow::Result<()> {
+    let policy = changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 1 }")]);
+    let scene = Scene::set("plugin-ask", 4, Labels::NoToggle, &policy).await?;
+    let plugin = scene.stage.plugin().await?;
+    scene.seen_good().await?;
+    let [first, second, healthy, _] = &scene.pods[..] else {
+        anyhow::bail!("{:?}", scene.pods)
+    };
+    let text = why(&plugin, &scene, healthy, "").await?.done()?;
+    println!("{text}");
+    has(
+        &text,
+        &[
+            "not quarantined",
+            "Deployment web",
+            "web (mode enforce): healthy",
+            "HTTP 200",
+        ],
+    )?;
+    let json = why(&plugin, &scene, healthy, "-o json").await?.done()?;
+    let value: Value = serde_json::from_str(&json)?;
+    assert_eq!(value["quarantined"], false);
+    let opinion = &value["explanation"]["pod"]["policies"][0];
+    assert_eq!(opinion["verdict"], "healthy");
+
+    scene.web.switch(first, "500").await?;
+    scene.web.quarantined(first).await?;
+    scene.web.switch(second, "500").await?;
+    scene
+        .refused(second, "WorkloadLimit", &["HTTP 500"])
+        .await?;
+    let text = why(&plugin, &scene, second, "").await?.done()?;
+    println!("{text}");
+    has(
+        &text,
+        &[
+            "web (mode enforce): unhealthy: ",
+            "held back by WorkloadLimit: the workload's limit is reached: 1 of at most 1",
+            "QuarantineRefused   policy web",
+        ],
+    )?;
+
+    // Without the right, its Events are what is left; a pod without any leaves nothing to say.
+    let namespaces = [scene.namespace(), scene.agent.namespace()];
+    let viewer = scene.stage.plugin_of_viewer(&namespaces).await?;
+    let told = why(&viewer, &scene, second, "").await?;
+    println!("{told:#?}");
+    has(
+        &told.err,
+        &["the right to a port-forward is missing", "pods/portforward"],
+    )?;
+    has(&told.done()?, &["QuarantineRefused   policy web"])?;
+    let untold = why(&viewer, &scene, healthy, "").await?;
+    has(
+        &untold.refused()?,
+        &["the right to a port-forward is missing"],
+    )?;
+    let listed = viewer
+        .run(&format!("list -n {} -o name", scene.namespace()))
+        .await?;
+    assert_eq!(listed.done()?, format!("pod/{first}\n"));
+    let denied = viewer
+        .run(&format!("hold {first} -n {}", scene.namespace()))
+        .await?;
+    has(&denied.refused()?, &["Error from server (Forbidden)"])?;
+
+    // A port that nobody listens on, and a namespace without an agent.
+    let closed = why(&plugin, &scene, healthy, "--agent-port 9099").await?;
+    println!("{closed:#?}");
+    has(
+        &closed.refused()?,
+        &["no agent could be asked: pod", "9099"],
+    )?;
+    let line = format!(
+        "why {healthy} -n {0} --agent-namespace {0}",
+        scene.namespace()
+    );
+    let nobody = plugin.run(&line).await?;
+    has(
+        &nobody.refused()?,
+        &["no agent could be asked: no pod in namespace"],
+    )?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_pod_is_quarantined_held_and_released_by_hand() -> anyhow::Result<()> {
+    let scene = Scene::set("plugin-hand", 3, Labels::NoToggle, PROBE).await?;
+    let plugin = scene.stage.plugin().await?;
+    let (namespace, pod) = (scene.namespace(), &scene.pods[0]);
+    let add = |name: &'static str| ["add", name, "-n", namespace, "--reason", "wrong prices"];
+    let said = plugin
+        .run_words(&["add", pod, "-n", namespace, "--reason", "wrong prices"])
+        .await?;
+    let said = said.done()?;
+    has(&said, &[&format!("pod/{pod} quarantined, kept until 20")])?;
+    let out = scene.web.quarantined(pod).await?;
+    assert_eq!(&*test_e2e::record(&out)?.reason, "wrong prices");
+    let again = plugin
+        .run(&format!("add {pod} -n {namespace} --reason again"))
+        .await?;
+    has(&again.refused()?, &["is quarantined already"])?;
+    let missing = plugin.run_words(&add("web-0")).await?.refused()?;
+    has(
+        &missing,
+        &["Error from server (NotFound): pods \"web-0\" not found"],
+    )?;
+
+    let hold = |pod: &Pod| {
+        let annotations = pod.metadata.annotations.clone().unwrap_or_default();
+        annotations.get(keys::HOLD).cloned()
+    };
+    plugin
+        .run(&format!("hold {pod} -n {namespace}"))
+        .await?
+        .done()?;
+    assert_eq!(hold(&scene.web.pod(pod).await?).as_deref(), Some("true"));
+    plugin
+        .run(&format!("hold {pod} -n {namespace} --for 4h"))
+        .await?
+        .done()?;
+    let until: jiff::Timestamp = hold(&scene.web.pod(pod).await?)
+        .unwrap_or_default()
+        .parse()?;
+    let left = until.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((14_300..=14_400).contains(&left), "{left} s");
+    plugin
+        .run(&format!("hold {pod} -n {namespace} --off"))
+        .await?
+        .done()?;
+    assert_eq!(hold(&scene.web.pod(pod).await?), None);
+
+    let said = plugin
+        .run(&format!("release {pod} -n {namespace}"))
+        .await?
+        .done()?;
+    assert_eq!(said, format!("pod/{pod} released\n"));
+    scene.back(pod).await?;
+    for command in ["release", "hold"] {
+        let again = plugin
+            .run(&format!("{command} {pod} -n {namespace}"))
+            .await?;
+        has(&again.refused()?, &["is not quarantined"])?;
+    }
+    let annotations = scene.web.pod(pod).await?.metadata.annotations;
+    let annotations = annotations.unwrap_or_default();
+    for command in [keys::RELEASE, keys::HOLD] {
+        assert!(!annotations.contains_key(command), "{command} was written");
+    }
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn what_the_agent_refuses_is_said_and_stands() -> anyhow::Result<()> {
+    let policy = changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 1 }")]);
+    let scene = Scene::set("plugin-no", 3, Labels::NoToggle, &policy).await?;
+    let plugin = scene.stage.plugin().await?;
+    let namespace = scene.namespace();
+    let [pod, other, _] = &scene.pods[..] else {
+        anyhow::bail!("{:?}", scene.pods)
+    };
+    scene.web.switch(pod, "unready").await?;
+    plugin
+        .run(&format!("add {pod} -n {namespace} --reason x"))
+        .await?
+        .done()?;
+    let line = format!("add {other} -n {namespace} --reason x");
+    let refused = plugin.run(&line).await?.refused()?;
+    println!("{refused}");
+    has(
+        &refused,
+        &[
+            "not quarantined: policy web (x): the workload's limit is reached",
+            "the command stands; take it off with: kubectl -n",
+        ],
+    )?;
+    // Asked once more, the answer is the same, although the agent gives it once.
+    has(&plugin.run(&line).await?.refused()?, &["limit is reached"])?;
+    scene.untouched(other).await?;
+
+    scene
+        .until("it is not Ready", async || {
+            let status = scene.web.pod(pod).await?.status.unwrap_or_default();
+            let conditions = status.conditions.unwrap_or_default();
+            let mut ready = conditions.iter().filter(|one| one.type_ == "Ready");
+            ensure!(ready.any(|one| one.status == "False"), "it is");
+            Ok(())
+        })
+        .await?;
+    let refused = plugin
+        .run(&format!("release {pod} -n {namespace}"))
+        .await?
+        .refused()?;
+    println!("{refused}");
+    has(
+        &refused,
+        &["not released: it is not Ready", "the command stands"],
+    )?;
+    let out = scene.web.pod(pod).await?;
+    assert!(
+        out.metadata
+            .labels
+            .unwrap_or_default()
+            .contains_key(keys::STATE)
+    );
+    let line = format!("release {pod} {other} -n {namespace} --force -o json");
+    let ran = plugin.run(&line).await?;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let items = items(&ran.out)?;
+    assert_eq!(items[0]["done"], true, "{items:?}");
+    // Once there is room, the other one goes: what was asked stands.
+    let _ = items[1];
+    scene.web.quarantined(other).await?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn nobody_answers_where_no_agent_runs() -> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    let plugin = stage.plugin().await?;
+    let namespace = stage.namespace("plugin-nobody").await?;
+    let name = namespace.name();
+    let pods = stage.quiet(name, 1).await?.names().await?;
+    let line = format!("add {} -n {name} --reason x --timeout 2s", pods[0]);
+    let refused = plugin.run(&line).await?.refused()?;
+    // Agents of other tests say that their files leave such a pod alone.
+    ensure!(
+        refused.contains("no agent has answered within 2s") || refused.contains("by-hand"),
+        "{refused}"
+    );
+    let line = format!("add {} -n {name} --reason x --no-wait", pods[0]);
+    has(
+        &plugin.run(&line).await?.done()?,
+        &["asked to be quarantined"],
+    )?;
+    namespace.delete().await
+}
+
+#[tokio::test]
+async fn mistakes_end_with_2_and_scripts_complete() -> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    let plugin = stage.plugin().await?;
+    for line in [
+        "",
+        "remove x",
+        "add x",
+        "why a/b",
+        "hold x --for 1M",
+        "list -o table",
+    ] {
+        let ran = plugin.run(line).await?;
+        assert_eq!(ran.code, Some(2), "{line}: {ran:?}");
+        has(&ran.err, &["Usage: kubectl quarantine"])?;
+        assert_eq!(ran.out, "");
+    }
+    has(
+        &plugin.run("--help").await?.done()?,
+        &["list", "why", "add", "release", "hold"],
+    )?;
+    for shell in ["bash", "zsh", "fish"] {
+        let script = plugin.run(&format!("completion {shell}")).await?.done()?;
+        has(&script, &["kubectl-quarantine", "release"])?;
+    }
+    let elsewhere = plugin.run("list --context nowhere").await?.refused()?;
+    has(
+        &elsewhere,
+        &["error: sign in by the kubeconfig: ", "nowhere"],
+    )?;
+    let elsewhere = plugin.run("list --kubeconfig /nowhere").await?.refused()?;
+    has(&elsewhere, &["error: read /nowhere: "])?;
+    Ok(())
+}
