@@ -6,7 +6,7 @@ use pod_quarantine::{
 };
 use serde_json::{Value, json};
 
-use crate::pods::{annotated, event, now, pod, read, recorded};
+use crate::pods::{annotated, event, now, pod, read, record, recorded};
 
 fn kept(pod: Value, mode: Mode) -> Kept {
     let events = vec![event("Quarantined", "policy web-5xx: HTTP 500.\nKept")];
@@ -75,6 +75,15 @@ fn what_others_changed_since_is_told() {
         from,
         ["Deployment/web; ReplicaSet/web-7d4b9c still owns it"]
     );
+}
+
+#[test]
+fn a_pod_that_stays_in_its_controller_is_told_so() {
+    let mut record = record();
+    record["detach"] = "service".into();
+    let text = text(recorded(&record.to_string()));
+    let from = paragraph(&text, "Taken from");
+    assert_eq!(from, ["its Services alone; Deployment/web keeps it"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
         keys,
         object::Pod,
         overrides,
-        policy::Mode,
+        policy::{Detach, Mode},
         record::{self, Evidence, Record},
         restore,
     },
@@ -35,7 +35,9 @@ pub struct Kept {
     pub listed: Quarantined,
     /// The last samples, oldest first.
     pub evidence: Vec<Evidence>,
-    /// The controller that it was taken from, such as `ReplicaSet/web-7d4b9c`.
+    /// What it was taken out of: `workload` (its Services too) or `service` (its Services alone).
+    pub detach: Option<Detach>,
+    /// The controller that it had, such as `ReplicaSet/web-7d4b9c`.
     pub owner: Option<String>,
     /// The controller that owns it now.
     pub owned_by: Option<String>,
@@ -88,6 +90,7 @@ impl Kept {
             quarantined: true,
             listed,
             evidence: record.map_or_else(Vec::new, |record| record.evidence.clone()),
+            detach: record.map(|record| record.detach),
             owner: record.map(|record| format!("{}/{}", record.owner.kind, record.owner.name)),
             owned_by: known
                 .owner
@@ -148,6 +151,9 @@ impl Kept {
         let Some(workload) = &self.listed.workload else {
             return Vec::new();
         };
+        if self.detach == Some(Detach::Service) {
+            return vec![format!("its Services alone; {workload} keeps it")];
+        }
         let owner = match (&self.owned_by, &self.owner) {
             (Some(owner), _) => format!("{owner} still owns it"),
             (None, Some(owner)) => format!("{owner} has let it go"),
