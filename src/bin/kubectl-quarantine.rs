@@ -1,12 +1,24 @@
 //! `kubectl quarantine`: kubectl runs a program of this name on its path.
 
-use std::{io::Write, process::ExitCode};
+use std::{borrow::Cow, ffi::OsString, io::Write, path::Path, process::ExitCode};
 
-use pod_quarantine::plugin::{self, arguments::Arguments};
+use pod_quarantine::plugin::{
+    self,
+    arguments::Arguments,
+    completion::{PROGRAM, complete},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let words = std::env::args_os();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let called = words.first().map(Path::new).and_then(Path::file_name);
+    // A link of that name is all that kubectl needs.
+    if called == Some(PROGRAM.as_ref()) {
+        let typed = words.iter().skip(1).map(|word| word.to_string_lossy());
+        let typed: Vec<String> = typed.map(Cow::into_owned).collect();
+        print(&complete(&typed).await);
+        return ExitCode::SUCCESS;
+    }
     let arguments = match Arguments::read(words) {
         Ok(arguments) => arguments,
         // Help goes to standard output with 0, a mistake to standard error with 2.
@@ -19,8 +31,7 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // Whoever reads no further, such as `head`, has read enough.
-    let _ = std::io::stdout().write_all(said.text.as_bytes());
+    print(&said.text);
     for line in &said.aside {
         eprintln!("{line}");
     }
@@ -29,4 +40,9 @@ async fn main() -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Whoever reads no further, such as `head`, has read enough.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

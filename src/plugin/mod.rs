@@ -7,6 +7,7 @@ pub mod age;
 mod answer;
 pub mod arguments;
 pub mod command;
+pub mod completion;
 pub mod failure;
 pub mod list;
 pub mod output;
@@ -15,8 +16,6 @@ pub mod session;
 pub mod table;
 pub mod told;
 pub mod why;
-
-use clap::CommandFactory;
 
 use self::{
     arguments::{Arguments, Command},
@@ -36,17 +35,6 @@ pub async fn run(arguments: &Arguments) -> Result<Said, Failure> {
         Command::Add(add) => command::add(&session().await?, add, output).await,
         Command::Release(release) => command::release(&session().await?, release, output).await,
         Command::Hold(hold) => command::hold(&session().await?, hold, output).await,
-        Command::Completion { shell } => Ok(completion(*shell)),
-    }
-}
-
-/// A script that completes `kubectl-quarantine`.
-fn completion(shell: clap_complete::Shell) -> Said {
-    let mut script = Vec::new();
-    let program = "kubectl-quarantine";
-    clap_complete::generate(shell, &mut Arguments::command(), program, &mut script);
-    Said {
-        text: String::from_utf8_lossy(&script).into_owned(),
-        ..Said::default()
+        Command::Completion { shell } => Ok(completion::script(*shell)),
     }
 }

@@ -9,6 +9,7 @@
 
 mod age;
 mod arguments;
+mod completion;
 mod kept;
 mod list;
 mod outcome;

@@ -46,12 +46,12 @@ fn explained() -> Explained {
     }
 }
 
-fn asked(pod: Option<Explained>) -> Result<Explanation, String> {
-    Ok(Explanation {
+fn answer(pod: Option<Explained>) -> Explanation {
+    Explanation {
         agent: "pod-quarantine/default".to_owned(),
         stale: None,
         pod,
-    })
+    }
 }
 
 fn in_service(pod: Value, asked: Result<Explanation, String>, events: Vec<Told>) -> InService {
@@ -59,7 +59,7 @@ fn in_service(pod: Value, asked: Result<Explanation, String>, events: Vec<Told>)
 }
 
 fn text(explained: Explained) -> String {
-    in_service(plain(), asked(Some(explained)), Vec::new()).text(now())
+    in_service(plain(), Ok(answer(Some(explained))), Vec::new()).text(now())
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_pod_that_no_policy_selects_is_told_so() {
 
 #[test]
 fn a_pod_that_the_agent_does_not_know_is_told_so() {
-    let mut answer = asked(None).unwrap();
+    let mut answer = answer(None);
     answer.stale = Some("the pods were not read yet".to_owned());
     let text = in_service(plain(), Ok(answer), Vec::new()).text(now());
     assert!(text.contains("may be out of date: the pods were not read yet"));
@@ -167,7 +167,7 @@ fn without_an_agent_the_pod_and_its_events_are_told() {
 
 #[test]
 fn programs_tell_it_from_a_quarantined_pod() {
-    let value = in_service(plain(), asked(Some(explained())), Vec::new());
+    let value = in_service(plain(), Ok(answer(Some(explained()))), Vec::new());
     let value = serde_json::to_value(value).unwrap();
     assert_eq!(value["quarantined"], false);
     let pod = &value["explanation"]["pod"];

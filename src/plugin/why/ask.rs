@@ -19,6 +19,7 @@ use crate::{
         arguments::Why,
         failure::{Failure, request},
         session::Session,
+        table::plain,
     },
 };
 
@@ -102,7 +103,7 @@ async fn forward(
         Some(trouble) => trouble.await,
         None => None,
     };
-    Err(said.unwrap_or(why))
+    Err(plain(said.unwrap_or(why).trim()))
 }
 
 /// A GET on an open stream.

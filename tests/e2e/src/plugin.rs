@@ -154,6 +154,13 @@ async fn ran(mut command: Command) -> anyhow::Result<Ran> {
 /// The program, as `prepare` built it.
 async fn program() -> anyhow::Result<&'static Path> {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
-    let build = || static_binary("pod-quarantine", "kubectl-quarantine", Profile::Dev);
+    let build = || async {
+        let program = static_binary("pod-quarantine", "kubectl-quarantine", Profile::Dev).await?;
+        let completes = program.with_file_name("kubectl_complete-quarantine");
+        if !completes.exists() {
+            std::os::unix::fs::symlink(&program, completes)?;
+        }
+        Ok::<_, anyhow::Error>(program)
+    };
     Ok(PROGRAM.get_or_try_init(build).await?)
 }

@@ -9,7 +9,13 @@ use test_e2e::{Labels, PROBE, Plugin, Ran, Scene, Stage, changed};
 
 /// More of the four pods may be out than may be elsewhere.
 fn roomy() -> String {
-    changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 4 }")])
+    changed(
+        PROBE,
+        &[
+            ("workload: { max: 2 }", "workload: { max: 4 }"),
+            ("ttl: 1h", "ttl: 9h30m"),
+        ],
+    )
 }
 
 /// `why` for a pod of the scene, asked of the scene's agent.
@@ -44,7 +50,7 @@ async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow
         anyhow::bail!("{:?}", scene.pods)
     };
     scene.all_by_hand(&scene.pods).await?;
-    let line = format!("hold pod/{held} -n {namespace} --for 4h");
+    let line = format!("hold pod/{held} -n {namespace} --for 12h30m");
     has(&plugin.run(&line).await?.done()?, &["held until"])?;
     scene.annotate(damaged, keys::RECORD, Some("{")).await?;
     let unlabel: Value = json!({ "metadata": { "labels": { keys::STATE: null } } });
@@ -80,11 +86,11 @@ async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow
     };
     has(
         row(held),
-        &["Deployment/web", "web", "to be looked into", "3h59m"],
+        &["Deployment/web", "web", "to be looked into", "12h"],
     )?;
     has(row(damaged), &["<unknown>", "record damaged", "never"])?;
     has(row(unlabelled), &["(state label taken off)", "never"])?;
-    has(row(plain), &["to be looked into", "59m", "no"])?;
+    has(row(plain), &["to be looked into", "9h", "no"])?;
 
     // The other forms, through kubectl itself.
     let line = format!("quarantine list -n {namespace} -o name");
@@ -128,6 +134,19 @@ async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow
         ],
     )?;
 
+    // What kubectl's own completion asks for.
+    let line = format!(
+        "__complete quarantine release -n {namespace} {}",
+        &plain[..8]
+    );
+    let pods = plugin.through_kubectl(&line).await?.done()?;
+    has(&pods, &[plain, ":4"])?;
+    let commands = plugin
+        .through_kubectl("__complete quarantine re")
+        .await?
+        .done()?;
+    has(&commands, &["release\n:4"])?;
+
     scene.namespace_mode(Some("off")).await?;
     let off = plugin.run(&format!("list -n {namespace}")).await?;
     has(&off.err, &["the mode is off: nothing is touched"])?;
@@ -156,7 +175,7 @@ async fn a_quarantined_pod_is_explained_by_its_record() -> anyhow::Result<()> {
             "has let it go",
             "enabled: \"true\" -> \"false\"",
             "karpenter.sh/do-not-disrupt: none -> \"true\"",
-            "deleted in 59m",
+            "deleted in ",
             "no container has a liveness probe",
             "Quarantined   policy web",
         ],
@@ -428,7 +447,7 @@ async fn mistakes_end_with_2_and_scripts_complete() -> anyhow::Result<()> {
     ] {
         let ran = plugin.run(line).await?;
         assert_eq!(ran.code, Some(2), "{line}: {ran:?}");
-        has(&ran.err, &["Usage: kubectl quarantine"])?;
+        has(&ran.err, &["--help"])?;
         assert_eq!(ran.out, "");
     }
     has(

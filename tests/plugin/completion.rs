@@ -1,0 +1,51 @@
+//! What may come next on a command line.
+
+use pod_quarantine::{
+    core::keys,
+    plugin::completion::{Next, complete, next},
+};
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(ToOwned::to_owned).collect()
+}
+
+/// What comes behind a line that ends with a space.
+fn behind(line: &str) -> Next {
+    next(&words(line), "").1
+}
+
+#[test]
+fn pods_come_behind_commands_about_pods() {
+    for line in ["why", "add --reason x", "-n shop add", "add web-0"] {
+        assert_eq!(behind(line), Next::Pod(""), "{line}");
+    }
+    for line in ["release", "hold --for 4h", "hold --off -n shop"] {
+        assert_eq!(behind(line), Next::Pod(keys::STATE), "{line}");
+    }
+}
+
+#[test]
+fn the_flags_before_say_where_to_look() {
+    let (global, _) = next(&words("why -n shop --context=test --kubeconfig /a"), "");
+    assert_eq!(global.namespace.as_deref(), Some("shop"));
+    assert_eq!(global.context.as_deref(), Some("test"));
+    assert_eq!(global.kubeconfig.unwrap().to_str(), Some("/a"));
+    assert_eq!(behind("list --kubeconfig"), Next::File);
+    assert_eq!(behind("list -n"), Next::Words(Vec::new()));
+    assert_eq!(behind("list"), Next::Words(Vec::new()));
+}
+
+#[tokio::test]
+async fn words_that_fit_are_offered_and_no_files() {
+    for (line, candidates) in [
+        (vec!["re"], "release\n:4\n"),
+        (vec!["list", "-o", ""], "json\nyaml\nname\nwide\n:4\n"),
+        (vec!["release", "--f"], "--force\n:4\n"),
+        (vec!["hold", "--off", "--kube"], "--kubeconfig\n:4\n"),
+        (vec!["completion", "z"], "zsh\n:4\n"),
+        (vec!["list", "--kubeconfig", ""], ""),
+    ] {
+        let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(complete(&words).await, candidates, "{line:?}");
+    }
+}
