@@ -39,7 +39,9 @@ fn items(text: &str) -> anyhow::Result<Vec<Value>> {
 
 #[tokio::test]
 async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow::Result<()> {
-    let scene = Scene::set("plugin-list", 4, Labels::NoToggle, &roomy()).await?;
+    // Alone: agents that start meanwhile would take the damaged record for one of theirs.
+    let stage = Stage::open_alone().await?;
+    let scene = Scene::set_on(stage, "plugin-list", 4, Labels::NoToggle, &roomy()).await?;
     let plugin = scene.stage.plugin().await?;
     let namespace = scene.namespace();
     let nothing = plugin.run(&format!("list -n {namespace}")).await?;
