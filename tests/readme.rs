@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use pod_quarantine::{
     config,
     core::{keys, policy::Mode, reason::Reason},
+    plugin::{arguments::Arguments, list::table, quarantined::Quarantined},
     report::metrics::Metrics,
 };
 
@@ -102,5 +103,78 @@ fn every_place_of_the_design_is_there() {
     for place in places {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
         assert!(path.exists(), "{place} is not there");
+    }
+}
+
+/// The words of a command line, as a shell parts them; what comes behind a `#` or a `>` is none of them.
+fn words(line: &str) -> Vec<String> {
+    let line = line.split([' ', '\t']).map(str::trim);
+    let mut words: Vec<String> = Vec::new();
+    let mut quoted = false;
+    for piece in line.filter(|piece| !piece.is_empty()) {
+        if !quoted && (piece.starts_with('#') || piece == ">") {
+            break;
+        }
+        let text = piece.replace('"', "");
+        match words.last_mut() {
+            Some(last) if quoted => *last = format!("{last} {text}"),
+            _ => words.push(text),
+        }
+        quoted ^= piece.matches('"').count() == 1;
+    }
+    words
+}
+
+#[test]
+fn its_commands_of_the_plugin_are_understood() {
+    let lines = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ kubectl quarantine"));
+    let mut commands = BTreeSet::new();
+    for line in lines {
+        let words = words(&format!("kubectl-quarantine{line}"));
+        let arguments =
+            Arguments::read(&words).unwrap_or_else(|mistake| panic!("{line}: {mistake}"));
+        commands.insert(format!("{:?}", std::mem::discriminant(&arguments.command)));
+    }
+    let shown = "each of list, why, add, release, hold and completion is shown";
+    assert_eq!(commands.len(), 6, "{shown}");
+    assert_eq!(
+        words("add web --reason \"wrong prices, ask Ann\"   # now"),
+        ["add", "web", "--reason", "wrong prices, ask Ann"]
+    );
+}
+
+#[test]
+fn its_table_has_the_heads_of_the_plugin() {
+    let heads = table(&[], false, false, jiff::Timestamp::UNIX_EPOCH);
+    let heads: Vec<&str> = heads.split("   ").map(str::trim).collect();
+    let mut lines = README.lines().map(|line| {
+        let cells = line.split("   ").map(str::trim);
+        cells.filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+    });
+    assert!(lines.any(|line| line == heads), "{heads:?}");
+}
+
+#[test]
+fn it_names_every_field_that_programs_read() {
+    let pod = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "namespace": "shop",
+            "name": "web-0",
+            "uid": "u-1",
+            "resourceVersion": "1",
+            "labels": { keys::STATE: "quarantined" },
+        },
+    });
+    let pod = serde_json::from_value(pod).unwrap();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let listed = Quarantined::read(&pod, Mode::Enforce, now).unwrap();
+    let listed = serde_json::to_value(listed).unwrap();
+    let quoted = quoted();
+    for field in listed.as_object().unwrap().keys() {
+        assert!(quoted.contains(field.as_str()), "{field} is missing");
     }
 }
