@@ -161,7 +161,7 @@ fn row(pod: &Quarantined, everywhere: bool, wide: bool, now: Timestamp) -> Vec<S
             unknown(&pod.agent),
             pod.node.clone().unwrap_or_else(|| "<none>".to_owned()),
             unknown(&pod.phase),
-            pod.restarts.to_string(),
+            unknown(&pod.restarts.map(|restarts| restarts.to_string())),
             services,
             unknown(&pod.expires_at.map(point)),
         ]);

@@ -54,8 +54,8 @@ pub struct Quarantined {
     pub node: Option<String>,
     /// Its phase.
     pub phase: Option<String>,
-    /// How often its containers were restarted, altogether.
-    pub restarts: i32,
+    /// How often its containers were restarted since.
+    pub restarts: Option<u32>,
     /// Whether its deletion has begun.
     pub terminating: bool,
 }
@@ -72,8 +72,6 @@ impl Quarantined {
         let problem = problem(&known, &reading);
         let record = recorded(&reading);
         let (status, spec) = (pod.status.as_ref(), pod.spec.as_ref());
-        let restarts = status.and_then(|status| status.container_statuses.as_ref());
-        let restarts = restarts.into_iter().flatten();
         let kept = problem.clone().map(|(_, why)| why).or(match mode {
             Mode::Off | Mode::Observe => {
                 let mode = mode.as_str();
@@ -110,7 +108,7 @@ impl Quarantined {
                 .collect(),
             node: spec.and_then(|spec| spec.node_name.clone()),
             phase: status.and_then(|status| status.phase.clone()),
-            restarts: restarts.map(|container| container.restart_count).sum(),
+            restarts: record.map(|record| known.restarts.saturating_sub(record.restarts)),
             terminating: known.terminating,
         }))
     }

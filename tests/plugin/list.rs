@@ -64,7 +64,7 @@ fn wide_says_where_it_runs_and_what_it_left() {
         ("AGENT", "pod-quarantine/default"),
         ("NODE", "node-1"),
         ("PHASE", "Running"),
-        ("RESTARTS", "2"),
+        ("RESTARTS", "1"),
         ("LEFT SERVICES", "web,web-canary"),
         ("EXPIRES", "2030-01-31T16:00:00Z"),
     ];
@@ -176,7 +176,7 @@ fn programs_read_a_form_that_stays() {
             "services": ["web", "web-canary"],
             "node": "node-1",
             "phase": "Running",
-            "restarts": 2,
+            "restarts": 1,
             "terminating": false,
         })
     );

@@ -200,17 +200,17 @@ impl Kept {
     }
 
     fn restarts(&self, now: Timestamp) -> Vec<String> {
-        let since = self.listed.quarantined_at;
-        let last = self.last_restart.map(|at| {
-            let ago = between(at, now);
-            let meanwhile = if since.is_some_and(|since| at > since) {
-                ", in quarantine: what the process held is lost"
-            } else {
-                ""
-            };
-            format!(", the last one {ago} ago{meanwhile}")
-        });
-        let count = format!("{}{}", self.listed.restarts, last.unwrap_or_default());
+        let restarts = match (self.listed.restarts, self.last_restart) {
+            (None, _) => Vec::new(),
+            (Some(0), _) => vec!["none since it was quarantined".to_owned()],
+            (Some(count), last) => {
+                let last = last.map(|at| format!(", the last one {} ago", between(at, now)));
+                let last = last.unwrap_or_default();
+                vec![format!(
+                    "{count} since it was quarantined{last}: what was in memory is lost"
+                )]
+            }
+        };
         let probes = match &self.liveness_probes[..] {
             [] => "no container has a liveness probe".to_owned(),
             [name] => format!("container {name} is restarted when its liveness probe fails"),
@@ -219,7 +219,7 @@ impl Kept {
                 names.join(", ")
             ),
         };
-        vec![count, probes]
+        restarts.into_iter().chain([probes]).collect()
     }
 }
 
