@@ -7,16 +7,12 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::{
-    authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::ServiceAccount,
-};
-use kube::{Api, api::PostParams, config::Kubeconfig};
+use kube::config::Kubeconfig;
 use serde_json::json;
 use test_cluster::build::{Profile, static_binary};
 use tokio::{process::Command, sync::OnceCell};
 
-use crate::Stage;
+use crate::{Stage, process::token};
 
 /// The program, and whom it signs in as.
 pub struct Plugin {
@@ -66,23 +62,11 @@ subjects: [{{ kind: ServiceAccount, name: viewer, namespace: {home} }}]
         let bindings: Vec<String> = namespaces.iter().map(binding).collect();
         let manifests = account + &bindings.concat();
         self.cluster.apply_yaml(&manifests).await?;
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), home);
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                expiration_seconds: Some(3600),
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        let issued = accounts
-            .create_token_request("viewer", &PostParams::default(), &request)
-            .await
-            .context("ask for a token of the viewer")?;
-        let token = issued.status.context("a token request without a token")?;
+        let token = token(self, home, "viewer").await?;
         let admin = Kubeconfig::read_from(self.cluster.kubeconfig())?;
         let mut kubeconfig = serde_json::to_value(admin)?;
         let user = kubeconfig.pointer_mut("/users/0/user");
-        *user.context("a kubeconfig without a user")? = json!({ "token": token.token });
+        *user.context("a kubeconfig without a user")? = json!({ "token": token });
         let path = std::env::temp_dir().join(format!("viewer-of-{home}"));
         std::fs::write(&path, kubeconfig.to_string())?;
         Ok(Plugin {

@@ -60,24 +60,8 @@ impl Stage {
 impl Rights {
     async fn install(stage: &Stage, hint: &str) -> anyhow::Result<Self> {
         let agent = Agent::install_idle(stage, hint).await?;
-        let accounts: Api<ServiceAccount> =
-            Api::namespaced(stage.client.clone(), agent.namespace());
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                expiration_seconds: Some(3600),
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        let issued = accounts
-            .create_token_request("pod-quarantine", &PostParams::default(), &request)
-            .await
-            .context("ask for a token of the agent's ServiceAccount")?;
-        let token = issued.status.context("a token request without a token")?;
-        Ok(Self {
-            agent,
-            token: token.token,
-        })
+        let token = token(stage, agent.namespace(), "pod-quarantine").await?;
+        Ok(Self { agent, token })
     }
 
     /// Starts an agent with these rights; waits until it knows the cluster.
@@ -131,6 +115,24 @@ impl Rights {
         .await?;
         Ok(process)
     }
+}
+
+/// A token of a `ServiceAccount`, for an hour.
+pub(crate) async fn token(stage: &Stage, namespace: &str, account: &str) -> anyhow::Result<String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(stage.client.clone(), namespace);
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(3600),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let issued = accounts
+        .create_token_request(account, &PostParams::default(), &request)
+        .await
+        .with_context(|| format!("ask for a token of the ServiceAccount {account}"))?;
+    let token = issued.status.context("a token request without a token")?;
+    Ok(token.token)
 }
 
 impl Process {

@@ -1,5 +1,7 @@
 //! `kubectl quarantine` on a real cluster: what it lists, explains and asks for, and how it ends.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
@@ -262,6 +264,13 @@ async fn a_pod_that_is_not_quarantined_is_explained_by_the_agent_or_by_its_event
         .run(&format!("hold {first} -n {}", scene.namespace()))
         .await?;
     has(&denied.refused()?, &["Error from server (Forbidden)"])?;
+
+    // At the pod's own address nobody listens on the agent's port: a port-forward is the only way to it.
+    let agent = scene.agent.ready().await?.status.unwrap_or_default();
+    let address = format!("{}:9091", agent.pod_ip.unwrap_or_default());
+    let connecting = tokio::net::TcpStream::connect(&address);
+    let connected = tokio::time::timeout(Duration::from_secs(2), connecting).await;
+    ensure!(!matches!(connected, Ok(Ok(_))), "{address} is open to all");
 
     // A port that nobody listens on, and a namespace without an agent.
     let closed = why(&plugin, &scene, healthy, "--agent-port 9099").await?;
