@@ -2,6 +2,7 @@
 //! is to be written to the writer, one batch at a time.
 
 mod answer;
+
 use std::{
     collections::BTreeMap,
     sync::{

@@ -5,6 +5,7 @@
 //! Time is the agent's monotonic clock: a wall clock that jumps makes no pod sick.
 
 pub mod judgement;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
