@@ -1,6 +1,6 @@
 //! The ledger object: a ConfigMap in the agent's namespace, one entry per slot.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::{
@@ -8,20 +8,16 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::{
     convert::{BadObject, resource_version},
-    error::in_short,
+    request::{RequestError, within},
     wire::WireLedger,
 };
 use crate::core::{ledger::Ledger, update::Update};
 
 /// Annotation: when a lost ledger was made anew.
 const REBUILT: &str = "pod-quarantine.io/rebuilt";
-
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Name of the ledger of an installation.
 #[must_use]
@@ -56,17 +52,6 @@ pub(super) struct LedgerObject {
     name: String,
 }
 
-/// A write, or a read, of the ledger that failed. Whether the write took place is unknown.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LedgerError {
-    #[error("{}", in_short(.0))]
-    Api(#[from] Error),
-    #[error("no answer within {} s", REQUEST_TIMEOUT.as_secs())]
-    Timeout,
-    #[error(transparent)]
-    Object(#[from] BadObject),
-}
-
 impl LedgerObject {
     pub(super) fn new(client: Client, namespace: &str, agent: &str) -> Self {
         Self {
@@ -78,7 +63,7 @@ impl LedgerObject {
     }
 
     /// Makes the object. One that another agent made meanwhile is as good.
-    pub(super) async fn create(&self, lost: Option<Timestamp>) -> Result<Update, LedgerError> {
+    pub(super) async fn create(&self, lost: Option<Timestamp>) -> Result<Update, RequestError> {
         let mut annotations = BTreeMap::new();
         annotations.extend(lost.map(|lost| (REBUILT.to_owned(), lost.to_string())));
         let object = serde_json::from_value(json!({
@@ -93,14 +78,14 @@ impl LedgerObject {
             Api::namespaced(self.client.clone(), &self.namespace);
         match within(api.create(&PostParams::default(), &object)).await {
             Ok(_) => {}
-            Err(LedgerError::Api(Error::Api(status))) if status.code == 409 => {}
+            Err(RequestError::Api(Error::Api(status))) if status.code == 409 => {}
             Err(error) => return Err(error),
         }
         self.read().await
     }
 
     /// Reads the object, never from a cache.
-    pub(super) async fn read(&self) -> Result<Update, LedgerError> {
+    pub(super) async fn read(&self) -> Result<Update, RequestError> {
         match within(self.api.get_opt(&self.name)).await? {
             Some(wire) => Ok(Update::Ledger(Ledger::from_wire(&wire)?)),
             None => Ok(Update::LedgerGone(None)),
@@ -113,7 +98,7 @@ impl LedgerObject {
         &self,
         before: &Ledger,
         after: &Ledger,
-    ) -> Result<Option<Ledger>, LedgerError> {
+    ) -> Result<Option<Ledger>, RequestError> {
         let (old, new) = (before.entries(), after.entries());
         let written = new
             .iter()
@@ -135,16 +120,10 @@ impl LedgerObject {
         .await;
         match patched {
             Ok(wire) => Ok(Some(Ledger::from_wire(&wire)?)),
-            Err(LedgerError::Api(Error::Api(status))) if [404, 409].contains(&status.code) => {
+            Err(RequestError::Api(Error::Api(status))) if [404, 409].contains(&status.code) => {
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
-}
-
-async fn within<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, LedgerError> {
-    Ok(timeout(REQUEST_TIMEOUT, request)
-        .await
-        .map_err(|_| LedgerError::Timeout)??)
 }

@@ -8,6 +8,7 @@ mod needs;
 mod pods;
 mod read;
 pub mod reader;
+mod request;
 mod sign_in;
 pub mod watch;
 mod watched;

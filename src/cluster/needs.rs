@@ -1,15 +1,14 @@
 //! Reads what a pod's replacement would need, when the pod is about to leave its workload and at no other time.
 
-use std::{fmt::Debug, time::Duration};
+use std::fmt::Debug;
 
 use futures::future::{join3, try_join_all};
-use kube::{Api, Client, Error, Resource, api::ListParams};
+use kube::{Api, Client, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
 use super::{
-    convert::{BadObject, Shared},
-    error::in_short,
+    convert::Shared,
+    request::{RequestError, within},
     wire_needs::{WireClaim, WireNeedy, WireNode, WireQuota},
 };
 use crate::core::{
@@ -20,32 +19,16 @@ use crate::core::{
     replacement::{Claim, Needs},
 };
 
-/// How long one request may take, as for those of the writer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Objects in one page of a list, as client-go asks for them.
 const PAGE: u32 = 500;
-
-/// A request that was not answered so that it helps.
-#[derive(Debug, thiserror::Error)]
-enum Unread {
-    #[error("{}", in_short(.0))]
-    Api(#[from] Error),
-    #[error("no answer within {} s", REQUEST_TIMEOUT.as_secs())]
-    Timeout,
-    #[error(transparent)]
-    Object(#[from] BadObject),
-    #[error("it is gone")]
-    Gone,
-}
 
 /// Reads all that a replacement would need. What cannot be read is said in its place.
 pub(super) async fn needs(client: &Client, inquiry: &Inquiry) -> Needs {
     let pods: Api<WireNeedy> = Api::namespaced(client.clone(), &inquiry.pod.namespace);
     let pod = match within(pods.get_opt(&inquiry.pod.name)).await {
         Ok(Some(pod)) => pod,
-        Ok(None) => return unread("the pod", &Unread::Gone),
-        Err(error) => return unread("the pod", &error),
+        Ok(None) => return unread("the pod is gone"),
+        Err(error) => return unread(&could_not("the pod", &error)),
     };
     let (claims, quotas, nodes) = join3(
         claims(client, &inquiry.pod, &pod),
@@ -64,26 +47,23 @@ pub(super) async fn needs(client: &Client, inquiry: &Inquiry) -> Needs {
     }
 }
 
-fn could_not(what: &str, error: &Unread) -> String {
+fn could_not(what: &str, error: &RequestError) -> String {
     format!("{what} could not be read: {error}")
 }
 
-fn unread(what: &str, error: &Unread) -> Needs {
-    let why = could_not(what, error);
+fn unread(why: &str) -> Needs {
     Needs {
-        claims: Err(why.clone()),
-        quotas: Err(why.clone()),
-        nodes: Err(why),
+        claims: Err(why.to_owned()),
+        quotas: Err(why.to_owned()),
+        nodes: Err(why.to_owned()),
     }
 }
 
-async fn within<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Unread> {
-    Ok(timeout(REQUEST_TIMEOUT, request)
-        .await
-        .map_err(|_| Unread::Timeout)??)
-}
-
-async fn claims(client: &Client, pod: &ObjectKey, needy: &WireNeedy) -> Result<Vec<Claim>, Unread> {
+async fn claims(
+    client: &Client,
+    pod: &ObjectKey,
+    needy: &WireNeedy,
+) -> Result<Vec<Claim>, RequestError> {
     let api: Api<WireClaim> = Api::namespaced(client.clone(), &pod.namespace);
     let claim = |name: String| {
         let api = api.clone();
@@ -98,7 +78,7 @@ async fn claims(client: &Client, pod: &ObjectKey, needy: &WireNeedy) -> Result<V
     try_join_all(needy.claims().map(claim)).await
 }
 
-async fn quotas(client: &Client, pod: &ObjectKey) -> Result<Vec<Quota>, Unread> {
+async fn quotas(client: &Client, pod: &ObjectKey) -> Result<Vec<Quota>, RequestError> {
     let api: Api<WireQuota> = Api::namespaced(client.clone(), &pod.namespace);
     let quotas = all(&api).await?;
     Ok(quotas
@@ -107,7 +87,7 @@ async fn quotas(client: &Client, pod: &ObjectKey) -> Result<Vec<Quota>, Unread> 
         .collect::<Result<_, _>>()?)
 }
 
-async fn nodes(client: &Client, wanted: bool) -> Result<Vec<Node>, Unread> {
+async fn nodes(client: &Client, wanted: bool) -> Result<Vec<Node>, RequestError> {
     if !wanted {
         return Ok(Vec::new());
     }
@@ -120,7 +100,7 @@ async fn nodes(client: &Client, wanted: bool) -> Result<Vec<Node>, Unread> {
 }
 
 /// Everything there is, page by page.
-async fn all<K>(api: &Api<K>) -> Result<Vec<K>, Unread>
+async fn all<K>(api: &Api<K>) -> Result<Vec<K>, RequestError>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {

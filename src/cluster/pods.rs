@@ -1,19 +1,17 @@
 //! Requests about one pod: each with a bound on its time, each write with its preconditions.
 
-use std::time::Duration;
-
 use kube::{
     Api, Client, Error,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use super::{convert::Shared, error::in_short, wire::WirePod};
+use super::{
+    convert::Shared,
+    request::{RequestError, within},
+    wire::WirePod,
+};
 use crate::core::{action::Target, object::Pod, restore::Change};
-
-/// How long one request may take: twice what the API server promises of itself, five times over.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that did not succeed.
 #[derive(Debug)]
@@ -26,11 +24,11 @@ pub(super) enum Failure {
     Unknown(String),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let text = in_short(&error);
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let text = error.to_string();
         match error {
-            Error::Api(status) => match status.code {
+            RequestError::Api(Error::Api(status)) => match status.code {
                 404 | 409 => Self::Conflict,
                 // A uid that does not match is Invalid.
                 422 if status.message.contains("metadata.uid") => Self::Conflict,
@@ -59,10 +57,8 @@ impl Pods {
 
     /// Without resourceVersion: the API server asks etcd, not its cache.
     pub(super) async fn get(&self, pod: &Target) -> Result<Option<Pod>, String> {
-        let wire = timeout(REQUEST_TIMEOUT, self.of(pod).get_opt(&pod.key.name)).await;
-        let wire = wire
-            .map_err(|_| late())?
-            .map_err(|error| in_short(&error))?;
+        let wire = within(self.of(pod).get_opt(&pod.key.name)).await;
+        let wire = wire.map_err(|error| error.to_string())?;
         let read = |wire: &WirePod| {
             Shared::default()
                 .pod(wire)
@@ -92,8 +88,7 @@ impl Pods {
         };
         let patch: Patch<&Value> = Patch::Merge(&patch);
         let pods = self.of(pod);
-        let patched = timeout(REQUEST_TIMEOUT, pods.patch(&pod.key.name, &params, &patch)).await;
-        let wire = patched.map_err(|_| Failure::Unknown(late()))??;
+        let wire = within(pods.patch(&pod.key.name, &params, &patch)).await?;
         let read = Shared::default().pod(&wire);
         read.map_err(|error| Failure::Unknown(error.to_string()))
     }
@@ -104,12 +99,7 @@ impl Pods {
             resource_version: Some(pod.resource_version.to_string()),
         });
         let pods = self.of(pod);
-        let deleted = timeout(REQUEST_TIMEOUT, pods.delete(&pod.key.name, &params)).await;
-        deleted.map_err(|_| Failure::Unknown(late()))??;
+        within(pods.delete(&pod.key.name, &params)).await?;
         Ok(())
     }
-}
-
-fn late() -> String {
-    format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())
 }
