@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use test_cluster::TestNamespace;
 use test_e2e::{Caught, Gate, Marks, Most, Process, Quiet, Rights, Stage};
 
-/// A policy that probes the pods of one namespace every second, of which so many may be out.
+/// A policy that probes the pods of one namespace every second, of which so many may be out. The mode of the file itself
+/// is `observe`: what people ask for on the pods of other tests is left to those tests' own agents.
 pub(crate) fn policy(namespace: &str, max: usize) -> String {
     format!(
         r"
-mode: enforce
 limits:
   cluster: {{ max: 1000 }}
   namespace: {{ max: {max} }}
@@ -19,6 +19,7 @@ policies:
   - name: web-does-not-answer
     pods: {{ matchLabels: {{ team: shop }} }}
     settle: 1s
+    mode: enforce
     namespaces: {{ matchLabels: {{ kubernetes.io/metadata.name: {namespace} }} }}
     probe:
       httpGet: {{ path: /healthz, port: http }}
@@ -43,8 +44,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) async fn new(hint: &str, pods: usize, max: usize) -> anyhow::Result<Self> {
-        // What people ask for by hand, the agents of all other tests would do too.
-        let stage = Stage::open_alone().await?;
+        let stage = Stage::open().await?;
         let namespace = stage.namespace(hint).await?;
         let quiet = stage.quiet(namespace.name(), pods).await?;
         Ok(Self {

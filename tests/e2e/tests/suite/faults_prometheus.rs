@@ -23,11 +23,11 @@ const SOON: Duration = Duration::from_secs(40);
 fn policy(namespace: &str, url: &str, query: &str) -> String {
     format!(
         r"
-mode: enforce
 limits: {{ workload: {{ max: 2 }} }}
 prometheus: {{ url: '{url}', timeout: 1s }}
 policies:
   - name: errors
+    mode: enforce
     pods: {{ matchLabels: {{ team: shop }} }}
     namespaces: {{ matchLabels: {{ kubernetes.io/metadata.name: {namespace} }} }}
     prometheus: {{ query: '{query}', above: 0.5, interval: 1s, for: 2s }}
