@@ -18,7 +18,6 @@ use crate::{
         action::{Action, Follow, Notice, Quarantine, Reap, Refusal, Release},
         ledger::Slot,
         policy::Detach,
-        reason::Reason,
     },
     signal::Observer,
 };
@@ -49,13 +48,8 @@ impl Report {
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Quarantined(quarantine) => self.quarantined(quarantine),
-            // Nothing has happened.
-            Effect::Accepted(_) => {}
-            // The next decision tells that it is not drained.
-            Effect::Refused(quarantine, ..) if quarantine.again => {}
-            Effect::Refused(quarantine, reason, detail) => {
-                self.refused(&refusal(quarantine, *reason, detail));
-            }
+            // The next decision tells, if the pod is still to be quarantined then.
+            Effect::Accepted(_) | Effect::Refused(..) => {}
             Effect::Released(release) => self.released(release),
             Effect::Reaped(reap) => self.reaped(reap),
             Effect::Replaced(slot) => self.replaced(slot),
@@ -202,17 +196,6 @@ impl Report {
     pub fn failed(&self, failure: &str) {
         warn!(failure, "a write failed; the next tick decides again");
         self.metrics.write_failed();
-    }
-}
-
-fn refusal(quarantine: &Quarantine, reason: Reason, detail: &str) -> Refusal {
-    Refusal {
-        pod: quarantine.pod.key.clone(),
-        uid: quarantine.pod.uid.clone(),
-        policy: quarantine.record.policy.clone(),
-        asked: quarantine.record.reason.clone(),
-        reason,
-        detail: detail.to_owned(),
     }
 }
 

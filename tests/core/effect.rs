@@ -185,6 +185,20 @@ fn where_the_workload_is_of_an_unread_kind_it_is_told_on_its_replica_set() {
     assert_eq!(told[0].about, reference("ReplicaSet", "web-rs"));
 }
 
+#[test]
+fn none_is_waited_for_where_the_workload_is_gone() {
+    let mut world = on_timeout(OnReplacementTimeout::Reap);
+    let set = ObjectKey::new(SHOP, "web-rs");
+    world
+        .view
+        .remove_controller(ControllerKind::ReplicaSet, &set);
+    let deployment = ObjectKey::new(SHOP, "web");
+    world
+        .view
+        .remove_controller(ControllerKind::Deployment, &deployment);
+    assert_eq!(late(&mut world), []);
+}
+
 fn on_timeout(what: OnReplacementTimeout) -> World {
     let mut world = unreplaced();
     world.policy(|policy| policy.on_replacement_timeout = what);

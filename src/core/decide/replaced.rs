@@ -28,7 +28,13 @@ impl Decision<'_> {
         if record.detach == Detach::Service || slot.replaced.is_some() || view.stale.is_some() {
             return false;
         }
-        if self.is_replaced(pod, record, ledger.slots.values()) {
+        let top = view.controller(&pod.key.namespace, &record.workload);
+        let owner = view.controller(&pod.key.namespace, &record.owner);
+        // Where both are gone, nothing makes a replacement, and none is waited for.
+        let Some(wanted) = top.or(owner).map(|controller| controller.desired) else {
+            return false;
+        };
+        if self.is_replaced(pod, record, wanted, ledger.slots.values()) {
             let replaced = Slot {
                 replaced: Some(self.now.wall),
                 ..slot.clone()
@@ -45,6 +51,7 @@ impl Decision<'_> {
         &self,
         pod: &Pod,
         record: &Record,
+        wanted: u32,
         slots: impl Iterator<Item = &'s Slot>,
     ) -> bool {
         let view = self.view;
@@ -59,11 +66,7 @@ impl Decision<'_> {
             .flat_map(|set| view.owned(&set.uid))
             .filter(serving)
             .collect();
-        let top = view.controller(&pod.key.namespace, &record.workload);
-        let owner = view.controller(&pod.key.namespace, &record.owner);
-        if let Some(wanted) = top.or(owner).map(|controller| controller.desired)
-            && u32::try_from(ready.len()).is_ok_and(|ready| ready >= wanted)
-        {
+        if u32::try_from(ready.len()).is_ok_and(|ready| ready >= wanted) {
             return true;
         }
         let waiting: Vec<&Slot> = slots
