@@ -23,6 +23,10 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long after a refusal the pod may still change: it may be another installation's refusal, or an old one.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// So begins the refusal of an installation none of whose policies selects the pod: one that has a policy for it tells
+/// more.
+const UNSELECTED: &str = "policy by-hand ";
+
 /// A command to the agent.
 pub(super) struct Command<'a> {
     /// The pod, as it was read.
@@ -130,7 +134,57 @@ impl Command<'_> {
         let new = events
             .iter()
             .filter(|told| told.is_of_agent() && !before.contains(&told.version));
-        let ranked = new.filter_map(|told| Some((rank(told)?, told.at, &told.note)));
+        let ranked = new.filter_map(|told| {
+            let selected = !told.note.starts_with(UNSELECTED);
+            Some((rank(told)?, selected, told.at, &told.note))
+        });
         ranked.max().map(|(.., note)| note.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(reason: &str, note: &str, version: &str) -> Told {
+        Told {
+            at: None,
+            reason: reason.to_owned(),
+            note: note.to_owned(),
+            reporter: "pod-quarantine.io/agent".to_owned(),
+            count: 1,
+            uid: String::new(),
+            version: version.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_refusal_that_tells_most_is_said() {
+        let pod = v1::Pod::default();
+        let command = Command {
+            pod: &pod,
+            key: "pod-quarantine.io/quarantine",
+            value: "x",
+            is_done: |_| false,
+            refusals: &["QuarantineRefused", "WouldQuarantine"],
+        };
+        let mut foreign = told("QuarantineRefused", "of another program", "1");
+        foreign.reporter = "kubelet".to_owned();
+        let mut events = vec![foreign, told("Released", "put back", "2")];
+        let before = BTreeSet::from(["9".to_owned()]);
+        let mut said = |reason: &str, note: &str, version: &str| {
+            events.push(told(reason, note, version));
+            command.refusal(&events, &before)
+        };
+        assert_eq!(said("QuarantineRefused", "an old one", "9"), None);
+        assert_eq!(said("BadAnnotation", "another key", "3"), None);
+        let observed = said("WouldQuarantine", "policy by-hand (x): observe", "4");
+        assert_eq!(observed.as_deref(), Some("policy by-hand (x): observe"));
+        let own = said("QuarantineRefused", "policy web (x): limit", "5");
+        assert_eq!(own.as_deref(), Some("policy web (x): limit"));
+        let other = said("QuarantineRefused", "policy by-hand (x): limit", "6");
+        assert_eq!(other, own);
+        let note = "pod-quarantine.io/quarantine is ignored";
+        assert_eq!(said("BadAnnotation", note, "7").as_deref(), Some(note));
     }
 }
