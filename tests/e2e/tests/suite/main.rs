@@ -24,6 +24,7 @@ mod modes;
 mod overrides;
 mod owners;
 mod plugin;
+mod plugin_why;
 mod probe;
 mod prometheus;
 mod quarantine;

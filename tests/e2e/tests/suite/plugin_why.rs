@@ -1,0 +1,149 @@
+//! `kubectl quarantine why`: by the record, by the agent, or by the Events alone.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde_json::Value;
+use test_e2e::{Labels, PROBE, Plugin, Ran, Scene, changed};
+
+use crate::plugin::has;
+
+/// `why` for a pod of the scene, asked of the scene's agent.
+async fn why(plugin: &Plugin, scene: &Scene, pod: &str, more: &str) -> anyhow::Result<Ran> {
+    let (namespace, agent) = (scene.namespace(), scene.agent.namespace());
+    let line = format!("why {pod} -n {namespace} --agent-namespace {agent} {more}");
+    plugin.run(&line).await
+}
+
+#[tokio::test]
+async fn a_quarantined_pod_is_explained_by_its_record() -> anyhow::Result<()> {
+    let scene = Scene::set("plugin-why", 3, Labels::ToggleInBoth, PROBE).await?;
+    let plugin = scene.stage.plugin().await?;
+    scene.seen_good().await?;
+    let bad = &scene.pods[0];
+    scene.web.switch(bad, "500").await?;
+    scene.web.quarantined(bad).await?;
+    scene.event(bad, &["Quarantined"]).await?;
+    let text = why(&plugin, &scene, bad, "").await?.done()?;
+    println!("{text}");
+    has(
+        &text,
+        &[
+            "quarantined for",
+            "web (agent ",
+            "bad probes in a row: HTTP 500",
+            "Deployment/web; ReplicaSet/web-",
+            "has let it go",
+            "enabled: \"true\" -> \"false\"",
+            "karpenter.sh/do-not-disrupt: none -> \"true\"",
+            "deleted in ",
+            "no container has a liveness probe",
+            "Quarantined   policy web",
+        ],
+    )?;
+    let json = why(&plugin, &scene, bad, "-o json").await?.done()?;
+    let value: Value = serde_json::from_str(&json)?;
+    assert_eq!(value["quarantined"], true);
+    assert_eq!(value["labels"][0]["key"], "enabled");
+    let yaml = why(&plugin, &scene, bad, "-o yaml").await?.done()?;
+    has(&yaml, &["quarantined: true", "evidence:"])?;
+
+    let missing = why(&plugin, &scene, "web-0", "").await?.refused()?;
+    let expected = "Error from server (NotFound): pods \"web-0\" not found\n";
+    assert_eq!(missing, expected);
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_pod_that_is_not_quarantined_is_explained_by_the_agent_or_by_its_events()
+-> anyhow::Result<()> {
+    let policy = changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 1 }")]);
+    let scene = Scene::set("plugin-ask", 4, Labels::NoToggle, &policy).await?;
+    let plugin = scene.stage.plugin().await?;
+    scene.seen_good().await?;
+    let [first, second, healthy, _] = &scene.pods[..] else {
+        anyhow::bail!("{:?}", scene.pods)
+    };
+    let text = why(&plugin, &scene, healthy, "").await?.done()?;
+    println!("{text}");
+    has(
+        &text,
+        &[
+            "not quarantined",
+            "Deployment web",
+            "web (mode enforce): healthy",
+            "HTTP 200",
+        ],
+    )?;
+    let json = why(&plugin, &scene, healthy, "-o json").await?.done()?;
+    let value: Value = serde_json::from_str(&json)?;
+    assert_eq!(value["quarantined"], false);
+    let opinion = &value["explanation"]["pod"]["policies"][0];
+    assert_eq!(opinion["verdict"], "healthy");
+
+    scene.web.switch(first, "500").await?;
+    scene.web.quarantined(first).await?;
+    scene.web.switch(second, "500").await?;
+    scene
+        .refused(second, "WorkloadLimit", &["HTTP 500"])
+        .await?;
+    let text = why(&plugin, &scene, second, "").await?.done()?;
+    println!("{text}");
+    has(
+        &text,
+        &[
+            "web (mode enforce): unhealthy: ",
+            "held back by WorkloadLimit: the workload's limit is reached: 1 of at most 1",
+            "QuarantineRefused   policy web",
+        ],
+    )?;
+
+    // Without the right, its Events are what is left; a pod without any leaves nothing to say.
+    let namespaces = [scene.namespace(), scene.agent.namespace()];
+    let viewer = scene.stage.plugin_of_viewer(&namespaces).await?;
+    let told = why(&viewer, &scene, second, "").await?;
+    println!("{told:#?}");
+    has(
+        &told.err,
+        &["the right to a port-forward is missing", "pods/portforward"],
+    )?;
+    has(&told.done()?, &["QuarantineRefused   policy web"])?;
+    let untold = why(&viewer, &scene, healthy, "").await?;
+    has(
+        &untold.refused()?,
+        &["the right to a port-forward is missing"],
+    )?;
+    let listed = viewer
+        .run(&format!("list -n {} -o name", scene.namespace()))
+        .await?;
+    assert_eq!(listed.done()?, format!("pod/{first}\n"));
+    let denied = viewer
+        .run(&format!("hold {first} -n {}", scene.namespace()))
+        .await?;
+    has(&denied.refused()?, &["Error from server (Forbidden)"])?;
+
+    // At the pod's own address nobody listens on the agent's port: a port-forward is the only way to it.
+    let agent = scene.agent.ready().await?.status.unwrap_or_default();
+    let address = format!("{}:9091", agent.pod_ip.unwrap_or_default());
+    let connecting = tokio::net::TcpStream::connect(&address);
+    let connected = tokio::time::timeout(Duration::from_secs(2), connecting).await;
+    ensure!(!matches!(connected, Ok(Ok(_))), "{address} is open to all");
+
+    // A port that nobody listens on, and a namespace without an agent.
+    let closed = why(&plugin, &scene, healthy, "--agent-port 9099").await?;
+    println!("{closed:#?}");
+    has(
+        &closed.refused()?,
+        &["no agent could be asked: pod", "9099"],
+    )?;
+    let line = format!(
+        "why {healthy} -n {0} --agent-namespace {0}",
+        scene.namespace()
+    );
+    let nobody = plugin.run(&line).await?;
+    has(
+        &nobody.refused()?,
+        &["no agent could be asked: no pod in namespace"],
+    )?;
+    scene.clear().await
+}
