@@ -34,6 +34,7 @@ demo: ## Show on a cluster what the agent does, each step checked
 lint: ## Check formatting and run clippy, warnings are errors
 	@cargo fmt --all --check
 	@cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
+	@cargo clippy --quiet --locked --package test-e2e --test suite -- --deny warnings
 
 # What the tests on the cluster need from a registry, they get before they are inside. They wait more than they
 # compute: four at a time suit two processors.

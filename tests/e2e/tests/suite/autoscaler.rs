@@ -14,7 +14,7 @@ use test_e2e::{
 };
 
 /// A measurement is up to ten seconds old, and so is the autoscaler's look at it.
-const MEASURED: Duration = Duration::from_secs(120);
+const MEASURED: Duration = Duration::from_mins(2);
 
 /// What the autoscaler sees: the average use in per cent of the requests, the pods that there are, and those it wants.
 async fn seen(scene: &Scene) -> anyhow::Result<(i32, i32, i32)> {

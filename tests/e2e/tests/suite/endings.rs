@@ -17,7 +17,7 @@ use test_e2e::{
 };
 
 /// The controllers look for pods of nodes that are gone every 20 s, and wait 40 s more.
-const COLLECTED: Duration = Duration::from_secs(120);
+const COLLECTED: Duration = Duration::from_mins(2);
 
 async fn slots_are(scene: &Scene, count: usize) -> anyhow::Result<()> {
     wait::until(format!("{count} slots"), COLLECTED, async || {

@@ -5,6 +5,10 @@
     clippy::indexing_slicing,
     reason = "a test that finds nothing where something must be has failed"
 )]
+#![allow(
+    clippy::large_futures,
+    reason = "a test's future is made once, and moved nowhere"
+)]
 
 mod admission;
 mod autoscaler;

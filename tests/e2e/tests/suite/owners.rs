@@ -378,7 +378,7 @@ async fn a_static_pod_is_left_to_its_kubelet() -> anyhow::Result<()> {
     };
     wait::until(
         "the static pod is gone",
-        std::time::Duration::from_secs(60),
+        std::time::Duration::from_mins(1),
         gone,
     )
     .await?;

@@ -97,7 +97,7 @@ async fn a_workloads_long_name_is_cut_in_the_label_and_whole_in_the_record() -> 
     let name = format!("{}-tail", "n".repeat(62));
     scene
         .apply(&format!(
-            r#"
+            r"
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{ name: {name}, namespace: $NAMESPACE }}
@@ -109,7 +109,7 @@ spec:
     spec:
       terminationGracePeriodSeconds: 1
       containers: [{{ name: long, image: {WORKLOAD}, args: [serve] }}]
-"#
+"
         ))
         .await?;
     let pod = scene

@@ -9,13 +9,13 @@ use test_e2e::{Labels, PROBE, Scene, WORKLOAD, changed, record};
 /// The pod template of all workloads here but `web`.
 fn pods(app: &str) -> String {
     format!(
-        r#"
+        r"
     metadata: {{ labels: {{ app: {app}, team: shop }} }}
     spec:
       terminationGracePeriodSeconds: 1
       containers:
         - {{ name: main, image: {WORKLOAD}, args: [serve], ports: [{{ name: http, containerPort: 8080 }}] }}
-"#
+"
     )
 }
 
