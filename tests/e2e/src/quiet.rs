@@ -123,16 +123,21 @@ spec:
         self.annotate(pods, keys::RELEASE, Some("force")).await
     }
 
+    /// One that its ReplicaSet has deleted meanwhile, as it had one too many, is asked nothing.
     async fn annotate(
         &self,
         pods: &[String],
         key: &str,
         value: Option<&str>,
     ) -> anyhow::Result<()> {
-        let all = pods
-            .iter()
-            .map(|pod| self.stage.annotate(&self.namespace, pod, key, value));
-        try_join_all(all).await.map(drop)
+        let annotate = async |pod: &String| {
+            let annotated = self.stage.annotate(&self.namespace, pod, key, value).await;
+            match annotated {
+                Err(error) if !is_gone(&error) => Err(error),
+                Ok(_) | Err(_) => Ok(()),
+            }
+        };
+        try_join_all(pods.iter().map(annotate)).await.map(drop)
     }
 
     /// The names of the pods that carry the state label, whoever put it there.
@@ -252,4 +257,9 @@ impl Drop for Most {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<kube::Error>();
+    matches!(cause, Some(kube::Error::Api(status)) if status.code == 404)
 }

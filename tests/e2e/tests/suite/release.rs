@@ -24,7 +24,8 @@ fn owner(pod: &Pod) -> Option<String> {
 
 #[tokio::test]
 async fn a_released_pod_is_as_it_was_serves_again_and_survives() -> anyhow::Result<()> {
-    let scene = Scene::set("release", 3, Labels::ToggleInBoth, PROBE).await?;
+    let policy = changed(PROBE, &[("mode: enforce", "mode: enforce\n    settle: 3s")]);
+    let scene = Scene::set("release", 3, Labels::ToggleInBoth, &policy).await?;
     let pod = &scene.pods[0];
     // People's own values of what the agent changes.
     scene.annotate(pod, keys::DELETION_COST, Some("5")).await?;
