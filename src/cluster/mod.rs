@@ -14,6 +14,8 @@ pub mod watch;
 mod watched;
 mod wire;
 mod wire_needs;
+mod wire_node;
+mod wire_quota;
 pub mod writer;
 
 use futures::future::{BoxFuture, FutureExt};

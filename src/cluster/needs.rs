@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use super::{
     convert::Shared,
     request::{RequestError, within},
-    wire_needs::{WireClaim, WireNeedy, WireNode, WireQuota},
+    wire_needs::{WireClaim, WireNeedy},
+    wire_node::WireNode,
+    wire_quota::WireQuota,
 };
 use crate::core::{
     action::Inquiry,

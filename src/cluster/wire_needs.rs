@@ -3,25 +3,23 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
-    api::core::v1::{Node, PersistentVolumeClaim, Pod, ResourceQuota},
+    api::core::v1::{PersistentVolumeClaim, Pod},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::Resource;
 use serde::Deserialize;
 
 use super::{
-    convert::{BadObject, Shared, key},
-    wire::{WireCondition, WireRequirement, metadata},
+    convert::{BadObject, Shared},
+    wire::{WireRequirement, metadata},
+    wire_quota::{Written, amounts},
 };
 use crate::core::{
-    placement::{self, Bound, Placement, Taint, Term, Toleration},
+    placement::{Bound, Placement, Term, Toleration},
     quantity::Quantity,
-    quota::{Amounts, PriorityClass, Quota, Scope, Taken},
+    quota::{Amounts, Taken},
     selector::Selector,
 };
-
-/// Resources by name, as they are written.
-type Written = BTreeMap<String, String>;
 
 /// A pod, as far as its replacement would need the same.
 #[derive(Clone, Debug, Deserialize, Resource)]
@@ -134,80 +132,6 @@ struct AccessModes {
     access_modes: Vec<String>,
 }
 
-/// A quota.
-#[derive(Clone, Debug, Deserialize, Resource)]
-#[resource(inherit = ResourceQuota)]
-pub(super) struct WireQuota {
-    #[serde(deserialize_with = "metadata")]
-    pub(super) metadata: ObjectMeta,
-    #[serde(default)]
-    spec: QuotaSpec,
-    #[serde(default)]
-    status: QuotaStatus,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct QuotaSpec {
-    hard: Written,
-    scopes: Vec<String>,
-    scope_selector: ScopeSelector,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ScopeSelector {
-    match_expressions: Vec<ScopeRequirement>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ScopeRequirement {
-    scope_name: String,
-    operator: String,
-    values: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct QuotaStatus {
-    hard: Written,
-    used: Written,
-}
-
-/// A node.
-#[derive(Clone, Debug, Deserialize, Resource)]
-#[resource(inherit = Node)]
-pub(super) struct WireNode {
-    #[serde(deserialize_with = "metadata")]
-    pub(super) metadata: ObjectMeta,
-    #[serde(default)]
-    spec: NodeSpec,
-    #[serde(default)]
-    status: NodeStatus,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct NodeSpec {
-    unschedulable: bool,
-    taints: Vec<WireTaint>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct WireTaint {
-    key: String,
-    value: String,
-    effect: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct NodeStatus {
-    conditions: Vec<WireCondition>,
-}
-
 impl WireNeedy {
     /// The claims that its replacement would name, too. Those of ephemeral volumes are each pod's own.
     pub(super) fn claims(&self) -> impl Iterator<Item = String> {
@@ -281,11 +205,6 @@ impl NeedySpec {
     }
 }
 
-fn amounts(written: &Written) -> Result<Amounts, BadObject> {
-    let amount = |(name, text): (&String, &String)| Ok((Arc::from(name.as_str()), text.parse()?));
-    written.iter().map(amount).collect()
-}
-
 fn add(sum: &mut Amounts, more: &Amounts) {
     for (resource, amount) in more {
         let known = sum.entry(resource.clone()).or_default();
@@ -313,66 +232,7 @@ impl WireClaim {
     }
 }
 
-impl WireQuota {
-    /// The quota. Until its status was first written, none of it is taken.
-    pub(super) fn quota(&self) -> Result<Quota, BadObject> {
-        let hard = if self.status.hard.is_empty() {
-            &self.spec.hard
-        } else {
-            &self.status.hard
-        };
-        let plain = self.spec.scopes.iter().map(|name| scope(name, "", &[]));
-        let selecting = self.spec.scope_selector.match_expressions.iter();
-        let selecting = selecting.map(|one| scope(&one.scope_name, &one.operator, &one.values));
-        Ok(Quota {
-            name: key(&self.metadata)?.name,
-            scopes: plain.chain(selecting).collect(),
-            hard: amounts(hard)?,
-            used: amounts(&self.status.used)?,
-        })
-    }
-}
-
-fn scope(name: &str, operator: &str, values: &[String]) -> Scope {
-    let values = || {
-        values
-            .iter()
-            .map(|value| Arc::from(value.as_str()))
-            .collect()
-    };
-    match (name, operator) {
-        ("Terminating", _) => Scope::HasDeadline(true),
-        ("NotTerminating", _) => Scope::HasDeadline(false),
-        ("BestEffort", _) => Scope::BestEffort(true),
-        ("NotBestEffort", _) => Scope::BestEffort(false),
-        ("PriorityClass", "In") => Scope::PriorityClass(PriorityClass::In(values())),
-        ("PriorityClass", "NotIn") => Scope::PriorityClass(PriorityClass::NotIn(values())),
-        ("PriorityClass", "DoesNotExist") => Scope::PriorityClass(PriorityClass::DoesNotExist),
-        ("PriorityClass", _) => Scope::PriorityClass(PriorityClass::Exists),
-        _ => Scope::Unknown,
-    }
-}
-
 impl Shared {
-    pub(super) fn node(&mut self, wire: &WireNode) -> Result<placement::Node, BadObject> {
-        let ready =
-            |condition: &WireCondition| condition.kind == "Ready" && condition.status == "True";
-        let taints = wire.spec.taints.iter();
-        let repelling = taints.filter(|taint| taint.effect != "PreferNoSchedule");
-        Ok(placement::Node {
-            name: key(&wire.metadata)?.name,
-            labels: self.labels(wire.metadata.labels.as_ref()),
-            takes_pods: wire.status.conditions.iter().any(ready) && !wire.spec.unschedulable,
-            taints: repelling
-                .map(|taint| Taint {
-                    key: self.text(&taint.key),
-                    value: self.text(&taint.value),
-                    effect: self.text(&taint.effect),
-                })
-                .collect(),
-        })
-    }
-
     /// What a pod asks of its node.
     pub(super) fn placement(&mut self, wire: &WireNeedy) -> Result<Placement, BadObject> {
         let affinity = &wire.spec.affinity.node_affinity;

@@ -3,6 +3,7 @@
 mod again;
 mod candidates;
 mod kept;
+mod leaving;
 mod plan;
 mod reap;
 mod release;
