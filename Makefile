@@ -37,7 +37,7 @@ lint: ## Check formatting and run clippy, warnings are errors
 	@cargo clippy --quiet --locked --package test-e2e --test suite -- --deny warnings
 
 # What the tests on the cluster need from a registry, they get before they are inside. They wait more than they
-# compute: four at a time suit two processors.
+# compute: four at a time suit two processors, but for those that no other one could bear beside it.
 test: ## Run all tests: unit and property tests, then those on the cluster
 	@cargo test --quiet --locked --workspace --no-run --test '*'
 	@$(CLUSTER) build
@@ -45,7 +45,8 @@ test: ## Run all tests: unit and property tests, then those on the cluster
 	@$(CLUSTER) up
 	@cargo run --quiet --package test-e2e --bin prepare
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1
-	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4
+	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 1 ::alone::
+	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
 
 image: ## Build the Dockerfile, as a user would, without a registry of images
 	@$(CLUSTER) image

@@ -39,47 +39,53 @@ async fn the_time_out_of_the_slices_and_the_time_to_the_replacement_are_measured
     scene.clear().await
 }
 
-#[tokio::test]
-async fn a_pod_that_stays_in_the_slices_and_in_its_replica_set_is_told_of() -> anyhow::Result<()> {
-    let stage = Stage::open_alone().await?;
-    if !stage.cluster.is_own() {
-        return Ok(());
-    }
-    let scene = Scene::set_on(stage, "stuck", 2, Labels::NoToggle, PROBE).await?;
-    let pod = &scene.pods[0];
-    let controllers = scene
-        .stage
-        .cluster
-        .component(Component::ControllerManager)?;
-    controllers.stop().await?;
-    scene
-        .annotate(pod, keys::QUARANTINE, Some("nobody notices"))
-        .await?;
-    let out = scene.labelled(pod).await?;
-    assert!(!out.owner_references().is_empty());
-    scene
-        .event(pod, &["NotDrained", "still in the EndpointSlices of web"])
-        .await?;
-    scene
-        .event(pod, &["NotDrained", "ReplicaSet web-", "has not let it go"])
-        .await?;
-    let of_web = [("namespace", scene.namespace()), ("policy", "web")];
-    assert_eq!(scene.agent.sum("not_drained_total", &of_web).await?, 2.0);
+/// Tests that no other one could bear beside it.
+mod alone {
+    use super::*;
 
-    controllers.start().await?;
-    scene.web.quarantined(pod).await?;
-    let of_web = [("policy", "web")];
-    scene
-        .until("it is followed to the end", async || {
-            let drained = scene
-                .agent
-                .sum("drain_duration_seconds_count", &of_web)
-                .await?;
-            ensure!(drained == 1.0, "{drained}");
-            Ok(())
-        })
-        .await?;
-    scene.clear().await
+    #[tokio::test]
+    async fn a_pod_that_stays_in_the_slices_and_in_its_replica_set_is_told_of() -> anyhow::Result<()>
+    {
+        let stage = Stage::open_alone().await?;
+        if !stage.cluster.is_own() {
+            return Ok(());
+        }
+        let scene = Scene::set_on(stage, "stuck", 2, Labels::NoToggle, PROBE).await?;
+        let pod = &scene.pods[0];
+        let controllers = scene
+            .stage
+            .cluster
+            .component(Component::ControllerManager)?;
+        controllers.stop().await?;
+        scene
+            .annotate(pod, keys::QUARANTINE, Some("nobody notices"))
+            .await?;
+        let out = scene.labelled(pod).await?;
+        assert!(!out.owner_references().is_empty());
+        scene
+            .event(pod, &["NotDrained", "still in the EndpointSlices of web"])
+            .await?;
+        scene
+            .event(pod, &["NotDrained", "ReplicaSet web-", "has not let it go"])
+            .await?;
+        let of_web = [("namespace", scene.namespace()), ("policy", "web")];
+        assert_eq!(scene.agent.sum("not_drained_total", &of_web).await?, 2.0);
+
+        controllers.start().await?;
+        scene.web.quarantined(pod).await?;
+        let of_web = [("policy", "web")];
+        scene
+            .until("it is followed to the end", async || {
+                let drained = scene
+                    .agent
+                    .sum("drain_duration_seconds_count", &of_web)
+                    .await?;
+                ensure!(drained == 1.0, "{drained}");
+                Ok(())
+            })
+            .await?;
+        scene.clear().await
+    }
 }
 
 #[tokio::test]

@@ -40,65 +40,70 @@ async fn good_samples(agent: &Agent) -> anyhow::Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn the_api_server_stopped_killed_and_hanging_the_agent_goes_on_and_acts_when_it_is_sure()
--> anyhow::Result<()> {
-    let stage = Stage::open_alone().await?;
-    if !stage.cluster.is_own() {
-        return Ok(());
-    }
-    let namespace = stage.namespace("api-server").await?;
-    let web = stage.web(namespace.name(), 4, Labels::NoToggle).await?;
-    let agent = stage
-        .agent("api-server", &policy(namespace.name(), 3))
+/// Tests that no other one could bear beside it.
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_api_server_stopped_killed_and_hanging_the_agent_goes_on_and_acts_when_it_is_sure()
+    -> anyhow::Result<()> {
+        let stage = Stage::open_alone().await?;
+        if !stage.cluster.is_own() {
+            return Ok(());
+        }
+        let namespace = stage.namespace("api-server").await?;
+        let web = stage.web(namespace.name(), 4, Labels::NoToggle).await?;
+        let agent = stage
+            .agent("api-server", &policy(namespace.name(), 3))
+            .await?;
+        good_samples(&agent).await?;
+        let before = agent.ready().await?;
+        let address = metrics_address(&before)?;
+        let serving = web.serving().await?;
+        let api_server = stage.cluster.component(Component::ApiServer)?;
+
+        // Stopped: what is known may be out of date, so nothing is done, and that is said.
+        web.switch(&serving[0], "500").await?;
+        api_server.stop().await?;
+        wait::until("a refusal as StaleView", SOON, async || {
+            let text = get(address, "/metrics").await?;
+            let refused = sum(&text, "refusals_total", &[("reason", "StaleView")]);
+            ensure!(
+                refused >= 1.0,
+                "none; broken watches: {}",
+                sum(&text, "watch_broken", &[])
+            );
+            ensure!(sum(&text, "quarantines_total", &[]) == 0.0, "a quarantine");
+            Ok(())
+        })
         .await?;
-    good_samples(&agent).await?;
-    let before = agent.ready().await?;
-    let address = metrics_address(&before)?;
-    let serving = web.serving().await?;
-    let api_server = stage.cluster.component(Component::ApiServer)?;
+        api_server.start().await?;
+        stage.cluster.restart_followers().await?;
+        web.quarantined(&serving[0]).await?;
 
-    // Stopped: what is known may be out of date, so nothing is done, and that is said.
-    web.switch(&serving[0], "500").await?;
-    api_server.stop().await?;
-    wait::until("a refusal as StaleView", SOON, async || {
-        let text = get(address, "/metrics").await?;
-        let refused = sum(&text, "refusals_total", &[("reason", "StaleView")]);
-        ensure!(
-            refused >= 1.0,
-            "none; broken watches: {}",
-            sum(&text, "watch_broken", &[])
-        );
-        ensure!(sum(&text, "quarantines_total", &[]) == 0.0, "a quarantine");
-        Ok(())
-    })
-    .await?;
-    api_server.start().await?;
-    stage.cluster.restart_followers().await?;
-    web.quarantined(&serving[0]).await?;
+        // Killed and started at once.
+        api_server.kill().await?;
+        api_server.start().await?;
+        stage.cluster.restart_followers().await?;
+        web.switch(&serving[1], "500").await?;
+        web.quarantined(&serving[1]).await?;
 
-    // Killed and started at once.
-    api_server.kill().await?;
-    api_server.start().await?;
-    stage.cluster.restart_followers().await?;
-    web.switch(&serving[1], "500").await?;
-    web.quarantined(&serving[1]).await?;
+        // Hanging, with a decision made meanwhile.
+        web.switch(&serving[2], "500").await?;
+        api_server.pause()?;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let alive = get(address, "/healthz").await;
+        api_server.resume()?;
+        assert_eq!(alive?, "ok\n");
+        let resumed = Instant::now();
+        web.quarantined(&serving[2]).await?;
+        println!("quarantined {:?} after the pause", resumed.elapsed());
 
-    // Hanging, with a decision made meanwhile.
-    web.switch(&serving[2], "500").await?;
-    api_server.pause()?;
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let alive = get(address, "/healthz").await;
-    api_server.resume()?;
-    assert_eq!(alive?, "ok\n");
-    let resumed = Instant::now();
-    web.quarantined(&serving[2]).await?;
-    println!("quarantined {:?} after the pause", resumed.elapsed());
-
-    let text = agent.get("/metrics").await?;
-    assert_eq!(sum(&text, "watch_broken", &[]), 0.0, "all watches follow");
-    assert_eq!(agent.slots().await?.len(), 3);
-    assert_eq!(life(&agent.ready().await?), life(&before), "no restart");
-    agent.uninstall().await?;
-    namespace.delete().await
+        let text = agent.get("/metrics").await?;
+        assert_eq!(sum(&text, "watch_broken", &[]), 0.0, "all watches follow");
+        assert_eq!(agent.slots().await?.len(), 3);
+        assert_eq!(life(&agent.ready().await?), life(&before), "no restart");
+        agent.uninstall().await?;
+        namespace.delete().await
+    }
 }

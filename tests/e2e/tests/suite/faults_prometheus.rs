@@ -66,42 +66,47 @@ async fn says_nothing(agent: &Process, web: &Web, cause: &str) -> anyhow::Result
     Ok(())
 }
 
-#[tokio::test]
-async fn prometheus_stopped_or_hanging_says_nothing_and_is_heard_again_when_it_is_back()
--> anyhow::Result<()> {
-    let stage = Stage::open_alone().await?;
-    if !stage.cluster.is_own() {
-        return Ok(());
+/// Tests that no other one could bear beside it.
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn prometheus_stopped_or_hanging_says_nothing_and_is_heard_again_when_it_is_back()
+    -> anyhow::Result<()> {
+        let stage = Stage::open_alone().await?;
+        if !stage.cluster.is_own() {
+            return Ok(());
+        }
+        let namespace = stage.namespace("prometheus-away").await?;
+        let web = stage.web(namespace.name(), 3, Labels::NoToggle).await?;
+        let rights = stage.rights("prometheus-away").await?;
+        let gate = Gate::open(&stage).await?;
+        // 0 of a pod whose metrics are there, 1 of one whose are not.
+        let query = "1 - max by (namespace, pod) (up)";
+        let url = "http://prometheus.monitoring:9090";
+        let agent = rights
+            .run(&gate, &policy(namespace.name(), url, query))
+            .await?;
+        grows(&agent, "signal_samples_total", &[("result", "good")]).await?;
+        let bad = web.serving().await?[0].clone();
+        let prometheus = stage.cluster.component(Component::Prometheus)?;
+
+        prometheus.stop().await?;
+        web.switch(&bad, "close").await?;
+        let stopped = says_nothing(&agent, &web, "connection").await;
+        prometheus.start().await?;
+        stopped?;
+        web.quarantined(&bad).await?;
+
+        prometheus.pause()?;
+        let late = grows(&agent, "signal_errors_total", &[("cause", "timeout")]).await;
+        prometheus.resume()?;
+        late?;
+        grows(&agent, "signal_samples_total", &[("result", "good")]).await?;
+        assert_eq!(web.all_quarantined().await?, [bad]);
+        rights.agent.uninstall().await?;
+        namespace.delete().await
     }
-    let namespace = stage.namespace("prometheus-away").await?;
-    let web = stage.web(namespace.name(), 3, Labels::NoToggle).await?;
-    let rights = stage.rights("prometheus-away").await?;
-    let gate = Gate::open(&stage).await?;
-    // 0 of a pod whose metrics are there, 1 of one whose are not.
-    let query = "1 - max by (namespace, pod) (up)";
-    let url = "http://prometheus.monitoring:9090";
-    let agent = rights
-        .run(&gate, &policy(namespace.name(), url, query))
-        .await?;
-    grows(&agent, "signal_samples_total", &[("result", "good")]).await?;
-    let bad = web.serving().await?[0].clone();
-    let prometheus = stage.cluster.component(Component::Prometheus)?;
-
-    prometheus.stop().await?;
-    web.switch(&bad, "close").await?;
-    let stopped = says_nothing(&agent, &web, "connection").await;
-    prometheus.start().await?;
-    stopped?;
-    web.quarantined(&bad).await?;
-
-    prometheus.pause()?;
-    let late = grows(&agent, "signal_errors_total", &[("cause", "timeout")]).await;
-    prometheus.resume()?;
-    late?;
-    grows(&agent, "signal_samples_total", &[("result", "good")]).await?;
-    assert_eq!(web.all_quarantined().await?, [bad]);
-    rights.agent.uninstall().await?;
-    namespace.delete().await
 }
 
 /// How a bad Prometheus answers; each time what it says would have a pod quarantined if it were believed.

@@ -121,29 +121,34 @@ async fn no_more_of_a_namespace_are_out_than_its_number() -> anyhow::Result<()> 
     .await
 }
 
-#[tokio::test]
-async fn no_more_of_the_cluster_are_out_than_its_number_whoever_took_them_out() -> anyhow::Result<()>
-{
-    let stage = Stage::open_alone().await?;
-    // Pods that carry the label count, also where no agent of this test put it on.
-    let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::all(stage.client.clone());
-    let quarantined = pods
-        .list(&ListParams::default().labels(keys::STATE))
-        .await?;
-    let already = quarantined
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .count();
-    let max = format!("cluster: {{ max: {} }}", already + 2);
-    let policy = changed(
-        PROBE,
-        &[
-            ("cluster: { max: 1000 }", &max),
-            ("workload: { max: 2 }", "workload: { max: 4 }"),
-        ],
-    );
-    let scene = Scene::set_on(stage, "cmax", 4, Labels::NoToggle, &policy).await?;
-    let said = format!("{0} of at most {0} pods of the cluster", already + 2);
-    let scene = exactly_so_many_are_out(scene, 2, "ClusterLimit", &said).await?;
-    scene.clear().await
+/// Tests that no other one could bear beside it.
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_of_the_cluster_are_out_than_its_number_whoever_took_them_out()
+    -> anyhow::Result<()> {
+        let stage = Stage::open_alone().await?;
+        // Pods that carry the label count, also where no agent of this test put it on.
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::all(stage.client.clone());
+        let quarantined = pods
+            .list(&ListParams::default().labels(keys::STATE))
+            .await?;
+        let already = quarantined
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .count();
+        let max = format!("cluster: {{ max: {} }}", already + 2);
+        let policy = changed(
+            PROBE,
+            &[
+                ("cluster: { max: 1000 }", &max),
+                ("workload: { max: 2 }", "workload: { max: 4 }"),
+            ],
+        );
+        let scene = Scene::set_on(stage, "cmax", 4, Labels::NoToggle, &policy).await?;
+        let said = format!("{0} of at most {0} pods of the cluster", already + 2);
+        let scene = exactly_so_many_are_out(scene, 2, "ClusterLimit", &said).await?;
+        scene.clear().await
+    }
 }

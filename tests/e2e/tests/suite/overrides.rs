@@ -89,32 +89,37 @@ async fn a_quarantine_by_hand_has_the_text_as_its_reason_and_the_command_comes_o
     scene.clear().await
 }
 
-#[tokio::test]
-async fn a_pod_that_no_policy_selects_can_be_quarantined_by_hand_for_the_files_ttl()
--> anyhow::Result<()> {
-    // Alone: in this agent's file, `enforce` holds for every pod of the cluster.
-    let stage = Stage::open_alone().await?;
-    let policy = changed(
-        PROBE,
-        &[
-            ("mode: observe", "mode: enforce"),
-            ("team: shop", "team: none"),
-            ("ttl: 1h", "ttl: 2h"),
-            (
-                "mode: enforce\n    probe",
-                "mode: enforce\n    ttl: 3h\n    probe",
-            ),
-        ],
-    );
-    let scene = Scene::set_on(stage, "noone", 2, Labels::NoToggle, &policy).await?;
-    let record = record(&scene.by_hand(&scene.pods[0]).await?)?;
-    assert_eq!(&*record.policy, "by-hand");
-    assert_eq!(record.expires.duration_since(record.at).as_hours(), 2);
-    scene
-        .stage
-        .ready_endpoints(scene.namespace(), "web", 2)
-        .await?;
-    scene.clear().await
+/// Tests that no other one could bear beside it.
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pod_that_no_policy_selects_can_be_quarantined_by_hand_for_the_files_ttl()
+    -> anyhow::Result<()> {
+        // Alone: in this agent's file, `enforce` holds for every pod of the cluster.
+        let stage = Stage::open_alone().await?;
+        let policy = changed(
+            PROBE,
+            &[
+                ("mode: observe", "mode: enforce"),
+                ("team: shop", "team: none"),
+                ("ttl: 1h", "ttl: 2h"),
+                (
+                    "mode: enforce\n    probe",
+                    "mode: enforce\n    ttl: 3h\n    probe",
+                ),
+            ],
+        );
+        let scene = Scene::set_on(stage, "noone", 2, Labels::NoToggle, &policy).await?;
+        let record = record(&scene.by_hand(&scene.pods[0]).await?)?;
+        assert_eq!(&*record.policy, "by-hand");
+        assert_eq!(record.expires.duration_since(record.at).as_hours(), 2);
+        scene
+            .stage
+            .ready_endpoints(scene.namespace(), "web", 2)
+            .await?;
+        scene.clear().await
+    }
 }
 
 #[tokio::test]

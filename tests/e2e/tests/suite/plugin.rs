@@ -75,83 +75,88 @@ async fn other_forms(plugin: &Plugin, scene: &Scene, held: &str) -> anyhow::Resu
     Ok(())
 }
 
-#[tokio::test]
-async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow::Result<()> {
-    // Alone: agents that start meanwhile would take the damaged record for one of theirs.
-    let stage = Stage::open_alone().await?;
-    let scene = Scene::set_on(stage, "plugin-list", 4, Labels::NoToggle, &roomy()).await?;
-    let plugin = scene.stage.plugin().await?;
-    let namespace = scene.namespace();
-    let nothing = plugin.run(&format!("list -n {namespace}")).await?;
-    has(&nothing.err, &["No quarantined pods found in", namespace])?;
-    assert_eq!(nothing.done()?, "");
+/// Tests that no other one could bear beside it.
+mod alone {
+    use super::*;
 
-    let [held, damaged, unlabelled, plain] = &scene.pods[..] else {
-        anyhow::bail!("{:?}", scene.pods)
-    };
-    scene.all_by_hand(&scene.pods).await?;
-    let line = format!("hold pod/{held} -n {namespace} --for 12h30m");
-    has(&plugin.run(&line).await?.done()?, &["held until"])?;
-    scene.annotate(damaged, keys::RECORD, Some("{")).await?;
-    let unlabel: Value = json!({ "metadata": { "labels": { keys::STATE: null } } });
-    scene
-        .stage
-        .pods(namespace)
-        .patch(unlabelled, &PatchParams::default(), &Patch::Merge(&unlabel))
-        .await?;
+    #[tokio::test]
+    async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow::Result<()> {
+        // Alone: agents that start meanwhile would take the damaged record for one of theirs.
+        let stage = Stage::open_alone().await?;
+        let scene = Scene::set_on(stage, "plugin-list", 4, Labels::NoToggle, &roomy()).await?;
+        let plugin = scene.stage.plugin().await?;
+        let namespace = scene.namespace();
+        let nothing = plugin.run(&format!("list -n {namespace}")).await?;
+        has(&nothing.err, &["No quarantined pods found in", namespace])?;
+        assert_eq!(nothing.done()?, "");
 
-    let table = plugin.run(&format!("list -n {namespace}")).await?.done()?;
-    println!("{table}");
-    let mut lines = table.lines();
-    let heads = lines.next().unwrap_or_default();
-    has(
-        heads,
-        &[
-            "POD   ",
-            "WORKLOAD",
-            "POLICY",
-            "REASON",
-            "AGE",
-            "TIME LEFT",
-            "HELD",
-        ],
-    )?;
-    let rows: Vec<&str> = lines.collect();
-    assert_eq!(rows.len(), 4, "{table}");
-    let row = |pod: &str| {
-        let mut rows = rows.iter();
-        rows.find(|row| row.starts_with(pod))
-            .copied()
-            .unwrap_or_default()
-    };
-    has(
-        row(held),
-        &["Deployment/web", "web", "to be looked into", "12h"],
-    )?;
-    has(row(damaged), &["<unknown>", "record damaged", "never"])?;
-    has(row(unlabelled), &["(state label taken off)", "never"])?;
-    has(row(plain), &["to be looked into", "9h", "no"])?;
+        let [held, damaged, unlabelled, plain] = &scene.pods[..] else {
+            anyhow::bail!("{:?}", scene.pods)
+        };
+        scene.all_by_hand(&scene.pods).await?;
+        let line = format!("hold pod/{held} -n {namespace} --for 12h30m");
+        has(&plugin.run(&line).await?.done()?, &["held until"])?;
+        scene.annotate(damaged, keys::RECORD, Some("{")).await?;
+        let unlabel: Value = json!({ "metadata": { "labels": { keys::STATE: null } } });
+        scene
+            .stage
+            .pods(namespace)
+            .patch(unlabelled, &PatchParams::default(), &Patch::Merge(&unlabel))
+            .await?;
 
-    other_forms(&plugin, &scene, held).await?;
+        let table = plugin.run(&format!("list -n {namespace}")).await?.done()?;
+        println!("{table}");
+        let mut lines = table.lines();
+        let heads = lines.next().unwrap_or_default();
+        has(
+            heads,
+            &[
+                "POD   ",
+                "WORKLOAD",
+                "POLICY",
+                "REASON",
+                "AGE",
+                "TIME LEFT",
+                "HELD",
+            ],
+        )?;
+        let rows: Vec<&str> = lines.collect();
+        assert_eq!(rows.len(), 4, "{table}");
+        let row = |pod: &str| {
+            let mut rows = rows.iter();
+            rows.find(|row| row.starts_with(pod))
+                .copied()
+                .unwrap_or_default()
+        };
+        has(
+            row(held),
+            &["Deployment/web", "web", "to be looked into", "12h"],
+        )?;
+        has(row(damaged), &["<unknown>", "record damaged", "never"])?;
+        has(row(unlabelled), &["(state label taken off)", "never"])?;
+        has(row(plain), &["to be looked into", "9h", "no"])?;
 
-    // What kubectl's own completion asks for.
-    let line = format!(
-        "__complete quarantine release -n {namespace} {}",
-        &plain[..8]
-    );
-    let pods = plugin.through_kubectl(&line).await?.done()?;
-    has(&pods, &[plain, ":4"])?;
-    let commands = plugin
-        .through_kubectl("__complete quarantine re")
-        .await?
-        .done()?;
-    has(&commands, &["release\n:4"])?;
+        other_forms(&plugin, &scene, held).await?;
 
-    scene.namespace_mode(Some("off")).await?;
-    let off = plugin.run(&format!("list -n {namespace}")).await?;
-    has(&off.err, &["the mode is off: nothing is touched"])?;
-    has(&off.done()?, &["paused (off)"])?;
-    scene.clear().await
+        // What kubectl's own completion asks for.
+        let line = format!(
+            "__complete quarantine release -n {namespace} {}",
+            &plain[..8]
+        );
+        let pods = plugin.through_kubectl(&line).await?.done()?;
+        has(&pods, &[plain, ":4"])?;
+        let commands = plugin
+            .through_kubectl("__complete quarantine re")
+            .await?
+            .done()?;
+        has(&commands, &["release\n:4"])?;
+
+        scene.namespace_mode(Some("off")).await?;
+        let off = plugin.run(&format!("list -n {namespace}")).await?;
+        has(&off.err, &["the mode is off: nothing is touched"])?;
+        has(&off.done()?, &["paused (off)"])?;
+        scene.clear().await
+    }
 }
 
 #[tokio::test]

@@ -80,70 +80,76 @@ async fn a_pod_is_deleted_when_its_time_is_up_with_its_own_time_of_grace() -> an
     scene.clear().await
 }
 
-#[tokio::test]
-async fn a_pod_whose_record_is_damaged_forged_or_anothers_is_never_reaped() -> anyhow::Result<()> {
-    // Alone: agents that start meanwhile would take the damaged record for one of theirs.
-    let stage = Stage::open_alone().await?;
-    let scene = Scene::set_on(stage, "forged", 4, Labels::NoToggle, &kept_for("8s")).await?;
-    let [damaged, forged, copy, plain] = &scene.pods[..] else {
-        anyhow::bail!("{:?}", scene.pods)
-    };
-    scene
-        .all_by_hand(&[damaged.clone(), forged.clone(), plain.clone()])
-        .await?;
-    let original = scene.web.pod(plain).await?.annotations()[keys::RECORD].clone();
-    scene
-        .annotate(damaged, keys::RECORD, Some("{\"version\":1"))
-        .await?;
-    // Readable, but not what the agent wrote.
-    let own = scene.web.pod(forged).await?.annotations()[keys::RECORD].clone();
-    let reason = own.replace("to be looked into", "forged");
-    assert_ne!(reason, own);
-    scene.annotate(forged, keys::RECORD, Some(&reason)).await?;
-    // Label and record of another pod, as a copied manifest has them.
-    let copied = json!({ "metadata": {
-        "labels": { keys::STATE: keys::QUARANTINED },
-        "annotations": { keys::RECORD: original, keys::TTL: "1s" },
-    }});
-    scene
-        .stage
-        .pods(scene.namespace())
-        .patch(copy, &PatchParams::default(), &Patch::Merge(&copied))
-        .await?;
+/// Tests that no other one could bear beside it.
+mod alone {
+    use super::*;
 
-    scene.reaped(plain).await?;
-    scene
-        .event(
-            damaged,
-            &["BadAnnotation", "record cannot be read", "never reaped"],
-        )
-        .await?;
-    scene
-        .event(
-            forged,
-            &["HeldPastTTL", "not the one that the ledger knows"],
-        )
-        .await?;
-    scene
-        .event(copy, &["BadAnnotation", "no record", "never reaped"])
-        .await?;
-    for pod in [damaged, forged, copy] {
-        let pod = scene.web.pod(pod).await?;
-        ensure!(
-            pod.metadata.deletion_timestamp.is_none(),
-            "{} goes",
-            pod.name_any()
-        );
-    }
-    // Nor can lost labels be put back, not even by force.
-    for pod in [damaged, copy] {
-        scene.annotate(pod, keys::RELEASE, Some("force")).await?;
+    #[tokio::test]
+    async fn a_pod_whose_record_is_damaged_forged_or_anothers_is_never_reaped() -> anyhow::Result<()>
+    {
+        // Alone: agents that start meanwhile would take the damaged record for one of theirs.
+        let stage = Stage::open_alone().await?;
+        let scene = Scene::set_on(stage, "forged", 4, Labels::NoToggle, &kept_for("8s")).await?;
+        let [damaged, forged, copy, plain] = &scene.pods[..] else {
+            anyhow::bail!("{:?}", scene.pods)
+        };
         scene
-            .event(pod, &["ReleaseRefused", "labels cannot be put back"])
+            .all_by_hand(&[damaged.clone(), forged.clone(), plain.clone()])
             .await?;
+        let original = scene.web.pod(plain).await?.annotations()[keys::RECORD].clone();
+        scene
+            .annotate(damaged, keys::RECORD, Some("{\"version\":1"))
+            .await?;
+        // Readable, but not what the agent wrote.
+        let own = scene.web.pod(forged).await?.annotations()[keys::RECORD].clone();
+        let reason = own.replace("to be looked into", "forged");
+        assert_ne!(reason, own);
+        scene.annotate(forged, keys::RECORD, Some(&reason)).await?;
+        // Label and record of another pod, as a copied manifest has them.
+        let copied = json!({ "metadata": {
+            "labels": { keys::STATE: keys::QUARANTINED },
+            "annotations": { keys::RECORD: original, keys::TTL: "1s" },
+        }});
+        scene
+            .stage
+            .pods(scene.namespace())
+            .patch(copy, &PatchParams::default(), &Patch::Merge(&copied))
+            .await?;
+
+        scene.reaped(plain).await?;
+        scene
+            .event(
+                damaged,
+                &["BadAnnotation", "record cannot be read", "never reaped"],
+            )
+            .await?;
+        scene
+            .event(
+                forged,
+                &["HeldPastTTL", "not the one that the ledger knows"],
+            )
+            .await?;
+        scene
+            .event(copy, &["BadAnnotation", "no record", "never reaped"])
+            .await?;
+        for pod in [damaged, forged, copy] {
+            let pod = scene.web.pod(pod).await?;
+            ensure!(
+                pod.metadata.deletion_timestamp.is_none(),
+                "{} goes",
+                pod.name_any()
+            );
+        }
+        // Nor can lost labels be put back, not even by force.
+        for pod in [damaged, copy] {
+            scene.annotate(pod, keys::RELEASE, Some("force")).await?;
+            scene
+                .event(pod, &["ReleaseRefused", "labels cannot be put back"])
+                .await?;
+        }
+        assert_eq!(scene.agent.sum("reaps_total", &[]).await?, 1.0);
+        scene.clear().await
     }
-    assert_eq!(scene.agent.sum("reaps_total", &[]).await?, 1.0);
-    scene.clear().await
 }
 
 #[tokio::test]
