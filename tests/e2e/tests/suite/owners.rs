@@ -84,7 +84,11 @@ async fn out_of_service_and_back(kind: &str, count: usize, spec: Value) -> anyho
                 &["QuarantineRefused", "1 of at most 1 pods of its workload"],
             )
             .await?;
+        // Until it is well, it would be its turn as soon as the other one is back.
+        let of_web = [("policy", "web")];
+        scene.metric_is("unhealthy_pods", &of_web, 1.0).await?;
         scene.web.switch(second, "ok").await?;
+        scene.metric_is("unhealthy_pods", &of_web, 0.0).await?;
     }
     // No other pod was started for it.
     let all = ListParams::default().labels("app=db");
