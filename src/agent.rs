@@ -26,7 +26,7 @@ use tracing::{error, info, warn};
 
 use self::signals::Signals;
 use crate::{
-    cluster::{self, reader::Reader, writer::Writer},
+    cluster::{self, kubernetes::Kubernetes, reader::Reader, writer::Writer},
     config::{self, Checked},
     core::policy::PolicyFile,
     decider::{self, Decider, Ears, Hands, watch_task},
@@ -179,7 +179,7 @@ impl Agent {
         health.expect(decider::TASK, DECIDER_BOUND);
         let hands = Hands {
             reader: Reader::new(client.clone()),
-            writer: Writer::new(client, &namespace, &file.agent),
+            writer: Writer::new(Kubernetes::new(client, &namespace, &file.agent)),
             report: Report {
                 metrics: metrics.clone(),
                 events,

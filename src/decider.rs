@@ -26,6 +26,7 @@ use tracing::{info, warn};
 
 use crate::{
     cluster::{
+        kubernetes::Kubernetes,
         reader::Reader,
         watch::{News, WatchState},
         writer::{Effect, Outcome, Writer},
@@ -81,7 +82,7 @@ pub struct Hands {
     /// Reads what no watch tells.
     pub reader: Reader,
     /// Writes.
-    pub writer: Writer,
+    pub writer: Writer<Kubernetes>,
     /// Tells.
     pub report: Report,
     /// Is told that the decider lives.

@@ -1,8 +1,10 @@
 //! The API server: watches in, writes out. kube's types stay in here.
 
+pub mod api_server;
 mod convert;
 mod drain;
 mod error;
+pub mod kubernetes;
 pub mod ledger;
 mod needs;
 mod pods;

@@ -7,22 +7,12 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
+    api_server::Failure,
     convert::Shared,
     request::{RequestError, within},
     wire::WirePod,
 };
 use crate::core::{action::Target, object::Pod, restore::Change};
-
-/// A request that did not succeed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The object has changed, or is gone.
-    Conflict,
-    /// The API server, or an admission policy, says no.
-    Denied(String),
-    /// Whether it took place is unknown.
-    Unknown(String),
-}
 
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {

@@ -1,15 +1,11 @@
 //! Carries actions out: the only place that writes pods and the ledger.
 //!
 //! Every write has a precondition, and none is repeated here: what did not happen is decided afresh on the next
-//! tick, on what the API server answered.
+//! tick, on what the API server answered. Here is the order of the requests alone: the model check runs it as it is.
 
 use futures::{StreamExt, stream};
-use kube::Client;
 
-use super::{
-    ledger::LedgerObject,
-    pods::{Failure, Pods},
-};
+use super::api_server::{ApiServer, Failure};
 use crate::core::{
     action::{Action, Quarantine, Reap, Release, Target},
     keys,
@@ -55,19 +51,15 @@ pub enum Effect {
 
 /// The hand of the agent.
 #[derive(Clone)]
-pub struct Writer {
-    pods: Pods,
-    ledger: LedgerObject,
+pub struct Writer<Server> {
+    server: Server,
 }
 
-impl Writer {
-    /// Writes with that client; the ledger is that of the installation `agent` in `namespace`.
+impl<Server: ApiServer> Writer<Server> {
+    /// Writes there.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
-        Self {
-            ledger: LedgerObject::new(client.clone(), namespace, agent),
-            pods: Pods::new(client),
-        }
+    pub fn new(server: Server) -> Self {
+        Self { server }
     }
 
     /// Carries out what is to be written; refusals and notices are nothing to it. `ledger` is the one that the
@@ -80,7 +72,7 @@ impl Writer {
         let mut others = Vec::new();
         for action in actions {
             match action {
-                Action::CreateLedger { lost } => match self.ledger.create(lost).await {
+                Action::CreateLedger { lost } => match self.server.create_ledger(lost).await {
                     Ok(update) => outcome.updates.push(update),
                     Err(error) => outcome.failures.push(format!("create the ledger: {error}")),
                 },
@@ -145,7 +137,7 @@ impl Writer {
         after: &Ledger,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
-        match self.ledger.swap(before, after).await {
+        match self.server.swap_ledger(before, after).await {
             Ok(Some(after)) => {
                 outcome.updates.push(Update::Ledger(after.clone()));
                 return Some(after);
@@ -153,7 +145,7 @@ impl Writer {
             Ok(None) => outcome.conflicts = true,
             Err(error) => outcome.failures.push(format!("{what}: {error}")),
         }
-        outcome.updates.extend(self.ledger.read().await.ok());
+        outcome.updates.extend(self.server.read_ledger().await.ok());
         None
     }
 
@@ -212,7 +204,7 @@ impl Writer {
             return Ok(quarantine);
         }
         match self
-            .pods
+            .server
             .patch(&quarantine.pod, &quarantine.change, true)
             .await
         {
@@ -230,7 +222,7 @@ impl Writer {
 
     async fn take_out(&self, quarantine: Quarantine) -> Outcome {
         let pod = match self
-            .pods
+            .server
             .patch(&quarantine.pod, &quarantine.change, false)
             .await
         {
@@ -243,7 +235,7 @@ impl Writer {
             return outcome;
         };
         let undone = self
-            .pods
+            .server
             .patch(&Target::from(&pod), &quarantine.undo(&pod), false)
             .await;
         let mut outcome = Outcome::effect(Effect::Refused(
@@ -286,7 +278,7 @@ impl Writer {
                 outcome.failures.push(format!("{what} {}: {why}", pod.key));
             }
         }
-        match self.pods.get(pod).await {
+        match self.server.get(pod).await {
             Ok(Some(pod)) => outcome.updates.push(Update::Pod(pod)),
             Ok(None) => outcome
                 .updates
@@ -299,7 +291,11 @@ impl Writer {
     async fn other(&self, action: Action) -> Outcome {
         match action {
             Action::Release(release) => {
-                match self.pods.patch(&release.pod, &release.change, false).await {
+                match self
+                    .server
+                    .patch(&release.pod, &release.change, false)
+                    .await
+                {
                     Ok(pod) => {
                         let mut outcome = Outcome::effect(Effect::Released(release));
                         outcome.updates.push(Update::Pod(pod));
@@ -308,14 +304,14 @@ impl Writer {
                     Err(failure) => self.unsuccessful("release", &release.pod, failure).await,
                 }
             }
-            Action::Settle { pod, change } => match self.pods.patch(&pod, &change, false).await {
+            Action::Settle { pod, change } => match self.server.patch(&pod, &change, false).await {
                 Ok(settled) => Outcome::update(Update::Pod(settled)),
                 Err(failure) => {
                     self.unsuccessful("give the deletion cost back to", &pod, failure)
                         .await
                 }
             },
-            Action::Reap(reap) => match self.pods.delete(&reap.pod).await {
+            Action::Reap(reap) => match self.server.delete(&reap.pod).await {
                 Ok(()) => Outcome::effect(Effect::Reaped(reap)),
                 Err(failure) => self.unsuccessful("reap", &reap.pod, failure).await,
             },
@@ -348,7 +344,7 @@ impl Writer {
             resource_version: slot.resource_version,
         };
         let mut outcome = Outcome::default();
-        let found = match self.pods.get(&pod).await {
+        let found = match self.server.get(&pod).await {
             Ok(found) => found,
             Err(error) => {
                 outcome
@@ -357,7 +353,7 @@ impl Writer {
                 return (None, outcome);
             }
         };
-        let fate = fate(&slot, found.as_ref(), jiff::Timestamp::now());
+        let fate = fate(&slot, found.as_ref(), self.server.now());
         match found {
             Some(found) => outcome.updates.push(Update::Pod(found)),
             None => outcome
@@ -374,7 +370,7 @@ impl Writer {
                     labels: Values::new(),
                     annotations: Values::from([(keys::FENCE.into(), Some(fence.into()))]),
                 };
-                match self.pods.patch(&pod, &change, false).await {
+                match self.server.patch(&pod, &change, false).await {
                     // The next look finds it changed.
                     Ok(pod) => outcome.updates.push(Update::Pod(pod)),
                     Err(Failure::Conflict) => {}

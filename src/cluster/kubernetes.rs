@@ -1,0 +1,62 @@
+//! The API server of a real cluster.
+
+use jiff::Timestamp;
+use kube::Client;
+
+use super::{
+    api_server::{ApiServer, Failure},
+    ledger::LedgerObject,
+    pods::Pods,
+};
+use crate::core::{action::Target, ledger::Ledger, object::Pod, restore::Change, update::Update};
+
+/// The pods and the ledger, reached by one client.
+#[derive(Clone)]
+pub struct Kubernetes {
+    pods: Pods,
+    ledger: LedgerObject,
+}
+
+impl Kubernetes {
+    /// Reached with that client; the ledger is that of the installation `agent` in `namespace`.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
+        Self {
+            ledger: LedgerObject::new(client.clone(), namespace, agent),
+            pods: Pods::new(client),
+        }
+    }
+}
+
+impl ApiServer for Kubernetes {
+    async fn patch(&self, pod: &Target, change: &Change, dry_run: bool) -> Result<Pod, Failure> {
+        self.pods.patch(pod, change, dry_run).await
+    }
+
+    async fn get(&self, pod: &Target) -> Result<Option<Pod>, String> {
+        self.pods.get(pod).await
+    }
+
+    async fn delete(&self, pod: &Target) -> Result<(), Failure> {
+        self.pods.delete(pod).await
+    }
+
+    async fn create_ledger(&self, lost: Option<Timestamp>) -> Result<Update, String> {
+        let created = self.ledger.create(lost).await;
+        created.map_err(|error| error.to_string())
+    }
+
+    async fn read_ledger(&self) -> Result<Update, String> {
+        let read = self.ledger.read().await;
+        read.map_err(|error| error.to_string())
+    }
+
+    async fn swap_ledger(&self, before: &Ledger, after: &Ledger) -> Result<Option<Ledger>, String> {
+        let swapped = self.ledger.swap(before, after).await;
+        swapped.map_err(|error| error.to_string())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
