@@ -17,7 +17,7 @@ use kube::Client;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
     time::{interval, timeout},
 };
@@ -26,15 +26,16 @@ use tracing::{error, info, warn};
 
 use self::signals::Signals;
 use crate::{
-    cluster::{self, kubernetes::Kubernetes, reader::Reader, writer::Writer},
+    cluster::{
+        self, Candidate, Headers, Leadership, kubernetes::Kubernetes, reader::Reader,
+        writer::Writer,
+    },
     config::{self, Checked},
-    core::policy::PolicyFile,
-    decider::{self, Decider, Ears, Hands, watch_task},
+    decider::{self, Decider, Ears, FileNews, Hands, watch_task},
     report::{
         Report, SignalReport, events::events, explain, health::Health, http, metrics::Metrics,
     },
     signal::Clock,
-    targets::Senders,
 };
 
 /// What `run` is told on the command line.
@@ -52,18 +53,26 @@ pub struct Settings {
     pub context: Option<String>,
     /// The agent's own namespace.
     pub namespace: Option<String>,
-    /// The agent's own pod, as Events name it.
+    /// The agent's own pod, as Events and the Lease name it.
     pub instance: Option<String>,
+    /// Whether it acts only while it holds the Lease.
+    pub leader_elect: bool,
 }
 
 /// How often the policy file is looked at. A ConfigMap's volume swaps a link: no notification is as sure as a look.
 const RELOAD: Duration = Duration::from_secs(2);
 
-/// How long a task may take to end once it was told to: SIGTERM ends the agent within a second.
-const LAST_WORDS: Duration = Duration::from_millis(800);
+/// How long the decider may take to end once it was told to.
+const LAST_WORDS: Duration = Duration::from_millis(600);
+
+/// How long it may take to give up the lead: SIGTERM ends the agent within a second.
+const STEP_DOWN: Duration = Duration::from_millis(300);
 
 /// News and samples that wait for the decider; then those who bring them wait.
 const WAITING: usize = 4096;
+
+/// The task that holds the Lease.
+const LEAD: &str = "lead";
 
 /// The decider is late after this.
 const DECIDER_BOUND: Duration = Duration::from_secs(30);
@@ -109,7 +118,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 struct Agent {
     tasks: JoinSet<Ended>,
     signals: Signals,
-    files: mpsc::Sender<(Arc<PolicyFile>, Senders)>,
+    files: mpsc::Sender<FileNews>,
     config: PathBuf,
     /// What the policy file held when it was last looked at.
     content: Vec<u8>,
@@ -117,6 +126,7 @@ struct Agent {
     name: Arc<str>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
+    step_down: CancellationToken,
 }
 
 impl Agent {
@@ -127,7 +137,7 @@ impl Agent {
             warn!("{warning}");
         }
         let file = Arc::new(file);
-        let (client, namespace) = sign_in(&settings).await?;
+        let (client, headers, namespace) = sign_in(&settings).await?;
         let metrics = Arc::new(Metrics::new().context("register the metrics")?);
         let health = Arc::new(Health::default());
         let ready = Arc::new(AtomicBool::new(false));
@@ -156,6 +166,9 @@ impl Agent {
             Ok(explain::serve(explain_listener, questions_sender).await?)
         });
 
+        let identity = settings
+            .leader_elect
+            .then(|| identity(settings.instance.as_deref()));
         let (events, teller) = events(client.clone(), settings.instance, metrics.clone());
         spawn(&mut tasks, "events", teller.map(Ok));
 
@@ -166,6 +179,18 @@ impl Agent {
             health.expect(&watch_task(kind), WATCH_BOUND);
             spawn(&mut tasks, &watch_task(kind), watch.map(Ok));
         }
+
+        health.expect(&watch_task(cluster::LEASE), WATCH_BOUND);
+        let (leads, leadership) = watch::channel(Leadership::Standby);
+        let step_down = CancellationToken::new();
+        let candidate = Candidate {
+            identity,
+            news: news_sender.clone(),
+            leads,
+            step_down: step_down.clone(),
+        };
+        let lead = cluster::lead(&client, &namespace, &file.agent, candidate);
+        spawn(&mut tasks, LEAD, lead.map(Ok));
 
         let (samples_sender, samples) = mpsc::channel(WAITING);
         let signal_report = SignalReport {
@@ -187,6 +212,7 @@ impl Agent {
             health,
             ready,
             clock,
+            headers,
         };
         let decider = Decider::new(hands, file.clone(), senders, &namespace, kinds);
         let ears = Ears {
@@ -194,6 +220,7 @@ impl Agent {
             samples,
             files: files_receiver,
             questions,
+            leads: leadership,
             stop: stop.clone(),
         };
         spawn(&mut tasks, decider::TASK, decider.run(ears).map(Ok));
@@ -206,6 +233,7 @@ impl Agent {
             name: file.agent.clone(),
             metrics,
             stop,
+            step_down,
         })
     }
 
@@ -233,8 +261,12 @@ impl Agent {
         self.content = content;
         let Checked { file, warnings } = match config::read(&self.config) {
             Ok(checked) if checked.file.agent == self.name => checked,
-            Ok(_) => return self.refuse(&"the agent's name cannot change while it runs"),
-            Err(mistakes) => return self.refuse(&mistakes),
+            Ok(_) => {
+                return self
+                    .refuse(&"the agent's name cannot change while it runs")
+                    .await;
+            }
+            Err(mistakes) => return self.refuse(&mistakes).await,
         };
         for warning in warnings {
             warn!("{warning}");
@@ -246,26 +278,32 @@ impl Agent {
         let file = Arc::new(file);
         let senders = self.signals.start(&file, &mut self.tasks);
         // A decider that is gone is seen where tasks are joined.
-        let _ = self.files.send((file, senders)).await;
+        let _ = self.files.send(FileNews::InForce(file, senders)).await;
     }
 
-    fn refuse(&self, why: &dyn std::fmt::Display) {
+    async fn refuse(&self, why: &(dyn std::fmt::Display + Sync)) {
         self.metrics.reload_failed();
-        error!("the policy file has changed and is refused; the one before stays in force\n{why}");
+        error!(
+            "the policy file has changed and is refused; the one before stays in force, and nothing new is quarantined\n{why}"
+        );
+        let _ = self.files.send(FileNews::Refused).await;
     }
 
-    /// Lets the decider end the batch that is under way; all else is cut off.
+    /// Lets the decider end the batch that is under way, then gives the lead to another agent; all else is cut off.
     async fn stop(&mut self) {
         self.stop.cancel();
-        let decided = async {
-            while let Some(joined) = self.tasks.join_next().await {
-                if matches!(joined, Ok((name, _)) if name == decider::TASK) {
-                    return;
-                }
-            }
-        };
         // Late or not: what is cut off here is finished, or undone, after a restart.
-        let _ = timeout(LAST_WORDS, decided).await;
+        let _ = timeout(LAST_WORDS, self.ended(decider::TASK)).await;
+        self.step_down.cancel();
+        let _ = timeout(STEP_DOWN, self.ended(LEAD)).await;
+    }
+
+    async fn ended(&mut self, task: &str) {
+        while let Some(joined) = self.tasks.join_next().await {
+            if matches!(joined, Ok((name, _)) if name == task) {
+                return;
+            }
+        }
     }
 }
 
@@ -284,13 +322,20 @@ fn spawn(
 }
 
 /// A client, and the agent's own namespace: the one it is told, else the `ServiceAccount`'s or the context's.
-async fn sign_in(settings: &Settings) -> anyhow::Result<(Client, String)> {
+async fn sign_in(settings: &Settings) -> anyhow::Result<(Client, Headers, String)> {
     let config =
         cluster::config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
     let namespace = settings
         .namespace
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).context("build the client")?;
-    Ok((client, namespace))
+    let (client, headers) = cluster::client(config).context("build the client")?;
+    Ok((client, headers, namespace))
+}
+
+/// What stands in the Lease: the agent's pod, so that a container that starts anew goes on leading; else this process.
+fn identity(instance: Option<&str>) -> String {
+    let began = jiff::Timestamp::now().as_millisecond();
+    let process = || format!("process-{}-{began}", std::process::id());
+    instance.map_or_else(process, ToOwned::to_owned)
 }

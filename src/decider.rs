@@ -18,7 +18,7 @@ use futures::{
     stream::FuturesUnordered,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use tracing::{info, warn};
 
 use crate::{
     cluster::{
+        Headers, Leadership,
         kubernetes::Kubernetes,
         reader::Reader,
         watch::{News, WatchState},
@@ -42,7 +43,7 @@ use crate::{
         update::Update,
         view::View,
     },
-    report::{Report, explain::Question, health::Health},
+    report::{Report, explain::Question, health::Health, metrics::StateNow},
     signal::Clock,
     targets::{Senders, Targets},
 };
@@ -69,12 +70,22 @@ pub struct Ears {
     pub news: mpsc::Receiver<News>,
     /// From the signals.
     pub samples: mpsc::Receiver<Sample>,
-    /// A new policy file, with its signals.
-    pub files: mpsc::Receiver<(Arc<PolicyFile>, Senders)>,
+    /// What became of the policy file.
+    pub files: mpsc::Receiver<FileNews>,
+    /// Whether this agent acts.
+    pub leads: watch::Receiver<Leadership>,
     /// What people ask about single pods.
     pub questions: mpsc::Receiver<Question>,
     /// Told to stop.
     pub stop: CancellationToken,
+}
+
+/// What became of the policy file when it changed.
+pub enum FileNews {
+    /// A new one is in force, with its signals.
+    InForce(Arc<PolicyFile>, Senders),
+    /// It is refused: what people want now is not known.
+    Refused,
 }
 
 /// What the decider acts through.
@@ -91,6 +102,8 @@ pub struct Hands {
     pub ready: Arc<AtomicBool>,
     /// Both clocks.
     pub clock: Clock,
+    /// What the API server says beside its answers.
+    pub headers: Headers,
 }
 
 /// What came of something that went on beside.
@@ -113,6 +126,9 @@ pub struct Decider {
     targets: Targets,
     watches: BTreeMap<&'static str, WatchState>,
     synced: bool,
+    leads: bool,
+    /// Whether the policy file that people wrote last was refused.
+    file_refused: bool,
     in_flight: Option<BoxFuture<'static, Outcome>>,
     /// What goes on beside: nothing that is decided waits for it.
     aside: FuturesUnordered<BoxFuture<'static, Aside>>,
@@ -144,6 +160,8 @@ impl Decider {
             targets: Targets::default(),
             watches: kinds.into_iter().map(unsynced).collect(),
             synced: false,
+            leads: false,
+            file_refused: false,
             in_flight: None,
             aside: FuturesUnordered::new(),
             tries: 0,
@@ -166,7 +184,8 @@ impl Decider {
                 Some(outcome) = OptionFuture::from(self.in_flight.as_mut()) => self.done(outcome),
                 Some(aside) = self.aside.next() => self.beside(aside),
                 _ = tick.tick() => self.tick(),
-                Some((file, senders)) = ears.files.recv() => self.set_file(file, senders),
+                Some(news) = ears.files.recv() => self.hear_of_file(news),
+                Ok(()) = ears.leads.changed() => {}
                 Some(question) = ears.questions.recv() => self.answer(question),
                 count = ears.news.recv_many(&mut news, BATCH) => {
                     if count == 0 {
@@ -175,6 +194,10 @@ impl Decider {
                     self.hear_news(&mut news);
                 }
                 _ = ears.samples.recv_many(&mut samples, BATCH) => self.hear_samples(&mut samples),
+            }
+            let leads = ears.leads.borrow().acts();
+            if leads != self.leads {
+                self.lead(leads);
             }
             self.decide();
         }
@@ -185,14 +208,36 @@ impl Decider {
         }
     }
 
+    fn hear_of_file(&mut self, news: FileNews) {
+        self.file_refused = matches!(news, FileNews::Refused);
+        if let FileNews::InForce(file, senders) = news {
+            self.set_file(file, senders);
+        }
+    }
+
+    /// Begins to act, or ends: then what is under way is cut off, and another agent finds it as it is.
+    fn lead(&mut self, leads: bool) {
+        self.leads = leads;
+        self.hands.report.metrics.leads(leads);
+        if leads {
+            info!("acts");
+            self.aim_all();
+            return;
+        }
+        warn!("no longer leads: stands by");
+        self.in_flight = None;
+        self.aside.clear();
+        self.state = State::default();
+        self.targets.clear(&mut self.judge);
+        self.hands.report.metrics.stand_by();
+    }
+
     fn set_file(&mut self, file: Arc<PolicyFile>, senders: Senders) {
         self.hands.report.metrics.policies(&file);
         self.judge.set_policies(&file);
         self.targets.set_senders(senders);
         self.file = file;
-        if self.synced {
-            self.aim_all();
-        }
+        self.aim_all();
     }
 
     fn aim_all(&mut self) {
@@ -200,7 +245,11 @@ impl Decider {
         self.aim(&pods);
     }
 
+    /// Nothing is asked of pods before all is known, nor by an agent that stands by.
     fn aim(&mut self, pods: &[ObjectKey]) {
+        if !self.synced || !self.leads {
+            return;
+        }
         for pod in pods {
             self.targets
                 .aim(pod, &self.view, &self.file, &mut self.judge);
@@ -213,9 +262,7 @@ impl Decider {
                 News::Update(kind, update) => {
                     self.hands.health.beat(&watch_task(kind));
                     let changed = self.view.update(*update);
-                    if self.synced {
-                        self.aim(&changed);
-                    }
+                    self.aim(&changed);
                 }
                 News::Heard(kind) => self.hands.health.beat(&watch_task(kind)),
                 News::Watch(kind, state) => self.watch_state(kind, state),
@@ -269,26 +316,44 @@ impl Decider {
     fn tick(&mut self) {
         self.tries = 0;
         self.hands.health.beat(TASK);
+        if let Some(ahead) = self.hands.headers.ahead() {
+            self.hands.report.metrics.clock(ahead);
+        }
+        if !self.leads {
+            return;
+        }
         let mut unhealthy: BTreeMap<Arc<str>, i64> = BTreeMap::new();
-        let findings = self.judge.findings(self.hands.clock.now().moment);
+        let now = self.hands.clock.now();
+        let findings = self.judge.findings(now.moment);
         for finding in findings.into_iter().filter(|finding| finding.past) {
             *unhealthy.entry(finding.policy.name.clone()).or_default() += 1;
         }
-        self.hands
-            .report
-            .metrics
-            .state(&self.view, &self.file, &unhealthy);
+        self.hands.report.metrics.state(&StateNow {
+            view: &self.view,
+            file: &self.file,
+            state: &self.state,
+            unhealthy: &unhealthy,
+            wall: now.wall,
+        });
     }
 
     /// Nothing is decided while writes are under way, and not more than [`TRIES`] times a tick on conflicts.
     fn decide(&mut self) {
-        if !self.synced || self.in_flight.is_some() || self.tries >= TRIES {
+        if !self.synced || !self.leads || self.in_flight.is_some() || self.tries >= TRIES {
             return;
         }
+        self.view.clock_is_off = self.hands.headers.clocks_are_apart();
+        self.view.unsure = if self.view.clock_is_off {
+            Some("the agent's clock and the API server's are more than a minute apart".into())
+        } else if self.file_refused {
+            Some("the policy file has changed, and is refused".into())
+        } else {
+            None
+        };
         let began = Instant::now();
         let now = self.hands.clock.now();
-        let findings = self.judge.findings(now.moment);
-        let actions = decide(&mut self.state, &self.file, &self.view, &findings, now);
+        let verdicts = self.judge.verdicts(now.moment);
+        let actions = decide(&mut self.state, &self.file, &self.view, &verdicts, now);
         self.hands.report.metrics.decided(began.elapsed());
         for action in &actions {
             self.hands.report.decided(action);
@@ -391,7 +456,7 @@ impl Decider {
                 Effect::Quarantined(_)
                 | Effect::Released(_)
                 | Effect::Reaped(_)
-                | Effect::Replaced(_) => {}
+                | Effect::Noted(_) => {}
             }
         }
     }

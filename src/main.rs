@@ -53,7 +53,10 @@ struct Run {
     /// The agent's own namespace, where its ledger lives; by default the `ServiceAccount`'s or the context's.
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: Option<String>,
-    /// The agent's own pod, as Events name it.
+    /// Act only while holding the Lease, so that one of several replicas does the work. No limit depends on it.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    leader_elect: bool,
+    /// The agent's own pod, as Events and the Lease name it.
     #[arg(long, env = "POD_NAME", hide = true)]
     instance: Option<String>,
 }
@@ -112,6 +115,7 @@ fn run(run: Run) -> ExitCode {
         context: run.context,
         namespace: run.namespace,
         instance: run.instance,
+        leader_elect: run.leader_elect,
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

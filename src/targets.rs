@@ -98,6 +98,14 @@ impl Targets {
         }
     }
 
+    /// Takes all pods from the signals, and from the judge.
+    pub fn clear(&mut self, judge: &mut Judge) {
+        let pods: Vec<ObjectKey> = self.told.keys().cloned().collect();
+        for pod in pods {
+            self.forget(&pod, judge);
+        }
+    }
+
     fn forget(&mut self, key: &ObjectKey, judge: &mut Judge) {
         let Some(aimed) = self.told.remove(key) else {
             return;

@@ -4,7 +4,13 @@
 
 use jiff::Timestamp;
 
-use crate::core::{action::Target, ledger::Ledger, object::Pod, restore::Change, update::Update};
+use crate::core::{
+    action::Target,
+    ledger::{Ledger, Memory},
+    object::Pod,
+    restore::Change,
+    update::Update,
+};
 
 /// A request that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +39,12 @@ pub trait ApiServer: Sync {
     /// Deletes the pod, if it is still that one at that version.
     fn delete(&self, pod: &Target) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Makes the ledger. One that another agent made meanwhile is as good. Gives it as it is then.
+    /// Makes the ledger, with what the one before held besides slots. One that another agent made meanwhile is as good.
+    /// Gives it as it is then.
     fn create_ledger(
         &self,
         lost: Option<Timestamp>,
+        memory: &Memory,
     ) -> impl Future<Output = Result<Update, String>> + Send;
 
     /// The ledger as it is now, never from a cache.
@@ -49,6 +57,22 @@ pub trait ApiServer: Sync {
         before: &Ledger,
         after: &Ledger,
     ) -> impl Future<Output = Result<Option<Ledger>, String>> + Send;
+
+    /// Guards the ledger by a finalizer, and says when it was rebuilt, if it is still as `before` was read. `None` where
+    /// it is not.
+    fn mend_ledger(
+        &self,
+        before: &Ledger,
+        rebuilt: Option<Timestamp>,
+    ) -> impl Future<Output = Result<Option<Ledger>, String>> + Send;
+
+    /// Has the Lease name the ledger, unless it names another one and this one does not stand for one that was lost.
+    /// Gives the Lease as it is then.
+    fn name_ledger(&self, ledger: &Ledger) -> impl Future<Output = Result<Update, String>> + Send;
+
+    /// Has the Lease name no ledger any more, then takes the finalizer off, if the ledger is still as it was read.
+    fn let_ledger_go(&self, ledger: &Ledger)
+    -> impl Future<Output = Result<Update, String>> + Send;
 
     /// The time.
     fn now(&self) -> Timestamp;

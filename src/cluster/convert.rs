@@ -7,9 +7,12 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::wire::{
-    WireBudget, WireControllerSpec, WireControllerStatus, WirePod, WirePodSpec, WireRequirement,
-    WireSelector,
+use super::{
+    rolling::is_rolling,
+    wire::{
+        WireBudget, WireControllerSpec, WireControllerStatus, WirePod, WirePodSpec,
+        WireRequirement, WireSelector, WireService,
+    },
 };
 use crate::core::{
     keys,
@@ -243,23 +246,33 @@ impl Shared {
                 .and_then(|all| all.get(keys::REVISION))
                 .map(|text| self.text(text)),
             terminating: meta.deletion_timestamp.is_some(),
+            rolling: is_rolling(kind, meta, spec, status),
+            reset: meta
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(keys::RESET))
+                .map(|text| self.text(text)),
             recreate: spec.strategy.kind.as_deref() == Some("Recreate"),
             template_commands: commands.map(|key| self.text(key)).collect(),
         })
     }
 
     /// A Service with an empty selector has none.
-    pub(super) fn service(
-        &mut self,
-        meta: &ObjectMeta,
-        selector: Option<&BTreeMap<String, String>>,
-    ) -> Result<Selecting, BadObject> {
-        let labels = self.labels(selector);
+    pub(super) fn service(&mut self, wire: &WireService) -> Result<Selecting, BadObject> {
+        let labels = self.labels(wire.spec.selector.as_ref());
+        let policies = [
+            &wire.spec.internal_traffic_policy,
+            &wire.spec.external_traffic_policy,
+        ];
         Ok(Selecting {
             kind: SelectingKind::Service,
-            key: key(meta)?,
+            key: key(&wire.metadata)?,
             selector: (!labels.is_empty()).then(|| Selector::from_labels(&labels)),
             disruptions_allowed: None,
+            desired_healthy: None,
+            local: policies
+                .into_iter()
+                .any(|policy| policy.as_deref() == Some("Local")),
         })
     }
 
@@ -276,6 +289,8 @@ impl Shared {
                 .map(|selector| self.selector(selector))
                 .transpose()?,
             disruptions_allowed: None,
+            desired_healthy: None,
+            local: false,
         })
     }
 
@@ -289,6 +304,9 @@ impl Shared {
                 .disruptions_allowed
                 .filter(|_| current)
                 .and_then(|allowed| allowed.try_into().ok()),
+            desired_healthy: status
+                .desired_healthy
+                .and_then(|healthy| healthy.try_into().ok()),
             ..self.selecting(kind, &wire.metadata, wire.spec.selector.as_ref())?
         })
     }

@@ -5,16 +5,24 @@ use kube::Client;
 
 use super::{
     api_server::{ApiServer, Failure},
+    lease::LeaseObject,
     ledger::LedgerObject,
     pods::Pods,
 };
-use crate::core::{action::Target, ledger::Ledger, object::Pod, restore::Change, update::Update};
+use crate::core::{
+    action::Target,
+    ledger::{Ledger, Memory},
+    object::Pod,
+    restore::Change,
+    update::Update,
+};
 
-/// The pods and the ledger, reached by one client.
+/// The pods, the ledger and the Lease, reached by one client.
 #[derive(Clone)]
 pub struct Kubernetes {
     pods: Pods,
     ledger: LedgerObject,
+    lease: LeaseObject,
 }
 
 impl Kubernetes {
@@ -23,6 +31,7 @@ impl Kubernetes {
     pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
         Self {
             ledger: LedgerObject::new(client.clone(), namespace, agent),
+            lease: LeaseObject::new(client.clone(), namespace, agent),
             pods: Pods::new(client),
         }
     }
@@ -41,8 +50,12 @@ impl ApiServer for Kubernetes {
         self.pods.delete(pod).await
     }
 
-    async fn create_ledger(&self, lost: Option<Timestamp>) -> Result<Update, String> {
-        let created = self.ledger.create(lost).await;
+    async fn create_ledger(
+        &self,
+        lost: Option<Timestamp>,
+        memory: &Memory,
+    ) -> Result<Update, String> {
+        let created = self.ledger.create(lost, memory).await;
         created.map_err(|error| error.to_string())
     }
 
@@ -54,6 +67,28 @@ impl ApiServer for Kubernetes {
     async fn swap_ledger(&self, before: &Ledger, after: &Ledger) -> Result<Option<Ledger>, String> {
         let swapped = self.ledger.swap(before, after).await;
         swapped.map_err(|error| error.to_string())
+    }
+
+    async fn mend_ledger(
+        &self,
+        before: &Ledger,
+        rebuilt: Option<Timestamp>,
+    ) -> Result<Option<Ledger>, String> {
+        let mended = self.ledger.mend(before, rebuilt).await;
+        mended.map_err(|error| error.to_string())
+    }
+
+    async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, String> {
+        let named = self.lease.name_ledger(ledger).await;
+        named.map_err(|error| error.to_string())
+    }
+
+    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Update, String> {
+        let gone = async {
+            self.lease.name_none(&ledger.uid).await?;
+            self.ledger.let_go(ledger).await
+        };
+        gone.await.map_err(|error| error.to_string())
     }
 
     fn now(&self) -> Timestamp {

@@ -10,20 +10,20 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    convert::{BadObject, resource_version},
+    convert::{BadObject, resource_version, uid},
     request::{RequestError, within},
     wire::WireLedger,
 };
-use crate::core::{ledger::Ledger, update::Update};
+use crate::core::{
+    ledger::{self, Ledger, Memory},
+    update::Update,
+};
 
 /// Annotation: when a lost ledger was made anew.
 const REBUILT: &str = "pod-quarantine.io/rebuilt";
 
-/// Name of the ledger of an installation.
-#[must_use]
-pub fn name(agent: &str) -> String {
-    format!("pod-quarantine-ledger-{agent}")
-}
+/// The finalizer that keeps a ledger until its last slot is free.
+const FINALIZER: &str = "pod-quarantine.io/ledger";
 
 impl Ledger {
     /// Reads the ledger object.
@@ -31,6 +31,9 @@ impl Ledger {
         let entries = wire.data.iter().flatten();
         let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
         let mut ledger = Self::read(resource_version(&wire.metadata)?, entries);
+        ledger.uid = uid(&wire.metadata)?;
+        let mut finalizers = wire.metadata.finalizers.iter().flatten();
+        ledger.guarded = finalizers.any(|finalizer| finalizer == FINALIZER);
         ledger.terminating = wire.metadata.deletion_timestamp.is_some();
         let rebuilt = wire
             .metadata
@@ -58,20 +61,26 @@ impl LedgerObject {
             api: Api::namespaced(client.clone(), namespace),
             client,
             namespace: namespace.to_owned(),
-            name: name(agent),
+            name: ledger::name(agent),
         }
     }
 
     /// Makes the object. One that another agent made meanwhile is as good.
-    pub(super) async fn create(&self, lost: Option<Timestamp>) -> Result<Update, RequestError> {
+    pub(super) async fn create(
+        &self,
+        lost: Option<Timestamp>,
+        memory: &Memory,
+    ) -> Result<Update, RequestError> {
         let mut annotations = BTreeMap::new();
         annotations.extend(lost.map(|lost| (REBUILT.to_owned(), lost.to_string())));
         let object = serde_json::from_value(json!({
             "metadata": {
                 "name": self.name,
                 "annotations": annotations,
+                "finalizers": [FINALIZER],
                 "labels": { "app.kubernetes.io/managed-by": "pod-quarantine" },
             },
+            "data": memory.entries(),
         }));
         let object: k8s_openapi::api::core::v1::ConfigMap = object.map_err(Error::SerdeError)?;
         let api: Api<k8s_openapi::api::core::v1::ConfigMap> =
@@ -112,10 +121,44 @@ impl LedgerObject {
             "metadata": { "resourceVersion": before.resource_version.to_string() },
             "data": written.chain(removed).collect::<serde_json::Map<_, _>>(),
         });
+        self.patch(&patch).await
+    }
+
+    /// Guards the object by a finalizer, the one there is meant to be, and says when it was rebuilt.
+    pub(super) async fn mend(
+        &self,
+        before: &Ledger,
+        rebuilt: Option<Timestamp>,
+    ) -> Result<Option<Ledger>, RequestError> {
+        let annotations = rebuilt.map(|rebuilt| json!({ REBUILT: rebuilt.to_string() }));
+        self.patch(&json!({
+            "metadata": {
+                "resourceVersion": before.resource_version.to_string(),
+                "finalizers": [FINALIZER],
+                "annotations": annotations.unwrap_or_else(|| json!({})),
+            },
+        }))
+        .await
+    }
+
+    /// Takes the finalizers off.
+    pub(super) async fn let_go(&self, before: &Ledger) -> Result<Update, RequestError> {
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": before.resource_version.to_string(),
+                "finalizers": null,
+            },
+        });
+        self.patch(&patch).await?;
+        self.read().await
+    }
+
+    /// A merge patch that asks for a version; `None` where the object is of another one.
+    async fn patch(&self, patch: &Value) -> Result<Option<Ledger>, RequestError> {
         let patched = within(self.api.patch(
             &self.name,
             &PatchParams::default(),
-            &Patch::Merge(&patch),
+            &Patch::Merge(patch),
         ))
         .await;
         match patched {

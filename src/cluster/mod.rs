@@ -4,13 +4,17 @@ pub mod api_server;
 mod convert;
 mod drain;
 mod error;
+mod headers;
 pub mod kubernetes;
-pub mod ledger;
+mod leadership;
+mod lease;
+mod ledger;
 mod needs;
 mod pods;
 mod read;
 pub mod reader;
 mod request;
+mod rolling;
 mod sign_in;
 pub mod watch;
 mod watched;
@@ -34,6 +38,8 @@ use self::{
 
 pub use self::{
     error::in_short,
+    headers::{Headers, client},
+    leadership::{Candidate, KIND as LEASE, Leadership, lead},
     read::{UnreadablePod, read_pod},
     sign_in::{SignInError, config},
 };
@@ -54,7 +60,7 @@ pub fn watches(
         (K::KIND, watch.boxed())
     }
     let ledger = Api::<WireLedger>::namespaced(client.clone(), namespace);
-    let ledger_only = format!("metadata.name={}", ledger::name(agent));
+    let ledger_only = format!("metadata.name={}", crate::core::ledger::name(agent));
     vec![
         all::<WirePod>(client, news),
         all::<WireNamespace>(client, news),

@@ -19,6 +19,8 @@ pub(super) enum RequestError {
     Timeout,
     #[error(transparent)]
     Object(#[from] BadObject),
+    #[error("it has changed meanwhile")]
+    Changed,
 }
 
 /// The answer to a request, if it comes in time.

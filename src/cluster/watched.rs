@@ -90,9 +90,7 @@ macro_rules! watched_selecting {
 }
 
 watched_selecting! {
-    WireService: Service, "services", |wire, shared| {
-        shared.service(&wire.metadata, wire.spec.selector.as_ref())
-    };
+    WireService: Service, "services", |wire, shared| shared.service(wire);
     WireBudget: PodDisruptionBudget, "poddisruptionbudgets", |wire, shared| {
         shared.budget(wire)
     };
@@ -114,6 +112,7 @@ impl Watched for WireNamespace {
             name: key(&self.metadata)?.name,
             labels: shared.labels(self.metadata.labels.as_ref()),
             mode: mode.map(|mode| shared.text(mode)),
+            terminating: self.metadata.deletion_timestamp.is_some(),
         }))
     }
 

@@ -37,12 +37,14 @@ struct WireMeta {
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
     generation: Option<i64>,
+    finalizers: Option<Vec<String>>,
 }
 
 pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     let wire = WireMeta::deserialize(deserializer)?;
     let read = |key: &str| {
-        keys::READ_FROM_PODS.contains(&key) || [keys::MODE, keys::REVISION].contains(&key)
+        keys::READ_FROM_PODS.contains(&key)
+            || [keys::MODE, keys::REVISION, keys::RESET].contains(&key)
     };
     let annotations = wire.annotations.map(|mut annotations| {
         annotations.retain(|key, _| read(key));
@@ -183,19 +185,45 @@ pub(super) struct WireControllerSpec {
     pub(super) selector: WireSelector,
     pub(super) replicas: Option<u32>,
     pub(super) template: WireTemplate,
+    /// Of a Deployment.
     pub(super) strategy: WireStrategy,
+    /// Of a StatefulSet or DaemonSet.
+    pub(super) update_strategy: WireStrategy,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct WireStrategy {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
+    #[serde(default, rename = "rollingUpdate")]
+    pub(super) rolling_update: WireRollingUpdate,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WireRollingUpdate {
+    pub(super) partition: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct WireControllerStatus {
+    pub(super) observed_generation: Option<i64>,
+    pub(super) replicas: Option<u32>,
+    pub(super) updated_replicas: Option<u32>,
+    pub(super) current_revision: Option<String>,
+    pub(super) update_revision: Option<String>,
     pub(super) desired_number_scheduled: Option<u32>,
+    pub(super) updated_number_scheduled: Option<u32>,
+    pub(super) conditions: Vec<WireControllerCondition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct WireControllerCondition {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) reason: String,
 }
 
 /// A pod template: only which commands its annotations carry.
@@ -239,8 +267,11 @@ pub(super) struct WireService {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct WireServiceSpec {
     pub(super) selector: Option<Map>,
+    pub(super) internal_traffic_policy: Option<String>,
+    pub(super) external_traffic_policy: Option<String>,
 }
 
 /// A PodDisruptionBudget.
@@ -266,6 +297,7 @@ pub(super) struct WireBudgetSpec {
 pub(super) struct WireBudgetStatus {
     pub(super) observed_generation: Option<i64>,
     pub(super) disruptions_allowed: Option<i32>,
+    pub(super) desired_healthy: Option<i32>,
 }
 
 /// A NetworkPolicy.
@@ -302,7 +334,7 @@ pub(super) struct WireLedger {
     pub(super) data: Option<Map>,
 }
 
-/// All annotations of the ledger are the agent's.
+/// All annotations and finalizers of the ledger are the agent's.
 fn ledger_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     let wire = WireMeta::deserialize(deserializer)?;
     Ok(ObjectMeta {
@@ -311,6 +343,7 @@ fn ledger_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectM
         uid: wire.uid,
         resource_version: wire.resource_version,
         annotations: wire.annotations,
+        finalizers: wire.finalizers,
         deletion_timestamp: wire.deletion_timestamp,
         ..ObjectMeta::default()
     })

@@ -4,12 +4,13 @@
 //! tick, on what the API server answered. Here is the order of the requests alone: the model check runs it as it is.
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 
 use super::api_server::{ApiServer, Failure};
 use crate::core::{
     action::{Action, Quarantine, Reap, Release, Target},
     keys,
-    ledger::{Ledger, Slot, SlotFate, fate},
+    ledger::{Ledger, Note, Slot, SlotFate, fate},
     reason::Reason,
     record::Values,
     restore::Change,
@@ -45,8 +46,8 @@ pub enum Effect {
     Released(Box<Release>),
     /// A pod is deleted.
     Reaped(Box<Reap>),
-    /// The replacement of the pod in that slot is Ready.
-    Replaced(Slot),
+    /// Something was written into the ledger.
+    Noted(Note),
 }
 
 /// The hand of the agent.
@@ -66,20 +67,36 @@ impl<Server: ApiServer> Writer<Server> {
     /// decision was made on.
     pub async fn carry_out(&self, ledger: Option<Ledger>, actions: Vec<Action>) -> Outcome {
         let mut outcome = Outcome::default();
+        let mut ledger = ledger;
         let mut quarantines = Vec::new();
         let mut checks = Vec::new();
-        let mut replaced = Vec::new();
+        let mut notes = Vec::new();
         let mut others = Vec::new();
         for action in actions {
             match action {
-                Action::CreateLedger { lost } => match self.server.create_ledger(lost).await {
-                    Ok(update) => outcome.updates.push(update),
-                    Err(error) => outcome.failures.push(format!("create the ledger: {error}")),
-                },
+                Action::CreateLedger { lost, memory } => {
+                    let created = self.server.create_ledger(lost, &memory).await;
+                    outcome.heard("create the ledger", created);
+                }
+                Action::MendLedger { rebuilt } => {
+                    ledger = self.mend(ledger, rebuilt, &mut outcome).await;
+                }
+                Action::NameLedger => {
+                    if let Some(ledger) = &ledger {
+                        let named = self.server.name_ledger(ledger).await;
+                        outcome.heard("have the Lease name the ledger", named);
+                    }
+                }
+                Action::LetLedgerGo => {
+                    if let Some(ledger) = &ledger {
+                        let gone = self.server.let_ledger_go(ledger).await;
+                        outcome.heard("let the ledger go", gone);
+                    }
+                }
                 Action::Quarantine(quarantine) => quarantines.push(*quarantine),
                 Action::CheckSlot(slot) => checks.push(slot),
                 Action::Release(_) | Action::Settle { .. } | Action::Reap(_) => others.push(action),
-                Action::NoteReplaced(slot) => replaced.push(slot),
+                Action::Note(note) => notes.push(note),
                 Action::Follow(_)
                 | Action::Inquire(_)
                 | Action::TryEarly(_)
@@ -87,7 +104,6 @@ impl<Server: ApiServer> Writer<Server> {
                 | Action::Tell(_) => {}
             }
         }
-        let mut ledger = ledger;
         if !quarantines.is_empty() {
             ledger = self.quarantine(ledger, quarantines, &mut outcome).await;
         }
@@ -97,10 +113,10 @@ impl<Server: ApiServer> Writer<Server> {
         for one in others.collect::<Vec<_>>().await {
             outcome.add(one);
         }
-        if !replaced.is_empty()
+        if !notes.is_empty()
             && let Some(before) = ledger
         {
-            ledger = self.note_replaced(before, replaced, &mut outcome).await;
+            ledger = self.note(before, notes, &mut outcome).await;
         }
         if !checks.is_empty()
             && let Some(ledger) = ledger
@@ -110,22 +126,32 @@ impl<Server: ApiServer> Writer<Server> {
         outcome
     }
 
-    /// Writes down which replacements are Ready. Gives the ledger as it is then, if that is known.
-    async fn note_replaced(
+    async fn mend(
+        &self,
+        ledger: Option<Ledger>,
+        rebuilt: Option<Timestamp>,
+        outcome: &mut Outcome,
+    ) -> Option<Ledger> {
+        let before = ledger?;
+        let mended = self.server.mend_ledger(&before, rebuilt).await;
+        self.swapped("mend the ledger", mended, outcome).await
+    }
+
+    /// Writes notes into the ledger. Gives it as it is then, if that is known.
+    async fn note(
         &self,
         before: Ledger,
-        mut slots: Vec<Slot>,
+        mut notes: Vec<Note>,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
         let mut after = before.clone();
-        slots.retain(|slot| after.note_replaced(slot));
-        if slots.is_empty() {
+        notes.retain(|note| after.note(note));
+        if notes.is_empty() {
             return Some(before);
         }
-        let what = "note a replacement in the ledger";
+        let what = "write notes into the ledger";
         let after = self.swap(what, &before, &after, outcome).await?;
-        let effects = slots.into_iter().map(Effect::Replaced);
-        outcome.effects.extend(effects);
+        outcome.effects.extend(notes.into_iter().map(Effect::Noted));
         Some(after)
     }
 
@@ -137,7 +163,17 @@ impl<Server: ApiServer> Writer<Server> {
         after: &Ledger,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
-        match self.server.swap_ledger(before, after).await {
+        let swapped = self.server.swap_ledger(before, after).await;
+        self.swapped(what, swapped, outcome).await
+    }
+
+    async fn swapped(
+        &self,
+        what: &str,
+        swapped: Result<Option<Ledger>, String>,
+        outcome: &mut Outcome,
+    ) -> Option<Ledger> {
+        match swapped {
             Ok(Some(after)) => {
                 outcome.updates.push(Update::Ledger(after.clone()));
                 return Some(after);
@@ -183,7 +219,8 @@ impl<Server: ApiServer> Writer<Server> {
             }
         }
         let mut after = before.clone();
-        accepted.retain(|quarantine| after.take(quarantine.slot.clone()));
+        accepted
+            .retain(|quarantine| after.begin(quarantine.slot.clone(), quarantine.pace.as_ref()));
         if accepted.is_empty() {
             return Some(before);
         }
@@ -394,6 +431,14 @@ impl Outcome {
         Self {
             updates: vec![update],
             ..Self::default()
+        }
+    }
+
+    /// Takes in what the API server says something is, after a request that was to do so.
+    fn heard(&mut self, what: &str, answer: Result<Update, String>) {
+        match answer {
+            Ok(update) => self.updates.push(update),
+            Err(error) => self.failures.push(format!("{what}: {error}")),
         }
     }
 

@@ -5,8 +5,8 @@ use std::fmt::{self, Write as _};
 use super::duration::written;
 use crate::core::{
     policy::{
-        Contrast, Detach, HttpProbe, Limits, Mode, NetworkPolicies, OnReplacementTimeout, Policy,
-        PolicyFile, Port, PrometheusQuery, Scheme, Share, Signal, Threshold,
+        Contrast, Detach, HttpProbe, Least, Limits, Mode, NetworkPolicies, OnReplacementTimeout,
+        Policy, PolicyFile, Port, PrometheusQuery, Scheme, Share, Signal, Threshold,
     },
     selector::Selector,
 };
@@ -81,9 +81,14 @@ fn means(mode: Mode) -> &'static str {
 fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
     let Limits {
         cluster_max,
+        cluster_per_hour,
         namespace_max,
         workload_max,
+        workload_min_ready,
+        storm,
         replacement_timeout,
+        retries,
+        during_rollout,
         reaps_per_minute,
         hold_max,
     } = limits;
@@ -91,7 +96,7 @@ fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
         text,
         "cluster",
         &format!(
-            "at most {} in quarantine at once",
+            "at most {} in quarantine at once, at most {cluster_per_hour} within an hour",
             count(*cluster_max, "pod")
         ),
     )?;
@@ -112,6 +117,26 @@ fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
         }
     };
     line(text, "workload", &workload)?;
+    let least = match workload_min_ready {
+        Least::Count(0) | Least::Percent(0) => "none".to_owned(),
+        Least::Count(number) => format!("at least {}", count(*number, "pod")),
+        Least::Percent(percent) => format!("at least {percent}% of the desired replicas"),
+    };
+    line(
+        text,
+        "",
+        &format!("{least} of each to stay Ready where a Ready one is taken out"),
+    )?;
+    line(
+        text,
+        "storm",
+        &format!(
+            "nothing new where more than {}% of a workload's pods, or {}% of all, are unhealthy (two at least),",
+            storm.workload, storm.cluster
+        ),
+    )?;
+    let cooldown = written(storm.cooldown);
+    line(text, "", &format!("until that is over for {cooldown}"))?;
     let reaps = count(*reaps_per_minute, "pod");
     line(
         text,
@@ -128,8 +153,25 @@ fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
     line(
         text,
         "pacing",
-        &format!("a replacement is to be Ready within {replaced}"),
-    )
+        &format!(
+            "the next pod of a workload once the replacement of the last one is Ready; that is to be within {replaced}"
+        ),
+    )?;
+    let soon = written(*replacement_timeout * 2);
+    let retried = count(*retries, "replacement");
+    line(
+        text,
+        "",
+        &format!(
+            "after {retried} in a row that turned unhealthy within {soon}, the workload is left alone"
+        ),
+    )?;
+    let rollout = if *during_rollout {
+        "also while the workload is rolled out"
+    } else {
+        "not while the workload is rolled out"
+    };
+    line(text, "", rollout)
 }
 
 fn write_policy(text: &mut String, policy: &Policy) -> fmt::Result {

@@ -7,15 +7,16 @@ use http::Uri;
 use super::{
     collections::{Table, some},
     context::Context,
+    limits,
     pattern::{DNS_LABEL, HEADER_NAME, HEADER_VALUE, HTTP_URL},
     policy::{self, Defaults},
     reader::{Fields, Kind, record},
-    values::{Choice, FileName, Portion, Switch, Text, Time, Whole},
+    values::{Choice, FileName, Switch, Text, Time},
     yaml::Node,
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{Limits, Mode, PolicyFile, PrometheusServer, Share},
+    policy::{Mode, PolicyFile, PrometheusServer},
 };
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -49,9 +50,9 @@ pub(super) fn policy_file() -> impl Kind<Value = PolicyFile> {
         );
         let limits = fields.or(
             "limits",
-            "how many pods may be in quarantine at once",
-            record(limits),
-            default_limits(),
+            "how many pods may be in quarantine at once, how soon after each other, and when it is not the pod",
+            record(limits::limits),
+            limits::defaults(),
         );
         let ttl = fields.or(
             "ttl",
@@ -161,118 +162,4 @@ impl Kind for Url {
     fn schema(&self) -> serde_json::Value {
         HTTP_URL.schema()
     }
-}
-
-fn default_limits() -> Limits {
-    Limits {
-        cluster_max: 10,
-        namespace_max: 5,
-        workload_max: Share::Percent(10),
-        replacement_timeout: Duration::from_mins(5),
-        reaps_per_minute: 10,
-        hold_max: 7 * DAY,
-    }
-}
-
-fn limits(fields: &mut Fields) -> Option<Limits> {
-    let default = default_limits();
-    let cluster_max = fields.or(
-        "cluster",
-        "in the whole cluster",
-        record(|fields| {
-            pods(
-                fields,
-                "pods in quarantine at once in the cluster: by default 10",
-                10,
-            )
-        }),
-        default.cluster_max,
-    );
-    let namespace_max = fields.or(
-        "namespace",
-        "in one namespace",
-        record(|fields| {
-            pods(
-                fields,
-                "pods in quarantine at once in one namespace: by default 5",
-                5,
-            )
-        }),
-        default.namespace_max,
-    );
-    let workload_max = fields.or(
-        "workload",
-        "in one workload",
-        record(|fields| {
-            fields.or(
-                "max",
-                "pods in quarantine at once in one workload: a number, or a share of its desired replicas, rounded down but never less than one: by default 10%",
-                Portion { most: 1000 },
-                Share::Percent(10),
-            )
-        }),
-        default.workload_max,
-    );
-    let replacement_timeout = fields.or(
-        "pacing",
-        "how long a replacement is waited for",
-        record(|fields| {
-            fields.or(
-                "replacementTimeout",
-                "how long a replacement may take to be Ready: by default 5m, at most 24h",
-                Time { most: DAY },
-                Duration::from_mins(5),
-            )
-        }),
-        default.replacement_timeout,
-    );
-    let reaps_per_minute = fields.or(
-        "reap",
-        "how fast pods are deleted whose time is up",
-        record(|fields| {
-            fields.or(
-                "perMinute",
-                "deletions in one minute: by default 10",
-                Whole {
-                    least: 1,
-                    most: 1000,
-                },
-                10,
-            )
-        }),
-        default.reaps_per_minute,
-    );
-    let hold_max = fields.or(
-        "hold",
-        "how long pods can be held",
-        record(|fields| {
-            fields.or(
-                "max",
-                "how long a pod can be held by annotation after its time is up: by default 7d, at most 90d",
-                Time { most: LONGEST_TTL },
-                7 * DAY,
-            )
-        }),
-        default.hold_max,
-    );
-    Some(Limits {
-        cluster_max: cluster_max?,
-        namespace_max: namespace_max?,
-        workload_max: workload_max?,
-        replacement_timeout: replacement_timeout?,
-        reaps_per_minute: reaps_per_minute?,
-        hold_max: hold_max?,
-    })
-}
-
-fn pods(fields: &mut Fields, about: &str, default: u32) -> Option<u32> {
-    fields.or(
-        "max",
-        about,
-        Whole {
-            least: 1,
-            most: 1000,
-        },
-        default,
-    )
 }

@@ -11,6 +11,7 @@ mod describe;
 pub mod duration;
 mod file;
 mod finding;
+mod limits;
 mod pattern;
 mod policy;
 mod promql;

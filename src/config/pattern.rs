@@ -107,6 +107,10 @@ pub(super) static HTTP_URL: Pattern = Pattern::new(
 pub(super) static PERCENT: Pattern =
     Pattern::new("^([1-9][0-9]?|100)%$", 2..=4, "a share from 1% to 100%");
 
+/// A share of a number, which may be nothing.
+pub(super) static PERCENT_OR_NONE: Pattern =
+    Pattern::new("^([1-9]?[0-9]|100)%$", 2..=4, "a share from 0% to 100%");
+
 /// A name of a port, as IANA registers them: with a letter, and no "-" at an end or beside another.
 pub(super) static PORT_NAME: Pattern = Pattern::new(
     "^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$",

@@ -11,7 +11,7 @@ use super::{
     reader::{Kind, nearest},
     yaml::{Node, Value},
 };
-use crate::core::policy::{Port, Share};
+use crate::core::policy::{Least, Port, Share};
 
 /// Text of one form.
 pub(super) struct Text(pub(super) &'static Pattern);
@@ -328,6 +328,65 @@ impl Kind for Portion {
 
     fn schema(&self) -> Json {
         json!({ "anyOf": [Count { most: self.most }.schema(), pattern::PERCENT.schema()] })
+    }
+}
+
+/// A share in per cent, 1 to 100.
+pub(super) struct Percent;
+
+impl Kind for Percent {
+    type Value = u8;
+
+    fn read(&self, node: &Node, context: &mut Context) -> Option<u8> {
+        match &node.value {
+            Value::Text(text) if pattern::PERCENT.matches(text) => {
+                return text.strip_suffix('%')?.parse().ok();
+            }
+            _ => context.unlike(node, pattern::PERCENT.meaning),
+        }
+        None
+    }
+
+    fn schema(&self) -> Json {
+        pattern::PERCENT.schema()
+    }
+}
+
+/// A number of pods, or a share of the desired replicas; none is enough, too.
+pub(super) struct AtLeast {
+    pub(super) most: u32,
+}
+
+impl Kind for AtLeast {
+    type Value = Least;
+
+    fn read(&self, node: &Node, context: &mut Context) -> Option<Least> {
+        let most = self.most;
+        match &node.value {
+            Value::Text(text) if pattern::PERCENT_OR_NONE.matches(text) => {
+                return text.strip_suffix('%')?.parse().ok().map(Least::Percent);
+            }
+            Value::Whole(number) if (0..=i64::from(most)).contains(number) => {
+                return Whole { least: 0, most }
+                    .read(node, context)
+                    .map(Least::Count);
+            }
+            _ => {}
+        }
+        let meaning = pattern::PERCENT_OR_NONE.meaning;
+        context.unlike(
+            node,
+            &format!("a whole number from 0 to {most}, or {meaning}"),
+        );
+        None
+    }
+
+    fn schema(&self) -> Json {
+        let number = Whole {
+            least: 0,
+            most: self.most,
+        };
+        json!({ "anyOf": [number.schema(), pattern::PERCENT_OR_NONE.schema()] })
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     judge::Now,
     keys,
-    ledger::Slot,
+    ledger::{Memory, Note, Pace, Slot},
     object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
     policy::Detach,
     reason::Reason,
@@ -23,7 +23,18 @@ pub enum Action {
     CreateLedger {
         /// When it is found missing, if it was lost.
         lost: Option<Timestamp>,
+        /// What the one before held besides slots, as far as it is known.
+        memory: Memory,
     },
+    /// Guard the ledger by its finalizer. `rebuilt`: it stands for one that was lost.
+    MendLedger {
+        /// When it is found to be another one than the Lease names, if so.
+        rebuilt: Option<Timestamp>,
+    },
+    /// Have the Lease name the ledger: no slot is taken before that.
+    NameLedger,
+    /// Let a ledger that is being deleted go: no slot of it is needed any more.
+    LetLedgerGo,
     /// Read what the replacement of a pod would need.
     Inquire(Inquiry),
     /// Ask the API server whether it would accept this change, before it is needed.
@@ -43,8 +54,8 @@ pub enum Action {
     Reap(Box<Reap>),
     /// Look at the pod of a slot, and free or fence the slot by what is seen.
     CheckSlot(Slot),
-    /// Write into a slot when the pod's replacement was Ready.
-    NoteReplaced(Slot),
+    /// Write something into the ledger that takes no slot for a pod.
+    Note(Note),
     /// See whether a quarantined pod goes out of the slices of its Services.
     Follow(Follow),
     /// Say why an unhealthy pod is left where it is.
@@ -94,6 +105,8 @@ pub struct Quarantine {
     pub pod: Target,
     /// The slot to take, or to move forward, before anything else.
     pub slot: Slot,
+    /// How the workload's replacements fare then, where its policy asked.
+    pub pace: Option<Pace>,
     /// Whether nothing shows yet that the API server accepts such changes in this workload: then the change is tried
     /// first, and a denial takes no slot.
     pub try_first: bool,
@@ -232,14 +245,16 @@ pub struct Follow {
     pub at: Timestamp,
 }
 
-/// Something to be said because of a pod.
+/// Something to be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// The pod.
-    pub pod: ObjectKey,
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The pod, if it is because of one.
+    pub pod: Option<Arc<str>>,
     /// The policy that had asked for its quarantine, if it is quarantined.
     pub policy: Option<Arc<str>>,
-    /// The pod, or its workload, in the same namespace.
+    /// The pod, its workload, or the agent's ledger, in that namespace.
     pub about: Reference,
     /// What it is about.
     pub topic: Topic,
@@ -260,6 +275,12 @@ pub enum Topic {
     NotDrained,
     /// The replacement of a quarantined pod is not Ready in time.
     ReplacementNotReady,
+    /// Too many pods are unhealthy at once.
+    QuarantineStorm,
+    /// People have paused everything.
+    Paused,
+    /// They let it go on.
+    Resumed,
 }
 
 impl Topic {
@@ -272,6 +293,9 @@ impl Topic {
             Self::HeldPastTtl => "HeldPastTTL",
             Self::NotDrained => "NotDrained",
             Self::ReplacementNotReady => "ReplacementNotReady",
+            Self::QuarantineStorm => "QuarantineStorm",
+            Self::Paused => "Paused",
+            Self::Resumed => "Resumed",
         }
     }
 }

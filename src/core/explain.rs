@@ -147,7 +147,11 @@ pub fn explain(
     };
     Explanation {
         agent: format!("{}/{}", view.own_namespace, file.agent),
-        stale: view.stale.as_deref().map(ToOwned::to_owned),
+        stale: view
+            .stale
+            .as_deref()
+            .or(view.unsure.as_deref())
+            .map(ToOwned::to_owned),
         pod: view.pod(key).map(explained),
     }
 }

@@ -4,7 +4,10 @@
 //! bad, and what was seen before it says nothing about now (as an absent series ends a pending Prometheus alert).
 //! Time is the agent's monotonic clock: a wall clock that jumps makes no pod sick.
 
+mod heard;
 pub mod judgement;
+
+pub use self::heard::Verdicts;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -97,6 +100,8 @@ pub struct Finding {
     pub pod: ObjectKey,
     /// Its uid.
     pub uid: Uid,
+    /// What it is compared within: its workload's uid.
+    pub workload: Uid,
     /// When the row of bad answers began.
     pub since: Moment,
     /// Whether the signal can tell: it has said `good` of this pod, or lately of another one of its workload.
@@ -136,6 +141,8 @@ struct Rows {
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     policies: BTreeMap<Arc<str>, Rows>,
+    /// How many pods had a verdict, and when they were counted.
+    heard: Option<(Moment, u32)>,
 }
 
 impl Judge {
@@ -331,6 +338,7 @@ impl Rows {
                 past,
                 pod: row.pod.clone(),
                 uid: uid.clone(),
+                workload: row.workload.clone(),
                 since,
                 contrast: self.has_contrast(uid, row, since, now),
                 reason: self.reason(row, since, count, now),
@@ -392,7 +400,7 @@ impl Policy {
     }
 
     /// The time in which another pod must have been good: long enough for each to have been asked.
-    fn window(&self) -> Duration {
+    pub(super) fn window(&self) -> Duration {
         match &self.signal {
             Signal::Probe(probe) => probe.period * probe.failure_threshold.get() + probe.timeout,
             Signal::Prometheus(query) => query.hold_for + query.interval * 2,

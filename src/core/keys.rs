@@ -26,6 +26,8 @@ pub const RELEASE: &str = "pod-quarantine.io/release";
 pub const HOLD: &str = "pod-quarantine.io/hold";
 /// Annotation of people: how long it is kept, counted from the quarantine.
 pub const TTL: &str = "pod-quarantine.io/ttl";
+/// Annotation of people, on a workload: whenever it changes, earlier retries count no more.
+pub const RESET: &str = "pod-quarantine.io/reset";
 /// Annotation of people, on a namespace: lowers the mode there.
 pub const MODE: &str = "pod-quarantine.io/mode";
 

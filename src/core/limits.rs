@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{
     ledger::Ledger,
     object::Uid,
@@ -34,6 +36,8 @@ impl Share {
 pub struct Tally {
     /// In the cluster.
     pub cluster: u32,
+    /// How many were begun in the cluster within the last hour.
+    pub within_an_hour: u32,
     /// By namespace.
     pub namespaces: BTreeMap<Arc<str>, u32>,
     /// By workload uid.
@@ -43,8 +47,11 @@ pub struct Tally {
 impl Tally {
     /// Counts the slots, and the counted pods that have none.
     #[must_use]
-    pub fn count(view: &View, ledger: &Ledger) -> Self {
-        let mut tally = Self::default();
+    pub fn count(view: &View, ledger: &Ledger, now: Timestamp) -> Self {
+        let mut tally = Self {
+            within_an_hour: ledger.memory.begun_within_an_hour(now),
+            ..Self::default()
+        };
         for slot in ledger.slots.values() {
             tally.add(&slot.namespace, Some(&slot.workload));
         }
@@ -62,8 +69,13 @@ impl Tally {
         tally
     }
 
-    /// Counts one more.
-    pub fn add(&mut self, namespace: &Arc<str>, workload: Option<&Uid>) {
+    /// Counts one more that begins.
+    pub fn begin(&mut self, namespace: &Arc<str>, workload: &Uid) {
+        self.within_an_hour += 1;
+        self.add(namespace, Some(workload));
+    }
+
+    fn add(&mut self, namespace: &Arc<str>, workload: Option<&Uid>) {
         self.cluster += 1;
         *self.namespaces.entry(namespace.clone()).or_default() += 1;
         if let Some(workload) = workload {
@@ -103,11 +115,17 @@ impl Tally {
             ),
         ];
         let reached = scopes.into_iter().find(|(_, used, max, _)| used >= max);
-        reached.map(|(reason, used, max, scope)| {
+        let reached = reached.map(|(reason, used, max, scope)| {
             (
                 reason,
                 format!("{used} of at most {max} pods {scope} are quarantined"),
             )
-        })
+        });
+        let (used, max) = (self.within_an_hour, limits.cluster_per_hour);
+        let of_the_hour = || {
+            let detail = format!("{used} of at most {max} were quarantined within the last hour");
+            (Reason::HourlyLimit, detail)
+        };
+        reached.or_else(|| (used >= max).then(of_the_hour))
     }
 }

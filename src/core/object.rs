@@ -219,6 +219,10 @@ pub struct Selecting {
     pub selector: Option<Selector>,
     /// Of a PodDisruptionBudget: how many of its pods may go now. `None` where its status is not of its present spec.
     pub disruptions_allowed: Option<u32>,
+    /// Of a PodDisruptionBudget: how many of its pods are to be healthy, by the same status.
+    pub desired_healthy: Option<u32>,
+    /// Of a Service: whether some of its traffic goes to pods of the same node alone.
+    pub local: bool,
 }
 
 /// The kinds of [`Selecting`].
@@ -265,6 +269,10 @@ pub struct Controller {
     pub terminating: bool,
     /// Of a Deployment: whether its strategy is `Recreate`.
     pub recreate: bool,
+    /// Whether its pods are on the way from one template to another.
+    pub rolling: bool,
+    /// The annotation [`keys::RESET`].
+    pub reset: Option<Arc<str>>,
     /// The commands among the annotations of its pod template: on its pods they are nobody's command.
     pub template_commands: Vec<Arc<str>>,
 }
@@ -324,4 +332,6 @@ pub struct Namespace {
     pub labels: Labels,
     /// Its annotation [`keys::MODE`].
     pub mode: Option<Arc<str>>,
+    /// Whether its deletion has begun.
+    pub terminating: bool,
 }

@@ -72,12 +72,22 @@ impl Mode {
 pub struct Limits {
     /// In the whole cluster: 1 to 1000, by default 10.
     pub cluster_max: u32,
+    /// Quarantines that begin in the whole cluster within an hour: 1 to 10000, by default 20.
+    pub cluster_per_hour: u32,
     /// In one namespace: 1 to 1000, by default 5.
     pub namespace_max: u32,
     /// In one workload, by default 10% of its desired replicas; never less than one.
     pub workload_max: Share,
+    /// How many pods of a workload stay Ready, by default 50% of its desired replicas.
+    pub workload_min_ready: Least,
+    /// When it is not the pod.
+    pub storm: StormLimits,
     /// How long a replacement may take to be Ready: 1 s to 24 h, by default 5 m.
     pub replacement_timeout: Duration,
+    /// How many replacements of a workload may turn unhealthy soon after each other: 1 to 100, by default 3.
+    pub retries: u32,
+    /// Whether pods are taken out while their workload is rolled out: by default not.
+    pub during_rollout: bool,
     /// Deletions in one minute: 1 to 1000, by default 10.
     pub reaps_per_minute: u32,
     /// How long people can hold a pod after its time is up: 1 s to 90 d, by default 7 d.
@@ -102,6 +112,26 @@ pub enum Share {
     Count(NonZeroU32),
     /// So many per cent, 1 to 100.
     Percent(u8),
+}
+
+/// The least number of pods, or the least share of the desired replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Least {
+    /// So many pods.
+    Count(u32),
+    /// So many per cent, 0 to 100.
+    Percent(u8),
+}
+
+/// Above these shares of unhealthy pods nothing new is quarantined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StormLimits {
+    /// Of a workload's pods that have a verdict, in per cent: 1 to 100, by default 50.
+    pub workload: u8,
+    /// Of all watched pods that have a verdict, in per cent: 1 to 100, by default 20.
+    pub cluster: u8,
+    /// For how long the share must have been at or below the mark: 1 s to 24 h, by default 10 m.
+    pub cooldown: Duration,
 }
 
 /// How long a released pod is left alone where nothing else is said.

@@ -11,6 +11,8 @@ pub enum Reason {
     Observe,
     /// The mode in force touches nothing.
     Off,
+    /// People have paused it.
+    Paused,
     /// The signal has said `good` of no pod of the workload.
     NeverSeenGood,
     /// The cluster's limit is reached.
@@ -19,6 +21,22 @@ pub enum Reason {
     NamespaceLimit,
     /// The workload's limit is reached.
     WorkloadLimit,
+    /// As many were quarantined within the hour as may be.
+    HourlyLimit,
+    /// Too few pods of the workload would stay Ready.
+    MinReady,
+    /// A disruption budget does not bear it.
+    DisruptionBudget,
+    /// A Service would be left without a Ready endpoint.
+    LastEndpoint,
+    /// It is not the pod: too many are unhealthy at once.
+    Storm,
+    /// The replacement of the last one is not Ready.
+    Pacing,
+    /// The replacements turned unhealthy, too.
+    RetriesExhausted,
+    /// The workload is rolled out.
+    Rollout,
     /// It was released lately.
     Settling,
     /// The pod's owner is of a kind that pods are not taken from.
@@ -45,14 +63,23 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 27] = [
         Self::Exempt,
         Self::Observe,
         Self::Off,
+        Self::Paused,
         Self::NeverSeenGood,
         Self::ClusterLimit,
         Self::NamespaceLimit,
         Self::WorkloadLimit,
+        Self::HourlyLimit,
+        Self::MinReady,
+        Self::DisruptionBudget,
+        Self::LastEndpoint,
+        Self::Storm,
+        Self::Pacing,
+        Self::RetriesExhausted,
+        Self::Rollout,
         Self::Settling,
         Self::OwnerKind,
         Self::NoWayOut,
@@ -73,10 +100,19 @@ impl Reason {
             Self::Exempt => "Exempt",
             Self::Observe => "Observe",
             Self::Off => "Off",
+            Self::Paused => "Paused",
             Self::NeverSeenGood => "NeverSeenGood",
             Self::ClusterLimit => "ClusterLimit",
             Self::NamespaceLimit => "NamespaceLimit",
             Self::WorkloadLimit => "WorkloadLimit",
+            Self::HourlyLimit => "HourlyLimit",
+            Self::MinReady => "MinReady",
+            Self::DisruptionBudget => "DisruptionBudget",
+            Self::LastEndpoint => "LastEndpoint",
+            Self::Storm => "Storm",
+            Self::Pacing => "Pacing",
+            Self::RetriesExhausted => "RetriesExhausted",
+            Self::Rollout => "Rollout",
             Self::Settling => "Settling",
             Self::OwnerKind => "OwnerKind",
             Self::NoWayOut => "NoWayOut",
@@ -99,12 +135,21 @@ impl fmt::Display for Reason {
             Self::Exempt => "the pod is exempt",
             Self::Observe => "it would be quarantined, but the mode is observe",
             Self::Off => "the mode is off",
+            Self::Paused => "quarantine is paused",
             Self::NeverSeenGood => {
                 "the signal has not said good of this pod nor lately of another one of its workload"
             }
             Self::ClusterLimit => "the cluster's limit is reached",
             Self::NamespaceLimit => "the namespace's limit is reached",
             Self::WorkloadLimit => "the workload's limit is reached",
+            Self::HourlyLimit => "the limit of an hour is reached",
+            Self::MinReady => "too few pods of its workload would stay Ready",
+            Self::DisruptionBudget => "a PodDisruptionBudget does not bear it",
+            Self::LastEndpoint => "a Service would be left without a Ready endpoint",
+            Self::Storm => "too many pods are unhealthy at once: it may not be the pod",
+            Self::Pacing => "the replacement of the last one is not Ready",
+            Self::RetriesExhausted => "its workload's replacements turned unhealthy, too",
+            Self::Rollout => "its workload is rolled out",
             Self::Settling => "the pod was released lately",
             Self::OwnerKind => "pods of this owner are not quarantined",
             Self::NoWayOut => "no change of labels takes the pod out",
@@ -115,7 +160,7 @@ impl fmt::Display for Reason {
             Self::AdmissionDenied => "the API server denied the change",
             Self::Mutated => "an admission webhook altered the change; it was undone",
             Self::LedgerUnavailable => "no slot can be had in the ledger",
-            Self::StaleView => "what is known of the cluster may be out of date",
+            Self::StaleView => "what is known may be out of date",
         })
     }
 }

@@ -8,7 +8,7 @@ use super::{
         Controller, ControllerKind, Namespace, ObjectKey, Pod, ResourceVersion, Selecting,
         SelectingKind, Uid,
     },
-    view::{ByNamespace, View},
+    view::{ByNamespace, LeaseView, View},
 };
 
 /// News of the cluster, as a watch tells it.
@@ -40,6 +40,8 @@ pub enum Update {
     AllNamespaces(BTreeSet<Arc<str>>),
     /// The ledger was read.
     Ledger(Ledger),
+    /// The Lease was read: it names the ledger of that uid, or none.
+    Lease(Option<Uid>),
     /// There is no ledger; it went at that version, if that is known.
     LedgerGone(Option<ResourceVersion>),
 }
@@ -88,6 +90,7 @@ impl View {
             Update::NamespaceGone(name) => self.remove_namespace(&name),
             Update::AllNamespaces(names) => self.namespaces.retain(|name, _| names.contains(name)),
             Update::Ledger(ledger) => self.put_ledger(ledger),
+            Update::Lease(named) => self.lease = LeaseView::Names(named),
             Update::LedgerGone(version) => {
                 self.ledger = LedgerView::Gone;
                 self.ledger_gone = self.ledger_gone.max(version);
@@ -105,6 +108,7 @@ impl View {
         };
         let latest = known.max(self.ledger_gone);
         if latest.is_none_or(|latest| latest <= ledger.resource_version) {
+            self.remembered = ledger.memory.clone();
             self.ledger = LedgerView::Present(ledger);
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    ledger::LedgerView,
+    ledger::{LedgerView, Memory, Pause},
     object::{
         Controller, ControllerKind, Namespace, ObjectKey, Pod, Reference, ResourceVersion,
         Selecting, SelectingKind, Uid,
@@ -24,7 +24,7 @@ pub(super) type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, A
 /// All that is known.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    pub(super) pods: HashMap<ObjectKey, Pod>,
+    pub(super) pods: BTreeMap<ObjectKey, Pod>,
     /// The pods that a decision must look at whatever the signals say, see [`Pod::is_marked`].
     marked: BTreeSet<ObjectKey>,
     /// The pods by the uid of their controller.
@@ -38,12 +38,31 @@ pub struct View {
     pub(super) controllers: ByNamespace<ControllerKind, Controller>,
     /// The ledger.
     pub ledger: LedgerView,
+    /// The agent's Lease.
+    pub lease: LeaseView,
     /// The version at which a ledger went, of the last one that did.
     pub(super) ledger_gone: Option<ResourceVersion>,
+    /// What the last ledger that was read held besides slots.
+    pub(super) remembered: Memory,
     /// Why the view must not be acted on just now, if so: a watch has not synced, or has been silent too long.
     pub stale: Option<Arc<str>>,
+    /// Why nothing new is quarantined although the view is current, if so: the policy file in force is not the one that
+    /// people wrote last, or the clock is off.
+    pub unsure: Option<Arc<str>>,
+    /// Whether the agent's clock and the API server's are so far apart that no time can be trusted.
+    pub clock_is_off: bool,
     /// The agent's own namespace.
     pub own_namespace: Arc<str>,
+}
+
+/// What is known of the Lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LeaseView {
+    /// It was not read yet.
+    #[default]
+    Unread,
+    /// It names the ledger of that uid, or none: then there was none yet, and none can be lost.
+    Names(Option<Uid>),
 }
 
 /// How many pods that went are remembered. An answer is late by the ten seconds of a request at most, in which far
@@ -74,6 +93,28 @@ impl Workload<'_> {
     pub fn uid(&self) -> &Uid {
         let known = &self.deployment.unwrap_or(self.owner).uid;
         self.unread.map_or(known, |unread| &unread.uid)
+    }
+
+    /// What people have written into its annotation [`RESET`](super::keys::RESET).
+    #[must_use]
+    pub fn reset(&self) -> Option<&Arc<str>> {
+        self.deployment.unwrap_or(self.owner).reset.as_ref()
+    }
+
+    /// Whether the pod's controller is of the revision that is wanted.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let deployment = self.deployment;
+        deployment.is_none_or(|deployment| deployment.revision == self.owner.revision)
+    }
+
+    /// Whether its pods are on the way from one template to another. A parent that is not read is rolled out while more
+    /// than one of its ReplicaSets wants pods.
+    #[must_use]
+    pub fn is_rolling(&self, view: &View) -> bool {
+        let seen = self.deployment.unwrap_or(self.owner);
+        let wanted = || view.sets_of(self).filter(|set| set.desired > 0).count();
+        seen.rolling || self.unread.is_some() && wanted() > 1
     }
 
     /// How many pods are wanted. During a rollout a ReplicaSet wants fewer than its Deployment.
@@ -185,9 +226,33 @@ impl View {
         self.pods.get(key)
     }
 
-    /// All pods, in no order.
+    /// All pods, by key.
     pub fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.values()
+    }
+
+    /// The pods of a namespace, by name.
+    pub fn pods_in(&self, namespace: &Arc<str>) -> impl Iterator<Item = &Pod> {
+        let first = ObjectKey::new(namespace.clone(), "");
+        let here = move |(key, _): &(&ObjectKey, &Pod)| key.namespace == *namespace;
+        self.pods
+            .range(first..)
+            .take_while(here)
+            .map(|(_, pod)| pod)
+    }
+
+    /// The pods of a workload, by controller and key.
+    pub fn pods_of<'a>(&'a self, workload: &Workload<'a>) -> impl Iterator<Item = &'a Pod> {
+        self.sets_of(workload).flat_map(|set| self.owned(&set.uid))
+    }
+
+    /// The controllers that own the pods of a workload: all its ReplicaSets, of whatever revision.
+    pub fn sets_of<'a>(&'a self, workload: &Workload<'a>) -> impl Iterator<Item = &'a Controller> {
+        let (owner, top) = (workload.owner, workload.uid().clone());
+        self.controllers(&owner.key.namespace).filter(move |set| {
+            let above = set.owner.as_ref().map(|owner| &owner.uid);
+            set.uid == owner.uid || above == Some(&top)
+        })
     }
 
     /// The pods that a controller owns, by key.
@@ -290,6 +355,14 @@ impl View {
         })
     }
 
+    /// The controller of that uid, in whatever namespace.
+    #[must_use]
+    pub fn controller_of_uid(&self, uid: &str) -> Option<&Controller> {
+        let all = self.controllers.values().flat_map(BTreeMap::values);
+        let mut all = all.filter(|controller| &*controller.uid == uid);
+        all.next()
+    }
+
     /// What a pod belongs to.
     pub fn workload(&self, pod: &Pod) -> Result<Workload<'_>, NoWorkload> {
         let reference = pod.owner.as_ref().ok_or(NoWorkload::Unowned)?;
@@ -351,6 +424,15 @@ impl View {
             None => !namespace.name.starts_with("kube-") && namespace.name != self.own_namespace,
         };
         watched && policy.pods.matches(&pod.labels)
+    }
+
+    /// The pause, where people have set one. As long as there is no ledger, what the last one said holds.
+    #[must_use]
+    pub fn pause(&self) -> Option<&Pause> {
+        match &self.ledger {
+            LedgerView::Present(ledger) => ledger.memory.pause.as_ref(),
+            LedgerView::Unread | LedgerView::Gone => self.remembered.pause.as_ref(),
+        }
     }
 
     /// How far a namespace lets anything go. What cannot be read counts as `off`; a namespace that is not in the

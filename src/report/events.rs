@@ -129,7 +129,7 @@ impl Events {
     pub fn notice(&self, notice: &Notice) {
         // kube merges Events that differ in their notes alone, so the note begins in the action.
         let action = crate::core::record::cut(&notice.message, ACTION_BYTES);
-        let regarding = reference(&notice.pod.namespace, &notice.about);
+        let regarding = reference(&notice.namespace, &notice.about);
         self.send(
             regarding,
             notice.topic.as_str(),
@@ -171,10 +171,9 @@ fn about(pod: &ObjectKey, uid: &Uid) -> ObjectReference {
 }
 
 fn reference(namespace: &str, about: &Reference) -> ObjectReference {
-    let version = if &*about.kind == "Pod" {
-        "v1"
-    } else {
-        "apps/v1"
+    let version = match &*about.kind {
+        "Pod" | "ConfigMap" => "v1",
+        _ => "apps/v1",
     };
     ObjectReference {
         api_version: Some(version.to_owned()),

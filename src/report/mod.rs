@@ -16,7 +16,7 @@ use crate::{
     cluster::writer::Effect,
     core::{
         action::{Action, Follow, Notice, Quarantine, Reap, Refusal, Release},
-        ledger::Slot,
+        ledger::{Note, Slot},
         policy::Detach,
     },
     signal::Observer,
@@ -52,7 +52,7 @@ impl Report {
             Effect::Accepted(_) | Effect::Refused(..) => {}
             Effect::Released(release) => self.released(release),
             Effect::Reaped(reap) => self.reaped(reap),
-            Effect::Replaced(slot) => self.replaced(slot),
+            Effect::Noted(note) => self.noted(note),
         }
     }
 
@@ -78,8 +78,8 @@ impl Report {
 
     fn notice(&self, notice: &Notice) {
         warn!(
-            namespace = &*notice.pod.namespace,
-            pod = &*notice.pod.name,
+            namespace = &*notice.namespace,
+            pod = notice.pod.as_deref(),
             reason = notice.topic.as_str(),
             about = %notice.about,
             "{}",
@@ -176,6 +176,22 @@ impl Report {
         let began = SignedDuration::try_from(took + MEASURED_WITHIN).unwrap_or(SignedDuration::MAX);
         if Timestamp::now().duration_since(follow.at) <= began {
             self.metrics.drained(&follow.policy, took);
+        }
+    }
+
+    fn noted(&self, note: &Note) {
+        match note {
+            Note::Replaced(slot) => self.replaced(slot),
+            Note::Counted(slot) => warn!(
+                namespace = &*slot.namespace,
+                pod = &*slot.name,
+                "quarantined, and without a slot in the ledger until now: it is neither reaped nor released by itself"
+            ),
+            Note::StormBegan(_, storm) => {
+                warn!(place = &*storm.place, "too many pods are unhealthy");
+            }
+            Note::StormEnded(scope) => info!(?scope, "no longer too many pods are unhealthy"),
+            Note::Forgotten(_) => {}
         }
     }
 

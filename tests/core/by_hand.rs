@@ -97,15 +97,16 @@ fn it_obeys_the_limits() {
 #[test]
 fn it_comes_before_what_signals_found() {
     let mut world = World::with_web();
+    world.deployment("api", 1);
     world.file.limits.cluster_max = 1;
-    world.bad("web-0");
+    world.bad("api-0");
     world.annotate("web-3", keys::QUARANTINE, "");
     let actions = world.actions();
     let quarantines = quarantines(&actions);
     assert_eq!(quarantines.len(), 1);
     assert_eq!(&*quarantines[0].pod.key.name, "web-3");
     assert_eq!(&*quarantines[0].record.reason, "by hand");
-    assert_eq!(refusals(&actions), [("web-0", Reason::ClusterLimit)]);
+    assert_eq!(refusals(&actions), [("api-0", Reason::ClusterLimit)]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use pod_quarantine::core::{
     action::{Action, Notice, Topic},
     keys,
+    ledger::Note,
     object::{ControllerKind, ObjectKey, Pod},
     policy::{Mode, OnReplacementTimeout},
 };
@@ -42,7 +43,7 @@ fn another(world: &World, name: &str, created: &str) -> Pod {
 fn noted(actions: &[Action]) -> Vec<&str> {
     let mut names = Vec::new();
     for action in actions {
-        if let Action::NoteReplaced(slot) = action {
+        if let Action::Note(Note::Replaced(slot)) = action {
             assert!(slot.replaced.is_some());
             names.push(&*slot.name);
         }
@@ -137,7 +138,8 @@ fn or_when_there_is_a_new_pod_for_it_and_for_those_before_it() {
     world.bad("web-0");
     take_out(&mut world);
     world.pass(Duration::from_secs(10));
-    world.bad("web-1");
+    // People need not wait for the first one's replacement.
+    world.annotate("web-1", keys::QUARANTINE, "");
     take_out(&mut world);
     let mut first = another(&world, "web-new", "2030-01-31T12:00:01Z");
     first.ready = true;

@@ -21,6 +21,7 @@ fn slot(name: &str, resource_version: u64) -> Slot {
         at: at(START),
         record: "0123".into(),
         record_before: None,
+        ready: false,
         replaced: None,
     }
 }
@@ -144,6 +145,7 @@ fn only_the_very_slot_that_was_judged_is_freed() {
     let other_record = Slot {
         record: "4567".into(),
         record_before: None,
+        ready: false,
         replaced: None,
         ..slot("a", 5)
     };
@@ -173,7 +175,7 @@ fn an_entry_under_another_pods_uid_is_no_slot() {
 fn empty_with(name: &str) -> String {
     let mut ledger = empty();
     assert!(ledger.take(slot(name, 5)));
-    ledger.entries().into_values().next().expect("one entry")
+    ledger.entries().remove(&*pod(name).uid).expect("its entry")
 }
 
 #[test]
@@ -213,7 +215,8 @@ proptest! {
             version(2),
             entries.iter().map(|(key, text)| (key.as_str(), text.as_str())),
         );
-        prop_assert_eq!(read.slots.len() + read.unreadable.len(), entries.len());
+        let remembered = read.memory.entries().len();
+        prop_assert_eq!(read.slots.len() + read.unreadable.len() + remembered, entries.len());
         for name in slots.keys() {
             prop_assert_eq!(read.slots.get(&pod(name).uid), ledger.slots.get(&pod(name).uid));
         }

@@ -49,6 +49,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         at: at(START),
         record: fingerprint(""),
         record_before: None,
+        ready: false,
         replaced: None,
     }
 }
@@ -57,7 +58,7 @@ fn tally(world: &World) -> Tally {
     let LedgerView::Present(ledger) = &world.view.ledger else {
         panic!("there is a ledger");
     };
-    Tally::count(&world.view, ledger)
+    Tally::count(&world.view, ledger, world.now.wall)
 }
 
 fn mark(world: &mut World, name: &str) {
@@ -142,13 +143,13 @@ fn the_narrowest_limit_that_is_reached_is_named_with_its_numbers() {
             .map(|(reason, _)| reason)
     };
     assert_eq!(refusal(&tally, 2), None);
-    tally.add(&SHOP.into(), Some(&WEB.into()));
+    tally.begin(&SHOP.into(), &WEB.into());
     assert_eq!(refusal(&tally, 2), Some(Reason::WorkloadLimit));
     assert_eq!(refusal(&tally, 4), None);
-    tally.add(&SHOP.into(), None);
+    tally.begin(&SHOP.into(), &"other".into());
     assert_eq!(refusal(&tally, 4), Some(Reason::NamespaceLimit));
     assert_eq!(tally.refuse(&limits, "elsewhere", "its", 4), None);
-    tally.add(&"third".into(), None);
+    tally.begin(&"third".into(), &"other".into());
     let (reason, detail) = tally
         .refuse(&limits, "elsewhere", "its", 4)
         .expect("a limit");

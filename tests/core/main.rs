@@ -8,6 +8,7 @@
 )]
 
 mod again;
+mod available;
 mod by_hand;
 mod contrast;
 mod detach;
@@ -18,10 +19,13 @@ mod explain;
 mod judge;
 mod ledger;
 mod limits;
+mod memory;
 mod network_policies;
 mod observe;
 mod outcome;
 mod overrides;
+mod pacing;
+mod pause;
 mod placement;
 mod quarantine;
 mod quota;
@@ -34,5 +38,7 @@ mod restore;
 mod service;
 mod settle;
 mod slots;
+mod storm;
+mod upkeep;
 mod view;
 mod world;

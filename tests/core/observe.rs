@@ -57,7 +57,8 @@ fn what_is_only_observed_takes_no_room_from_what_is_enforced() {
     observing.mode = Mode::Observe;
     world.file.policies.push(Arc::new(observing));
     world.file.limits.cluster_max = 1;
-    let mut first = world.finding("web-0");
+    world.deployment("api", 1);
+    let mut first = world.finding("api-0");
     first.policy = world.file.policies[1].clone();
     world.findings.push(first);
     world.bad("web-1");
@@ -67,5 +68,5 @@ fn what_is_only_observed_takes_no_room_from_what_is_enforced() {
         .map(|one| &*one.pod.key.name)
         .collect();
     assert_eq!(taken, ["web-1"]);
-    assert_eq!(refusals(&actions), [("web-0", Reason::ClusterLimit)]);
+    assert_eq!(refusals(&actions), [("api-0", Reason::ClusterLimit)]);
 }

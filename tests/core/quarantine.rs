@@ -116,6 +116,7 @@ fn argo_cd_is_asked_not_to_prune_only_where_its_label_stays() {
     ] {
         let quarantine = of(|world| {
             with_instance(world);
+            world.beside("web-0");
             if let Some(before) = before {
                 world.annotate("web-0", keys::ARGO_SYNC_OPTIONS, before);
             }
@@ -126,6 +127,7 @@ fn argo_cd_is_asked_not_to_prune_only_where_its_label_stays() {
     }
     let quarantine = of(|world| {
         with_instance(world);
+        world.beside("web-0");
         let both = [("app", "web"), (keys::INSTANCE, "shop")];
         world.service("web", &both);
         for (kind, name) in [
@@ -289,6 +291,7 @@ fn the_policys_own_ttl_and_kept_labels_are_used() {
         world.change("web-0", |pod| {
             pod.labels.insert("enabled".into(), "true".into());
         });
+        world.beside("web-0");
         world.service("web", &[("app", "web"), ("enabled", "true")]);
         for (kind, name) in [
             (ControllerKind::Deployment, "web"),

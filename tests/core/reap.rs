@@ -75,6 +75,7 @@ fn a_pod_is_tried_once_a_minute_so_that_others_get_their_turn() {
 fn no_more_than_so_many_a_minute_are_reaped() {
     let mut world = World::with_web();
     for name in ["web-0", "web-1", "web-2", "web-3"] {
+        world.beside(name);
         world.quarantine(name);
     }
     world.file.limits.reaps_per_minute = 2;

@@ -70,6 +70,7 @@ fn a_namespace_of_kubernetes_itself_is_watched_only_where_a_policy_says_so() {
         name: "kube-system".into(),
         labels: labels(&[("team", "platform")]),
         mode: None,
+        terminating: false,
     });
     let mut there = pod("dns");
     there.key.namespace = "kube-system".into();
@@ -183,7 +184,10 @@ fn without_an_open_ledger_no_slot_can_be_had() {
     let unread = |world: &mut World| world.view.ledger = LedgerView::Unread;
     let why = detail(refused(unread), Reason::LedgerUnavailable);
     assert_eq!(why, "the ledger was not read yet");
-    let going = |world: &mut World| world.ledger().terminating = true;
+    let going = |world: &mut World| {
+        world.ledger().terminating = true;
+        world.ledger().guarded = false;
+    };
     let why = detail(refused(going), Reason::LedgerUnavailable);
     assert_eq!(why, "the ledger is being deleted");
     let rebuilt = |world: &mut World| world.ledger().rebuilt = Some(world.now.wall);

@@ -351,6 +351,7 @@ proptest! {
         });
         if let Some((key, value)) = service.and_then(|key| more.get_key_value(key)) {
             world.service("second", &[(key, value)]);
+            world.beside("web-0");
         }
         let before = world.pod("web-0").clone();
         world.bad("web-0");

@@ -103,6 +103,7 @@ fn a_pod_that_stays_in_its_workload_shares_with_nobody() {
     world.change("web-0", |pod| {
         pod.labels.insert("on".into(), "true".into());
     });
+    world.beside("web-0");
     world.set_controller(ControllerKind::Deployment, "web", |web| web.recreate = true);
     claim(&mut world, &["ReadWriteOnce"]);
     world.bad("web-0");
@@ -244,11 +245,12 @@ fn a_quota_that_would_forbid_the_replacement_keeps_the_pod_where_it_is() {
 #[test]
 fn each_of_several_at_once_needs_room_of_its_own() {
     let mut world = with_bad_pod();
-    world.bad("web-1");
+    world.deployment("api", 1);
+    world.bad("api-0");
     quota(&mut world, "5");
     let actions = world.actions();
     assert_eq!(quarantines(&actions).len(), 1);
-    assert_eq!(refusals(&actions), [("web-1", Reason::QuotaExhausted)]);
+    assert_eq!(refusals(&actions), [("api-0", Reason::QuotaExhausted)]);
     world.carry_out(quarantines(&actions)[0]);
     // Read before the first one went: its replacement may not be counted yet.
     assert_eq!(world.actions(), []);

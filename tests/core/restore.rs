@@ -99,6 +99,7 @@ proptest! {
         });
         if service && world.pod("web-0").labels.get("enabled").is_some_and(|value| &**value == "true") {
             world.service("second", &[("enabled", "true")]);
+            world.beside("web-0");
         }
         let before = world.pod("web-0").clone();
         let record = world.quarantine("web-0").record;

@@ -77,6 +77,7 @@ fn a_deployments_pod_stays_in_its_replica_set_too() {
     world.change("web-0", |pod| {
         pod.labels.insert("serving".into(), "yes".into());
     });
+    world.beside("web-0");
     let actions = world.actions();
     let quarantine = the_quarantine(&actions);
     assert_eq!(&*quarantine.labels["serving"], "quarantined");
@@ -191,8 +192,8 @@ fn budget(world: &mut World, allowed: Option<u32>) {
 fn a_pod_that_is_its_sets_is_reaped_where_its_budget_allows_it() {
     for allowed in [Some(0), None] {
         let mut world = stateful();
-        budget(&mut world, allowed);
         take_out(&mut world);
+        budget(&mut world, allowed);
         world.pass(Duration::from_hours(4));
         let actions = world.actions();
         let notice = the_notice(&actions);
@@ -211,15 +212,15 @@ fn a_pod_that_is_its_sets_is_reaped_where_its_budget_allows_it() {
 #[test]
 fn a_pod_that_is_not_ready_or_not_its_sets_any_more_costs_the_budget_nothing() {
     let mut world = stateful();
-    budget(&mut world, Some(0));
     take_out(&mut world);
+    budget(&mut world, Some(0));
     world.change("db-0", |pod| pod.ready = false);
     world.pass(Duration::from_hours(4));
     assert_eq!(reaps(&world.actions()).len(), 1);
 
     let mut world = stateful();
-    budget(&mut world, Some(0));
     take_out(&mut world);
+    budget(&mut world, Some(0));
     world.change("db-0", |pod| pod.owner = None);
     world.pass(Duration::from_hours(4));
     assert_eq!(reaps(&world.actions()).len(), 1);

@@ -2,14 +2,17 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
+use jiff::Timestamp;
 use pod_quarantine::core::{
     action::Action,
     decide::{State, decide},
+    judge::Verdicts,
     keys,
-    ledger::{LedgerView, SlotFate, fate},
+    ledger::{LedgerView, Memory, SlotFate, fate},
     limits::Tally,
     policy::{Mode, Share},
     reason::Reason,
+    view::LeaseView,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -27,8 +30,9 @@ fn checks(actions: &[Action]) -> usize {
 fn an_agent_killed_between_slot_and_patch_finishes_when_it_starts_again() {
     let mut world = World::with_web();
     world.file.limits.cluster_max = 1;
+    world.deployment("api", 1);
     world.bad("web-0");
-    world.bad("web-1");
+    world.bad("api-0");
     let actions = world.actions();
     let first = quarantines(&actions)[0].clone();
     assert!(world.ledger().take(first.slot.clone()));
@@ -39,7 +43,7 @@ fn an_agent_killed_between_slot_and_patch_finishes_when_it_starts_again() {
     let again = quarantines(&actions)[0].clone();
     assert_eq!(again.pod, first.pod);
     assert!(!again.try_first);
-    assert_eq!(refusals(&actions), [("web-1", Reason::ClusterLimit)]);
+    assert_eq!(refusals(&actions), [("api-0", Reason::ClusterLimit)]);
     world.carry_out(&again);
     assert_eq!(world.actions().len(), 0);
 }
@@ -110,7 +114,13 @@ fn idle_slots_are_looked_at_once_a_second() {
     assert_eq!(checks(&world.tick()), 1);
     let same_time = |world: &mut World| {
         let now = world.now;
-        decide(&mut world.state, &world.file, &world.view, &[], now)
+        decide(
+            &mut world.state,
+            &world.file,
+            &world.view,
+            &Verdicts::default(),
+            now,
+        )
     };
     assert_eq!(checks(&same_time(&mut world)), 0);
     assert_eq!(checks(&world.tick()), 1);
@@ -143,7 +153,15 @@ fn what_another_installation_took_out_is_no_sign_of_a_lost_ledger() {
     world.quarantine("web-0");
     world.file.agent = "another".into();
     world.view.ledger = LedgerView::Gone;
-    assert_eq!(world.tick(), [Action::CreateLedger { lost: None }]);
+    world.view.lease = LeaseView::Names(None);
+    assert_eq!(world.tick(), [create(None)]);
+}
+
+fn create(lost: Option<Timestamp>) -> Action {
+    Action::CreateLedger {
+        lost,
+        memory: Memory::default(),
+    }
 }
 
 #[test]
@@ -152,13 +170,18 @@ fn a_missing_ledger_is_made_and_known_as_lost_where_pods_are_out() {
     world.quarantine("web-0");
     world.view.ledger = LedgerView::Gone;
     let lost = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
-    assert_eq!(world.actions(), [Action::CreateLedger { lost }]);
+    assert_eq!(world.actions(), [create(lost)]);
     world.view.stale = Some("pods".into());
     assert_eq!(world.tick(), [], "a stale view does not tell who is out");
 
     let mut world = World::with_web();
     world.view.ledger = LedgerView::Gone;
-    assert_eq!(world.tick(), [Action::CreateLedger { lost: None }]);
+    let lost = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
+    assert_eq!(world.tick(), [create(lost)], "the Lease names one");
+    world.view.lease = LeaseView::Names(None);
+    assert_eq!(world.tick(), [create(None)]);
+    world.view.lease = LeaseView::Unread;
+    assert_eq!(world.tick(), []);
     world.view.ledger = LedgerView::Unread;
     assert_eq!(world.tick(), []);
 }
@@ -231,7 +254,7 @@ fn befall(world: &mut World, name: &str, of: Fate) {
             world.bad(name);
             let mut now = world.now;
             now.moment += std::time::Duration::from_hours(1);
-            let found = world.findings.clone();
+            let found = world.verdicts();
             let limits = world.file.limits.clone();
             world.file.limits = World::new().file.limits;
             world.file.limits.cluster_max = 100;
@@ -262,7 +285,7 @@ fn used(world: &World) -> Tally {
     let LedgerView::Present(ledger) = &world.view.ledger else {
         panic!("there is a ledger");
     };
-    Tally::count(&world.view, ledger)
+    Tally::count(&world.view, ledger, world.now.wall)
 }
 
 proptest! {

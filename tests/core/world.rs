@@ -6,23 +6,23 @@ use jiff::Timestamp;
 use pod_quarantine::core::{
     action::{Action, Inquiry, Quarantine, Target},
     decide::{State, decide},
-    judge::{Finding, Now},
-    ledger::{Ledger, LedgerView, Slot},
+    judge::{Finding, Now, Verdicts},
+    ledger::{Ledger, LedgerView, Note, Slot},
     object::{
         Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference, ResourceVersion,
         Selecting, SelectingKind, Uid,
     },
     placement::Placement,
     policy::{
-        Contrast, Detach, HttpProbe, Limits, Mode, NetworkPolicies, OnReplacementTimeout, Policy,
-        PolicyFile, Port, Scheme, Share, Signal,
+        Contrast, Detach, HttpProbe, Least, Limits, Mode, NetworkPolicies, OnReplacementTimeout,
+        Policy, PolicyFile, Port, Scheme, Share, Signal, StormLimits,
     },
     quota::Taken,
     record::Evidence,
     replacement::{Needs, Reading},
     restore::Change,
     selector::{Labels, Selector},
-    view::View,
+    view::{LeaseView, View},
 };
 
 use crate::outcome::{changed, the_quarantine};
@@ -107,6 +107,8 @@ pub(crate) fn controller(
         revision: None,
         terminating: false,
         recreate: false,
+        rolling: false,
+        reset: None,
         template_commands: Vec::new(),
     }
 }
@@ -116,7 +118,10 @@ pub(crate) fn selecting(kind: SelectingKind, name: &str, selector: Selector) -> 
         kind,
         key: ObjectKey::new(SHOP, name),
         selector: Some(selector),
-        disruptions_allowed: None,
+        // It bears whatever a test does to its pods.
+        disruptions_allowed: (kind == SelectingKind::PodDisruptionBudget).then_some(100),
+        desired_healthy: None,
+        local: false,
     }
 }
 
@@ -155,6 +160,8 @@ pub(crate) struct World {
     pub(crate) file: PolicyFile,
     pub(crate) state: State,
     pub(crate) findings: Vec<Finding>,
+    /// Of how many pods of a workload a signal has said anything.
+    pub(crate) heard: BTreeMap<Uid, u32>,
     pub(crate) now: Now,
     /// What is read of any pod's replacement.
     pub(crate) needs: Needs,
@@ -167,19 +174,30 @@ impl World {
         let mut view = View::default();
         view.own_namespace = "pod-quarantine".into();
         view.ledger = LedgerView::Present(Ledger::read(version(1), []));
+        view.lease = LeaseView::Names(Some("".into()));
         view.put_namespace(Namespace {
             name: SHOP.into(),
             labels: Labels::new(),
             mode: None,
+            terminating: false,
         });
         let file = PolicyFile {
             agent: "default".into(),
             prometheus: None,
             limits: Limits {
                 cluster_max: 10,
+                cluster_per_hour: 10_000,
                 namespace_max: 10,
                 workload_max: Share::Percent(100),
+                workload_min_ready: Least::Count(0),
+                storm: StormLimits {
+                    workload: 100,
+                    cluster: 100,
+                    cooldown: Duration::from_mins(10),
+                },
                 replacement_timeout: Duration::from_mins(5),
+                retries: 100,
+                during_rollout: true,
                 reaps_per_minute: 10,
                 hold_max: Duration::from_hours(7 * 24),
             },
@@ -193,6 +211,7 @@ impl World {
             file,
             state: State::default(),
             findings: Vec::new(),
+            heard: BTreeMap::new(),
             now: Now {
                 wall: at(START),
                 moment: Duration::from_hours(1),
@@ -239,6 +258,23 @@ impl World {
         }
     }
 
+    /// A second ReplicaSet `{name}-rs-2` of a Deployment, and its pods `{name}-of-2-0` and so on.
+    pub(crate) fn another_revision(&mut self, name: &str, replicas: u32) {
+        let of_set = selector(&[("app", name), ("pod-template-hash", "2")]);
+        let set_name = format!("{name}-rs-2");
+        let mut set = controller(ControllerKind::ReplicaSet, &set_name, replicas, of_set);
+        set.owner = Some(reference("Deployment", name));
+        set.revision = Some("2".into());
+        let owner = set.reference();
+        self.view.put_controller(set);
+        for index in 0..replicas {
+            let mut pod = pod(&format!("{name}-of-2-{index}"));
+            pod.labels = labels(&[("app", name), ("pod-template-hash", "2")]);
+            pod.owner = Some(owner.clone());
+            self.put(pod);
+        }
+    }
+
     pub(crate) fn service(&mut self, name: &str, pairs: &[(&str, &str)]) {
         self.view
             .put_selecting(selecting(SelectingKind::Service, name, selector(pairs)));
@@ -249,6 +285,7 @@ impl World {
             name: SHOP.into(),
             labels: Labels::new(),
             mode: Some(mode.into()),
+            terminating: false,
         });
     }
 
@@ -279,6 +316,14 @@ impl World {
         self.last_version += 1;
         pod.resource_version = version(self.last_version);
         assert!(self.view.put_pod(pod));
+    }
+
+    /// A Ready pod of nobody beside that one, in all Services that it is in.
+    pub(crate) fn beside(&mut self, name: &str) {
+        let mut beside = pod("beside");
+        beside.labels = self.pod(name).labels.clone();
+        beside.labels.remove("pod-template-hash");
+        self.put(beside);
     }
 
     pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut Pod)) {
@@ -314,6 +359,14 @@ impl World {
         self.findings.push(finding);
     }
 
+    fn workload_of(&self, name: &str) -> Uid {
+        let workload = self.view.workload(self.pod(name));
+        workload.map_or_else(
+            |_| self.pod(name).uid.clone(),
+            |workload| workload.uid().clone(),
+        )
+    }
+
     pub(crate) fn finding(&self, name: &str) -> Finding {
         let pod = self.pod(name);
         Finding {
@@ -321,6 +374,7 @@ impl World {
             past: true,
             pod: pod.key.clone(),
             uid: pod.uid.clone(),
+            workload: self.workload_of(name),
             since: Duration::ZERO,
             contrast: true,
             reason: "3 bad probes in a row: HTTP 500".into(),
@@ -345,14 +399,17 @@ impl World {
         self.decide()
     }
 
+    pub(crate) fn verdicts(&self) -> Verdicts {
+        Verdicts {
+            findings: self.findings.clone(),
+            heard: self.heard.clone(),
+            heard_in_all: self.heard.values().sum(),
+        }
+    }
+
     pub(crate) fn decide(&mut self) -> Vec<Action> {
-        decide(
-            &mut self.state,
-            &self.file,
-            &self.view,
-            &self.findings,
-            self.now,
-        )
+        let verdicts = self.verdicts();
+        decide(&mut self.state, &self.file, &self.view, &verdicts, self.now)
     }
 
     pub(crate) fn read(&mut self, inquiry: &Inquiry) {
@@ -361,10 +418,17 @@ impl World {
         self.state.read(&inquiry.uid, Reading { at, needs });
     }
 
-    /// What is to be done now, the checks of slots and the looks at slices aside.
+    /// What is to be done now, the checks of slots, the looks at slices and the upkeep of the ledger aside.
     pub(crate) fn actions(&mut self) -> Vec<Action> {
         let mut actions = self.tick();
-        actions.retain(|action| !matches!(action, Action::CheckSlot(_) | Action::Follow(_)));
+        actions.retain(|action| {
+            !matches!(
+                action,
+                Action::CheckSlot(_)
+                    | Action::Follow(_)
+                    | Action::Note(Note::Counted(_) | Note::Forgotten(_))
+            )
+        });
         actions
     }
 
@@ -380,7 +444,8 @@ impl World {
 
     /// Carries out a quarantine as the writer does: the slot first.
     pub(crate) fn carry_out(&mut self, quarantine: &Quarantine) {
-        assert!(self.ledger().take(quarantine.slot.clone()));
+        let slot = quarantine.slot.clone();
+        assert!(self.ledger().begin(slot, quarantine.pace.as_ref()));
         self.patch(&quarantine.pod, &quarantine.change);
     }
 

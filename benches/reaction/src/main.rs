@@ -41,9 +41,11 @@ const REPLACED: Duration = Duration::from_mins(1);
 const POLICY: &str = r"
 mode: enforce
 limits:
-  cluster: { max: 1000 }
+  cluster: { max: 1000, perHour: 10000 }
   namespace: { max: 1000 }
-  workload: { max: 2 }
+  workload: { max: 2, minReady: 0% }
+  pacing: { retries: 100 }
+  storm: { workload: 100%, cluster: 100% }
 ttl: 1h
 policies:
   - name: bench

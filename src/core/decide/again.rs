@@ -59,6 +59,7 @@ impl Decision<'_> {
                     Ok(Quarantine {
                         pod: Target::from(pod),
                         slot: moved(slot, pod, &text),
+                        pace: None,
                         try_first: false,
                         again: true,
                         before: Before::of(pod, &change),

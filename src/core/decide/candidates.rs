@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
-use super::{Decision, Trial};
+use super::{Decision, Trial, storm::Crowds};
 use crate::core::{
     action::{Action, Quarantine, Refusal, Topic},
     judge::Finding,
@@ -23,7 +23,7 @@ pub(super) const BY_HAND: &str = "by-hand";
 /// A pod that somebody wants out.
 pub(super) struct Candidate<'a> {
     pub(super) pod: &'a Pod,
-    by_hand: bool,
+    pub(super) by_hand: bool,
     pub(super) policy: Option<Arc<Policy>>,
     mode: Mode,
     pub(super) reason: Arc<str>,
@@ -65,16 +65,23 @@ impl Candidate<'_> {
 }
 
 impl<'a> Decision<'a> {
-    /// Considers what may be acted on, then what is only observed; within these people's commands first, then the
-    /// longest bad. What may be past its threshold soon comes last.
-    pub(super) fn candidates(&mut self, findings: &[Finding]) {
+    /// Considers what may be acted on, then what is only observed; within these people's commands first, then what most
+    /// policies find unhealthy, then the longest bad, then by key. What may be past its threshold soon comes last.
+    pub(super) fn candidates(&mut self, findings: &[Finding], crowds: &Crowds<'_>) {
         let mut tally = self
             .open_ledger()
-            .map(|ledger| Tally::count(self.view, ledger))
+            .map(|ledger| Tally::count(self.view, ledger, self.now.wall))
             .unwrap_or_default();
         let mut candidates = self.asked_by_hand();
-        let (past, suspect): (Vec<&Finding>, Vec<&Finding>) =
+        let (mut past, suspect): (Vec<&Finding>, Vec<&Finding>) =
             findings.iter().partition(|finding| finding.past);
+        let found_by = |finding: &&Finding| {
+            let of_pod = findings
+                .iter()
+                .filter(|one| one.past && one.uid == finding.uid);
+            of_pod.filter(|one| one.contrast).count()
+        };
+        past.sort_by_cached_key(|finding| Reverse(found_by(finding)));
         candidates.extend(past.into_iter().filter_map(|finding| self.found(finding)));
         candidates.sort_by_key(|candidate| Reverse(candidate.mode));
         let mut taken: BTreeSet<&Uid> = BTreeSet::new();
@@ -84,7 +91,7 @@ impl<'a> Decision<'a> {
             if taken.contains(&candidate.pod.uid) {
                 continue;
             }
-            match self.consider(&candidate, &mut tally, &mut placed) {
+            match self.consider(&candidate, crowds, &mut tally, &mut placed) {
                 Ok(quarantine) => {
                     taken.insert(&candidate.pod.uid);
                     self.actions.push(Action::Quarantine(Box::new(quarantine)));
@@ -106,7 +113,7 @@ impl<'a> Decision<'a> {
         }
         for finding in suspect {
             if let Some(candidate) = self.found(finding) {
-                self.try_early(&candidate, &mut tally, &mut placed);
+                self.try_early(&candidate, crowds, &mut tally, &mut placed);
             }
         }
     }
@@ -115,6 +122,7 @@ impl<'a> Decision<'a> {
     fn try_early(
         &mut self,
         candidate: &Candidate<'a>,
+        crowds: &Crowds<'_>,
         tally: &mut Tally,
         placed: &mut BTreeSet<Uid>,
     ) {
@@ -124,7 +132,7 @@ impl<'a> Decision<'a> {
         if tried && read || candidate.mode != Mode::Enforce {
             return;
         }
-        match self.consider(candidate, tally, placed) {
+        match self.consider(candidate, crowds, tally, placed) {
             Ok(quarantine) if quarantine.try_first && !tried => {
                 let trial = Trial {
                     asked: self.now.moment,
@@ -202,12 +210,16 @@ impl<'a> Decision<'a> {
     fn consider(
         &self,
         candidate: &Candidate<'a>,
+        crowds: &Crowds<'_>,
         tally: &mut Tally,
         placed: &mut BTreeSet<Uid>,
     ) -> Result<Quarantine, Left> {
         let pod = candidate.pod;
         if candidate.mode == Mode::Off {
             return refused(Reason::Off, "");
+        }
+        if let Some(pause) = self.view.pause() {
+            return refused(Reason::Paused, &*pause.reason);
         }
         if overrides::read(pod).exempt {
             return refused(Reason::Exempt, "");
@@ -220,7 +232,7 @@ impl<'a> Decision<'a> {
         if !candidate.contrast {
             return refused(Reason::NeverSeenGood, "");
         }
-        if let Some(why) = &self.view.stale {
+        if let Some(why) = self.view.stale.as_ref().or(self.view.unsure.as_ref()) {
             return refused(Reason::StaleView, &**why);
         }
         if let Some((_, reason, detail)) = self.state.denied.get(&pod.uid) {
@@ -241,6 +253,8 @@ impl<'a> Decision<'a> {
         if known.is_some_and(|slot| slot.resource_version > pod.resource_version) {
             return Err(Left::Behind);
         }
+        self.is_the_pod(candidate, &workload, crowds)?;
+        self.has_its_turn(candidate, &workload, ledger)?;
         // The limits before the search for a way out, which may take a tenth of a second a pod.
         let needs_place = known.is_none() && !placed.contains(&pod.uid);
         if needs_place {
@@ -257,12 +271,14 @@ impl<'a> Decision<'a> {
             }
         }
         let mut plan = self.plan(candidate, &workload)?;
+        self.stays_available(candidate, &workload, ledger)?;
+        plan.pace = self.next_pace(candidate, &workload, ledger);
         let room = self.room_for_a_replacement(candidate, ledger);
         if let Err(Left::Refused(..)) = room {
             return room.map(|()| plan);
         }
         if needs_place {
-            tally.add(&pod.key.namespace, Some(workload.uid()));
+            tally.begin(&pod.key.namespace, workload.uid());
             placed.insert(pod.uid.clone());
         }
         room?;

@@ -47,11 +47,13 @@ impl Decision<'_> {
     }
 
     /// How far anything goes on a pod that is out: the mode of the policy that asked for it, or of the file where
-    /// that is gone, within the namespace's.
+    /// that is gone, within the namespace's. A pause only observes.
     fn mode(&self, pod: &Pod, record: Option<&Record>) -> Mode {
         let policy = record.and_then(|record| self.file.policy(&record.policy));
         let mode = policy.map_or(self.file.mode, |policy| policy.mode);
+        let paused = self.view.pause().map_or(Mode::Enforce, |_| Mode::Observe);
         mode.min(self.view.namespace_mode(&pod.key.namespace))
+            .min(paused)
     }
 
     fn quarantined(&mut self, pod: &Pod, overrides: &Overrides) {

@@ -95,10 +95,9 @@ impl<'a> Decision<'a> {
         let since = ledger.slots.values().filter(|slot| {
             slot.namespace == pod.key.namespace && slot.uid != pod.uid && slot.at >= reading.at.wall
         });
-        let now = self.actions.iter().filter(|action| match action {
-            Action::Quarantine(other) => other.pod.key.namespace == pod.key.namespace,
-            _ => false,
-        });
+        let now = self
+            .planned()
+            .filter(|other| other.pod.key.namespace == pod.key.namespace);
         let others = since.count() + now.count();
         let allow_exclusive = candidate.allows_exclusive();
         match hindrance(self.view, pod, &reading.needs, others, allow_exclusive) {

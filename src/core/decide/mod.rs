@@ -1,13 +1,17 @@
 //! The one place that decides. The agent, its tests, the model checker and the replay all call [`decide`].
 
 mod again;
+mod available;
 mod candidates;
 mod kept;
 mod leaving;
+mod ledger;
+mod pacing;
 mod plan;
 mod reap;
 mod release;
 mod replaced;
+mod storm;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,10 +19,11 @@ use std::{
     time::Duration,
 };
 
+use self::storm::Seen;
 use super::{
     action::{Action, Notice, Refusal, Topic},
-    judge::{Finding, Moment, Now},
-    ledger::{Ledger, LedgerView},
+    judge::{Moment, Now, Verdicts},
+    ledger::Scope,
     object::{ControllerKind, ObjectKey, Pod, Reference, Uid},
     policy::PolicyFile,
     reason::Reason,
@@ -51,6 +56,10 @@ pub struct State {
     undrained: BTreeMap<Uid, Vec<Arc<str>>>,
     /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
     ttls: BTreeMap<Uid, Duration>,
+    /// Storms, also those that are over and not written down as such yet.
+    storms: BTreeMap<Scope, Seen>,
+    /// Whether it was paused when that was last told.
+    paused: Option<bool>,
     /// When the slots that no pod seems to need were last looked at.
     slots_checked: Option<Moment>,
 }
@@ -63,9 +72,6 @@ struct Reaped {
     /// The disruption budgets that bore it.
     budgets: Vec<ObjectKey>,
 }
-
-/// How often the slots that no pod seems to need are looked at: each costs a GET.
-const CHECK_SLOTS_EVERY: Duration = Duration::from_secs(1);
 
 /// When the API server was asked, before it was needed, whether it would accept a change in a workload.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +124,16 @@ impl State {
         self.readings.insert(pod.clone(), reading);
     }
 
+    /// Whether there is a storm in the whole cluster, and in how many workloads there is one.
+    #[must_use]
+    pub fn storms(&self) -> (bool, i64) {
+        let active = self.storms.iter().filter(|(_, seen)| !seen.is_over());
+        let (cluster, workloads): (Vec<_>, Vec<_>) =
+            active.partition(|(scope, _)| **scope == Scope::Cluster);
+        let workloads = i64::try_from(workloads.len()).unwrap_or(i64::MAX);
+        (!cluster.is_empty(), workloads)
+    }
+
     /// Why a pod is left where it is now: what people asked for (`true`) and what each policy asks for.
     pub fn refused(&self, uid: &str) -> impl Iterator<Item = (bool, &Refusal)> {
         let of_pod = self.refused.iter().filter(move |(_, one)| &*one.uid == uid);
@@ -140,7 +156,7 @@ pub fn decide(
     state: &mut State,
     file: &PolicyFile,
     view: &View,
-    findings: &[Finding],
+    verdicts: &Verdicts,
     now: Now,
 ) -> Vec<Action> {
     let mut decision = Decision {
@@ -152,7 +168,7 @@ pub fn decide(
         said: BTreeMap::new(),
         actions: Vec::new(),
     };
-    decision.run(findings);
+    decision.run(verdicts);
     decision.actions
 }
 
@@ -167,8 +183,8 @@ struct Decision<'a> {
     actions: Vec<Action>,
 }
 
-impl Decision<'_> {
-    fn run(&mut self, findings: &[Finding]) {
+impl<'a> Decision<'a> {
+    fn run(&mut self, verdicts: &'a Verdicts) {
         let moment = self.now.moment;
         self.state.refused.clear();
         self.state.denied.retain(|_, (until, ..)| moment < *until);
@@ -188,62 +204,9 @@ impl Decision<'_> {
             .retain(|_, asked| moment.saturating_sub(*asked) < INQUIRE_AGAIN);
         self.ledger();
         self.kept_pods();
-        self.candidates(findings);
+        let crowds = self.storms(verdicts);
+        self.candidates(&verdicts.findings, &crowds);
         self.state.told = std::mem::take(&mut self.said);
-    }
-
-    /// Looks after the ledger itself: makes it where it is missing, checks the slots that no pod seems to need.
-    fn ledger(&mut self) {
-        let view = self.view;
-        match &view.ledger {
-            LedgerView::Gone if view.stale.is_none() => {
-                let own = view
-                    .marked()
-                    .any(|pod| pod.is_counted() && self.may_be_own(pod));
-                let lost = own.then_some(self.now.wall);
-                self.actions.push(Action::CreateLedger { lost });
-            }
-            LedgerView::Unread | LedgerView::Gone => {}
-            LedgerView::Present(ledger) => {
-                let needed = |uid: &str, pod: Option<&Pod>| {
-                    pod.is_some_and(|pod| &*pod.uid == uid && pod.is_counted())
-                };
-                let moment = self.now.moment;
-                let lately = |last: Moment| moment.saturating_sub(last) < CHECK_SLOTS_EVERY;
-                if self.state.slots_checked.is_some_and(lately) {
-                    return;
-                }
-                self.state.slots_checked = Some(moment);
-                let idle = ledger
-                    .slots
-                    .values()
-                    .filter(|slot| !needed(&slot.uid, view.pod(&slot.key())));
-                self.actions.extend(idle.cloned().map(Action::CheckSlot));
-            }
-        }
-    }
-
-    /// Whether a quarantined pod may have had a slot in this installation's ledger: all but those whose records say
-    /// that another installation took them out.
-    fn may_be_own(&self, pod: &Pod) -> bool {
-        match record::read(pod) {
-            record::Reading::Readable(record) | record::Reading::Newer(_, Some(record)) => {
-                record.agent == self.agent
-            }
-            _ => true,
-        }
-    }
-
-    /// The ledger, or why no slot can be had.
-    fn open_ledger(&self) -> Result<&Ledger, &'static str> {
-        match &self.view.ledger {
-            LedgerView::Unread => Err("the ledger was not read yet"),
-            LedgerView::Gone => Err("there is no ledger"),
-            LedgerView::Present(ledger) => match ledger.closed(self.now.wall) {
-                Some(why) => Err(why),
-                None => Ok(ledger),
-            },
-        }
     }
 
     /// What people asked for and what a signal asks for may be refused for different reasons: each is told.
@@ -281,7 +244,8 @@ impl Decision<'_> {
         let key = format!("{} {message}", topic.as_str());
         if self.is_news(&pod.uid, key.into(), Arc::default()) {
             self.actions.push(Action::Tell(Notice {
-                pod: pod.key.clone(),
+                namespace: pod.key.namespace.clone(),
+                pod: Some(pod.key.name.clone()),
                 policy: record::policy(pod),
                 about,
                 topic,

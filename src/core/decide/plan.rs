@@ -86,6 +86,7 @@ impl<'a> Decision<'a> {
             at: self.now.wall,
             record: record::fingerprint(&text),
             record_before: None,
+            ready: pod.ready,
             replaced: None,
         };
         let mut change = Change {
@@ -103,6 +104,7 @@ impl<'a> Decision<'a> {
         Ok(Quarantine {
             pod: Target::from(pod),
             slot,
+            pace: None,
             try_first: false,
             again: false,
             before: Before::of(pod, &change),

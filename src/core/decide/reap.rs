@@ -93,6 +93,10 @@ impl Decision<'_> {
 
     /// Why a pod is not deleted whatever its time is, if so.
     fn must_be_kept(&self, pod: &Pod) -> Option<String> {
+        if self.view.clock_is_off {
+            let why = "the agent's clock and the API server's are more than a minute apart";
+            return Some(why.to_owned());
+        }
         if !pod.has_state_label() || !self.is_known(pod) {
             return Some("its record is not the one that the ledger knows".to_owned());
         }

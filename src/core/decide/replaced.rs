@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Decision, plan::after};
 use crate::core::{
     action::{Action, Topic},
-    ledger::{LedgerView, Slot},
+    ledger::{LedgerView, Note, Slot},
     object::{Controller, Pod},
     overrides::Overrides,
     policy::{Detach, OnReplacementTimeout},
@@ -39,7 +39,7 @@ impl Decision<'_> {
                 replaced: Some(self.now.wall),
                 ..slot.clone()
             };
-            self.actions.push(Action::NoteReplaced(replaced));
+            self.actions.push(Action::Note(Note::Replaced(replaced)));
             return false;
         }
         self.now.wall >= after(slot.at, self.file.limits.replacement_timeout)

@@ -92,6 +92,8 @@ impl Rights {
         let log = std::fs::File::create(directory.join("log"))?;
         let child = Command::new(program)
             .args(["run", "--listen", "127.0.0.1:0", "--explain", "127.0.0.1:0"])
+            // Several at once: what holds must hold though each of them acts.
+            .arg("--leader-elect=false")
             .arg("--kubeconfig")
             .arg(directory.join("kubeconfig"))
             .arg("--config")

@@ -17,9 +17,10 @@ const NAMESPACE: &str = "$NAMESPACE";
 pub const PROBE: &str = "
 mode: observe
 limits:
-  cluster: { max: 1000 }
+  cluster: { max: 1000, perHour: 10000 }
   namespace: { max: 20 }
-  workload: { max: 2 }
+  workload: { max: 2, minReady: 0% }
+  storm: { workload: 100%, cluster: 100% }
 ttl: 1h
 policies:
   - name: web

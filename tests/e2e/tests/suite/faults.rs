@@ -11,7 +11,7 @@ pub(crate) fn policy(namespace: &str, max: usize) -> String {
     format!(
         r"
 limits:
-  cluster: {{ max: 1000 }}
+  cluster: {{ max: 1000, perHour: 10000 }}
   namespace: {{ max: {max} }}
   workload: {{ max: {max} }}
 ttl: 1h

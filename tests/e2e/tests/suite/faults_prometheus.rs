@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(40);
 fn policy(namespace: &str, url: &str, query: &str) -> String {
     format!(
         r"
-limits: {{ workload: {{ max: 2 }} }}
+limits: {{ workload: {{ max: 2, minReady: 0% }}, storm: {{ workload: 100%, cluster: 100% }} }}
 prometheus: {{ url: '{url}', timeout: 1s }}
 policies:
   - name: errors

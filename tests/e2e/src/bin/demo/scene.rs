@@ -179,9 +179,10 @@ fn policy(namespace: &str, prometheus: Option<&str>) -> String {
     );
     let probe = format!(
         "limits:
-  cluster: {{ max: 100 }}
+  cluster: {{ max: 100, perHour: 1000 }}
   namespace: {{ max: {NAMESPACE_MAX} }}
   workload: {{ max: 3 }}
+  storm: {{ workload: 100%, cluster: 100% }}
 ttl: 1h
 policies:
   - name: {PROBE_POLICY}

@@ -1,30 +1,33 @@
 //! The agent's own metrics. Names and labels are part of the contract; all label values come from closed sets or
 //! are bounded by the limits.
 
+mod registrar;
+mod state;
+
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
+    Encoder, Gauge, GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
+use self::{
+    registrar::{Registrar, opts},
+    state::StateGauges,
+};
 use crate::core::{
     action::{Notice, Topic},
     judge::Answer,
-    ledger::LedgerView,
-    limits::Tally,
-    object::ControllerKind,
-    policy::{Detach, Mode, PolicyFile},
+    policy::{Mode, PolicyFile},
     reason::Reason,
-    record::{self, Reading},
-    view::View,
 };
+
+pub use self::state::StateNow;
 
 /// From a probe on the loopback to one that times out.
 const SECONDS: [f64; 13] = [
@@ -46,16 +49,11 @@ pub struct Metrics {
     /// Held while the gauges of state are set anew, and while they are read: nobody sees half of them.
     whole: Mutex<()>,
     names: Vec<String>,
-    quarantined_pods: IntGaugeVec,
-    quarantined_pod_expires: GaugeVec,
-    unhealthy_pods: IntGaugeVec,
     quarantines: IntCounterVec,
     releases: IntCounterVec,
     reaps: IntCounterVec,
     refusals: IntCounterVec,
     network_policies_left: IntCounterVec,
-    limit: IntGaugeVec,
-    limit_used: IntGaugeVec,
     signal_samples: IntCounterVec,
     signal_errors: IntCounterVec,
     signal_last_success: GaugeVec,
@@ -66,72 +64,24 @@ pub struct Metrics {
     replacement_duration: HistogramVec,
     not_drained: IntCounterVec,
     replacement_not_ready: IntCounterVec,
-    quarantined_pod_restarts: IntGaugeVec,
     write_failures: IntCounterVec,
     watch_broken: IntGaugeVec,
     events_dropped: IntCounterVec,
+    state: StateGauges,
+    leader: IntGauge,
+    clock_offset: Gauge,
     config_last_reload_successful: IntGauge,
     mode: IntGaugeVec,
-}
-
-/// Registers metrics; the first mistake in a name or label is the result of [`Metrics::new`].
-struct Registrar(Registry, RefCell<Vec<String>>);
-
-impl Registrar {
-    fn add<C: Collector + Clone + 'static>(
-        &self,
-        metric: prometheus::Result<C>,
-    ) -> prometheus::Result<C> {
-        let metric = metric?;
-        let names = metric.desc().into_iter().map(|desc| desc.fq_name.clone());
-        self.1.borrow_mut().extend(names);
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn counter(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.add(IntCounterVec::new(opts(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.add(IntGaugeVec::new(opts(name, help), labels))
-    }
-
-    fn time(&self, name: &str, help: &str) -> prometheus::Result<GaugeVec> {
-        self.time_of(name, help, &["policy"])
-    }
-
-    fn time_of(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        self.add(GaugeVec::new(opts(name, help), labels))
-    }
-
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> prometheus::Result<HistogramVec> {
-        let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
-        self.add(HistogramVec::new(opts, labels))
-    }
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("pod_quarantine")
 }
 
 impl Metrics {
     /// An own registry with every metric in it.
     pub fn new() -> prometheus::Result<Self> {
-        let registrar = Registrar(Registry::new(), RefCell::default());
+        let registrar = Registrar {
+            registry: Registry::new(),
+            names: RefCell::default(),
+        };
         let by_policy = &["namespace", "policy"];
-        let scope = &["scope", "namespace", "workload"];
         let build = registrar.gauge(
             "build_info",
             "Always 1; the version is a label.",
@@ -139,19 +89,8 @@ impl Metrics {
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        registrar.0.register(Box::new(process))?;
+        registrar.registry.register(Box::new(process))?;
         Ok(Self {
-            quarantined_pods: registrar.gauge("quarantined_pods", "Pods that are quarantined now.", by_policy)?,
-            quarantined_pod_expires: registrar.time_of(
-                "quarantined_pod_expires_timestamp_seconds",
-                "When the time of each quarantined pod is up, as its record says.",
-                &["namespace", "pod", "workload", "policy"],
-            )?,
-            unhealthy_pods: registrar.gauge(
-                "unhealthy_pods",
-                "Pods past the threshold now, acted on or not.",
-                &["policy"],
-            )?,
             quarantines: registrar.counter("quarantines_total", "Pods that were quarantined.", by_policy)?,
             releases: registrar.counter("releases_total", "Pods that were put back.", &["namespace", "policy", "cause"])?,
             reaps: registrar.counter("reaps_total", "Quarantined pods that were deleted when their time was up.", by_policy)?,
@@ -165,8 +104,6 @@ impl Metrics {
                 "NetworkPolicies that a quarantined pod could not stay in.",
                 by_policy,
             )?,
-            limit: registrar.gauge("limit", "How many pods may be quarantined at once.", scope)?,
-            limit_used: registrar.gauge("limit_used", "How many of them are, or are about to be.", scope)?,
             signal_samples: registrar.counter("signal_samples_total", "Samples taken.", &["policy", "result"])?,
             signal_errors: registrar.counter("signal_errors_total", "Samples or queries that failed.", &["policy", "cause"])?,
             signal_last_success: registrar.time(
@@ -203,11 +140,6 @@ impl Metrics {
                 "Quarantined pods whose replacement was not Ready in time.",
                 by_policy,
             )?,
-            quarantined_pod_restarts: registrar.gauge(
-                "quarantined_pod_restarts",
-                "How often the containers of each quarantined pod were started anew since.",
-                &["namespace", "pod", "workload", "policy"],
-            )?,
             write_failures: registrar.counter(
                 "write_failures_total",
                 "Writes that the API server did not carry out, conflicts and denials aside.",
@@ -219,14 +151,23 @@ impl Metrics {
                 &["kind"],
             )?,
             events_dropped: registrar.counter("events_dropped_total", "Events that could not be told.", &[])?,
+            state: StateGauges::new(&registrar)?,
+            leader: registrar.add(IntGauge::with_opts(opts(
+                "leader",
+                "Whether this agent acts; the others stand by.",
+            )))?,
+            clock_offset: registrar.add(Gauge::with_opts(opts(
+                "clock_offset_seconds",
+                "How far the API server's clock is ahead of the agent's; nothing is quarantined or reaped beyond a minute.",
+            )))?,
             config_last_reload_successful: registrar.add(IntGauge::with_opts(opts(
                 "config_last_reload_successful",
                 "Whether the policy file as it is now is in force.",
             )))?,
             mode: registrar.gauge("mode", "1 for the mode in force for policies that name none.", &["mode"])?,
-            registry: registrar.0,
+            registry: registrar.registry,
             whole: Mutex::default(),
-            names: registrar.1.into_inner(),
+            names: registrar.names.into_inner(),
         })
     }
 
@@ -264,7 +205,6 @@ impl Metrics {
                 self.refusals
                     .with_label_values(&[&*policy.name, reason.as_str()]);
             }
-            self.unhealthy_pods.with_label_values(&[&*policy.name]);
         }
     }
 
@@ -279,67 +219,25 @@ impl Metrics {
     }
 
     /// Sets the gauges of state.
-    pub fn state(&self, view: &View, file: &PolicyFile, unhealthy: &BTreeMap<Arc<str>, i64>) {
+    pub fn state(&self, now: &StateNow<'_>) {
         let _whole = self.whole();
-        self.unhealthy_pods.reset();
-        for policy in &file.policies {
-            let count = unhealthy.get(&policy.name).copied().unwrap_or(0);
-            self.unhealthy_pods
-                .with_label_values(&[&*policy.name])
-                .set(count);
-        }
-        self.quarantined(view);
-        let LedgerView::Present(ledger) = &view.ledger else {
-            return;
-        };
-        let tally = Tally::count(view, ledger);
-        self.limit.reset();
-        self.limit_used.reset();
-        let set = |scope: &str, namespace: &str, workload: &str, used: u32, max: u32| {
-            let labels = [scope, namespace, workload];
-            self.limit_used.with_label_values(&labels).set(used.into());
-            self.limit.with_label_values(&labels).set(max.into());
-        };
-        let limits = &file.limits;
-        set("cluster", "", "", tally.cluster, limits.cluster_max);
-        for (namespace, used) in &tally.namespaces {
-            set("namespace", namespace, "", *used, limits.namespace_max);
-            let in_use = view.controllers(namespace);
-            for controller in in_use.filter(|one| tally.workloads.contains_key(&one.uid)) {
-                let used = tally.workloads.get(&controller.uid).copied().unwrap_or(0);
-                let detach = match controller.kind {
-                    ControllerKind::Deployment | ControllerKind::ReplicaSet => Detach::Workload,
-                    ControllerKind::StatefulSet | ControllerKind::DaemonSet => Detach::Service,
-                };
-                let max = limits.of_workload(controller.desired, detach);
-                set("workload", namespace, &controller.key.name, used, max);
-            }
-        }
+        self.state.set(now);
     }
 
-    fn quarantined(&self, view: &View) {
-        self.quarantined_pods.reset();
-        self.quarantined_pod_expires.reset();
-        self.quarantined_pod_restarts.reset();
-        for pod in view.marked().filter(|pod| pod.is_counted()) {
-            let Reading::Readable(record) = record::read(pod) else {
-                self.quarantined_pods
-                    .with_label_values(&[&*pod.key.namespace, ""])
-                    .inc();
-                continue;
-            };
-            let (namespace, policy) = (&*pod.key.namespace, &*record.policy);
-            self.quarantined_pods
-                .with_label_values(&[namespace, policy])
-                .inc();
-            let labels = [namespace, &*pod.key.name, &*record.workload.name, policy];
-            let expires = self.quarantined_pod_expires.with_label_values(&labels);
-            expires.set(seconds(record.expires));
-            let restarts = pod.restarts.saturating_sub(record.restarts);
-            self.quarantined_pod_restarts
-                .with_label_values(&labels)
-                .set(restarts.into());
-        }
+    /// Another agent tells of the state.
+    pub fn stand_by(&self) {
+        let _whole = self.whole();
+        self.state.reset();
+    }
+
+    /// Whether this agent acts.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// How far the API server's clock is ahead of the agent's.
+    pub fn clock(&self, ahead: SignedDuration) {
+        self.clock_offset.set(ahead.as_secs_f64());
     }
 
     /// A pod was quarantined.
@@ -406,10 +304,15 @@ impl Metrics {
         let counter = match notice.topic {
             Topic::NotDrained => &self.not_drained,
             Topic::ReplacementNotReady => &self.replacement_not_ready,
-            Topic::BadAnnotation | Topic::ReleaseRefused | Topic::HeldPastTtl => return,
+            Topic::BadAnnotation
+            | Topic::ReleaseRefused
+            | Topic::HeldPastTtl
+            | Topic::QuarantineStorm
+            | Topic::Paused
+            | Topic::Resumed => return,
         };
         let policy = notice.policy.as_deref().unwrap_or_default();
-        let labels = [&*notice.pod.namespace, policy];
+        let labels = [&*notice.namespace, policy];
         counter.with_label_values(&labels).inc();
     }
 

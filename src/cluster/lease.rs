@@ -1,0 +1,166 @@
+//! The Lease: who leads, and which ledger there is.
+//!
+//! It lives as long as the installation. The ledger that it names can be lost; where it names none, there was none yet.
+
+use jiff::Timestamp;
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
+use kube::{
+    Api, Client, Error,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{
+    convert::BadObject,
+    request::{RequestError, within},
+};
+use crate::core::{ledger::Ledger, object::Uid, update::Update};
+
+/// Annotation: the uid of the ledger.
+const LEDGER: &str = "pod-quarantine.io/ledger";
+
+/// The one Lease of an installation.
+#[derive(Clone)]
+pub(super) struct LeaseObject {
+    api: Api<Lease>,
+    name: String,
+}
+
+/// Who leads, as it stands in the Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Who; nobody where that is empty.
+    pub(super) holder: String,
+    /// When it was last renewed, in the holder's words.
+    pub(super) renewed: Option<Timestamp>,
+    /// How often it went from one to another.
+    pub(super) transitions: i32,
+}
+
+/// The uid of the ledger that it names.
+pub(super) fn named(lease: &Lease) -> Option<Uid> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(LEDGER).map(|uid| uid.as_str().into())
+}
+
+impl Held {
+    pub(super) fn of(lease: &Lease) -> Self {
+        let spec = lease.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.clone());
+        Self {
+            holder: holder.unwrap_or_default(),
+            renewed: spec.and_then(|spec| Some(spec.renew_time.as_ref()?.0)),
+            transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or(0),
+        }
+    }
+}
+
+impl LeaseObject {
+    pub(super) fn new(client: Client, namespace: &str, agent: &str) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: format!("pod-quarantine-{agent}"),
+        }
+    }
+
+    /// As it is now, never from a cache.
+    pub(super) async fn read(&self) -> Result<Option<Lease>, RequestError> {
+        within(self.api.get_opt(&self.name)).await
+    }
+
+    /// Makes it, held by nobody. One that another agent made meanwhile is as good.
+    pub(super) async fn create(&self) -> Result<(), RequestError> {
+        let lease = serde_json::from_value(json!({
+            "metadata": {
+                "name": self.name,
+                "labels": { "app.kubernetes.io/managed-by": "pod-quarantine" },
+            },
+        }));
+        let lease: Lease = lease.map_err(Error::SerdeError)?;
+        match within(self.api.create(&PostParams::default(), &lease)).await {
+            Ok(_) => Ok(()),
+            Err(RequestError::Api(Error::Api(status))) if status.code == 409 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes who holds it, if it is still as it was read. `None` where it is not.
+    pub(super) async fn hold(
+        &self,
+        before: &Lease,
+        holder: &str,
+        seconds: u64,
+    ) -> Result<Option<Lease>, RequestError> {
+        let held = Held::of(before);
+        let now = json!(MicroTime(Timestamp::now()));
+        let mut spec = json!({
+            "holderIdentity": holder,
+            "leaseDurationSeconds": seconds,
+            "renewTime": now,
+        });
+        if held.holder != holder
+            && !holder.is_empty()
+            && let Some(spec) = spec.as_object_mut()
+        {
+            spec.insert("acquireTime".to_owned(), now);
+            let transitions = held.transitions.saturating_add(1);
+            spec.insert("leaseTransitions".to_owned(), transitions.into());
+        }
+        self.patch(before, json!({}), spec).await
+    }
+
+    /// Names the ledger, unless another one is named and this one does not stand for one that was lost.
+    pub(super) async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
+        let Some(before) = self.read().await? else {
+            return Ok(Update::Lease(None));
+        };
+        let known = named(&before);
+        if known.is_some_and(|known| known == ledger.uid || ledger.rebuilt.is_none()) {
+            return Ok(Update::Lease(named(&before)));
+        }
+        self.name(&before, Some(&ledger.uid)).await
+    }
+
+    /// Names no ledger any more, if it is this one that is named.
+    pub(super) async fn name_none(&self, ledger: &Uid) -> Result<(), RequestError> {
+        let Some(before) = self.read().await? else {
+            return Ok(());
+        };
+        if named(&before).as_ref() != Some(ledger) {
+            return Ok(());
+        }
+        match self.name(&before, None).await? {
+            Update::Lease(None) => Ok(()),
+            _ => Err(RequestError::Changed),
+        }
+    }
+
+    async fn name(&self, before: &Lease, ledger: Option<&Uid>) -> Result<Update, RequestError> {
+        let annotations = json!({ LEDGER: ledger.map(AsRef::<str>::as_ref) });
+        let after = self.patch(before, annotations, json!({})).await?;
+        Ok(Update::Lease(named(after.as_ref().unwrap_or(before))))
+    }
+
+    /// A merge patch, if the Lease is still as it was read. `None` where it is not.
+    async fn patch(
+        &self,
+        before: &Lease,
+        annotations: Value,
+        spec: Value,
+    ) -> Result<Option<Lease>, RequestError> {
+        let version = before.metadata.resource_version.as_deref();
+        let version = version.ok_or(BadObject::Missing("resourceVersion"))?;
+        let patch = json!({
+            "metadata": { "resourceVersion": version, "annotations": annotations },
+            "spec": spec,
+        });
+        let params = PatchParams::default();
+        match within(self.api.patch(&self.name, &params, &Patch::Merge(&patch))).await {
+            Ok(after) => Ok(Some(after)),
+            Err(RequestError::Api(Error::Api(status))) if [404, 409].contains(&status.code) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

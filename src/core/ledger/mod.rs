@@ -1,0 +1,228 @@
+//! The ledger: one slot per quarantined pod, and the rules by which a slot is taken, moved and freed.
+//!
+//! No slot, no quarantine. A slot is written, by compare-and-swap on the whole ledger, before its pod is; it is
+//! freed only when no delayed write of it can succeed any more. So the slots are never fewer than the pods that
+//! are, or may yet be, quarantined, whoever crashes and however late a request arrives.
+
+mod memory;
+mod slot;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+pub use self::{
+    memory::{MOST_PACES, MOST_STORMS, Memory, PAUSE, Pace, Pause, Scope, Storm},
+    slot::{FENCE_AFTER, Slot, SlotFate, fate},
+};
+use super::object::{ResourceVersion, Uid};
+
+/// No slot is taken for so long after the ledger was rebuilt from the pods: a patch whose slot was lost with the
+/// old ledger must have arrived by then. It is the one timing assumption of the protocol.
+pub const REBUILD_WAIT: Duration = Duration::from_mins(10);
+
+/// Name of the ledger of an installation.
+#[must_use]
+pub fn name(agent: &str) -> String {
+    format!("pod-quarantine-ledger-{agent}")
+}
+
+/// Slots that the ledger's object holds, and `limits.cluster.max` at most.
+pub const MOST_SLOTS: usize = 1000;
+
+/// What is known of the ledger object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
+pub enum LedgerView {
+    /// It was not read yet.
+    #[default]
+    Unread,
+    /// It is not there.
+    Gone,
+    /// It is there.
+    Present(Ledger),
+}
+
+/// The ledger as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// The version that a compare-and-swap asks for.
+    pub resource_version: ResourceVersion,
+    /// Its uid: another ledger of the same name has another one.
+    pub uid: Uid,
+    /// The slots by pod uid.
+    pub slots: BTreeMap<Uid, Slot>,
+    /// What must outlive a restart besides them.
+    pub memory: Memory,
+    /// Entries that cannot be read. They count against the cluster's limit as slots do, and are never dropped.
+    pub unreadable: BTreeMap<Arc<str>, Arc<str>>,
+    /// Whether its deletion has begun: no slot is added then.
+    pub terminating: bool,
+    /// Whether a finalizer keeps it until its last slot is free.
+    pub guarded: bool,
+    /// When it was rebuilt from the pods, if it was.
+    pub rebuilt: Option<Timestamp>,
+}
+
+/// Something to be written down that takes no slot for a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The replacement of the pod in that slot is Ready.
+    Replaced(Slot),
+    /// A pod that counts as quarantined and has no slot is given this one.
+    Counted(Slot),
+    /// Too many pods are unhealthy at once.
+    StormBegan(Scope, Storm),
+    /// That is over.
+    StormEnded(Scope),
+    /// How the replacements of a workload fare matters no longer.
+    Forgotten(Uid),
+}
+
+impl Ledger {
+    /// Reads the entries of the ledger object.
+    #[must_use]
+    pub fn read<'a>(
+        resource_version: ResourceVersion,
+        entries: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let mut ledger = Self {
+            resource_version,
+            uid: Uid::default(),
+            slots: BTreeMap::new(),
+            memory: Memory::default(),
+            unreadable: BTreeMap::new(),
+            terminating: false,
+            guarded: true,
+            rebuilt: None,
+        };
+        for (key, text) in entries {
+            if ledger.memory.read(key, text) {
+                continue;
+            }
+            match serde_json::from_str::<Slot>(text) {
+                Ok(slot) if &*slot.uid == key => {
+                    ledger.slots.insert(slot.uid.clone(), slot);
+                }
+                _ => {
+                    ledger.unreadable.insert(key.into(), text.into());
+                }
+            }
+        }
+        ledger
+    }
+
+    /// The entries that stand for this ledger: one a slot, and its memory.
+    #[must_use]
+    pub fn entries(&self) -> BTreeMap<String, String> {
+        let slots = self.slots.values().map(|slot| {
+            // Plain strings and numbers: serialising them cannot fail.
+            let text = serde_json::to_string(slot).unwrap_or_default();
+            (slot.uid.to_string(), text)
+        });
+        let unreadable = self.unreadable.iter();
+        let unreadable = unreadable.map(|(key, text)| (key.to_string(), text.to_string()));
+        let memory = self.memory.entries().into_iter();
+        memory.chain(unreadable).chain(slots).collect()
+    }
+
+    /// Why no slot may be added now, if so.
+    #[must_use]
+    pub fn closed(&self, now: Timestamp) -> Option<String> {
+        if self.terminating {
+            return Some("the ledger is being deleted".to_owned());
+        }
+        let of_memory = |key: &&Arc<str>| Memory::has(key);
+        if let Some(key) = self.unreadable.keys().find(of_memory) {
+            let why = format!("its entry {key} cannot be read: mend it, or remove it");
+            return Some(why);
+        }
+        let age = now.duration_since(self.rebuilt?);
+        let waiting = age.as_secs() < REBUILD_WAIT.as_secs().cast_signed();
+        waiting.then(|| "the ledger was lost and rebuilt less than ten minutes ago".to_owned())
+    }
+
+    /// Adds a slot, or moves the one that is there forward; one that is new is counted for the hour. False, and
+    /// nothing done, if it would move backwards or write over an entry that cannot be read: that may be a later slot of
+    /// a newer agent.
+    #[must_use]
+    pub fn take(&mut self, slot: Slot) -> bool {
+        let backwards = |known: &Slot| known.resource_version > slot.resource_version;
+        if self.slots.get(&slot.uid).is_some_and(backwards)
+            || self.unreadable.contains_key(&slot.uid)
+        {
+            return false;
+        }
+        let at = slot.at;
+        if self.slots.insert(slot.uid.clone(), slot).is_none() {
+            self.memory.count(at);
+        }
+        true
+    }
+
+    /// Adds a slot, or moves it forward, as [`Ledger::take`] does; with it goes how the workload's replacements fare.
+    #[must_use]
+    pub fn begin(&mut self, slot: Slot, pace: Option<&Pace>) -> bool {
+        let workload = slot.workload.clone();
+        let begins = !self.slots.contains_key(&slot.uid);
+        let taken = self.take(slot);
+        if let Some(pace) = pace
+            && taken
+            && begins
+        {
+            self.memory.pace(&workload, pace.clone());
+        }
+        taken
+    }
+
+    /// Takes a note. False, and nothing done, where it says nothing new or no longer holds.
+    #[must_use]
+    pub fn note(&mut self, note: &Note) -> bool {
+        let storms = &mut self.memory.storms;
+        match note {
+            Note::Replaced(slot) => self.note_replaced(slot),
+            Note::Counted(slot) => {
+                let new = !self.terminating
+                    && self.slots.len() < MOST_SLOTS
+                    && !self.slots.contains_key(&slot.uid)
+                    && !self.unreadable.contains_key(&slot.uid);
+                if new {
+                    self.slots.insert(slot.uid.clone(), slot.clone());
+                }
+                new
+            }
+            Note::StormBegan(scope, storm) => {
+                let new = !storms.contains_key(scope) && storms.len() < MOST_STORMS;
+                if new {
+                    storms.insert(scope.clone(), storm.clone());
+                }
+                new
+            }
+            Note::StormEnded(scope) => storms.remove(scope).is_some(),
+            Note::Forgotten(workload) => self.memory.paces.remove(workload).is_some(),
+        }
+    }
+
+    /// Writes into a slot when the pod's replacement was Ready, if the slot is otherwise as the decision knew it.
+    fn note_replaced(&mut self, slot: &Slot) -> bool {
+        let Some(known) = self.slots.get_mut(&slot.uid) else {
+            return false;
+        };
+        let before = Slot {
+            replaced: None,
+            ..slot.clone()
+        };
+        let same = *known == before;
+        if same {
+            known.replaced = slot.replaced;
+        }
+        same
+    }
+
+    /// Takes a slot out if it still stands at the version that the decision was made on.
+    #[must_use]
+    pub fn free(&mut self, slot: &Slot) -> bool {
+        let same = self.slots.get(&slot.uid) == Some(slot);
+        same && self.slots.remove(&slot.uid).is_some()
+    }
+}

@@ -1,0 +1,187 @@
+//! The gauges of state: set anew on each tick of the agent that acts, and by that one alone.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use prometheus::{GaugeVec, IntGaugeVec};
+
+use super::{registrar::Registrar, seconds};
+use crate::core::{
+    decide::State,
+    ledger::LedgerView,
+    limits::Tally,
+    object::ControllerKind,
+    policy::{Detach, PolicyFile},
+    record::{self, Reading},
+    view::View,
+};
+
+/// What is so now.
+pub struct StateNow<'a> {
+    /// The cluster.
+    pub view: &'a View,
+    /// The policy file.
+    pub file: &'a PolicyFile,
+    /// What decisions remember.
+    pub state: &'a State,
+    /// How many pods each policy finds past its threshold.
+    pub unhealthy: &'a BTreeMap<Arc<str>, i64>,
+    /// The time.
+    pub wall: Timestamp,
+}
+
+pub(super) struct StateGauges {
+    quarantined_pods: IntGaugeVec,
+    quarantined_pod_expires: GaugeVec,
+    quarantined_pod_restarts: IntGaugeVec,
+    unhealthy_pods: IntGaugeVec,
+    limit: IntGaugeVec,
+    limit_used: IntGaugeVec,
+    storm_active: IntGaugeVec,
+    paused: IntGaugeVec,
+}
+
+impl StateGauges {
+    pub(super) fn new(registrar: &Registrar) -> prometheus::Result<Self> {
+        let by_policy = &["namespace", "policy"];
+        let by_pod = &["namespace", "pod", "workload", "policy"];
+        let scope = &["scope", "namespace", "workload"];
+        Ok(Self {
+            quarantined_pods: registrar.gauge(
+                "quarantined_pods",
+                "Pods that are quarantined now.",
+                by_policy,
+            )?,
+            quarantined_pod_expires: registrar.time_of(
+                "quarantined_pod_expires_timestamp_seconds",
+                "When the time of each quarantined pod is up, as its record says.",
+                by_pod,
+            )?,
+            quarantined_pod_restarts: registrar.gauge(
+                "quarantined_pod_restarts",
+                "How often the containers of each quarantined pod were started anew since.",
+                by_pod,
+            )?,
+            unhealthy_pods: registrar.gauge(
+                "unhealthy_pods",
+                "Pods past the threshold now, acted on or not.",
+                &["policy"],
+            )?,
+            limit: registrar.gauge(
+                "limit",
+                "How many pods may be quarantined at once; of the scope hour, within an hour.",
+                scope,
+            )?,
+            limit_used: registrar.gauge(
+                "limit_used",
+                "How many of them are, or are about to be.",
+                scope,
+            )?,
+            storm_active: registrar.gauge(
+                "storm_active",
+                "In how many places too many pods are unhealthy at once: nothing new is quarantined there.",
+                &["scope"],
+            )?,
+            paused: registrar.gauge(
+                "paused",
+                "1 while people have paused everything: nothing is quarantined and nothing reaped.",
+                &[],
+            )?,
+        })
+    }
+
+    /// Tells of nothing.
+    pub(super) fn reset(&self) {
+        self.quarantined_pod_expires.reset();
+        for gauge in [
+            &self.quarantined_pods,
+            &self.quarantined_pod_restarts,
+            &self.unhealthy_pods,
+            &self.limit,
+            &self.limit_used,
+            &self.storm_active,
+            &self.paused,
+        ] {
+            gauge.reset();
+        }
+    }
+
+    pub(super) fn set(&self, now: &StateNow<'_>) {
+        let StateNow {
+            view,
+            file,
+            state,
+            unhealthy,
+            wall,
+        } = *now;
+        self.reset();
+        let (cluster, workloads) = state.storms();
+        for (scope, count) in [("cluster", i64::from(cluster)), ("workload", workloads)] {
+            self.storm_active.with_label_values(&[scope]).set(count);
+        }
+        let paused = view.pause().is_some();
+        self.paused
+            .with_label_values::<&str>(&[])
+            .set(paused.into());
+        for policy in &file.policies {
+            let count = unhealthy.get(&policy.name).copied().unwrap_or(0);
+            self.unhealthy_pods
+                .with_label_values(&[&*policy.name])
+                .set(count);
+        }
+        self.quarantined(view);
+        let LedgerView::Present(ledger) = &view.ledger else {
+            return;
+        };
+        let tally = Tally::count(view, ledger, wall);
+        let set = |scope: &str, namespace: &str, workload: &str, used: u32, max: u32| {
+            let labels = [scope, namespace, workload];
+            self.limit_used.with_label_values(&labels).set(used.into());
+            self.limit.with_label_values(&labels).set(max.into());
+        };
+        let limits = &file.limits;
+        set("cluster", "", "", tally.cluster, limits.cluster_max);
+        set(
+            "hour",
+            "",
+            "",
+            tally.within_an_hour,
+            limits.cluster_per_hour,
+        );
+        for (namespace, used) in &tally.namespaces {
+            set("namespace", namespace, "", *used, limits.namespace_max);
+            let in_use = view.controllers(namespace);
+            for controller in in_use.filter(|one| tally.workloads.contains_key(&one.uid)) {
+                let used = tally.workloads.get(&controller.uid).copied().unwrap_or(0);
+                let detach = match controller.kind {
+                    ControllerKind::Deployment | ControllerKind::ReplicaSet => Detach::Workload,
+                    ControllerKind::StatefulSet | ControllerKind::DaemonSet => Detach::Service,
+                };
+                let max = limits.of_workload(controller.desired, detach);
+                set("workload", namespace, &controller.key.name, used, max);
+            }
+        }
+    }
+
+    fn quarantined(&self, view: &View) {
+        for pod in view.marked().filter(|pod| pod.is_counted()) {
+            let Reading::Readable(record) = record::read(pod) else {
+                self.quarantined_pods
+                    .with_label_values(&[&*pod.key.namespace, ""])
+                    .inc();
+                continue;
+            };
+            let (namespace, policy) = (&*pod.key.namespace, &*record.policy);
+            self.quarantined_pods
+                .with_label_values(&[namespace, policy])
+                .inc();
+            let labels = [namespace, &*pod.key.name, &*record.workload.name, policy];
+            let expires = self.quarantined_pod_expires.with_label_values(&labels);
+            expires.set(seconds(record.expires));
+            let restarts = pod.restarts.saturating_sub(record.restarts);
+            self.quarantined_pod_restarts
+                .with_label_values(&labels)
+                .set(restarts.into());
+        }
+    }
+}
