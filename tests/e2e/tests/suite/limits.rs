@@ -74,7 +74,7 @@ async fn no_more_of_a_workload_are_out_than_its_number() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_share_of_a_workload_rounds_down() -> anyhow::Result<()> {
     // 74 % of 4 are 2.96.
-    let policy = changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 74% }")]);
+    let policy = changed(PROBE, &[("workload: { max: 2, minReady: 0% }", "workload: { max: 74%, minReady: 0% }")]);
     limited(
         "wshare",
         &policy,
@@ -89,7 +89,7 @@ async fn a_share_of_a_workload_rounds_down() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_share_of_a_workload_is_at_least_one() -> anyhow::Result<()> {
     // 10 % of 4 are 0.4.
-    let policy = changed(PROBE, &[("workload: { max: 2 }", "workload: { max: 10% }")]);
+    let policy = changed(PROBE, &[("workload: { max: 2, minReady: 0% }", "workload: { max: 10%, minReady: 0% }")]);
     limited(
         "wone",
         &policy,
@@ -106,7 +106,7 @@ async fn no_more_of_a_namespace_are_out_than_its_number() -> anyhow::Result<()> 
     let policy = changed(
         PROBE,
         &[
-            ("workload: { max: 2 }", "workload: { max: 4 }"),
+            ("workload: { max: 2, minReady: 0% }", "workload: { max: 4, minReady: 0% }"),
             ("namespace: { max: 20 }", "namespace: { max: 1 }"),
         ],
     );
@@ -138,12 +138,12 @@ mod alone {
             .iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_none())
             .count();
-        let max = format!("cluster: {{ max: {} }}", already + 2);
+        let max = format!("cluster: {{ max: {}, perHour: 10000 }}", already + 2);
         let policy = changed(
             PROBE,
             &[
-                ("cluster: { max: 1000 }", &max),
-                ("workload: { max: 2 }", "workload: { max: 4 }"),
+                ("cluster: { max: 1000, perHour: 10000 }", &max),
+                ("workload: { max: 2, minReady: 0% }", "workload: { max: 4, minReady: 0% }"),
             ],
         );
         let scene = Scene::set_on(stage, "cmax", 4, Labels::NoToggle, &policy).await?;

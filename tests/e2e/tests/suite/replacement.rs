@@ -264,8 +264,8 @@ fn impatient(then: &str) -> String {
         &[
             ("ttl: 1h", "ttl: 1h\nkeepNode: true"),
             (
-                "  workload: { max: 2 }",
-                "  workload: { max: 2 }\n  pacing: { replacementTimeout: 3s }",
+                "  workload: { max: 2, minReady: 0% }",
+                "  workload: { max: 2, minReady: 0% }\n  pacing: { replacementTimeout: 3s }",
             ),
             (
                 "mode: enforce",
