@@ -81,7 +81,6 @@ fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free() {
 fn where_the_agents_namespace_goes_the_ledger_goes_with_it() {
     let mut world = World::with_web();
     world.quarantine("web-0");
-    world.ledger().terminating = true;
     world.view.put_namespace(Namespace {
         name: "pod-quarantine".into(),
         labels: Labels::new(),
@@ -89,6 +88,8 @@ fn where_the_agents_namespace_goes_the_ledger_goes_with_it() {
         terminating: true,
     });
     assert_eq!(world.actions(), [Action::LetLedgerGo]);
+    world.ledger().guarded = false;
+    assert_eq!(world.actions(), [], "it is not guarded again");
 }
 
 fn counted(world: &mut World) -> Vec<Note> {

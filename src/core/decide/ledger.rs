@@ -51,9 +51,9 @@ impl<'a> Decision<'a> {
         let LeaseView::Names(named) = &self.view.lease else {
             return;
         };
-        if ledger.terminating {
-            let own = self.view.namespace(&self.view.own_namespace);
-            let all_goes = own.is_some_and(|namespace| namespace.terminating);
+        let own = self.view.namespace(&self.view.own_namespace);
+        let all_goes = own.is_some_and(|namespace| namespace.terminating);
+        if ledger.terminating || all_goes {
             let is_empty = ledger.slots.is_empty() && ledger.unreadable.is_empty();
             if ledger.guarded && (is_empty || all_goes) {
                 self.actions.push(Action::LetLedgerGo);

@@ -17,6 +17,9 @@ use crate::{Stage, images, proxy, stage::SOON};
 /// Where `deploy/base` is.
 const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/base");
 
+/// The ledger's object.
+pub const LEDGER: &str = "pod-quarantine-ledger-default";
+
 /// An agent in a namespace of its own.
 pub struct Agent {
     stage: Stage,
@@ -175,11 +178,18 @@ impl Agent {
 
     /// The slots of its ledger.
     pub async fn slots(&self) -> anyhow::Result<Vec<Slot>> {
-        let objects: Api<ConfigMap> = Api::namespaced(self.stage.client.clone(), self.namespace());
-        let ledger = objects.get_opt("pod-quarantine-ledger-default").await?;
+        let ledger = self.ledgers().get_opt(LEDGER).await?;
         let entries = ledger.and_then(|ledger| ledger.data).unwrap_or_default();
-        let slots = entries.values().map(|text| serde_json::from_str(text));
+        // Each by the pod's uid; what else the ledger remembers has other keys.
+        let slots = entries.iter().filter(|(key, _)| key.len() == 36);
+        let slots = slots.map(|(_, text)| serde_json::from_str(text));
         Ok(slots.collect::<Result<_, _>>()?)
+    }
+
+    /// The `ConfigMap`s of its namespace.
+    #[must_use]
+    pub fn ledgers(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.stage.client.clone(), self.namespace())
     }
 
     /// Replaces its policy file. The kubelet brings it to the pod at once, as an annotation on the pod has it look.
@@ -267,7 +277,18 @@ impl Agent {
         bindings
             .delete(self.namespace(), &DeleteParams::default())
             .await?;
-        self.namespace.delete().await
+        let ledgers = self.ledgers();
+        self.namespace.delete().await?;
+        // What the agent may have no time left to do.
+        let unguarded = json!({ "metadata": { "finalizers": null } });
+        let params = PatchParams::default();
+        match ledgers
+            .patch(LEDGER, &params, &Patch::Merge(&unguarded))
+            .await
+        {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            patched => Ok(patched.map(drop)?),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod scene;
 mod stage;
 mod web;
 
-pub use agent::{Agent, Metric};
+pub use agent::{Agent, LEDGER, Metric};
 pub use gate::{Answered, Caught, Gate, Held, Passing};
 pub use images::{WORKLOAD, prepare};
 pub use plugin::{Plugin, Ran};

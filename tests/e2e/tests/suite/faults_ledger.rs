@@ -2,46 +2,78 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams},
-};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use test_cluster::wait;
+use test_e2e::{LEDGER, Process};
 
 use crate::faults::Faults;
 
-const LEDGER: &str = "pod-quarantine-ledger-default";
-
-fn objects(faults: &Faults) -> Api<ConfigMap> {
-    Api::namespaced(faults.stage.client.clone(), faults.rights.agent.namespace())
+/// Waits until so many pods were refused a slot.
+async fn refused(agent: &Process, pods: f64) -> anyhow::Result<()> {
+    wait::until("a refusal", Duration::from_secs(10), async || {
+        let reason = [("reason", "LedgerUnavailable")];
+        let refusals = agent.sum("refusals_total", &reason).await?;
+        anyhow::ensure!(refusals >= pods, "{refusals}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
-async fn a_ledger_that_is_deleted_is_made_anew_and_gives_no_slot_for_ten_minutes()
+async fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free_and_the_next_one_is_open()
 -> anyhow::Result<()> {
+    let faults = Faults::new("ledger-deleted", 5, 2).await?;
+    let names = faults.names();
+    let agent = faults.run().await?;
+    faults.quiet.ask(&names[..1], true).await?;
+    faults.quiet.quarantined_are(1).await?;
+    let ledgers = faults.rights.agent.ledgers();
+    let first = ledgers.get(LEDGER).await?.metadata.uid;
+    ledgers.delete(LEDGER, &DeleteParams::default()).await?;
+    faults.quiet.ask(&names[1..], true).await?;
+    refused(&agent, 4.0).await?;
+    assert_eq!(faults.quiet.quarantined().await?, names[..1]);
+    assert_eq!(ledgers.get(LEDGER).await?.metadata.uid, first);
+    faults.quiet.release(&names[..1]).await?;
+    // As soon as the first one is back, the ledger goes, the next one comes, and there is room for two.
+    faults.quiet.quarantined_are(2).await?;
+    assert_ne!(ledgers.get(LEDGER).await?.metadata.uid, first);
+    assert_eq!(faults.most.most(), 2);
+    faults.put_all_back().await?;
+    faults.end().await
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_lost_is_made_anew_and_gives_no_slot_for_ten_minutes() -> anyhow::Result<()>
+{
     let faults = Faults::new("ledger-gone", 5, 2).await?;
     let names = faults.names();
     let agent = faults.run().await?;
     faults.quiet.ask(&names[..1], true).await?;
     faults.quiet.quarantined_are(1).await?;
-    let ledger = objects(&faults);
-    ledger.delete(LEDGER, &DeleteParams::default()).await?;
+    let ledgers = faults.rights.agent.ledgers();
+    let first = ledgers.get(LEDGER).await?.metadata.uid;
+    ledgers.delete(LEDGER, &DeleteParams::default()).await?;
+    let unguarded = json!({ "metadata": { "finalizers": null } });
+    ledgers
+        .patch(LEDGER, &PatchParams::default(), &Patch::Merge(&unguarded))
+        .await?;
     wait::until("a new ledger", Duration::from_secs(10), async || {
-        Ok(ledger.get(LEDGER).await?)
-    })
-    .await?;
-    faults.quiet.ask(&names[1..], true).await?;
-    wait::until("a refusal", Duration::from_secs(10), async || {
-        let reason = [("reason", "LedgerUnavailable")];
-        let refusals = agent.sum("refusals_total", &reason).await?;
-        anyhow::ensure!(refusals >= 4.0, "{refusals}");
+        let ledger = ledgers.get(LEDGER).await?;
+        anyhow::ensure!(ledger.metadata.uid != first, "it is the first one");
         Ok(())
     })
     .await?;
+    faults.quiet.ask(&names[1..], true).await?;
+    refused(&agent, 4.0).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(faults.quiet.quarantined().await?, names[..1]);
+    assert_eq!(
+        faults.slots().await?,
+        names[..1],
+        "it is counted by a slot again"
+    );
     // A restart does not forget it.
     agent.kill().await?;
     let _agent = faults.run().await?;
@@ -63,7 +95,10 @@ async fn an_entry_that_cannot_be_read_counts_and_stays() -> anyhow::Result<()> {
     let uid = faults.quiet.pod(&names[0]).await?.metadata.uid;
     let uid = uid.unwrap_or_default();
     let patch = json!({ "data": { uid.as_str(): "{ no slot" } });
-    objects(&faults)
+    faults
+        .rights
+        .agent
+        .ledgers()
         .patch(LEDGER, &PatchParams::default(), &Patch::Merge(&patch))
         .await?;
     faults.quiet.ask(&names[1..], true).await?;
@@ -76,7 +111,14 @@ async fn an_entry_that_cannot_be_read_counts_and_stays() -> anyhow::Result<()> {
         ("namespace", faults.namespace.name()),
     ];
     assert_eq!(agent.sum("limit_used", &used).await?, 2.0);
-    let entries = objects(&faults).get(LEDGER).await?.data.unwrap_or_default();
+    let entries = faults
+        .rights
+        .agent
+        .ledgers()
+        .get(LEDGER)
+        .await?
+        .data
+        .unwrap_or_default();
     assert_eq!(entries[&uid], "{ no slot");
     faults.quiet.ask(&names, false).await?;
     let out = faults.quiet.quarantined().await?;

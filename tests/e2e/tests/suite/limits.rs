@@ -74,7 +74,13 @@ async fn no_more_of_a_workload_are_out_than_its_number() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_share_of_a_workload_rounds_down() -> anyhow::Result<()> {
     // 74 % of 4 are 2.96.
-    let policy = changed(PROBE, &[("workload: { max: 2, minReady: 0% }", "workload: { max: 74%, minReady: 0% }")]);
+    let policy = changed(
+        PROBE,
+        &[(
+            "workload: { max: 2, minReady: 0% }",
+            "workload: { max: 74%, minReady: 0% }",
+        )],
+    );
     limited(
         "wshare",
         &policy,
@@ -89,7 +95,13 @@ async fn a_share_of_a_workload_rounds_down() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_share_of_a_workload_is_at_least_one() -> anyhow::Result<()> {
     // 10 % of 4 are 0.4.
-    let policy = changed(PROBE, &[("workload: { max: 2, minReady: 0% }", "workload: { max: 10%, minReady: 0% }")]);
+    let policy = changed(
+        PROBE,
+        &[(
+            "workload: { max: 2, minReady: 0% }",
+            "workload: { max: 10%, minReady: 0% }",
+        )],
+    );
     limited(
         "wone",
         &policy,
@@ -106,7 +118,10 @@ async fn no_more_of_a_namespace_are_out_than_its_number() -> anyhow::Result<()> 
     let policy = changed(
         PROBE,
         &[
-            ("workload: { max: 2, minReady: 0% }", "workload: { max: 4, minReady: 0% }"),
+            (
+                "workload: { max: 2, minReady: 0% }",
+                "workload: { max: 4, minReady: 0% }",
+            ),
             ("namespace: { max: 20 }", "namespace: { max: 1 }"),
         ],
     );
@@ -119,6 +134,33 @@ async fn no_more_of_a_namespace_are_out_than_its_number() -> anyhow::Result<()> 
         "1 of at most 1 pods of its namespace",
     )
     .await
+}
+
+/// A restart does not forget it, and a release gives nothing back.
+#[tokio::test]
+async fn no_more_are_quarantined_within_an_hour_than_its_number() -> anyhow::Result<()> {
+    let policy = changed(PROBE, &[("perHour: 10000", "perHour: 1")]);
+    let scene = Scene::set("hourly", 3, Labels::NoToggle, &policy).await?;
+    scene.seen_good().await?;
+    let [first, second, ..] = &scene.pods[..] else {
+        anyhow::bail!("three pods");
+    };
+    scene.web.switch(first, "500").await?;
+    scene.web.quarantined(first).await?;
+    scene.web.switch(second, "500").await?;
+    let said = ["1 of at most 1 were quarantined within the last hour"];
+    scene.refused(second, "HourlyLimit", &said).await?;
+    let of_the_hour = [("scope", "hour")];
+    scene.metric_is("limit_used", &of_the_hour, 1.0).await?;
+    scene.metric_is("limit", &of_the_hour, 1.0).await?;
+    scene.web.switch(first, "ok").await?;
+    scene.annotate(first, keys::RELEASE, Some("true")).await?;
+    scene.back(first).await?;
+    scene.agent.kill().await?;
+    scene.samples("bad", 4.0).await?;
+    scene.untouched(second).await?;
+    scene.metric_is("limit_used", &of_the_hour, 1.0).await?;
+    scene.clear().await
 }
 
 /// Tests that no other one could bear beside it.
@@ -143,7 +185,10 @@ mod alone {
             PROBE,
             &[
                 ("cluster: { max: 1000, perHour: 10000 }", &max),
-                ("workload: { max: 2, minReady: 0% }", "workload: { max: 4, minReady: 0% }"),
+                (
+                    "workload: { max: 2, minReady: 0% }",
+                    "workload: { max: 4, minReady: 0% }",
+                ),
             ],
         );
         let scene = Scene::set_on(stage, "cmax", 4, Labels::NoToggle, &policy).await?;

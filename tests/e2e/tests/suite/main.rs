@@ -12,6 +12,7 @@
 
 mod admission;
 mod autoscaler;
+mod available;
 mod effect;
 mod endings;
 mod faults;
@@ -27,6 +28,7 @@ mod limits;
 mod modes;
 mod overrides;
 mod owners;
+mod pacing;
 mod plugin;
 mod plugin_why;
 mod probe;

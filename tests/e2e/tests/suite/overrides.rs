@@ -13,7 +13,10 @@ fn four_kept_for(ttl: &str) -> String {
     changed(
         PROBE,
         &[
-            ("workload: { max: 2, minReady: 0% }", "workload: { max: 4, minReady: 0% }"),
+            (
+                "workload: { max: 2, minReady: 0% }",
+                "workload: { max: 4, minReady: 0% }",
+            ),
             ("ttl: 1h", &format!("ttl: {ttl}")),
         ],
     )
@@ -243,7 +246,10 @@ async fn a_ttl_on_the_pod_is_counted_from_the_quarantine_and_one_that_cannot_be_
 -> anyhow::Result<()> {
     let five = changed(
         &four_kept_for("9s"),
-        &[("workload: { max: 4, minReady: 0% }", "workload: { max: 5, minReady: 0% }")],
+        &[(
+            "workload: { max: 4, minReady: 0% }",
+            "workload: { max: 5, minReady: 0% }",
+        )],
     );
     let scene = Scene::set("ttl", 5, Labels::NoToggle, &five).await?;
     let [longer, spoilt, shorter, unreadable, plain] = &scene.pods[..] else {

@@ -12,7 +12,10 @@ fn roomy() -> String {
     changed(
         PROBE,
         &[
-            ("workload: { max: 2, minReady: 0% }", "workload: { max: 4, minReady: 0% }"),
+            (
+                "workload: { max: 2, minReady: 0% }",
+                "workload: { max: 4, minReady: 0% }",
+            ),
             ("ttl: 1h", "ttl: 9h30m"),
         ],
     )
@@ -228,7 +231,13 @@ async fn a_pod_is_quarantined_held_and_released_by_hand() -> anyhow::Result<()> 
 
 #[tokio::test]
 async fn what_the_agent_refuses_is_said_and_stands() -> anyhow::Result<()> {
-    let policy = changed(PROBE, &[("workload: { max: 2, minReady: 0% }", "workload: { max: 1, minReady: 0% }")]);
+    let policy = changed(
+        PROBE,
+        &[(
+            "workload: { max: 2, minReady: 0% }",
+            "workload: { max: 1, minReady: 0% }",
+        )],
+    );
     let scene = Scene::set("plugin-no", 3, Labels::NoToggle, &policy).await?;
     let plugin = scene.stage.plugin().await?;
     let namespace = scene.namespace();

@@ -57,7 +57,13 @@ async fn a_quarantined_pod_is_explained_by_its_record() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_pod_that_is_not_quarantined_is_explained_by_the_agent_or_by_its_events()
 -> anyhow::Result<()> {
-    let policy = changed(PROBE, &[("workload: { max: 2, minReady: 0% }", "workload: { max: 1, minReady: 0% }")]);
+    let policy = changed(
+        PROBE,
+        &[(
+            "workload: { max: 2, minReady: 0% }",
+            "workload: { max: 1, minReady: 0% }",
+        )],
+    );
     let scene = Scene::set("plugin-ask", 4, Labels::NoToggle, &policy).await?;
     let plugin = scene.stage.plugin().await?;
     scene.seen_good().await?;

@@ -12,7 +12,10 @@ async fn what_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_what
     let policy = changed(
         PROBE,
         &[
-            ("workload: { max: 2, minReady: 0% }", "workload: { max: 6, minReady: 0% }"),
+            (
+                "workload: { max: 2, minReady: 0% }",
+                "workload: { max: 6, minReady: 0% }",
+            ),
             ("port: http", "port: 8080"),
         ],
     );

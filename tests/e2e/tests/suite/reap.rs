@@ -19,7 +19,10 @@ fn kept_for(ttl: &str) -> String {
         PROBE,
         &[
             ("ttl: 1h", &format!("ttl: {ttl}")),
-            ("workload: { max: 2, minReady: 0% }", "workload: { max: 4, minReady: 0% }"),
+            (
+                "workload: { max: 2, minReady: 0% }",
+                "workload: { max: 4, minReady: 0% }",
+            ),
         ],
     )
 }

@@ -77,7 +77,13 @@ async fn a_released_pod_is_as_it_was_serves_again_and_survives() -> anyhow::Resu
 
 #[tokio::test]
 async fn the_last_of_several_released_at_once_survives_too() -> anyhow::Result<()> {
-    let policy = changed(PROBE, &[("workload: { max: 2, minReady: 0% }", "workload: { max: 3, minReady: 0% }")]);
+    let policy = changed(
+        PROBE,
+        &[(
+            "workload: { max: 2, minReady: 0% }",
+            "workload: { max: 3, minReady: 0% }",
+        )],
+    );
     let scene = Scene::set("several", 3, Labels::NoToggle, &policy).await?;
     scene.all_by_hand(&scene.pods).await?;
     scene

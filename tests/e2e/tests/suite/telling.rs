@@ -54,7 +54,10 @@ async fn every_metric_tells_of_a_quarantine_a_refusal_a_release_and_a_reap() -> 
         PROBE,
         &[
             ("ttl: 1h", "ttl: 12s"),
-            ("workload: { max: 2, minReady: 0% }", "workload: { max: 1, minReady: 0% }"),
+            (
+                "workload: { max: 2, minReady: 0% }",
+                "workload: { max: 1, minReady: 0% }",
+            ),
         ],
     );
     let scene = Scene::set("metrics", 2, Labels::NoToggle, &policy).await?;
