@@ -1,4 +1,4 @@
-//! A way to the API server on which a test can hold, lose, repeat or delay single requests.
+//! A way to the API server on which a test can hold, lose, repeat or delay single requests, or leave that to chance.
 //!
 //! Nothing in the agent knows of it: the agent's kubeconfig names it as the API server.
 
@@ -18,7 +18,10 @@ use kube::{
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::Stage;
+use crate::{
+    Stage,
+    unreliable::{Disturbed, Unreliable},
+};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -63,6 +66,7 @@ struct Trap {
 struct Way {
     api_server: Client,
     traps: Arc<Mutex<Vec<Trap>>>,
+    unreliable: Option<Arc<Unreliable>>,
 }
 
 /// An open way; it ends with this.
@@ -94,6 +98,15 @@ pub struct Answered {
 impl Gate {
     /// Opens one to the stage's API server; who signs in is left to those who come.
     pub async fn open(stage: &Stage) -> anyhow::Result<Self> {
+        Self::open_to(stage, None).await
+    }
+
+    /// The same; what is not caught is disturbed by chance, until [`Gate::calm`].
+    pub async fn open_unreliable(stage: &Stage, seed: u64) -> anyhow::Result<Self> {
+        Self::open_to(stage, Some(Arc::new(Unreliable::new(seed)))).await
+    }
+
+    async fn open_to(stage: &Stage, unreliable: Option<Arc<Unreliable>>) -> anyhow::Result<Self> {
         let kubeconfig = Kubeconfig::read_from(stage.cluster.kubeconfig())?;
         let mut config =
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
@@ -103,6 +116,7 @@ impl Gate {
         let way = Way {
             api_server: Client::try_from(config)?,
             traps: Arc::default(),
+            unreliable,
         };
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -131,6 +145,21 @@ impl Gate {
         };
         self.way.traps().push(trap);
         Caught(receiver)
+    }
+
+    /// Leaves nothing to chance any more; waits until all that is late has arrived.
+    pub async fn calm(&self) -> anyhow::Result<()> {
+        match &self.way.unreliable {
+            Some(unreliable) => unreliable.calm().await,
+            None => Ok(()),
+        }
+    }
+
+    /// What chance did so far.
+    #[must_use]
+    pub fn disturbed(&self) -> Disturbed {
+        let unreliable = self.way.unreliable.as_ref();
+        unreliable.map(|way| way.disturbed()).unwrap_or_default()
     }
 }
 
@@ -184,7 +213,7 @@ impl Way {
     }
 }
 
-trait Forward {
+pub(crate) trait Forward {
     async fn forward(&self, request: &Passing) -> anyhow::Result<Response>;
 }
 
@@ -212,6 +241,9 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
         headers: parts.headers,
     };
     let Some(trap) = way.trap_for(&request) else {
+        if let Some(unreliable) = way.unreliable {
+            return unreliable.carry(way.api_server, request).await;
+        }
         let answer = way.api_server.forward(&request).await;
         return answer.unwrap_or_else(bad_gateway);
     };
@@ -231,6 +263,6 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the end of an error's way")]
-fn bad_gateway(error: anyhow::Error) -> Response {
+pub(crate) fn bad_gateway(error: anyhow::Error) -> Response {
     (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response()
 }

@@ -13,6 +13,7 @@ mod proxy;
 mod quiet;
 mod scene;
 mod stage;
+mod unreliable;
 mod web;
 
 pub use agent::{Agent, LEDGER, Metric};
@@ -23,4 +24,5 @@ pub use process::{Process, Rights, get, sum};
 pub use quiet::{Marks, Most, Quiet};
 pub use scene::{PROBE, Scene, changed, record};
 pub use stage::Stage;
+pub use unreliable::Disturbed;
 pub use web::{Labels, Traffic, Web};

@@ -30,6 +30,9 @@ use tokio::{
 
 use crate::{Agent, Gate, Metric, Quiet, Stage, agent::series, stage::SOON};
 
+/// How every agent of the tests is started.
+const ARGUMENTS: [&str; 5] = ["run", "--listen", "127.0.0.1:0", "--explain", "127.0.0.1:0"];
+
 /// `deploy/base` without a pod of the agent, and its `ServiceAccount`'s token.
 pub struct Rights {
     /// The installation: its namespace, its ledger.
@@ -71,8 +74,25 @@ impl Rights {
         Ok(process)
     }
 
-    /// Starts an agent with these rights; waits until it listens.
+    /// Starts an agent with these rights; waits until it listens. It acts, also beside another one of the same
+    /// installation: what holds must hold all the same.
     pub async fn start(&self, gate: &Gate, policy: &str) -> anyhow::Result<Process> {
+        self.start_with(gate, policy, "--leader-elect=false").await
+    }
+
+    /// Starts an agent that acts only while it holds the Lease; waits until it knows the cluster.
+    pub async fn run_electing(&self, gate: &Gate, policy: &str) -> anyhow::Result<Process> {
+        let process = self.start_with(gate, policy, "--leader-elect").await?;
+        process.ready().await?;
+        Ok(process)
+    }
+
+    async fn start_with(
+        &self,
+        gate: &Gate,
+        policy: &str,
+        argument: &str,
+    ) -> anyhow::Result<Process> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let program = program().await?;
@@ -91,9 +111,8 @@ impl Rights {
         std::fs::write(directory.join("config.yaml"), policy)?;
         let log = std::fs::File::create(directory.join("log"))?;
         let child = Command::new(program)
-            .args(["run", "--listen", "127.0.0.1:0", "--explain", "127.0.0.1:0"])
-            // Several at once: what holds must hold though each of them acts.
-            .arg("--leader-elect=false")
+            .args(ARGUMENTS)
+            .arg(argument)
             .arg("--kubeconfig")
             .arg(directory.join("kubeconfig"))
             .arg("--config")
@@ -178,7 +197,20 @@ impl Process {
 
     /// The text of its log.
     pub fn log(&self) -> anyhow::Result<String> {
-        Ok(std::fs::read_to_string(self.directory.join("log"))?)
+        Ok(std::fs::read_to_string(self.log_path())?)
+    }
+
+    /// Where its log is; the file goes with this, unless something else links to it.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .context("ask whether the agent has ended")
     }
 
     /// Replaces its policy file.

@@ -1,0 +1,214 @@
+//! What becomes of requests on a way that cannot be relied on: some come late, get lost, or come twice. Chance decides,
+//! from a seed.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::ensure;
+use axum::{body::Body, http::Method, response::Response};
+use fastrand::Rng;
+use futures::{StreamExt as _, stream};
+use kube::Client;
+use test_cluster::wait;
+use tokio::sync::watch;
+
+use crate::gate::{Forward as _, Passing, bad_gateway};
+
+/// Longer than the agent waits for any answer.
+const IN_VAIN: Duration = Duration::from_secs(12);
+
+/// What was done to requests so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disturbed {
+    /// Held for less than half a second.
+    pub delayed: u32,
+    /// Writes held for 3 s to 40 s: most arrive when their sender has given them up.
+    pub late: u32,
+    /// Never sent to the API server.
+    pub lost: u32,
+    /// Sent; the answer was lost.
+    pub unanswered: u32,
+    /// Writes sent a second time, within half a second.
+    pub repeated: u32,
+    /// Writes sent a second time, 1 s to 40 s later.
+    pub repeated_late: u32,
+    /// Watches that broke off.
+    pub cut: u32,
+}
+
+/// A way that disturbs requests until it is told to be calm.
+pub(crate) struct Unreliable {
+    chance: Mutex<(Rng, Disturbed)>,
+    calm: watch::Sender<bool>,
+    /// Held by each request that the API server may yet get.
+    under_way: Arc<()>,
+}
+
+/// What becomes of one request.
+#[derive(Default)]
+struct Fate {
+    delay: Duration,
+    lost: Option<Lost>,
+    again: Option<Duration>,
+    cut: Option<Duration>,
+}
+
+enum Lost {
+    Request,
+    /// Its sender is not even told that the connection is gone.
+    RequestInSilence,
+    Answer,
+}
+
+impl Unreliable {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            chance: Mutex::new((Rng::with_seed(seed), Disturbed::default())),
+            calm: watch::Sender::new(false),
+            under_way: Arc::default(),
+        }
+    }
+
+    pub(crate) fn disturbed(&self) -> Disturbed {
+        self.chance.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// Disturbs nothing any more. What is late arrives now; waits until it has.
+    pub(crate) async fn calm(&self) -> anyhow::Result<()> {
+        self.calm.send_replace(true);
+        wait::until("late requests arrive", IN_VAIN * 2, async || {
+            let held = Arc::strong_count(&self.under_way) - 1;
+            ensure!(held == 0, "{held} are under way");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes a request to the API server, more or less; gives what its sender gets.
+    pub(crate) async fn carry(self: Arc<Self>, api_server: Client, request: Passing) -> Response {
+        let fate = self.fate(&request);
+        // A task of its own: what was sent arrives, whether or not its sender still lives.
+        let sent = tokio::spawn(self.send(api_server, request, fate));
+        sent.await.unwrap_or_else(|_| broken())
+    }
+
+    async fn send(self: Arc<Self>, api_server: Client, request: Passing, fate: Fate) -> Response {
+        let under_way = self.under_way.clone();
+        self.pause(fate.delay).await;
+        match fate.lost {
+            Some(Lost::Request) => return broken(),
+            Some(Lost::RequestInSilence) => {
+                self.pause(IN_VAIN).await;
+                return broken();
+            }
+            Some(Lost::Answer) | None => {}
+        }
+        let answer = api_server.forward(&request).await;
+        if let Some(later) = fate.again {
+            let way = self.clone();
+            tokio::spawn(async move {
+                way.pause(later).await;
+                let _ = api_server.forward(&request).await;
+                drop(under_way);
+            });
+        }
+        match (answer, fate.cut) {
+            _ if matches!(fate.lost, Some(Lost::Answer)) => broken(),
+            (Ok(answer), Some(after)) => cut(answer, after),
+            (answer, _) => answer.unwrap_or_else(bad_gateway),
+        }
+    }
+
+    async fn pause(&self, time: Duration) {
+        let mut calm = self.calm.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            _ = calm.wait_for(|calm| *calm) => {}
+        }
+    }
+
+    fn fate(&self, request: &Passing) -> Fate {
+        if *self.calm.borrow() {
+            return Fate::default();
+        }
+        let write = request.method != Method::GET;
+        let watch = request
+            .uri
+            .query()
+            .is_some_and(|query| query.contains("watch="));
+        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rng, disturbed) = &mut *chance;
+        let mut fate = Fate::default();
+        match rng.u8(0..100) {
+            0..4 if write => {
+                disturbed.late += 1;
+                fate.delay = between(rng, 3_000, 40_000);
+            }
+            0..25 => {
+                disturbed.delayed += 1;
+                fate.delay = between(rng, 20, 400);
+            }
+            _ => {}
+        }
+        match rng.u8(0..100) {
+            0..5 => {
+                disturbed.lost += 1;
+                fate.lost = Some(Lost::Request);
+            }
+            5..6 => {
+                disturbed.lost += 1;
+                fate.lost = Some(Lost::RequestInSilence);
+            }
+            6..11 => {
+                disturbed.unanswered += 1;
+                fate.lost = Some(Lost::Answer);
+            }
+            _ => {}
+        }
+        let arrives = !matches!(fate.lost, Some(Lost::Request | Lost::RequestInSilence));
+        match rng.u8(0..100) {
+            0..8 if write && arrives => {
+                disturbed.repeated += 1;
+                fate.again = Some(between(rng, 0, 400));
+            }
+            8..14 if write && arrives => {
+                disturbed.repeated_late += 1;
+                fate.again = Some(between(rng, 1_000, 40_000));
+            }
+            0..20 if watch && fate.lost.is_none() => {
+                disturbed.cut += 1;
+                fate.cut = Some(between(rng, 500, 20_000));
+            }
+            _ => {}
+        }
+        fate
+    }
+}
+
+fn between(rng: &mut Rng, least: u64, most: u64) -> Duration {
+    Duration::from_millis(rng.u64(least..=most))
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the connection is lost")
+}
+
+/// An answer whose connection breaks before its end.
+fn broken() -> Response {
+    let nothing = stream::once(async { Err::<Vec<u8>, _>(gone()) });
+    Response::new(Body::from_stream(nothing))
+}
+
+/// The answer, until its connection breaks.
+fn cut(answer: Response, after: Duration) -> Response {
+    answer.map(|body| {
+        let body = body
+            .into_data_stream()
+            .map(|part| part.map_err(io::Error::other));
+        let part = body.take_until(tokio::time::sleep(after));
+        Body::from_stream(part.chain(stream::once(async { Err(gone()) })))
+    })
+}
