@@ -10,7 +10,7 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell
-.PHONY: demo lint test image bench-reaction soak-detach
+.PHONY: demo lint test chaos image bench-reaction soak-detach
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ test: ## Run all tests: unit and property tests, then those on the cluster
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 1 ::alone::
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
+
+# What it prints first, SEED, lets the same things happen again. SABOTAGE=cap or SABOTAGE=label breaks a rule on purpose
+# and must fail. ROUNDS=1000 takes a quarter of an hour.
+chaos: ## Kill, stop and mislead two agents for ROUNDS=200; no pod too many out, no label lost
+	@$(CLUSTER) up
+	@cargo run --quiet --package test-e2e --bin prepare
+	@cargo build --quiet --package test-e2e --bin chaos
+	@$(CLUSTER) exec -- $(TARGET)/debug/chaos
 
 image: ## Build the Dockerfile, as a user would, without a registry of images
 	@$(CLUSTER) image

@@ -24,19 +24,19 @@ const IN_VAIN: Duration = Duration::from_secs(12);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disturbed {
     /// Held for less than half a second.
-    pub delayed: u32,
+    pub delayed: usize,
     /// Writes held for 3 s to 40 s: most arrive when their sender has given them up.
-    pub late: u32,
+    pub late: usize,
     /// Never sent to the API server.
-    pub lost: u32,
+    pub lost: usize,
     /// Sent; the answer was lost.
-    pub unanswered: u32,
+    pub unanswered: usize,
     /// Writes sent a second time, within half a second.
-    pub repeated: u32,
+    pub repeated: usize,
     /// Writes sent a second time, 1 s to 40 s later.
-    pub repeated_late: u32,
+    pub repeated_late: usize,
     /// Watches that broke off.
-    pub cut: u32,
+    pub cut: usize,
 }
 
 /// A way that disturbs requests until it is told to be calm.
@@ -153,16 +153,18 @@ impl Unreliable {
             }
             _ => {}
         }
-        match rng.u8(0..100) {
+        // An agent follows some twenty kinds, and begins nothing while one of the watches does not come about.
+        let rarely = if write { 1 } else { 4 };
+        match rng.u16(0..100 * rarely) {
             0..5 => {
                 disturbed.lost += 1;
                 fate.lost = Some(Lost::Request);
             }
-            5..6 => {
+            5..8 => {
                 disturbed.lost += 1;
                 fate.lost = Some(Lost::RequestInSilence);
             }
-            6..11 => {
+            8..14 => {
                 disturbed.unanswered += 1;
                 fate.lost = Some(Lost::Answer);
             }
@@ -178,7 +180,7 @@ impl Unreliable {
                 disturbed.repeated_late += 1;
                 fate.again = Some(between(rng, 1_000, 40_000));
             }
-            0..20 if watch && fate.lost.is_none() => {
+            0..5 if watch && fate.lost.is_none() => {
                 disturbed.cut += 1;
                 fate.cut = Some(between(rng, 500, 20_000));
             }

@@ -1,0 +1,107 @@
+//! What there is when the first round begins: pods that no node runs, pods that serve and are probed, and the limits.
+
+use std::time::Duration;
+
+use test_cluster::TestNamespace;
+use test_e2e::{Labels, Quiet, Rights, Stage, Web};
+
+use crate::register::{Limits, Seen};
+
+/// Fewer than the pods that people ask for and that probes find: each limit is reached again and again.
+pub(crate) const LIMITS: Limits = Limits {
+    cluster: 4,
+    namespace: 3,
+    workload: 2,
+};
+
+/// How long a pod is kept: some are released, and some are reaped.
+const TTL: Duration = Duration::from_secs(10);
+
+/// Pods of each Deployment `quiet`.
+const QUIET: usize = 5;
+
+/// Pods of the Deployment `web`.
+const WEB: u32 = 4;
+
+/// The name of namespaces begins so; the agents' with `agent-` before it.
+const HINT: &str = "chaos";
+
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
+    pub(crate) web: Web,
+    pub(crate) rights: Rights,
+    pub(crate) policy: String,
+    /// In the first one is `web`, in each of them `quiet`.
+    pub(crate) namespaces: [TestNamespace; 3],
+}
+
+impl Scene {
+    pub(crate) async fn set(stage: Stage) -> anyhow::Result<Self> {
+        let namespace = async || stage.namespace(HINT).await;
+        let namespaces = [namespace().await?, namespace().await?, namespace().await?];
+        let [first, second, third] = namespaces.each_ref().map(TestNamespace::name);
+        // `quiet` looks at all pods of its namespace, so it comes before `web`.
+        let quiet = async |namespace| stage.quiet(namespace, QUIET).await.map(drop::<Quiet>);
+        tokio::try_join!(quiet(first), quiet(second), quiet(third))?;
+        let web = stage.web(first, WEB, Labels::ToggleInBoth).await?;
+        Ok(Self {
+            policy: policy(&[first, second, third]),
+            web,
+            rights: stage.rights(HINT).await?,
+            namespaces,
+            stage,
+        })
+    }
+
+    /// The namespace of the pods that serve.
+    pub(crate) fn web_namespace(&self) -> &str {
+        let [first, ..] = &self.namespaces;
+        first.name()
+    }
+
+    /// Whether it is a pod of these namespaces that stays.
+    pub(crate) fn has(&self, pod: &Seen) -> bool {
+        let mut namespaces = self.namespaces.iter();
+        namespaces.any(|ours| ours.name() == pod.namespace) && !pod.terminating
+    }
+
+    pub(crate) async fn clear(self) -> anyhow::Result<()> {
+        self.rights.agent.uninstall().await?;
+        for namespace in self.namespaces {
+            namespace.delete().await?;
+        }
+        Ok(())
+    }
+}
+
+fn policy(namespaces: &[&str]) -> String {
+    let Limits {
+        cluster,
+        namespace,
+        workload,
+    } = LIMITS;
+    let namespaces = namespaces.join(", ");
+    let ttl = TTL.as_secs();
+    format!(
+        r"
+mode: observe
+limits:
+  cluster: {{ max: {cluster} }}
+  namespace: {{ max: {namespace} }}
+  workload: {{ max: {workload} }}
+  reap: {{ perMinute: 60 }}
+ttl: {ttl}s
+policies:
+  - name: chaos
+    pods: {{ matchLabels: {{ team: shop }} }}
+    namespaces: {{ matchExpressions: [{{ key: kubernetes.io/metadata.name, operator: In, values: [{namespaces}] }}] }}
+    mode: enforce
+    settle: 1s
+    probe:
+      httpGet: {{ path: /healthz, port: http }}
+      periodSeconds: 1
+      timeoutSeconds: 1
+      failureThreshold: 2
+"
+    )
+}
