@@ -11,6 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// The label of a quarantined pod.
 pub(crate) const STATE: &str = "pod-quarantine.io/state";
+/// The annotation of a pod that was made to change.
+const FENCE: &str = "pod-quarantine.io/fence";
 /// The annotation that holds what it takes to put it back.
 pub(crate) const RECORD: &str = "pod-quarantine.io/record";
 
@@ -55,6 +57,8 @@ pub(crate) struct Took {
     pub(crate) releases: usize,
     pub(crate) reaps: usize,
     pub(crate) deleted_by_hand: usize,
+    /// Made to change, so that no late write of an old slot succeeds.
+    pub(crate) fenced: usize,
     /// The most that were quarantined at once.
     pub(crate) most_of_cluster: usize,
     pub(crate) most_of_namespace: usize,
@@ -135,8 +139,10 @@ impl Register {
     /// A new version of a pod. Versions come in the order in which they were written.
     pub(crate) fn is(&mut self, meta: &ObjectMeta) {
         let uid = meta.uid.clone().unwrap_or_default();
-        let before = self.pods.get(&uid);
-        let mut now = before.cloned().unwrap_or_default();
+        let before = self.pods.get(&uid).cloned();
+        let is_new = before.is_none();
+        let mut now = before.unwrap_or_default();
+        let fence = now.annotations.remove(FENCE);
         let was_counted = now.quarantine.is_some();
         now.namespace = meta.namespace.clone().unwrap_or_default();
         now.name = meta.name.clone().unwrap_or_default();
@@ -144,7 +150,7 @@ impl Register {
         now.labels = meta.labels.clone().unwrap_or_default();
         now.annotations = meta.annotations.clone().unwrap_or_default();
         now.terminating = meta.deletion_timestamp.is_some();
-        if before.is_none() {
+        if is_new {
             if now.is_marked() {
                 self.find(&now, Wrong::Unknown);
             } else {
@@ -152,6 +158,8 @@ impl Register {
             }
         }
         self.took.versions += 1;
+        let fenced = now.annotations.get(FENCE);
+        self.took.fenced += usize::from(fenced.is_some() && fenced != fence.as_ref());
         match (was_counted, now.is_counted()) {
             (false, true) => self.begins(&mut now, controller(meta)),
             (true, false) => self.ends(&mut now),

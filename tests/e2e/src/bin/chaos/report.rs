@@ -40,74 +40,69 @@ impl TookPlace {
         let (done, course) = (agents.done, watcher.course());
         let requests = agents.disturbed();
         let sum = |what: fn(&Disturbed) -> usize| requests.iter().map(what).sum::<usize>();
+        // What, how often, and how often at least where there were enough rounds.
+        let rows = [
+            ("quarantines", took.quarantines, self.rounds / 20),
+            (
+                "  at once in the cluster",
+                took.most_of_cluster,
+                LIMITS.cluster,
+            ),
+            (
+                "  at once in a namespace",
+                took.most_of_namespace,
+                LIMITS.namespace,
+            ),
+            (
+                "  at once of a workload",
+                took.most_of_workload,
+                LIMITS.workload,
+            ),
+            ("releases", took.releases, 1),
+            ("reaps", took.reaps, 1),
+            ("quarantined pods deleted by hand", took.deleted_by_hand, 0),
+            ("pods fenced", took.fenced, 0),
+            ("agents killed", done.killed, 1),
+            ("agents stopped for a while", done.stopped, 1),
+            ("agents started", done.started, 2),
+            ("restarts of the API server", self.api_server_restarts, 1),
+            (
+                "requests delayed by less than 0.5 s",
+                sum(|one| one.delayed),
+                1,
+            ),
+            ("writes delayed by 3 s to 40 s", sum(|one| one.late), 1),
+            ("requests lost", sum(|one| one.lost), 1),
+            ("answers lost", sum(|one| one.unanswered), 1),
+            ("writes repeated within 0.5 s", sum(|one| one.repeated), 1),
+            (
+                "writes repeated 1 s to 40 s later",
+                sum(|one| one.repeated_late),
+                1,
+            ),
+            ("watches broken off", sum(|one| one.cut), 1),
+            ("versions of pods seen", took.versions, self.rounds),
+            ("  watches that went on after their end", course.resumed, 0),
+            ("  gaps closed by lists", course.relisted, 0),
+            ("  versions listed", course.versions_listed, 0),
+            (
+                "  versions that could not be listed",
+                course.versions_not_seen,
+                0,
+            ),
+            ("pods left, their labels compared", self.survivors, 1),
+        ];
         println!("\nWhat took place");
         let mut wrong = Vec::new();
-        // What must have taken place at least so often, if anything must.
-        let mut row = |what: &str, count: usize, least: usize| {
-            println!("  {what:<57} {count:>6}");
+        for (what, count, least) in rows {
+            println!("  {what:<40} {count:>6}");
             if count < least && self.rounds >= ENOUGH {
+                let what = what.trim_start();
                 wrong.push(format!(
-                    "too little took place: {}: {count}, not {least}",
-                    what.trim_start()
+                    "too little took place: {what}: {count}, not {least}"
                 ));
             }
-        };
-        row("quarantines", took.quarantines, self.rounds / 20);
-        row(
-            "  most at once in the cluster",
-            took.most_of_cluster,
-            LIMITS.cluster,
-        );
-        row(
-            "  most at once in a namespace",
-            took.most_of_namespace,
-            LIMITS.namespace,
-        );
-        row(
-            "  most at once of a workload",
-            took.most_of_workload,
-            LIMITS.workload,
-        );
-        row("releases", took.releases, 1);
-        row("reaps", took.reaps, 1);
-        row("quarantined pods deleted by hand", took.deleted_by_hand, 0);
-        row("agents killed", done.killed, 1);
-        row("agents stopped for a while", done.stopped, 1);
-        row("agents started", done.started, 2);
-        row("restarts of the API server", self.api_server_restarts, 1);
-        row(
-            "requests delayed by less than 0.5 s",
-            sum(|one| one.delayed),
-            1,
-        );
-        row("writes delayed by 3 s to 40 s", sum(|one| one.late), 1);
-        row("requests lost before they arrived", sum(|one| one.lost), 1);
-        row("answers lost", sum(|one| one.unanswered), 1);
-        row("writes repeated within 0.5 s", sum(|one| one.repeated), 1);
-        row(
-            "writes repeated 1 s to 40 s later",
-            sum(|one| one.repeated_late),
-            1,
-        );
-        row("agents' watches broken off", sum(|one| one.cut), 1);
-        row("versions of pods seen", took.versions, self.rounds);
-        row("  watches that ended and went on", course.resumed, 0);
-        row(
-            "  times that versions in between were listed",
-            course.relisted,
-            0,
-        );
-        row("  versions listed", course.versions_listed, 0);
-        row(
-            "  versions that could not be seen",
-            course.versions_not_seen,
-            0,
-        );
-        row(
-            "pods that survived, their labels compared",
-            self.survivors,
-            1,
-        );
+        }
         if done.ended > 0 {
             wrong.push(format!(
                 "{} times an agent ended by itself, or did not start",

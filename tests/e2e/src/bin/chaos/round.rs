@@ -111,7 +111,7 @@ impl Round<'_> {
     async fn befall_pods(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Ask => {
-                for pod in self.some(3, |pod| !pod.is_marked()) {
+                for pod in self.some(4, |pod| !pod.is_marked()) {
                     self.annotate(&pod, QUARANTINE, Some("by chance")).await?;
                 }
             }
