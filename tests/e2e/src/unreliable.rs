@@ -13,7 +13,10 @@ use fastrand::Rng;
 use futures::{StreamExt as _, stream};
 use kube::Client;
 use test_cluster::wait;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use crate::gate::{Forward as _, Passing, bad_gateway};
 
@@ -35,6 +38,8 @@ pub struct Disturbed {
     pub repeated: usize,
     /// Writes sent a second time, 1 s to 40 s later.
     pub repeated_late: usize,
+    /// Watches whose events came up to 3 s late, so that two agents see two clusters.
+    pub lagging: usize,
     /// Watches that broke off.
     pub cut: usize,
 }
@@ -53,6 +58,7 @@ struct Fate {
     delay: Duration,
     lost: Option<Lost>,
     again: Option<Duration>,
+    lag: Option<Duration>,
     cut: Option<Duration>,
 }
 
@@ -115,11 +121,17 @@ impl Unreliable {
                 drop(under_way);
             });
         }
-        match (answer, fate.cut) {
-            _ if matches!(fate.lost, Some(Lost::Answer)) => broken(),
-            (Ok(answer), Some(after)) => cut(answer, after),
-            (answer, _) => answer.unwrap_or_else(bad_gateway),
+        if matches!(fate.lost, Some(Lost::Answer)) {
+            return broken();
         }
+        let mut answer = answer.unwrap_or_else(bad_gateway);
+        if let Some(lag) = fate.lag {
+            answer = lagging(answer, lag);
+        }
+        if let Some(after) = fate.cut {
+            answer = cut(answer, after);
+        }
+        answer
     }
 
     async fn pause(&self, time: Duration) {
@@ -160,7 +172,7 @@ impl Unreliable {
                 disturbed.lost += 1;
                 fate.lost = Some(Lost::Request);
             }
-            5..8 => {
+            5..8 if write => {
                 disturbed.lost += 1;
                 fate.lost = Some(Lost::RequestInSilence);
             }
@@ -180,11 +192,15 @@ impl Unreliable {
                 disturbed.repeated_late += 1;
                 fate.again = Some(between(rng, 1_000, 40_000));
             }
-            0..5 if watch && fate.lost.is_none() => {
+            0..5 if watch => {
                 disturbed.cut += 1;
                 fate.cut = Some(between(rng, 500, 20_000));
             }
             _ => {}
+        }
+        if watch && rng.u8(0..3) > 0 {
+            disturbed.lagging += 1;
+            fate.lag = Some(between(rng, 50, 3_000));
         }
         fate
     }
@@ -202,6 +218,21 @@ fn gone() -> io::Error {
 fn broken() -> Response {
     let nothing = stream::once(async { Err::<Vec<u8>, _>(gone()) });
     Response::new(Body::from_stream(nothing))
+}
+
+/// Events in a watch that lags, all but those of a very busy cluster.
+const BEHIND: usize = 10_000;
+
+/// The answer, each part as much later as the others.
+fn lagging(answer: Response, lag: Duration) -> Response {
+    let late = move |part| {
+        let arrives = Instant::now() + lag;
+        async move {
+            sleep_until(arrives).await;
+            part
+        }
+    };
+    answer.map(|body| Body::from_stream(body.into_data_stream().map(late).buffered(BEHIND)))
 }
 
 /// The answer, until its connection breaks.

@@ -1,5 +1,5 @@
 //! The agents: two of one installation, which both act, each behind an unreliable way of its own. They are killed, and
-//! stopped for a while.
+//! stopped for a while; each life has another policy file.
 
 use std::{
     fs,
@@ -91,7 +91,11 @@ impl Agents {
                     Err(_) => State::Dead(now),
                 },
                 State::Dead(until) if until <= now => {
-                    let started = scene.rights.start(&agent.gate, &scene.policy).await;
+                    let policies = &mut scene.policies.iter().cycle();
+                    let policy = policies
+                        .nth(number + agent.lives)
+                        .map_or("", String::as_str);
+                    let started = scene.rights.start(&agent.gate, policy).await;
                     agent.lives += 1;
                     self.done.started += 1;
                     match started {

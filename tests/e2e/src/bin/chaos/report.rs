@@ -80,6 +80,7 @@ impl TookPlace {
                 sum(|one| one.repeated_late),
                 1,
             ),
+            ("watches that lagged", sum(|one| one.lagging), 1),
             ("watches broken off", sum(|one| one.cut), 1),
             ("versions of pods seen", took.versions, self.rounds),
             ("  watches that went on after their end", course.resumed, 0),

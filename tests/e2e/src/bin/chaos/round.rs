@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Event {
     /// People ask for the quarantine of some pods.
     Ask,
-    /// They do not ask any more.
+    /// They ask no more, for some pods or all.
     Withdraw,
     /// They want some back.
     Release,
@@ -51,17 +51,17 @@ pub(crate) enum Event {
 
 /// How often what happens in a hundred rounds: whatever the seed, each does.
 const OFTEN: [(Event, usize); 12] = [
-    (Event::Ask, 28),
-    (Event::Withdraw, 5),
-    (Event::Release, 14),
-    (Event::Hold, 5),
-    (Event::Exempt, 6),
+    (Event::Ask, 30),
+    (Event::Withdraw, 9),
+    (Event::Release, 12),
+    (Event::Hold, 4),
+    (Event::Exempt, 5),
     (Event::Relabel, 6),
     (Event::Delete, 5),
     (Event::Sicken, 12),
     (Event::Heal, 6),
-    (Event::Kill, 6),
-    (Event::Stop, 5),
+    (Event::Kill, 5),
+    (Event::Stop, 4),
     (Event::RestartApiServer, 2),
 ];
 
@@ -111,12 +111,17 @@ impl Round<'_> {
     async fn befall_pods(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Ask => {
-                for pod in self.some(4, |pod| !pod.is_marked()) {
+                // Of one workload: the agent takes those first that come first in the alphabet.
+                let chosen = self.some(1, |pod| !pod.is_marked()).pop();
+                let app = |pod: &Seen| (pod.namespace.clone(), pod.labels.get("app").cloned());
+                let chosen = chosen.map(|pod| app(&pod.seen));
+                let alike = |pod: &Seen| !pod.is_marked() && chosen == Some(app(pod));
+                for pod in self.some(4, alike) {
                     self.annotate(&pod, QUARANTINE, Some("by chance")).await?;
                 }
             }
             Event::Withdraw => {
-                for pod in self.some(3, |pod| has(pod, QUARANTINE)) {
+                for pod in self.some(usize::MAX, |pod| has(pod, QUARANTINE)) {
                     self.annotate(&pod, QUARANTINE, None).await?;
                 }
             }
@@ -205,7 +210,7 @@ impl Round<'_> {
             alike.map(target).collect()
         });
         self.rng.shuffle(&mut found);
-        found.truncate(self.rng.usize(1..=most));
+        found.truncate(self.rng.usize(1..=most.min(found.len().max(1))));
         found
     }
 

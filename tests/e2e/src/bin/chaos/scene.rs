@@ -15,7 +15,7 @@ pub(crate) const LIMITS: Limits = Limits {
 };
 
 /// How long a pod is kept: some are released, and some are reaped.
-const TTL: Duration = Duration::from_secs(10);
+const TTL: Duration = Duration::from_secs(6);
 
 /// Pods of each Deployment `quiet`.
 const QUIET: usize = 6;
@@ -30,7 +30,9 @@ pub(crate) struct Scene {
     pub(crate) stage: Stage,
     pub(crate) web: Web,
     pub(crate) rights: Rights,
-    pub(crate) policy: String,
+    /// As while a new file is rolled out: one has all the pods, the others those of one namespace. Agents that know the
+    /// same choose the same, and would rarely be in each other's way.
+    pub(crate) policies: [String; 3],
     /// In each of them is `quiet`, in the first one `web`, too.
     pub(crate) namespaces: [TestNamespace; 2],
 }
@@ -45,7 +47,7 @@ impl Scene {
         tokio::try_join!(quiet(first), quiet(second))?;
         let web = stage.web(first, WEB, Labels::ToggleInBoth).await?;
         Ok(Self {
-            policy: policy(&[first, second]),
+            policies: [&[first, second][..], &[first], &[second]].map(policy),
             web,
             rights: stage.rights(HINT).await?,
             namespaces,
