@@ -161,6 +161,32 @@ impl Agent {
         Ok(lines.filter_map(series).collect())
     }
 
+    /// The names of its pods that say that they act.
+    pub async fn leaders(&self) -> anyhow::Result<Vec<String>> {
+        let mut leaders = Vec::new();
+        for pod in self.pods().await? {
+            let name = pod.metadata.name.unwrap_or_default();
+            let (client, namespace) = (&self.stage.client, self.namespace());
+            // One that starts or ends gives no answer.
+            let text = proxy::get(client, namespace, &name, 9090, "/metrics").await;
+            if text.is_ok_and(|text| text.contains("\npod_quarantine_leader 1\n")) {
+                leaders.push(name);
+            }
+        }
+        Ok(leaders)
+    }
+
+    /// Waits until exactly one of its pods acts; gives it.
+    pub async fn leader(&self) -> anyhow::Result<String> {
+        wait::until("one agent acts", SOON, async || {
+            match &self.leaders().await?[..] {
+                [leader] => Ok(leader.clone()),
+                leaders => bail!("{leaders:?}"),
+            }
+        })
+        .await
+    }
+
     /// The sum of the series of a metric that have all these labels.
     pub async fn sum(&self, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<f64> {
         let has = |series: &BTreeMap<String, String>| {

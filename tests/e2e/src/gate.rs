@@ -12,10 +12,12 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
+use jiff::{SignedDuration, Timestamp};
 use kube::{
     Client, Config,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
+use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
@@ -67,6 +69,18 @@ struct Way {
     api_server: Client,
     traps: Arc<Mutex<Vec<Trap>>>,
     unreliable: Option<Arc<Unreliable>>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+/// What holds for every request until a test says otherwise.
+#[derive(Default)]
+struct Mood {
+    /// Lost before the API server hears of them.
+    lost: Option<Wanted>,
+    /// How far the dates of all answers are ahead.
+    ahead: Option<SignedDuration>,
+    /// How many requests have come.
+    came: usize,
 }
 
 /// An open way; it ends with this.
@@ -117,6 +131,7 @@ impl Gate {
             api_server: Client::try_from(config)?,
             traps: Arc::default(),
             unreliable,
+            mood: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -134,6 +149,27 @@ impl Gate {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on loses these requests.
+    pub fn lose(&self, wanted: impl Fn(&Passing) -> bool + Send + 'static) {
+        self.way.mood().lost = Some(Box::new(wanted));
+    }
+
+    /// From now on loses none.
+    pub fn lose_none(&self) {
+        self.way.mood().lost = None;
+    }
+
+    /// From now on the API server's clock is so far ahead, as its answers tell it.
+    pub fn date_ahead(&self, ahead: SignedDuration) {
+        self.way.mood().ahead = Some(ahead);
+    }
+
+    /// How many requests have come.
+    #[must_use]
+    pub fn came(&self) -> usize {
+        self.way.mood().came
     }
 
     /// Catches the next request that is wanted, once.
@@ -189,6 +225,26 @@ impl Held {
         })
     }
 
+    /// Tells the sender that it asks too much, and after how many seconds it may ask again.
+    pub fn too_many(self, retry_after: u64) -> anyhow::Result<()> {
+        let status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "reason": "TooManyRequests",
+            "code": 429,
+            "message": "too many requests",
+        });
+        let mut response = Response::new(Body::from(status.to_string()));
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, "application/json".parse()?);
+        headers.insert(header::RETRY_AFTER, retry_after.into());
+        let gone = self.answer.send(response).is_err();
+        ensure!(!gone, "the sender of the request is gone");
+        Ok(())
+    }
+
     /// Gives the sender an answer.
     pub fn answer(self, answered: Answered) -> anyhow::Result<()> {
         let mut response = Response::new(Body::from(answered.body));
@@ -202,6 +258,10 @@ impl Held {
 }
 
 impl Way {
+    fn mood(&self) -> std::sync::MutexGuard<'_, Mood> {
+        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn traps(&self) -> std::sync::MutexGuard<'_, Vec<Trap>> {
         self.traps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,6 +300,26 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
         body,
         headers: parts.headers,
     };
+    let (is_lost, ahead) = {
+        let mut mood = way.mood();
+        mood.came += 1;
+        let lost = mood.lost.as_ref().is_some_and(|lost| lost(&request));
+        (lost, mood.ahead)
+    };
+    if is_lost {
+        return bad_gateway(anyhow!("the request was lost"));
+    }
+    let mut answer = carry(way, request).await;
+    if let Some(ahead) = ahead {
+        let date = (Timestamp::now() + ahead).strftime("%a, %d %b %Y %H:%M:%S GMT");
+        if let Ok(date) = date.to_string().parse() {
+            answer.headers_mut().insert(header::DATE, date);
+        }
+    }
+    answer
+}
+
+async fn carry(way: Way, request: Passing) -> Response {
     let Some(trap) = way.trap_for(&request) else {
         if let Some(unreliable) = way.unreliable {
             return unreliable.carry(way.api_server, request).await;

@@ -115,6 +115,18 @@ impl Stage {
         patched.with_context(|| format!("annotate {namespace}/{pod} with {key}"))
     }
 
+    /// What the cluster's Prometheus answers to a query.
+    pub async fn query(&self, query: &str) -> anyhow::Result<Vec<serde_json::Value>> {
+        let query = url_encoded(query);
+        let path = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query";
+        let request = http::Request::get(format!("{path}?query={query}")).body(Vec::new())?;
+        let answer: serde_json::Value = self.client.request(request).await?;
+        let series = answer
+            .pointer("/data/result")
+            .and_then(|result| result.as_array());
+        series.cloned().with_context(|| answer.to_string())
+    }
+
     /// The names of the pods in the slices of a Service; `ready_only`: those that get traffic.
     pub async fn endpoints(
         &self,
@@ -206,4 +218,14 @@ impl Stage {
         )
         .await
     }
+}
+
+/// Every byte that is not a plain letter or digit as its number.
+fn url_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    let encoded = text.bytes().map(|byte| match byte {
+        byte if plain(byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }

@@ -13,7 +13,8 @@ pub(crate) fn policy(namespace: &str, max: usize) -> String {
 limits:
   cluster: {{ max: 1000, perHour: 10000 }}
   namespace: {{ max: {max} }}
-  workload: {{ max: {max} }}
+  workload: {{ max: {max}, minReady: 0% }}
+  storm: {{ workload: 100%, cluster: 100% }}
 ttl: 1h
 policies:
   - name: web-does-not-answer

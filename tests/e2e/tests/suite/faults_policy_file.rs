@@ -30,8 +30,8 @@ async fn reloaded(agent: &Agent, successful: f64) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_broken_policy_file_changes_nothing_and_a_good_one_is_taken_at_run_time()
--> anyhow::Result<()> {
+async fn a_broken_policy_file_is_refused_and_a_good_one_is_taken_at_run_time() -> anyhow::Result<()>
+{
     let stage = Stage::open().await?;
     let namespace = stage.namespace("reload").await?;
     let web = stage.web(namespace.name(), 4, Labels::NoToggle).await?;
@@ -40,7 +40,7 @@ async fn a_broken_policy_file_changes_nothing_and_a_good_one_is_taken_at_run_tim
     good_samples(&agent, "web-does-not-answer").await?;
     let serving = web.serving().await?;
 
-    // Broken: two mistakes, both with their places; the file before goes on.
+    // Broken: two mistakes, both with their places; the file before goes on, and nothing new is quarantined.
     let broken = first
         .replace("ttl: 1h", "ttl: soon")
         .replace("failureThreshold: 3", "failureThresholds: 3");
@@ -58,6 +58,13 @@ async fn a_broken_policy_file_changes_nothing_and_a_good_one_is_taken_at_run_tim
         assert!(refused.contains(&place), "{place} in {refused}");
     }
     web.switch(&serving[0], "500").await?;
+    let refused = [
+        "QuarantineRefused",
+        "the policy file has changed, and is refused",
+    ];
+    stage.event(namespace.name(), &serving[0], &refused).await?;
+    agent.set_policy(&first).await?;
+    reloaded(&agent, 1.0).await?;
     web.quarantined(&serving[0]).await?;
     web.switch(&serving[1], "500").await?;
     wait::until("the limit holds", SOON, async || {

@@ -61,7 +61,13 @@ async fn out_of_service_and_back(kind: &str, count: usize, spec: Value) -> anyho
         .await?;
     let before = identity(&scene.web.pod(bad).await?);
 
-    scene.web.switch(bad, "500").await?;
+    // The last Ready endpoint of a Service would stay.
+    let behaviour = if others.is_empty() {
+        r#"{ "health": { "answer": { "status": 500 } }, "ready": false }"#
+    } else {
+        "500"
+    };
+    scene.web.switch(bad, behaviour).await?;
     let out = scene.labelled(bad).await?;
     assert_eq!(out.labels()["serving"], "false");
     let (_, owner, uid) = identity(&out);
@@ -124,7 +130,7 @@ async fn a_pod_of_a_daemon_set_leaves_its_service_by_the_toggle_and_comes_back_t
 #[tokio::test]
 async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_anew()
 -> anyhow::Result<()> {
-    let policy = in_place().replace("ttl: 1h", "ttl: 4s");
+    let policy = in_place().replace("ttl: 1h", "ttl: 8s");
     let scene = Scene::set("inplacereap", 1, Labels::NoToggle, &policy).await?;
     let spec = json!({ "serviceName": "db", "replicas": 2 });
     scene.apply_all(&set("StatefulSet", spec)).await?;
@@ -136,7 +142,7 @@ async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_a
             json!({ "minAvailable": least, "selector": { "matchLabels": { "app": "db" } } }),
         )
     };
-    scene.apply_all(&[budget(2)]).await?;
+    scene.apply_all(&[budget(1)]).await?;
     let pods = scene.ready("app=db", 2).await?;
     let first = scene.web.pod(&pods[0]).await?.uid();
     scene
@@ -148,6 +154,7 @@ async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_a
             &["Quarantined", "could not be helped: PodDisruptionBudget db"],
         )
         .await?;
+    scene.apply_all(&[budget(2)]).await?;
     scene
         .event(
             &pods[0],
