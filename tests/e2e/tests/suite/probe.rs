@@ -31,10 +31,9 @@ async fn what_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_what
         ("refuse", "connection refused"),
         ("close", "before an answer"),
     ];
-    for (pod, (behaviour, _)) in scene.pods.iter().zip(cases) {
+    // One goes when the replacement of the one before it is Ready.
+    for (pod, (behaviour, saw)) in scene.pods.iter().zip(cases) {
         scene.web.switch(pod, behaviour).await?;
-    }
-    for (pod, (_, saw)) in scene.pods.iter().zip(cases) {
         let record = record(&scene.web.quarantined(pod).await?)?;
         assert!(record.reason.contains(saw), "{}", record.reason);
         let last = record.evidence.last().map(|last| last.saw.to_string());
