@@ -4,6 +4,7 @@
 //! `deploy/base`, and [`Stage::web`] a Deployment behind a Service whose pods can be made to fail.
 
 mod agent;
+pub mod alerts;
 mod gate;
 mod images;
 pub mod manifest;

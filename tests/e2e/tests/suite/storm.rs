@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use futures::future::try_join_all;
 use test_cluster::{TestNamespace, wait};
-use test_e2e::{Labels, Most, Stage, Web};
+use test_e2e::{Labels, Most, Stage, Web, alerts};
 
 const POLICY: &str = "
 mode: observe
@@ -89,6 +89,14 @@ mod alone {
         let ledger = test_e2e::LEDGER;
         let said = ["QuarantineStorm", "more than 20%"];
         stage.event(agent.namespace(), ledger, &said).await?;
+        wait::until("the alert fires", Duration::from_secs(20), async || {
+            let firing = stage
+                .query(alerts::expression("PodQuarantineStorm")?)
+                .await?;
+            ensure!(firing.len() == 2, "{firing:?}");
+            Ok(())
+        })
+        .await?;
         // Those that were past their thresholds before the others may have gone; from now on nobody does.
         let out = agent.slots().await?.len();
         tokio::time::sleep(Duration::from_secs(10)).await;

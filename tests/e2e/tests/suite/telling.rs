@@ -8,7 +8,7 @@ use kube::{
 };
 use pod_quarantine::core::keys;
 use serde_json::{Value, json};
-use test_e2e::{Labels, PROBE, Scene, changed};
+use test_e2e::{Labels, PROBE, Scene, Stage, alerts, changed};
 
 #[tokio::test]
 async fn kubectl_describe_tells_what_happened_to_a_pod() -> anyhow::Result<()> {
@@ -243,4 +243,14 @@ async fn the_log_is_json_lines_or_text_and_the_agent_says_that_it_is_well() -> a
         })
         .await?;
     scene.clear().await
+}
+
+#[tokio::test]
+async fn every_alert_is_understood_by_prometheus() -> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    for name in alerts::names() {
+        let asked = stage.query(alerts::expression(name)?).await;
+        asked.with_context(|| name.to_owned())?;
+    }
+    Ok(())
 }
