@@ -10,7 +10,7 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell
-.PHONY: demo lint test chaos image bench-reaction soak-detach
+.PHONY: demo lint test chaos model image bench-reaction soak-detach
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of
 			|| { cat $(TARGET)/soak-detach.log; exit 1; }; \
 		echo "round $$round: 100000 cases of each property, $$(($$(date +%s) - began)) s"; \
 	done
+
+# How much may go wrong is in the environment: MODEL_FAULTS in all, of these at most MODEL_NETWORK, MODEL_STATUS,
+# MODEL_PEOPLE, MODEL_WEBHOOK, MODEL_LEDGER, MODEL_HEALTH; beside them MODEL_HALF_MINUTES, MODEL_TTLS; MODEL_LIMIT,
+# MODEL_NEW_PODS of 3, MODEL_READS_WAIT=1; MODEL_ENDINGS=8 tries one state of eight for its end.
+model: ## Try every order of events on the cap protocol: MODEL_FAULTS=2, MODEL_LIMIT=1
+	@cargo test --quiet --locked --profile bench --test model -- --ignored --nocapture
 
 bench-reaction: ## Measure how long the agent takes to react, beside a bare patch
 	@$(CLUSTER) up
