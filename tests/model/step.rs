@@ -69,6 +69,8 @@ pub(crate) enum Act {
     TakeRecordOff,
     /// They say that the pod is never to be taken out.
     Exempt,
+    /// They delete the pod.
+    Delete,
 }
 
 impl Act {
@@ -90,6 +92,7 @@ impl Act {
             Self::Exempt => {
                 pod.annotations.insert(keys::EXEMPT.into(), "true".into());
             }
+            Self::Delete => pod.terminating = true,
         }
     }
 
@@ -101,9 +104,10 @@ impl Act {
                 Self::TakeStateOff,
                 Self::ChangeLabel,
                 Self::TakeRecordOff,
+                Self::Delete,
             ]
         } else {
-            &[Self::Exempt]
+            &[Self::Exempt, Self::Delete]
         }
     }
 }
