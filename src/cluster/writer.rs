@@ -141,9 +141,17 @@ impl<Server: ApiServer> Writer<Server> {
     async fn note(
         &self,
         before: Ledger,
-        mut notes: Vec<Note>,
+        notes: Vec<Note>,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
+        let confirmed = stream::iter(notes)
+            .map(|note| self.confirm(note))
+            .buffer_unordered(AT_ONCE);
+        let mut notes = Vec::new();
+        for (note, one) in confirmed.collect::<Vec<_>>().await {
+            outcome.add(one);
+            notes.extend(note);
+        }
         let mut after = before.clone();
         notes.retain(|note| after.note(note));
         if notes.is_empty() {
@@ -153,6 +161,36 @@ impl<Server: ApiServer> Writer<Server> {
         let after = self.swap(what, &before, &after, outcome).await?;
         outcome.effects.extend(notes.into_iter().map(Effect::Noted));
         Some(after)
+    }
+
+    /// Looks whether a pod that is to be given a slot counts indeed: a view may lag behind.
+    async fn confirm(&self, note: Note) -> (Option<Note>, Outcome) {
+        let Note::Counted(slot) = note else {
+            return (Some(note), Outcome::default());
+        };
+        let pod = Target {
+            key: slot.key(),
+            uid: slot.uid.clone(),
+            resource_version: slot.resource_version,
+        };
+        match self.server.get(&pod).await {
+            Ok(Some(found)) => {
+                let counts = found.uid == slot.uid && found.is_counted() && !found.terminating;
+                let slot = Slot {
+                    resource_version: found.resource_version,
+                    ..slot
+                };
+                let note = counts.then_some(Note::Counted(slot));
+                (note, Outcome::update(Update::Pod(found)))
+            }
+            Ok(None) => (None, Outcome::update(Update::PodGone(pod.key, pod.uid))),
+            Err(error) => {
+                let mut outcome = Outcome::default();
+                let what = format!("look at the pod {}: {error}", pod.key);
+                outcome.failures.push(what);
+                (None, outcome)
+            }
+        }
     }
 
     /// Writes the ledger if it is as it was. What it is then, or was found to be instead, is among the updates.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use pod_quarantine::core::{
     action::Action,
     decide::{self, decide},
-    ledger::LedgerView,
+    judge::Verdicts,
+    ledger::{LedgerView, Note},
     object::ResourceVersion,
     replacement::Reading,
     update::Update,
-    view::View,
+    view::{LeaseView, View},
 };
 
 use crate::{
@@ -34,6 +35,7 @@ impl Model {
             pods: state.pods,
             ledger: state.ledger,
             ledger_gone,
+            named: state.named,
         }
     }
 
@@ -55,6 +57,12 @@ impl Model {
         if let Some(ledger) = self.ledger(seen.ledger) {
             view.update(Update::Ledger((*ledger).clone()));
         }
+        let named = Broken::named(
+            self.scope.broken,
+            &view,
+            seen.named.map(world::uid_of_ledger),
+        );
+        view.update(Update::Lease(named));
         view
     }
 
@@ -96,7 +104,11 @@ impl Model {
                 findings.extend(bad.then(|| finding(&self.file, pod)));
             }
         }
-        let mut actions = decide(&mut state, &self.file, view, &findings, now);
+        let verdicts = Verdicts {
+            findings,
+            ..Verdicts::default()
+        };
+        let mut actions = decide(&mut state, &self.file, view, &verdicts, now);
         actions.retain(|action| {
             !matches!(
                 action,
@@ -150,7 +162,7 @@ impl Model {
             Action::CheckSlot(slot) => {
                 format!("check the slot {}@{}", slot.name, slot.resource_version)
             }
-            Action::NoteReplaced(slot) => format!("note that {} is replaced", slot.name),
+            Action::Note(Note::Counted(slot)) => format!("give {} a slot", slot.name),
             other => format!("{other:?}"),
         });
         told.collect::<Vec<_>>().join(", ")
@@ -187,6 +199,9 @@ impl Model {
                 LedgerView::Gone => GONE,
                 LedgerView::Present(ledger) => self.ledgers.name(ledger),
             };
+            if let LeaseView::Names(named) = view.lease {
+                seen.named = named.map(|uid| world::made_at(&uid));
+            }
             seen
         })
     }

@@ -8,7 +8,7 @@ use pod_quarantine::core::{
     action::{Action, Target},
     keys,
     ledger::{Ledger, LedgerView},
-    object::{Pod, ResourceVersion},
+    object::{Pod, ResourceVersion, Uid},
     restore::Change,
     view::View,
 };
@@ -103,17 +103,19 @@ impl Broken {
         Some(before)
     }
 
-    /// When the ledger says that it was rebuilt. There was one: the Lease remembers that, whatever an agent sees of the
-    /// pods that were quarantined by it.
-    pub(crate) fn rebuilt(
-        broken: Option<Self>,
-        lost: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        match broken {
-            Some(Self::RebuildsAtOnce) => None,
-            Some(Self::ForgetsTheLedger) => lost,
-            _ => lost.or(Some(now)),
+    /// When the ledger says that it was rebuilt.
+    pub(crate) fn rebuilt(broken: Option<Self>, lost: Option<Timestamp>) -> Option<Timestamp> {
+        lost.filter(|_| broken != Some(Self::RebuildsAtOnce))
+    }
+
+    /// Which ledger the Lease is seen to name: with nobody to remember, the one that there is.
+    pub(crate) fn named(broken: Option<Self>, view: &View, named: Option<Uid>) -> Option<Uid> {
+        match (broken, &view.ledger) {
+            (Some(Self::RebuildsAtOnce | Self::ForgetsTheLedger), LedgerView::Present(ledger)) => {
+                Some(ledger.uid.clone())
+            }
+            (Some(Self::ForgetsTheLedger), _) => None,
+            _ => named,
         }
     }
 }

@@ -21,7 +21,7 @@ use pod_quarantine::{
     core::{
         action::{Action, Target},
         keys,
-        ledger::Ledger,
+        ledger::{Ledger, Memory},
         object::Pod,
         restore::Change,
         update::Update,
@@ -48,6 +48,13 @@ pub(crate) enum Call {
         before: Ledger,
         after: Ledger,
     },
+    MendLedger {
+        before: Ledger,
+        rebuilt: Option<Timestamp>,
+    },
+    /// The Lease is read and written by it, so it does not arrive late: what it was read as has changed by then.
+    NameLedger(Ledger),
+    LetLedgerGo(Ledger),
 }
 
 /// What the API server said, and when.
@@ -74,7 +81,12 @@ impl Call {
     pub(crate) fn lane(&self) -> usize {
         match self {
             Self::Patch { pod, .. } | Self::Get(pod) | Self::Delete(pod) => index_of(&pod.key),
-            Self::CreateLedger { .. } | Self::ReadLedger | Self::SwapLedger { .. } => PODS,
+            Self::CreateLedger { .. }
+            | Self::ReadLedger
+            | Self::SwapLedger { .. }
+            | Self::MendLedger { .. }
+            | Self::NameLedger(_)
+            | Self::LetLedgerGo(_) => PODS,
         }
     }
 
@@ -83,7 +95,12 @@ impl Call {
         match self {
             Self::Patch { dry_run, .. } => *dry_run,
             Self::Get(_) | Self::ReadLedger => true,
-            Self::Delete(_) | Self::CreateLedger { .. } | Self::SwapLedger { .. } => false,
+            Self::Delete(_)
+            | Self::CreateLedger { .. }
+            | Self::SwapLedger { .. }
+            | Self::MendLedger { .. }
+            | Self::NameLedger(_)
+            | Self::LetLedgerGo(_) => false,
         }
     }
 
@@ -94,8 +111,11 @@ impl Call {
             Self::Patch { .. } => Said::Patched(Err(Failure::Unknown(why()))),
             Self::Delete(_) => Said::Deleted(Err(Failure::Unknown(why()))),
             Self::Get(_) => Said::Got(None),
-            Self::CreateLedger { .. } | Self::ReadLedger => Said::Ledger(Err(why())),
-            Self::SwapLedger { .. } => Said::Swapped(Err(why())),
+            Self::CreateLedger { .. }
+            | Self::ReadLedger
+            | Self::NameLedger(_)
+            | Self::LetLedgerGo(_) => Said::Ledger(Err(why())),
+            Self::SwapLedger { .. } | Self::MendLedger { .. } => Said::Swapped(Err(why())),
         }
     }
 
@@ -119,6 +139,9 @@ impl Call {
             Self::CreateLedger { lost: Some(_) } => "rebuilds",
             Self::Get(_) | Self::ReadLedger => "reads",
             Self::SwapLedger { .. } => "swaps",
+            Self::MendLedger { .. } => "mends",
+            Self::NameLedger(_) => "names",
+            Self::LetLedgerGo(_) => "lets go",
         }
     }
 
@@ -132,7 +155,11 @@ impl Call {
                     pod.key.name, pod.resource_version
                 )
             }
-            Self::CreateLedger { .. } | Self::ReadLedger => {
+            Self::CreateLedger { .. }
+            | Self::ReadLedger
+            | Self::MendLedger { .. }
+            | Self::NameLedger(_)
+            | Self::LetLedgerGo(_) => {
                 format!("the request that {verb} the ledger")
             }
             Self::SwapLedger { before, after } => {
@@ -222,6 +249,20 @@ impl Server {
         pending().await
     }
 
+    async fn ask_for_an_update(&self, call: Call) -> Result<Update, String> {
+        match self.ask(call).await {
+            Said::Ledger(result) => result,
+            other => panic!("a request about the ledger was answered {other:?}"),
+        }
+    }
+
+    async fn ask_for_the_ledger(&self, call: Call) -> Result<Option<Ledger>, String> {
+        match self.ask(call).await {
+            Said::Swapped(result) => result,
+            other => panic!("a write of the ledger was answered {other:?}"),
+        }
+    }
+
     fn heard(&self, call: Call) -> Option<Said> {
         let mut heard = self.0.0.lock().expect("no other thread");
         let Some(answer) = heard.answers[call.lane()].pop_front() else {
@@ -260,18 +301,12 @@ impl ApiServer for Server {
         }
     }
 
-    async fn create_ledger(&self, lost: Option<Timestamp>) -> Result<Update, String> {
-        match self.ask(Call::CreateLedger { lost }).await {
-            Said::Ledger(result) => result,
-            other => panic!("a creation was answered {other:?}"),
-        }
+    async fn create_ledger(&self, lost: Option<Timestamp>, _: &Memory) -> Result<Update, String> {
+        self.ask_for_an_update(Call::CreateLedger { lost }).await
     }
 
     async fn read_ledger(&self) -> Result<Update, String> {
-        match self.ask(Call::ReadLedger).await {
-            Said::Ledger(result) => result,
-            other => panic!("a GET was answered {other:?}"),
-        }
+        self.ask_for_an_update(Call::ReadLedger).await
     }
 
     async fn swap_ledger(&self, before: &Ledger, after: &Ledger) -> Result<Option<Ledger>, String> {
@@ -279,10 +314,27 @@ impl ApiServer for Server {
             before: before.clone(),
             after: after.clone(),
         };
-        match self.ask(call).await {
-            Said::Swapped(result) => result,
-            other => panic!("a swap was answered {other:?}"),
-        }
+        self.ask_for_the_ledger(call).await
+    }
+
+    async fn mend_ledger(
+        &self,
+        before: &Ledger,
+        rebuilt: Option<Timestamp>,
+    ) -> Result<Option<Ledger>, String> {
+        let before = before.clone();
+        self.ask_for_the_ledger(Call::MendLedger { before, rebuilt })
+            .await
+    }
+
+    async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, String> {
+        self.ask_for_an_update(Call::NameLedger(ledger.clone()))
+            .await
+    }
+
+    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Update, String> {
+        self.ask_for_an_update(Call::LetLedgerGo(ledger.clone()))
+            .await
     }
 
     fn now(&self) -> Timestamp {

@@ -1,7 +1,7 @@
 //! When nothing goes wrong any more, all ends well: the slots are those of the quarantined pods, and as many pods are out
 //! as may be, or no other one is to be taken out.
 
-use pod_quarantine::core::{keys, ledger::Ledger, object::Pod};
+use pod_quarantine::core::{keys, object::Pod};
 
 use crate::{
     known::{GONE, Mark, NOTHING},
@@ -94,9 +94,6 @@ impl Model {
         let Some(ledger) = self.ledger(state.ledger) else {
             return wrong("there is no ledger".to_owned());
         };
-        if let Some(why) = ledger.closed(now(state.time).wall) {
-            return wrong(why.to_owned());
-        }
         let pods = state.pods.iter().filter_map(|id| self.pod(*id));
         let counted: Vec<_> = pods.filter(|pod| pod.is_counted()).collect();
         for slot in ledger.slots.values() {
@@ -104,10 +101,15 @@ impl Model {
                 return wrong(format!("the slot of {} is never freed", slot.name));
             }
         }
-        let was_lost = ledger.rebuilt.is_some();
-        let has_slot = |ledger: &Ledger, uid: &str| ledger.slots.contains_key(uid);
-        let without = counted.iter().find(|pod| !has_slot(&ledger, &pod.uid));
-        if let Some(pod) = without.filter(|_| !was_lost) {
+        // One that is deleted stays as long as a pod is out.
+        if ledger.terminating && !ledger.slots.is_empty() {
+            return Ok(());
+        }
+        if let Some(why) = ledger.closed(now(state.time).wall) {
+            return wrong(why);
+        }
+        let mut counts = counted.iter();
+        if let Some(pod) = counts.find(|pod| !ledger.slots.contains_key(&pod.uid)) {
             return wrong(format!("{} is out without a slot", pod.key.name));
         }
         let left = (0..PODS).find(|index| self.is_candidate(state, *index));

@@ -93,13 +93,13 @@ fn it_holds_when_the_ledger_is_lost() {
     let explored = holds(scope(
         1,
         Left {
-            in_all: 3,
-            network: 2,
+            in_all: 2,
+            network: 1,
             ledger: 1,
             ..Left::NOTHING
         },
     ));
-    has(&explored, &["creates", "rebuilds"]);
+    has(&explored, &["creates", "rebuilds", "names", "lets go"]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Model {
             self.pods.name(pod)
         };
         let pods = std::array::from_fn(pod);
-        let ledger = self.ledgers.name(world::ledger());
+        let ledger = self.ledgers.name(world::ledger(1));
         let seen = |index: usize| {
             if index < self.scope.new_pods {
                 NOTHING
@@ -107,6 +107,7 @@ impl Model {
                 pods: std::array::from_fn(seen),
                 ledger,
                 ledger_gone: None,
+                named: Some(1),
             },
             batch: NOTHING,
         };
@@ -117,6 +118,7 @@ impl Model {
             bad: [true; PODS],
             ledger,
             ledger_version: 1,
+            named: Some(1),
             agents: [agent; AGENTS],
             strays: Vec::new(),
             time: 0,

@@ -6,7 +6,7 @@ use pod_quarantine::{
     cluster::api_server::Failure,
     core::{
         keys,
-        ledger::Ledger,
+        ledger::{Ledger, Memory},
         object::{Pod, ResourceVersion},
         record::Values,
         update::Update,
@@ -20,7 +20,7 @@ use crate::{
     model::Model,
     promise::{Kept, Violation},
     state::State,
-    world::{self, APP, now},
+    world::{self, APP},
 };
 
 /// What a mutating webhook makes of a quarantine.
@@ -92,7 +92,7 @@ fn patched(
 }
 
 /// The ledger after a swap that was decided on this very version of it: so it does not matter that only the entries which
-/// differ are sent.
+/// differ are sent. What it remembers besides slots bounds nothing here, and would keep states apart that are alike.
 fn swapped(found: &Ledger, after: &Ledger) -> Ledger {
     let entries = after.entries();
     let version = if entries == found.entries() {
@@ -104,8 +104,11 @@ fn swapped(found: &Ledger, after: &Ledger) -> Ledger {
         .iter()
         .map(|(key, text)| (key.as_str(), text.as_str()));
     let mut ledger = Ledger::read(version, entries);
+    ledger.uid = found.uid.clone();
     ledger.terminating = found.terminating;
+    ledger.guarded = found.guarded;
     ledger.rebuilt = found.rebuilt;
+    ledger.memory = Memory::default();
     ledger
 }
 
@@ -161,29 +164,72 @@ impl Model {
             }
             Call::CreateLedger { lost } => {
                 if self.ledger(state.ledger).is_none() {
-                    let mut ledger = world::ledger();
                     state.ledger_version += 1;
-                    ledger.resource_version = ResourceVersion::new(state.ledger_version);
-                    ledger.rebuilt =
-                        Broken::rebuilt(self.scope.broken, *lost, now(state.time).wall);
+                    let mut ledger = world::ledger(state.ledger_version);
+                    ledger.rebuilt = Broken::rebuilt(self.scope.broken, *lost);
                     state.ledger = self.ledgers.name(ledger);
                 }
                 self.ledger_as_it_is(state)
             }
             Call::ReadLedger => self.ledger_as_it_is(state),
             Call::SwapLedger { before, after } => {
-                let found = self.ledger(state.ledger);
-                let found = found.filter(|found| found.resource_version == before.resource_version);
-                let next = found.map(|found| swapped(&found, after));
-                if let Some(next) = &next {
-                    state.ledger_version =
-                        next.resource_version.to_string().parse().expect("a number");
-                    state.ledger = self.ledgers.name(next.clone());
+                self.writes_ledger(state, before, |found| swapped(found, after))
+            }
+            Call::MendLedger { before, rebuilt } => self.writes_ledger(state, before, |found| {
+                let mut ledger = found.clone();
+                ledger.resource_version = next(found.resource_version);
+                ledger.guarded = true;
+                ledger.rebuilt = rebuilt.or(found.rebuilt);
+                ledger
+            }),
+            Call::NameLedger(ledger) => {
+                let uid = world::made_at(&ledger.uid);
+                if state.named.is_none() || ledger.rebuilt.is_some() {
+                    state.named = Some(uid);
                 }
-                Said::Swapped(Ok(next))
+                Said::Ledger(Ok(Update::Lease(state.named.map(world::uid_of_ledger))))
+            }
+            Call::LetLedgerGo(before) => {
+                if state.named == Some(world::made_at(&before.uid)) {
+                    state.named = None;
+                }
+                let found = self.ledger(state.ledger);
+                if found.is_some_and(|found| found.resource_version == before.resource_version) {
+                    state.ledger = GONE;
+                    state.ledger_version += 1;
+                }
+                self.ledger_as_it_is(state)
             }
         };
         Ok(self.says(state, said))
+    }
+
+    /// Somebody writes the ledger, if it is still as it was read.
+    fn writes_ledger(
+        &self,
+        state: &mut State,
+        before: &Ledger,
+        write: impl FnOnce(&Ledger) -> Ledger,
+    ) -> Said {
+        let found = self.ledger(state.ledger);
+        let found = found.filter(|found| found.resource_version == before.resource_version);
+        let next = found.map(|found| write(&found));
+        if let Some(next) = &next {
+            state.ledger_version = next.resource_version.to_string().parse().expect("a number");
+            state.ledger = self.ledgers.name(next.clone());
+        }
+        Said::Swapped(Ok(next))
+    }
+
+    /// Somebody deletes the ledger: its finalizer keeps it.
+    pub(crate) fn deletes_ledger(&self, state: &mut State) {
+        if let Some(found) = self.ledger(state.ledger) {
+            let mut ledger = (*found).clone();
+            ledger.terminating = true;
+            state.ledger_version += 1;
+            ledger.resource_version = ResourceVersion::new(state.ledger_version);
+            state.ledger = self.ledgers.name(ledger);
+        }
     }
 
     fn ledger_as_it_is(&self, state: &State) -> Said {
@@ -240,11 +286,13 @@ impl Model {
                 let pod = self.pod(state.pods[call.lane()]);
                 pod.is_some_and(|pod| pod.resource_version <= target.resource_version)
             }
-            Call::SwapLedger { before, .. } => {
+            Call::SwapLedger { before, .. }
+            | Call::MendLedger { before, .. }
+            | Call::LetLedgerGo(before) => {
                 ResourceVersion::new(state.ledger_version) <= before.resource_version
             }
             Call::CreateLedger { .. } => state.ledger == GONE || state.left.ledger > 0,
-            Call::Get(_) | Call::ReadLedger => false,
+            Call::Get(_) | Call::ReadLedger | Call::NameLedger(_) => false,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) ledger: Id,
     /// The last resourceVersion that a ledger had.
     pub(crate) ledger_version: u64,
+    /// Which ledger the Lease names: by the version that it was made at.
+    pub(crate) named: Option<u64>,
     pub(crate) agents: [Agent; AGENTS],
     /// Requests that nobody waits for any more, and that may arrive all the same, in order.
     pub(crate) strays: Vec<Id>,
@@ -46,6 +48,8 @@ pub(crate) struct Seen {
     pub(crate) ledger: Id,
     /// The version at which a ledger went, of the last one that did.
     pub(crate) ledger_gone: Option<u64>,
+    /// Which one the Lease names.
+    pub(crate) named: Option<u64>,
 }
 
 /// A batch under way: what it began with, and the answers to it so far.

@@ -1,6 +1,10 @@
 //! What can happen next, in any order and at any time.
 
-use pod_quarantine::core::{keys, ledger::REBUILD_WAIT, object::Pod};
+use pod_quarantine::core::{
+    keys,
+    ledger::{Ledger, REBUILD_WAIT},
+    object::Pod,
+};
 
 use crate::{
     known::{GONE, Id, NOTHING},
@@ -21,7 +25,7 @@ const TTL: u32 = 4 * 3600;
 pub(crate) enum Step {
     /// An agent decides and begins a batch.
     Decides(usize),
-    /// A watch tells an agent how a pod is now; [`PODS`]: how the ledger is.
+    /// A watch tells an agent how a pod is now; [`PODS`]: how the ledger is; one more: what the Lease names.
     Sees(usize, usize),
     /// A call of an agent arrives.
     Call(usize, Id, Course),
@@ -36,7 +40,10 @@ pub(crate) enum Step {
     Health(usize),
     /// A pod that was deleted is gone.
     Goes(usize),
+    /// The ledger is deleted and its finalizer taken off: it is lost.
     LedgerGoes,
+    /// The ledger is deleted: it stays until its finalizer goes.
+    LedgerIsDeleted,
     HalfAMinute,
     /// The wait after the loss of the ledger is over. Whatever was under way has arrived or never will, and every view
     /// has caught up: it is the one timing assumption. A request lasts ten seconds, a silent watch three minutes.
@@ -179,6 +186,12 @@ impl Model {
                 Ok(())
             });
         }
+        if seen.named != all.named {
+            self.take(Step::Sees(agent, PODS + 1), state, next, |state| {
+                state.agents[agent].view.named = all.named;
+                Ok(())
+            });
+        }
         if (seen.ledger, seen.ledger_gone) != (all.ledger, all.ledger_gone) {
             self.take(Step::Sees(agent, PODS), state, next, |state| {
                 let view = &mut state.agents[agent].view;
@@ -307,6 +320,11 @@ impl Model {
                 state.ledger_version += 1;
                 Ok(())
             });
+            self.take(Step::LedgerIsDeleted, state, next, |state| {
+                state.left = left;
+                self.deletes_ledger(state);
+                Ok(())
+            });
         }
     }
 
@@ -315,7 +333,11 @@ impl Model {
         let Some(ledger) = self.ledger(state.ledger) else {
             return true;
         };
-        ledger.closed(now(state.time).wall).is_some()
+        let there = Ledger {
+            terminating: false,
+            ..(*ledger).clone()
+        };
+        there.closed(now(state.time).wall).is_some()
     }
 
     fn time(&self, state: &State, next: Next<'_>) {
@@ -366,6 +388,9 @@ impl Model {
                 format!("{} decides: {}", agent(index), self.told(batch))
             }
             Step::Sees(index, PODS) => format!("{} sees the ledger as it is", agent(index)),
+            Step::Sees(index, pod) if pod > PODS => {
+                format!("{} sees the Lease as it is", agent(index))
+            }
             Step::Sees(index, pod) => format!("{} sees p{pod} as it is", agent(index)),
             Step::Call(index, call, course) => {
                 let call = self.calls.get(call).told();
@@ -394,7 +419,8 @@ impl Model {
                 format!("p{pod} is {now}")
             }
             Step::Goes(pod) => format!("p{pod} is gone"),
-            Step::LedgerGoes => "the ledger is deleted".to_owned(),
+            Step::LedgerGoes => "the ledger is lost".to_owned(),
+            Step::LedgerIsDeleted => "the ledger is deleted".to_owned(),
             Step::HalfAMinute => "half a minute passes".to_owned(),
             Step::WaitIsOver => "the ten minutes after the loss are over".to_owned(),
             Step::Ttl => "the ttl passes".to_owned(),

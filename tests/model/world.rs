@@ -11,7 +11,7 @@ use pod_quarantine::{
         ledger::Ledger,
         object::{
             Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference,
-            ResourceVersion, Selecting, SelectingKind,
+            ResourceVersion, Selecting, SelectingKind, Uid,
         },
         placement::Placement,
         policy::PolicyFile,
@@ -36,7 +36,8 @@ const OWN: &str = "pod-quarantine";
 pub(crate) fn policy_file(limit: u32) -> PolicyFile {
     let text = format!(
         "mode: enforce\n\
-         limits:\n  cluster: {{ max: {limit} }}\n  namespace: {{ max: 5 }}\n  workload: {{ max: 1 }}\n\
+         limits:\n  cluster: {{ max: {limit}, perHour: 10000 }}\n  namespace: {{ max: 5 }}\n  workload: {{ max: 1 }}\n  \
+         storm: {{ workload: 100%, cluster: 100% }}\n\
          keepNode: false\n\
          policies:\n  - name: answers\n    pods: {{ matchLabels: {{ tier: web }} }}\n    ttl: 4h\n    \
          probe: {{ httpGet: {{ path: /, port: 80 }} }}\n"
@@ -101,8 +102,23 @@ pub(crate) fn pod(index: usize) -> Pod {
     }
 }
 
-pub(crate) fn ledger() -> Ledger {
-    Ledger::read(ResourceVersion::new(1), [])
+/// An empty ledger, made at that version.
+pub(crate) fn ledger(version: u64) -> Ledger {
+    let mut ledger = Ledger::read(ResourceVersion::new(version), []);
+    ledger.uid = uid_of_ledger(version);
+    ledger
+}
+
+/// The uid of the ledger that was made at that version.
+pub(crate) fn uid_of_ledger(version: u64) -> Uid {
+    format!("ledger-made-at-{version}").into()
+}
+
+/// At which version the ledger of that uid was made.
+pub(crate) fn made_at(uid: &str) -> u64 {
+    let version = uid.strip_prefix("ledger-made-at-");
+    let version = version.and_then(|version| version.parse().ok());
+    version.expect("a ledger of the model")
 }
 
 /// What every agent knows all the time: all but the pods and the ledger.
@@ -112,6 +128,7 @@ pub(crate) fn view() -> View {
         name: SHOP.into(),
         labels: Labels::new(),
         mode: None,
+        terminating: false,
     });
     for index in 0..PODS {
         let app = name(index);
@@ -126,6 +143,8 @@ pub(crate) fn view() -> View {
             revision: None,
             terminating: false,
             recreate: false,
+            rolling: false,
+            reset: None,
             template_commands: Vec::new(),
         });
         view.put_selecting(Selecting {
@@ -133,6 +152,8 @@ pub(crate) fn view() -> View {
             key: key(index),
             selector: Some(selector),
             disruptions_allowed: None,
+            desired_healthy: None,
+            local: false,
         });
     }
     view
@@ -145,6 +166,7 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         past: true,
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
+        workload: pod.uid.clone(),
         since: std::time::Duration::ZERO,
         contrast: true,
         reason: "HTTP 500".into(),
