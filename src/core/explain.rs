@@ -21,10 +21,17 @@ use super::{
 pub struct Explanation {
     /// The installation that answers, `namespace/name`.
     pub agent: String,
+    /// Whether it acts. One that stands by knows no verdicts. Agents that do not say so act.
+    #[serde(default = "yes")]
+    pub acts: bool,
     /// Why what it knows of the cluster may be out of date, if it may.
     pub stale: Option<String>,
     /// `None`: it knows of no such pod.
     pub pod: Option<Explained>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A pod that an agent knows.
@@ -93,7 +100,7 @@ impl From<&Refusal> for HeldBack {
     }
 }
 
-/// Explains a pod by what was last decided and is known now.
+/// Explains a pod by what was last decided and is known now, as an agent that acts.
 #[must_use]
 pub fn explain(
     key: &ObjectKey,
@@ -147,6 +154,7 @@ pub fn explain(
     };
     Explanation {
         agent: format!("{}/{}", view.own_namespace, file.agent),
+        acts: true,
         stale: view
             .stale
             .as_deref()

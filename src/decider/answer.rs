@@ -1,7 +1,10 @@
 //! What people ask about single pods.
 
 use super::Decider;
-use crate::{core::explain::explain, report::explain::Question};
+use crate::{
+    core::explain::{Explanation, explain},
+    report::explain::Question,
+};
 
 impl Decider {
     /// Answers from what is known now and was last decided. Whoever asked may have gone.
@@ -9,6 +12,9 @@ impl Decider {
         let now = self.hands.clock.now();
         let (file, view) = (&self.file, &self.view);
         let explanation = explain(&question.pod, file, view, &self.judge, &self.state, now);
-        let _ = question.answer.send(explanation);
+        let _ = question.answer.send(Explanation {
+            acts: self.leads,
+            ..explanation
+        });
     }
 }

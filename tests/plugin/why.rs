@@ -49,6 +49,7 @@ fn explained() -> Explained {
 fn answer(pod: Option<Explained>) -> Explanation {
     Explanation {
         agent: "pod-quarantine/default".to_owned(),
+        acts: true,
         stale: None,
         pod,
     }
@@ -135,6 +136,17 @@ fn a_pod_that_the_agent_does_not_know_is_told_so() {
     let text = in_service(plain(), Ok(answer), Vec::new()).text(now());
     assert!(text.contains("may be out of date: the pods were not read yet"));
     assert!(text.contains("it knows of no such pod"), "{text}");
+}
+
+#[test]
+fn an_agent_that_does_not_say_whether_it_acts_does() {
+    let older = json!({ "agent": "pod-quarantine/default", "stale": null, "pod": null });
+    let older: Explanation = serde_json::from_value(older).unwrap();
+    assert_eq!(older, answer(None));
+    let mut standby = answer(None);
+    standby.acts = false;
+    let sent = serde_json::to_string(&standby).unwrap();
+    assert_eq!(serde_json::from_str::<Explanation>(&sent).unwrap(), standby);
 }
 
 #[test]

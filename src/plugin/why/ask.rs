@@ -1,6 +1,6 @@
 //! The agent is asked about a pod: through a port-forward to its loopback.
 
-use std::{future, pin::pin, time::Duration};
+use std::{fmt::Display, future, pin::pin, time::Duration};
 
 use futures::future::Either;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -32,32 +32,45 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// More than any explanation is long.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// What the first agent that answers says; else why none does.
+/// What the first agent that acts says; else why none does. One that stands by knows no verdicts.
 pub(super) async fn ask(session: &Session, why: &Why) -> Result<Explanation, String> {
     let namespace = &why.agent_namespace;
     let agents: Api<Pod> = Api::namespaced(session.client.clone(), namespace);
     let of_agent = ListParams::default().labels(LABEL);
     let found = request("list the agent's pods", agents.list(&of_agent)).await;
-    let mut found = found.map_err(|failure| failure.to_string())?.items;
+    let mut found = found.map_err(|failure| not_asked(&failure))?.items;
     found.retain(|agent| agent.metadata.deletion_timestamp.is_none());
     found.sort_by_key(|agent| (!is_ready(agent), agent.name_any()));
     if found.is_empty() {
-        return Err(format!(
+        return Err(not_asked(&format!(
             "no pod in namespace {namespace} is labelled {LABEL}"
-        ));
+        )));
     }
     let path = format!("/pods/{}/{}", session.namespace, why.pod);
-    let mut reasons = Vec::new();
+    let (mut reasons, mut all_stand_by) = (Vec::new(), true);
     for agent in found {
         let name = agent.name_any();
         let asked = timeout(TIMEOUT, forward(&agents, &name, why.agent_port, &path)).await;
         let late = || Err(format!("no answer within {} s", TIMEOUT.as_secs()));
         match asked.unwrap_or_else(|_| late()) {
-            Ok(explanation) => return Ok(explanation),
-            Err(reason) => reasons.push(format!("pod {namespace}/{name}: {reason}")),
+            Ok(explanation) if explanation.acts => return Ok(explanation),
+            Ok(_) => reasons.push(format!("pod {namespace}/{name}: it stands by")),
+            Err(reason) => {
+                all_stand_by = false;
+                reasons.push(format!("pod {namespace}/{name}: {reason}"));
+            }
         }
     }
-    Err(reasons.join("; "))
+    let reasons = reasons.join("; ");
+    Err(if all_stand_by {
+        format!("no agent acts now: {reasons}")
+    } else {
+        not_asked(&reasons)
+    })
+}
+
+fn not_asked(why: &impl Display) -> String {
+    format!("no agent could be asked: {why}")
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -105,7 +105,12 @@ impl InService {
 
 /// What an agent says.
 fn explained(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
-    let Explanation { agent, stale, pod } = explanation;
+    let Explanation {
+        agent,
+        acts: _,
+        stale,
+        pod,
+    } = explanation;
     let stale = stale.as_ref();
     let stale = stale.map(|why| format!("what it knows may be out of date: {why}"));
     let mut of_agent = vec![agent.clone()];

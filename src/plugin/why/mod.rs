@@ -56,8 +56,7 @@ pub(super) async fn why(
     let asked = ask::ask(session, why).await;
     let in_service = InService::read(&pod, asked, events)?;
     if let Some(why) = &in_service.not_asked {
-        let warning = format!("warning: no agent could be asked: {why}");
-        said.aside.push(warning);
+        said.aside.push(format!("warning: {why}"));
         said.failed = in_service.says_nothing();
     }
     said.text = match output {

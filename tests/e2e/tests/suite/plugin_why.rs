@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use serde_json::Value;
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
 use test_e2e::{Labels, PROBE, Plugin, Ran, Scene, changed};
 
 use crate::plugin::has;
@@ -151,5 +156,63 @@ async fn a_pod_that_is_not_quarantined_is_explained_by_the_agent_or_by_its_event
         &nobody.refused()?,
         &["no agent could be asked: no pod in namespace"],
     )?;
+    scene.clear().await
+}
+
+/// As nobody renews it, one agent takes it over after ten seconds.
+async fn hand_lease_to(scene: &Scene, holder: &str) -> anyhow::Result<()> {
+    let leases: Api<Lease> = Api::namespaced(scene.stage.client.clone(), scene.agent.namespace());
+    let now = MicroTime(jiff::Timestamp::now());
+    let patch = json!({ "spec": { "holderIdentity": holder, "renewTime": now } });
+    let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    leases
+        .patch("pod-quarantine-default", &params, &patch)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_replicas_the_one_that_acts_explains() -> anyhow::Result<()> {
+    let scene = Scene::set("plugin-two", 2, Labels::NoToggle, PROBE).await?;
+    let plugin = scene.stage.plugin().await?;
+    scene.seen_good().await?;
+    scene.agent.scale(2).await?;
+    let pod = &scene.pods[0];
+    let agents = scene.agent.pods().await?;
+    assert_eq!(agents.len(), 2);
+    for agent in agents {
+        // Whichever is asked first.
+        let holder = agent.metadata.name.unwrap_or_default();
+        hand_lease_to(&scene, &holder).await?;
+        scene
+            .until(&format!("{holder} alone acts"), async || {
+                let leaders = scene.agent.leaders().await?;
+                ensure!(leaders == [holder.as_str()], "{leaders:?}");
+                Ok(())
+            })
+            .await?;
+        scene
+            .until(&format!("{holder} explains"), async || {
+                let text = why(&plugin, &scene, pod, "").await?.done()?;
+                has(&text, &["web (mode enforce): healthy", "HTTP 200"])
+            })
+            .await?;
+    }
+    scene
+        .until("both stand by", async || {
+            hand_lease_to(&scene, "somebody else").await?;
+            let nobody = why(&plugin, &scene, pod, "").await?.refused()?;
+            println!("{nobody}");
+            has(&nobody, &["warning: no agent acts now: pod "])?;
+            ensure!(nobody.matches(": it stands by").count() == 2, "{nobody}");
+            Ok(())
+        })
+        .await?;
+    scene
+        .until("one acts again", async || {
+            let text = why(&plugin, &scene, pod, "").await?.done()?;
+            has(&text, &["web (mode enforce): healthy"])
+        })
+        .await?;
     scene.clear().await
 }
