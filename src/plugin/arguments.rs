@@ -6,6 +6,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind
 
 use crate::{config::duration, core::overrides::LONGEST_TTL};
 
+/// As much as the Event that tells of it has room for.
+const LONGEST_PAUSE_REASON: usize = 500;
+
 /// Lists, explains, quarantines, releases and holds pods that pod-quarantine takes out of service.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -70,6 +73,10 @@ pub enum Command {
     Release(Release),
     /// Do not delete quarantined pods when their time is up, or not until then.
     Hold(Hold),
+    /// Quarantine nothing and delete nothing until it is resumed; releases are carried out.
+    Pause(Pause),
+    /// Let a paused agent go on.
+    Resume(Installation),
     /// Print a completion script.
     Completion {
         /// The shell.
@@ -89,6 +96,28 @@ pub struct Why {
     /// The port of its loopback at which it explains pods.
     #[arg(long, default_value_t = 9091, value_name = "PORT")]
     pub agent_port: u16,
+}
+
+/// Of `pause`.
+#[derive(Args, Clone, Debug)]
+pub struct Pause {
+    /// Why; whoever looks for what is not quarantined reads it.
+    #[arg(long, value_name = "TEXT", value_parser = pause_reason)]
+    pub reason: String,
+    /// Which one.
+    #[command(flatten)]
+    pub installation: Installation,
+}
+
+/// One installation of the agent: all its replicas.
+#[derive(Args, Clone, Debug)]
+pub struct Installation {
+    /// Where the agent runs.
+    #[arg(long, default_value = "pod-quarantine", value_name = "NAMESPACE")]
+    pub agent_namespace: String,
+    /// Its name, as `agent` in its policy file says.
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub agent: String,
 }
 
 /// How long to wait for the agent.
@@ -150,12 +179,25 @@ impl Arguments {
         words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let arguments = Self::try_parse_from(words)?;
-        let everywhere = arguments.global.all_namespaces;
-        if everywhere && !matches!(arguments.command, Command::List) {
-            let why = "a pod cannot be named across all namespaces";
-            return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+        let conflict = |why: &str| Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+        let Global {
+            namespace,
+            all_namespaces,
+            ..
+        } = &arguments.global;
+        match arguments.command {
+            Command::Pause(_) | Command::Resume(_) if namespace.is_some() || *all_namespaces => {
+                conflict(
+                    "all that an agent does is paused, wherever: it is named by --agent-namespace and --agent",
+                )
+            }
+            Command::Why(_) | Command::Add(_) | Command::Release(_) | Command::Hold(_)
+                if *all_namespaces =>
+            {
+                conflict("a pod cannot be named across all namespaces")
+            }
+            _ => Ok(arguments),
         }
-        Ok(arguments)
     }
 }
 
@@ -179,6 +221,17 @@ fn reason(text: &str) -> Result<String, String> {
         return Err("expected a reason, for whoever looks into the pod".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// It stands in the ledger, which must have room for other things.
+fn pause_reason(text: &str) -> Result<String, String> {
+    let text = reason(text)?;
+    if text.chars().count() > LONGEST_PAUSE_REASON {
+        return Err(format!(
+            "expected {LONGEST_PAUSE_REASON} characters at most"
+        ));
+    }
+    Ok(text)
 }
 
 fn time(text: &str) -> Result<Duration, String> {

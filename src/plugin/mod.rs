@@ -11,6 +11,7 @@ pub mod completion;
 pub mod failure;
 pub mod list;
 pub mod output;
+mod pause;
 pub mod quarantined;
 pub mod session;
 pub mod table;
@@ -35,6 +36,8 @@ pub async fn run(arguments: &Arguments) -> Result<Said, Failure> {
         Command::Add(add) => command::add(&session().await?, add, output).await,
         Command::Release(release) => command::release(&session().await?, release, output).await,
         Command::Hold(hold) => command::hold(&session().await?, hold, output).await,
+        Command::Pause(pause) => pause::pause(&session().await?, pause, output).await,
+        Command::Resume(resume) => pause::resume(&session().await?, resume, output).await,
         Command::Completion { shell } => Ok(completion::script(*shell)),
     }
 }

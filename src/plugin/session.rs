@@ -1,6 +1,6 @@
 //! The cluster as the plugin reaches it: one namespace of it, or all.
 
-use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, ObjectList, Patch, PatchParams},
@@ -14,8 +14,11 @@ use super::{
 };
 use crate::{
     cluster,
-    core::{keys, policy::Mode},
+    core::{keys, ledger, policy::Mode},
 };
+
+/// By this the agent's objects are found, the ledger among them.
+const OF_AGENTS: &str = "app.kubernetes.io/managed-by=pod-quarantine";
 
 /// Objects of one answer to a list.
 const PAGE: u32 = 500;
@@ -108,6 +111,20 @@ impl Session {
             marked.extend(request("get the pod", of_pod.get_opt(&pod.name_any())).await?);
         }
         Ok(marked)
+    }
+
+    /// The ledgers of all namespaces, by the name of their agents.
+    pub(super) async fn ledgers(&self) -> Result<Vec<(String, ConfigMap)>, Failure> {
+        let objects: Api<ConfigMap> = Api::all(self.client.clone());
+        let of_agents = ListParams::default().labels(OF_AGENTS);
+        let found = request("list the ledgers", objects.list(&of_agents)).await?;
+        let begin = ledger::name("");
+        let ledgers = found.items.into_iter().filter_map(|object| {
+            let name = object.name_any();
+            let agent = name.strip_prefix(&begin)?;
+            Some((agent.to_owned(), object))
+        });
+        Ok(ledgers.collect())
     }
 
     /// The namespaces that lower the mode, in the order of their names.

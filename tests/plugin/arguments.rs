@@ -73,6 +73,37 @@ fn a_hold_is_for_ever_or_for_a_time_or_off() {
 }
 
 #[test]
+fn a_pause_is_of_one_installation() {
+    let words = [
+        "kubectl-quarantine",
+        "pause",
+        "--reason",
+        " we move the cluster ",
+    ];
+    let Command::Pause(pause) = Arguments::read(words).unwrap().command else {
+        panic!("not pause")
+    };
+    assert_eq!(pause.reason, "we move the cluster");
+    assert_eq!(pause.installation.agent_namespace, "pod-quarantine");
+    assert_eq!(pause.installation.agent, "default");
+    let Command::Resume(resume) = understood("resume --agent-namespace ops --agent b").command
+    else {
+        panic!("not resume")
+    };
+    assert_eq!((&*resume.agent_namespace, &*resume.agent), ("ops", "b"));
+    let long = format!("pause --reason {}", "x".repeat(501));
+    for (line, kind) in [
+        ("pause", ErrorKind::MissingRequiredArgument),
+        ("pause --reason x -n shop", ErrorKind::ArgumentConflict),
+        ("resume -A", ErrorKind::ArgumentConflict),
+        ("resume web-0", ErrorKind::UnknownArgument),
+        (&long, ErrorKind::ValueValidation),
+    ] {
+        assert_eq!(read(line).map(|_| ()), Err(kind), "{line}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_a_mistake() {
     for (line, kind) in [
         ("add web-0", ErrorKind::MissingRequiredArgument),

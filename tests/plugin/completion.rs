@@ -38,7 +38,7 @@ fn the_flags_before_say_where_to_look() {
 #[tokio::test]
 async fn words_that_fit_are_offered_and_no_files() {
     for (line, candidates) in [
-        (vec!["re"], "release\n:4\n"),
+        (vec!["re"], "release\nresume\n:4\n"),
         (vec!["list", "-o", ""], "json\nyaml\nname\nwide\n:4\n"),
         (vec!["release", "--f"], "--force\n:4\n"),
         (vec!["hold", "--off", "--kube"], "--kubeconfig\n:4\n"),

@@ -152,7 +152,7 @@ mod alone {
             .through_kubectl("__complete quarantine re")
             .await?
             .done()?;
-        has(&commands, &["release\n:4"])?;
+        has(&commands, &["release\nresume\n:4"])?;
 
         scene.namespace_mode(Some("off")).await?;
         let off = plugin.run(&format!("list -n {namespace}")).await?;
@@ -340,7 +340,7 @@ async fn mistakes_end_with_2_and_scripts_complete() -> anyhow::Result<()> {
     }
     has(
         &plugin.run("--help").await?.done()?,
-        &["list", "why", "add", "release", "hold"],
+        &["list", "why", "add", "release", "hold", "pause", "resume"],
     )?;
     for shell in ["bash", "zsh", "fish"] {
         let script = plugin.run(&format!("completion {shell}")).await?.done()?;
