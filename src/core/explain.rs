@@ -8,6 +8,7 @@ use super::{
     action::Refusal,
     decide::State,
     judge::{Judge, Now},
+    ledger::Pause,
     object::{ObjectKey, Pod},
     overrides,
     policy::{Policy, PolicyFile},
@@ -24,6 +25,9 @@ pub struct Explanation {
     /// Whether it acts. One that stands by knows no verdicts. Agents that do not say so act.
     #[serde(default = "yes")]
     pub acts: bool,
+    /// The pause, where people have set one.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// Why what it knows of the cluster may be out of date, if it may.
     pub stale: Option<String>,
     /// `None`: it knows of no such pod.
@@ -155,6 +159,7 @@ pub fn explain(
     Explanation {
         agent: format!("{}/{}", view.own_namespace, file.agent),
         acts: true,
+        pause: view.pause().cloned(),
         stale: view
             .stale
             .as_deref()

@@ -64,7 +64,7 @@ pub enum Output {
 pub enum Command {
     /// List quarantined pods.
     #[command(visible_alias = "ls")]
-    List,
+    List(List),
     /// Explain why a pod is quarantined, or why it is not.
     Why(Why),
     /// Quarantine pods now, and wait for the agent's answer.
@@ -82,6 +82,14 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Of `list`.
+#[derive(Args, Clone, Debug)]
+pub struct List {
+    /// Where the agent runs, to say whether it is paused.
+    #[arg(long, default_value = "pod-quarantine", value_name = "NAMESPACE")]
+    pub agent_namespace: String,
 }
 
 /// Of `why`.

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::{
     age::{between, point},
-    arguments::Output,
+    arguments::{List as Arguments, Output},
     failure::Failure,
     output::{Said, structured},
+    paused::{Paused, known, pauses},
     quarantined::Quarantined,
     session::{Lowered, Session},
     table::{aligned, lines},
@@ -18,16 +19,23 @@ use crate::{cluster::read_pod, core::policy::Mode};
 #[derive(Serialize)]
 struct List<'a> {
     kind: &'static str,
+    /// The installation that is paused; of several the first.
+    pause: Option<&'a Paused>,
     items: &'a [Quarantined],
 }
 
-/// Lists them, and says which namespaces lower the mode.
+/// Lists them, and says which namespaces lower the mode and what is paused.
 pub async fn list(
     session: &Session,
+    list: &Arguments,
     everywhere: bool,
     output: Option<Output>,
 ) -> Result<Said, Failure> {
-    let (marked, lowered) = futures::join!(session.marked(), session.lowered());
+    let (marked, lowered, paused) = futures::join!(
+        session.marked(),
+        session.lowered(),
+        session.paused(&list.agent_namespace)
+    );
     let mut said = Said::default();
     let lowered = lowered.unwrap_or_else(|failure| {
         let aside = format!("the modes of namespaces are not known: {failure}");
@@ -35,17 +43,21 @@ pub async fn list(
         Vec::new()
     });
     said.aside.extend(modes(&lowered));
+    let paused = known(paused, output, &mut said.aside);
+    said.aside.extend(pauses(&paused));
     let now = Timestamp::now();
     let mut pods = Vec::new();
     for pod in marked? {
         let mode = mode_of(&lowered, &read_pod(&pod)?.key.namespace);
-        pods.extend(Quarantined::read(&pod, mode, now)?);
+        let listed = Quarantined::read(&pod, mode, now)?;
+        pods.extend(listed.map(|pod| pod.noting_pauses(&paused)));
     }
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     said.text = match output {
         Some(Output::Json | Output::Yaml) => {
             let list = List {
                 kind: "QuarantinedPodList",
+                pause: paused.first(),
                 items: &pods,
             };
             structured(output, &list)?
@@ -185,6 +197,7 @@ fn time_left(pod: &Quarantined, now: Timestamp) -> String {
     }
     match (&pod.kept_because, &pod.namespace_mode, pod.expires_at) {
         (Some(_), Some(mode), _) if pod.problem.is_none() => format!("paused ({mode})"),
+        (Some(_), None, _) if pod.problem.is_none() && pod.paused => "paused".to_owned(),
         (Some(_), ..) => "never".to_owned(),
         (None, _, Some(expires)) => between(now, expires),
         (None, _, None) => "<unknown>".to_owned(),

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod list;
 pub mod output;
 mod pause;
+pub mod paused;
 pub mod quarantined;
 pub mod session;
 pub mod table;
@@ -31,7 +32,9 @@ pub async fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let output = global.output;
     let session = || Session::open(global);
     match command {
-        Command::List => list::list(&session().await?, global.all_namespaces, output).await,
+        Command::List(list) => {
+            list::list(&session().await?, list, global.all_namespaces, output).await
+        }
         Command::Why(why) => why::why(&session().await?, why, output).await,
         Command::Add(add) => command::add(&session().await?, add, output).await,
         Command::Release(release) => command::release(&session().await?, release, output).await,

@@ -109,7 +109,7 @@ impl<'a> Ledger<'a> {
         } = self.installation;
         if failure.is_not_found() {
             // Where they may not be looked for, the sentence tells what is missing all the same.
-            let others = self.session.ledgers().await.unwrap_or_default();
+            let others = self.session.ledgers(None).await.unwrap_or_default();
             let others: Vec<String> = others.iter().map(option).collect();
             let there_are = match &others[..] {
                 [] => "say where it runs with --agent-namespace and --agent".to_owned(),

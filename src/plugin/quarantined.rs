@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::{failure::Failure, paused::Paused};
 use crate::{
     cluster::read_pod,
     core::{
@@ -48,6 +48,8 @@ pub struct Quarantined {
     pub problem: Option<String>,
     /// The mode that its namespace lowers everything to, if it does.
     pub namespace_mode: Option<String>,
+    /// Whether people have paused the installation that took it out.
+    pub paused: bool,
     /// The Services it left.
     pub services: Vec<String>,
     /// The node it runs on.
@@ -101,6 +103,7 @@ impl Quarantined {
             kept_because: kept,
             problem: problem.map(|(what, _)| what),
             namespace_mode: (mode < Mode::Enforce).then(|| mode.as_str().to_owned()),
+            paused: false,
             services: record
                 .into_iter()
                 .flat_map(|record| &record.services)
@@ -111,6 +114,17 @@ impl Quarantined {
             restarts: record.map(|record| known.restarts.saturating_sub(record.restarts)),
             terminating: known.terminating,
         }))
+    }
+
+    /// Notes whether its installation is one of those that are paused.
+    #[must_use]
+    pub fn noting_pauses(mut self, paused: &[Paused]) -> Self {
+        let agent = self.agent.as_deref();
+        if let Some(pause) = paused.iter().find(|one| Some(&*one.agent) == agent) {
+            self.paused = true;
+            self.kept_because.get_or_insert_with(|| pause.why());
+        }
+        self
     }
 }
 

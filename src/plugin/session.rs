@@ -10,11 +10,16 @@ use serde_json::json;
 use super::{
     arguments::Global,
     failure::{Failure, request},
+    paused::Paused,
     told::Told,
 };
 use crate::{
     cluster,
-    core::{keys, ledger, policy::Mode},
+    core::{
+        keys,
+        ledger::{self, PAUSE, Pause},
+        policy::Mode,
+    },
 };
 
 /// By this the agent's objects are found, the ledger among them.
@@ -113,9 +118,15 @@ impl Session {
         Ok(marked)
     }
 
-    /// The ledgers of all namespaces, by the name of their agents.
-    pub(super) async fn ledgers(&self) -> Result<Vec<(String, ConfigMap)>, Failure> {
-        let objects: Api<ConfigMap> = Api::all(self.client.clone());
+    /// The ledgers of a namespace, or of all, by the name of their agents.
+    pub(super) async fn ledgers(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<(String, ConfigMap)>, Failure> {
+        let objects: Api<ConfigMap> = match namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        };
         let of_agents = ListParams::default().labels(OF_AGENTS);
         let found = request("list the ledgers", objects.list(&of_agents)).await?;
         let begin = ledger::name("");
@@ -125,6 +136,16 @@ impl Session {
             Some((agent.to_owned(), object))
         });
         Ok(ledgers.collect())
+    }
+
+    /// The installations of a namespace that people have paused, in the order of their names.
+    pub(super) async fn paused(&self, namespace: &str) -> Result<Vec<Paused>, Failure> {
+        let ledgers = self.ledgers(Some(namespace)).await?;
+        let paused = ledgers.into_iter().filter_map(|(agent, object)| {
+            let pause = Pause::read(object.data?.get(PAUSE)?);
+            Some(Paused::new(format!("{namespace}/{agent}"), &pause))
+        });
+        Ok(paused.collect())
     }
 
     /// The namespaces that lower the mode, in the order of their names.

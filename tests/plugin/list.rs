@@ -1,9 +1,10 @@
 //! The table of quarantined pods, and what programs read.
 
 use pod_quarantine::{
-    core::{keys, policy::Mode},
+    core::{keys, ledger::Pause, policy::Mode},
     plugin::{
         list::{mode_of, modes, table},
+        paused::{Paused, pauses},
         quarantined::Quarantined,
     },
 };
@@ -153,6 +154,56 @@ fn a_namespace_that_lowers_the_mode_stops_the_clock() {
     assert_eq!(mode_of(&lowered, "other"), Mode::Enforce);
 }
 
+/// An installation with this entry in its ledger.
+fn paused(agent: &str, entry: &str) -> Paused {
+    Paused::new(agent.to_owned(), &Pause::read(entry))
+}
+
+#[test]
+fn a_pause_stops_the_clock_of_the_agent_that_took_the_pod_out() {
+    let entry = "{\"reason\":\"we move\",\"since\":\"2030-01-31T12:01:00Z\"}";
+    let own = [
+        paused("other/default", "x"),
+        paused("pod-quarantine/default", entry),
+    ];
+    let pod_is = |pod: Quarantined| (cell(&pod, "TIME LEFT"), pod.kept_because);
+    let why = "paused since 2030-01-31T12:01:00Z: we move".to_owned();
+    let stopped = listed(pod()).noting_pauses(&own);
+    assert!(stopped.paused);
+    assert_eq!(pod_is(stopped), ("paused".to_owned(), Some(why)));
+    let anothers = listed(pod()).noting_pauses(&own[..1]);
+    assert_eq!(pod_is(anothers), ("3h55m".to_owned(), None));
+    // What holds for longer than a pause is said instead.
+    let lowered = listed_in(pod(), Mode::Off).noting_pauses(&own);
+    assert_eq!(cell(&lowered, "TIME LEFT"), "paused (off)");
+    let mut newer = record();
+    newer["version"] = 2.into();
+    let newer = listed(recorded(&newer.to_string())).noting_pauses(&own);
+    assert_eq!(cell(&newer, "TIME LEFT"), "never");
+}
+
+#[test]
+fn a_pause_is_told_whatever_people_wrote_into_the_ledger() {
+    let entry = "{\"reason\":\"we move\",\"since\":\"2030-01-31T12:01:00.5Z\"}";
+    let all = [entry, "wait,\nsays Ann", " "];
+    let all = all.map(|entry| paused("pod-quarantine/default", entry));
+    let means = "nothing is quarantined and nothing is deleted";
+    assert_eq!(
+        pauses(&all),
+        [
+            format!(
+                "agent pod-quarantine/default: paused since 2030-01-31T12:01:00Z: we move: {means}"
+            ),
+            format!("agent pod-quarantine/default: paused: wait, says Ann: {means}"),
+            format!("agent pod-quarantine/default: paused: {means}"),
+        ]
+    );
+    assert_eq!(
+        serde_json::to_value(&all[1]).unwrap(),
+        json!({ "agent": "pod-quarantine/default", "reason": "wait,\nsays Ann", "since": null })
+    );
+}
+
 #[test]
 fn programs_read_a_form_that_stays() {
     let pod = listed(annotated(keys::HOLD, "2030-01-31T12:15:00Z"));
@@ -173,6 +224,7 @@ fn programs_read_a_form_that_stays() {
             "keptBecause": null,
             "problem": null,
             "namespaceMode": null,
+            "paused": false,
             "services": ["web", "web-canary"],
             "node": "node-1",
             "phase": "Running",

@@ -4,6 +4,7 @@ use pod_quarantine::{
     core::{
         explain::{Explained, Explanation, HeldBack, Opinion},
         keys,
+        ledger::Pause,
         record::Evidence,
     },
     plugin::{told::Told, why::in_service::InService},
@@ -50,6 +51,7 @@ fn answer(pod: Option<Explained>) -> Explanation {
     Explanation {
         agent: "pod-quarantine/default".to_owned(),
         acts: true,
+        pause: None,
         stale: None,
         pod,
     }
@@ -136,6 +138,15 @@ fn a_pod_that_the_agent_does_not_know_is_told_so() {
     let text = in_service(plain(), Ok(answer), Vec::new()).text(now());
     assert!(text.contains("may be out of date: the pods were not read yet"));
     assert!(text.contains("it knows of no such pod"), "{text}");
+}
+
+#[test]
+fn a_pause_is_told_with_its_reason() {
+    let mut answer = answer(Some(explained()));
+    answer.pause = Some(Pause::read("{\"reason\":\"we move\"}"));
+    let text = in_service(plain(), Ok(answer), Vec::new()).text(now());
+    let line = "            paused: we move: nothing is quarantined and nothing is deleted\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

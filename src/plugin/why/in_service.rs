@@ -13,7 +13,7 @@ use crate::{
         explain::{Explained, Explanation, Opinion},
         keys,
     },
-    plugin::{age::point, failure::Failure, table::described, told::Told},
+    plugin::{age::point, failure::Failure, paused::Paused, table::described, told::Told},
 };
 
 /// What people write on pods.
@@ -108,6 +108,7 @@ fn explained(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
     let Explanation {
         agent,
         acts: _,
+        pause,
         stale,
         pod,
     } = explanation;
@@ -115,6 +116,8 @@ fn explained(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
     let stale = stale.map(|why| format!("what it knows may be out of date: {why}"));
     let mut of_agent = vec![agent.clone()];
     of_agent.extend(stale);
+    let pause = pause.iter();
+    of_agent.extend(pause.map(|pause| Paused::new(agent.clone(), pause).text()));
     let Some(pod) = pod else {
         of_agent.push("it knows of no such pod".to_owned());
         return vec![("Agent", of_agent)];

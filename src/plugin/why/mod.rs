@@ -14,6 +14,7 @@ use super::{
     failure::Failure,
     list::mode_of,
     output::{Said, structured},
+    paused::known,
     session::Session,
     table::{columns, plain},
     told::Told,
@@ -45,7 +46,10 @@ pub(super) async fn why(
     });
     let now = Timestamp::now();
     let mode = mode_of(&lowered, &session.namespace);
-    if let Some(kept) = Kept::read(&pod, mode, events.clone(), now)? {
+    if let Some(mut kept) = Kept::read(&pod, mode, events.clone(), now)? {
+        let paused = session.paused(&why.agent_namespace).await;
+        let paused = known(paused, output, &mut said.aside);
+        kept.listed = kept.listed.noting_pauses(&paused);
         said.text = match output {
             Some(Output::Json | Output::Yaml) => structured(output, &kept)?,
             Some(Output::Name) => format!("pod/{}\n", why.pod),

@@ -31,6 +31,7 @@ mod modes;
 mod overrides;
 mod owners;
 mod pacing;
+mod pause;
 mod plugin;
 mod plugin_why;
 mod probe;
