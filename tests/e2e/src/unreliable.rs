@@ -128,10 +128,12 @@ impl Unreliable {
         if let Some(lag) = fate.lag {
             answer = lagging(answer, lag);
         }
-        if let Some(after) = fate.cut {
-            answer = cut(answer, after);
+        // One that lags is cut, too, once all is calm: what lags is a fault.
+        let after = fate.cut.or(fate.lag.and(Some(Duration::MAX)));
+        match after {
+            Some(after) => cut(answer, async move { self.pause(after).await }),
+            None => answer,
         }
-        answer
     }
 
     async fn pause(&self, time: Duration) {
@@ -236,12 +238,12 @@ fn lagging(answer: Response, lag: Duration) -> Response {
 }
 
 /// The answer, until its connection breaks.
-fn cut(answer: Response, after: Duration) -> Response {
+fn cut(answer: Response, end: impl Future<Output = ()> + Send + 'static) -> Response {
     answer.map(|body| {
         let body = body
             .into_data_stream()
             .map(|part| part.map_err(io::Error::other));
-        let part = body.take_until(tokio::time::sleep(after));
+        let part = body.take_until(end);
         Body::from_stream(part.chain(stream::once(async { Err(gone()) })))
     })
 }
