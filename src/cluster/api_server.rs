@@ -70,9 +70,12 @@ pub trait ApiServer: Sync {
     /// Gives the Lease as it is then.
     fn name_ledger(&self, ledger: &Ledger) -> impl Future<Output = Result<Update, String>> + Send;
 
-    /// Has the Lease name no ledger any more, then takes the finalizer off, if the ledger is still as it was read.
-    fn let_ledger_go(&self, ledger: &Ledger)
-    -> impl Future<Output = Result<Update, String>> + Send;
+    /// Has the Lease name no ledger any more, then takes the finalizer off, if the ledger is still as it was read. Gives
+    /// both as they are then.
+    fn let_ledger_go(
+        &self,
+        ledger: &Ledger,
+    ) -> impl Future<Output = Result<Vec<Update>, String>> + Send;
 
     /// The time.
     fn now(&self) -> Timestamp;

@@ -8,6 +8,7 @@ use super::{
     lease::LeaseObject,
     ledger::LedgerObject,
     pods::Pods,
+    request::RequestError,
 };
 use crate::core::{
     action::Target,
@@ -83,10 +84,11 @@ impl ApiServer for Kubernetes {
         named.map_err(|error| error.to_string())
     }
 
-    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Update, String> {
+    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, String> {
         let gone = async {
-            self.lease.name_none(&ledger.uid).await?;
-            self.ledger.let_go(ledger).await
+            let lease = self.lease.name_none(&ledger.uid).await?;
+            let ledger = self.ledger.let_go(ledger).await?;
+            Ok::<_, RequestError>(vec![lease, ledger])
         };
         gone.await.map_err(|error| error.to_string())
     }

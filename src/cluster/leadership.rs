@@ -15,12 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    lease::{Held, LeaseObject, named},
+    lease::{Held, LeaseObject, update},
     request::RequestError,
     watch::News,
 };
-use crate::core::update::Update;
-
 /// Its kind, as the watches have theirs.
 pub const KIND: &str = "lease";
 
@@ -146,8 +144,7 @@ impl Look {
             self.lease.create().await?;
             return Ok(());
         };
-        let named = Update::Lease(named(&lease));
-        let news = News::Update(KIND, Box::new(named));
+        let news = News::Update(KIND, Box::new(update(&lease)?));
         let _ = candidate.news.send(news).await;
         let Some(identity) = &candidate.identity else {
             return Ok(());

@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    convert::BadObject,
+    convert::{BadObject, resource_version},
     request::{RequestError, within},
 };
 use crate::core::{ledger::Ledger, object::Uid, update::Update};
@@ -38,9 +38,15 @@ pub(super) struct Held {
 }
 
 /// The uid of the ledger that it names.
-pub(super) fn named(lease: &Lease) -> Option<Uid> {
+fn named(lease: &Lease) -> Option<Uid> {
     let annotations = lease.metadata.annotations.as_ref()?;
     annotations.get(LEDGER).map(|uid| uid.as_str().into())
+}
+
+/// What it says to the core.
+pub(super) fn update(lease: &Lease) -> Result<Update, BadObject> {
+    let version = resource_version(&lease.metadata)?;
+    Ok(Update::Lease(named(lease), version))
 }
 
 impl Held {
@@ -111,26 +117,22 @@ impl LeaseObject {
 
     /// Names the ledger, unless another one is named and this one does not stand for one that was lost.
     pub(super) async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
-        let Some(before) = self.read().await? else {
-            return Ok(Update::Lease(None));
-        };
+        let before = self.read().await?.ok_or(RequestError::Changed)?;
         let known = named(&before);
         if known.is_some_and(|known| known == ledger.uid || ledger.rebuilt.is_none()) {
-            return Ok(Update::Lease(named(&before)));
+            return Ok(update(&before)?);
         }
         self.name(&before, Some(&ledger.uid)).await
     }
 
     /// Names no ledger any more, if it is this one that is named.
-    pub(super) async fn name_none(&self, ledger: &Uid) -> Result<(), RequestError> {
-        let Some(before) = self.read().await? else {
-            return Ok(());
-        };
+    pub(super) async fn name_none(&self, ledger: &Uid) -> Result<Update, RequestError> {
+        let before = self.read().await?.ok_or(RequestError::Changed)?;
         if named(&before).as_ref() != Some(ledger) {
-            return Ok(());
+            return Ok(update(&before)?);
         }
         match self.name(&before, None).await? {
-            Update::Lease(None) => Ok(()),
+            none @ Update::Lease(None, _) => Ok(none),
             _ => Err(RequestError::Changed),
         }
     }
@@ -138,7 +140,7 @@ impl LeaseObject {
     async fn name(&self, before: &Lease, ledger: Option<&Uid>) -> Result<Update, RequestError> {
         let annotations = json!({ LEDGER: ledger.map(AsRef::<str>::as_ref) });
         let after = self.patch(before, annotations, json!({})).await?;
-        Ok(Update::Lease(named(after.as_ref().unwrap_or(before))))
+        Ok(update(after.as_ref().unwrap_or(before))?)
     }
 
     /// A merge patch, if the Lease is still as it was read. `None` where it is not.

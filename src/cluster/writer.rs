@@ -89,8 +89,13 @@ impl<Server: ApiServer> Writer<Server> {
                 }
                 Action::LetLedgerGo => {
                     if let Some(ledger) = &ledger {
-                        let gone = self.server.let_ledger_go(ledger).await;
-                        outcome.heard("let the ledger go", gone);
+                        match self.server.let_ledger_go(ledger).await {
+                            Ok(updates) => outcome.updates.extend(updates),
+                            Err(error) => {
+                                let failure = format!("let the ledger go: {error}");
+                                outcome.failures.push(failure);
+                            }
+                        }
                     }
                 }
                 Action::Quarantine(quarantine) => quarantines.push(*quarantine),

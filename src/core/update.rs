@@ -40,8 +40,8 @@ pub enum Update {
     AllNamespaces(BTreeSet<Arc<str>>),
     /// The ledger was read.
     Ledger(Ledger),
-    /// The Lease was read: it names the ledger of that uid, or none.
-    Lease(Option<Uid>),
+    /// The Lease was read at that version: it names the ledger of that uid, or none.
+    Lease(Option<Uid>, ResourceVersion),
     /// There is no ledger; it went at that version, if that is known.
     LedgerGone(Option<ResourceVersion>),
 }
@@ -90,7 +90,7 @@ impl View {
             Update::NamespaceGone(name) => self.remove_namespace(&name),
             Update::AllNamespaces(names) => self.namespaces.retain(|name, _| names.contains(name)),
             Update::Ledger(ledger) => self.put_ledger(ledger),
-            Update::Lease(named) => self.lease = LeaseView::Names(named),
+            Update::Lease(named, version) => self.put_lease(named, version),
             Update::LedgerGone(version) => {
                 self.ledger = LedgerView::Gone;
                 self.ledger_gone = self.ledger_gone.max(version);
@@ -110,6 +110,14 @@ impl View {
         if latest.is_none_or(|latest| latest <= ledger.resource_version) {
             self.remembered = ledger.memory.clone();
             self.ledger = LedgerView::Present(ledger);
+        }
+    }
+
+    /// Takes the Lease in, unless a newer state of it is known.
+    fn put_lease(&mut self, named: Option<Uid>, version: ResourceVersion) {
+        if self.lease_version.is_none_or(|known| known <= version) {
+            self.lease = LeaseView::Names(named);
+            self.lease_version = Some(version);
         }
     }
 

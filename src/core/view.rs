@@ -40,6 +40,8 @@ pub struct View {
     pub ledger: LedgerView,
     /// The agent's Lease.
     pub lease: LeaseView,
+    /// The version that it was read at.
+    pub(super) lease_version: Option<ResourceVersion>,
     /// The version at which a ledger went, of the last one that did.
     pub(super) ledger_gone: Option<ResourceVersion>,
     /// What the last ledger that was read held besides slots.

@@ -62,7 +62,7 @@ impl Model {
             &view,
             seen.named.map(world::uid_of_ledger),
         );
-        view.update(Update::Lease(named));
+        view.update(Update::Lease(named, world::lease()));
         view
     }
 

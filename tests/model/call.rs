@@ -70,6 +70,7 @@ pub(crate) enum Said {
     Got(Option<Pod>),
     Deleted(Result<(), Failure>),
     Ledger(Result<Update, String>),
+    Gone(Result<Vec<Update>, String>),
     Swapped(Result<Option<Ledger>, String>),
 }
 
@@ -111,10 +112,10 @@ impl Call {
             Self::Patch { .. } => Said::Patched(Err(Failure::Unknown(why()))),
             Self::Delete(_) => Said::Deleted(Err(Failure::Unknown(why()))),
             Self::Get(_) => Said::Got(None),
-            Self::CreateLedger { .. }
-            | Self::ReadLedger
-            | Self::NameLedger(_)
-            | Self::LetLedgerGo(_) => Said::Ledger(Err(why())),
+            Self::CreateLedger { .. } | Self::ReadLedger | Self::NameLedger(_) => {
+                Said::Ledger(Err(why()))
+            }
+            Self::LetLedgerGo(_) => Said::Gone(Err(why())),
             Self::SwapLedger { .. } | Self::MendLedger { .. } => Said::Swapped(Err(why())),
         }
     }
@@ -332,9 +333,11 @@ impl ApiServer for Server {
             .await
     }
 
-    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Update, String> {
-        self.ask_for_an_update(Call::LetLedgerGo(ledger.clone()))
-            .await
+    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, String> {
+        match self.ask(Call::LetLedgerGo(ledger.clone())).await {
+            Said::Gone(result) => result,
+            other => panic!("letting the ledger go was answered {other:?}"),
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -187,7 +187,7 @@ impl Model {
                 if state.named.is_none() || ledger.rebuilt.is_some() {
                     state.named = Some(uid);
                 }
-                Said::Ledger(Ok(Update::Lease(state.named.map(world::uid_of_ledger))))
+                Said::Ledger(Ok(Self::lease_as_it_is(state)))
             }
             Call::LetLedgerGo(before) => {
                 if state.named == Some(world::made_at(&before.uid)) {
@@ -198,7 +198,8 @@ impl Model {
                     state.ledger = GONE;
                     state.ledger_version += 1;
                 }
-                self.ledger_as_it_is(state)
+                let ledger = self.as_it_is(state);
+                Said::Gone(Ok(vec![Self::lease_as_it_is(state), ledger]))
             }
         };
         Ok(self.says(state, said))
@@ -232,11 +233,19 @@ impl Model {
         }
     }
 
-    fn ledger_as_it_is(&self, state: &State) -> Said {
+    fn lease_as_it_is(state: &State) -> Update {
+        Update::Lease(state.named.map(world::uid_of_ledger), world::lease())
+    }
+
+    fn as_it_is(&self, state: &State) -> Update {
         let found = self.ledger(state.ledger);
-        Said::Ledger(Ok(found.map_or(Update::LedgerGone(None), |ledger| {
+        found.map_or(Update::LedgerGone(None), |ledger| {
             Update::Ledger((*ledger).clone())
-        })))
+        })
+    }
+
+    fn ledger_as_it_is(&self, state: &State) -> Said {
+        Said::Ledger(Ok(self.as_it_is(state)))
     }
 
     /// Somebody writes a pod.

@@ -102,6 +102,11 @@ pub(crate) fn pod(index: usize) -> Pod {
     }
 }
 
+/// The Lease's version: nobody sees anything of it that is older than what was seen before.
+pub(crate) fn lease() -> ResourceVersion {
+    ResourceVersion::new(1)
+}
+
 /// An empty ledger, made at that version.
 pub(crate) fn ledger(version: u64) -> Ledger {
     let mut ledger = Ledger::read(ResourceVersion::new(version), []);

@@ -1,9 +1,13 @@
 //! The running cluster, and what tests ask of it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice, events::v1::Event};
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+    events::v1::Event,
+};
 use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams},
@@ -115,12 +119,15 @@ impl Stage {
         patched.with_context(|| format!("annotate {namespace}/{pod} with {key}"))
     }
 
-    /// What the cluster's Prometheus answers to a query.
+    /// What the Prometheus of the tests' own cluster answers to a query.
     pub async fn query(&self, query: &str) -> anyhow::Result<Vec<serde_json::Value>> {
-        let query = url_encoded(query);
-        let path = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query";
-        let request = http::Request::get(format!("{path}?query={query}")).body(Vec::new())?;
-        let answer: serde_json::Value = self.client.request(request).await?;
+        let services: Api<Service> = Api::namespaced(self.client.clone(), "monitoring");
+        let address = services.get("prometheus").await?.spec;
+        let address = address.and_then(|spec| spec.cluster_ip);
+        let address: IpAddr = address.context("Prometheus has no address")?.parse()?;
+        let path = format!("/api/v1/query?query={}", url_encoded(query));
+        let answer = crate::get((address, 9090).into(), &path).await?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
         let series = answer
             .pointer("/data/result")
             .and_then(|result| result.as_array());

@@ -157,7 +157,7 @@ mod alone {
 
 #[tokio::test]
 async fn in_observe_nothing_is_reaped_and_people_can_still_release() -> anyhow::Result<()> {
-    let scene = Scene::set("noreap", 2, Labels::NoToggle, &kept_for("5s")).await?;
+    let scene = Scene::set("noreap", 2, Labels::NoToggle, &kept_for("15s")).await?;
     let (kept, released) = (&scene.pods[0], &scene.pods[1]);
     scene.all_by_hand(&scene.pods).await?;
     scene.namespace_mode(Some("observe")).await?;

@@ -270,7 +270,7 @@ async fn the_label_by_which_argo_cd_tracks_goes_first_and_where_it_stays_pruning
     let labels = json!({ "app": "tracked", keys::INSTANCE: "shop" });
     let deployment = |name: &str, selector: serde_json::Value| {
         let pods = template(labels.clone(), json!({}));
-        controller("Deployment", name, selector, pods, json!({ "replicas": 1 }))
+        controller("Deployment", name, selector, pods, json!({ "replicas": 2 }))
     };
     scene
         .apply_all(&[
@@ -278,7 +278,7 @@ async fn the_label_by_which_argo_cd_tracks_goes_first_and_where_it_stays_pruning
             service("tracked", labels.clone(), json!({})),
         ])
         .await?;
-    let (out, _) = take_out(&scene, "tracked", 1).await?;
+    let (out, _) = take_out(&scene, "tracked", 2).await?;
     assert_eq!(out.labels()[keys::INSTANCE], "quarantined");
     assert_eq!(out.labels()["app"], "tracked");
     assert!(!out.annotations().contains_key(keys::ARGO_SYNC_OPTIONS));
@@ -294,12 +294,12 @@ async fn the_label_by_which_argo_cd_tracks_goes_first_and_where_it_stays_pruning
                 "tracked",
                 by_app.clone(),
                 pods,
-                json!({ "replicas": 1 }),
+                json!({ "replicas": 2 }),
             ),
             service("tracked", by_app, json!({})),
         ])
         .await?;
-    let (out, _) = take_out(&scene, "tracked", 1).await?;
+    let (out, _) = take_out(&scene, "tracked", 2).await?;
     assert_eq!(out.labels()[keys::INSTANCE], "shop");
     assert_eq!(out.annotations()[keys::ARGO_SYNC_OPTIONS], "Prune=false");
     scene.clear().await

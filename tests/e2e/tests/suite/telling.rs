@@ -248,6 +248,9 @@ async fn the_log_is_json_lines_or_text_and_the_agent_says_that_it_is_well() -> a
 #[tokio::test]
 async fn every_alert_is_understood_by_prometheus() -> anyhow::Result<()> {
     let stage = Stage::open().await?;
+    if !stage.cluster.is_own() {
+        return Ok(());
+    }
     for name in alerts::names() {
         let asked = stage.query(alerts::expression(name)?).await;
         asked.with_context(|| name.to_owned())?;
