@@ -156,8 +156,14 @@ impl Unreliable {
         let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
         let (rng, disturbed) = &mut *chance;
         let mut fate = Fate::default();
+        // Changes of pods are few, and what this is for.
+        let (late, again_late) = if request.is_pod_patch() {
+            (10, 25)
+        } else {
+            (3, 6)
+        };
         match rng.u8(0..100) {
-            0..4 if write => {
+            rare if write && rare < late => {
                 disturbed.late += 1;
                 fate.delay = between(rng, 3_000, 40_000);
             }
@@ -190,7 +196,7 @@ impl Unreliable {
                 disturbed.repeated += 1;
                 fate.again = Some(between(rng, 0, 400));
             }
-            8..14 if write && arrives => {
+            often if write && arrives && (8..8 + again_late).contains(&often) => {
                 disturbed.repeated_late += 1;
                 fate.again = Some(between(rng, 1_000, 40_000));
             }

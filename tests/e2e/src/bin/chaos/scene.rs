@@ -15,7 +15,7 @@ pub(crate) const LIMITS: Limits = Limits {
 };
 
 /// How long a pod is kept: some are released, and some are reaped.
-const TTL: Duration = Duration::from_secs(6);
+const TTL: Duration = Duration::from_secs(12);
 
 /// Pods of each Deployment `quiet`.
 const QUIET: usize = 6;
