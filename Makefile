@@ -49,7 +49,7 @@ test: ## Run all tests: unit and property tests, then those on the cluster
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
 
 # What it prints first, SEED, lets the same things happen again. SABOTAGE=cap or SABOTAGE=label breaks a rule on purpose
-# and must fail. ROUNDS=1000 takes a quarter of an hour.
+# and must fail. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes.
 chaos: ## Kill, stop and mislead two agents for ROUNDS=200; no pod too many out, no label lost
 	@$(CLUSTER) up
 	@cargo run --quiet --package test-e2e --bin prepare

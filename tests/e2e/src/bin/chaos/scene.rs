@@ -7,7 +7,7 @@ use test_e2e::{Labels, Quiet, Rights, Stage, Web};
 
 use crate::register::{Limits, Seen};
 
-/// Each is reached again and again: of three workloads six could be out, and of two namespaces five.
+/// They stand in the way again and again: of three workloads six could be out, and of two namespaces five.
 pub(crate) const LIMITS: Limits = Limits {
     cluster: 4,
     namespace: 3,
