@@ -88,9 +88,11 @@ fn policy(namespaces: &[&str]) -> String {
         r"
 mode: observe
 limits:
-  cluster: {{ max: {cluster} }}
+  cluster: {{ max: {cluster}, perHour: 10000 }}
   namespace: {{ max: {namespace} }}
-  workload: {{ max: {workload} }}
+  workload: {{ max: {workload}, minReady: 0% }}
+  storm: {{ workload: 100%, cluster: 100% }}
+  pacing: {{ retries: 100 }}
   reap: {{ perMinute: 60 }}
 ttl: {ttl}s
 policies:
