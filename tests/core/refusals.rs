@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pod_quarantine::core::{
     action::Action,
+    judge::Finding,
     keys,
     ledger::LedgerView,
     object::{ControllerKind, Namespace, SelectingKind},
@@ -13,7 +14,7 @@ use pod_quarantine::core::{
 };
 
 use crate::{
-    outcome::{refusals, the_quarantine, the_refusal},
+    outcome::{quarantines, refusals, the_quarantine, the_refusal},
     world::{SHOP, World, controller, labels, pod, policy, reference, selecting, selector},
 };
 
@@ -391,4 +392,41 @@ fn a_refusal_is_told_once_and_again_after_it_had_ended() {
     world.restart();
     let said: Vec<Action> = world.actions();
     assert_eq!(refusals(&said).len(), 1, "a new agent says it again");
+}
+
+/// The order is the same whatever order the findings come in.
+#[test]
+fn what_most_policies_find_goes_first_then_the_longest_bad_then_by_name() {
+    let mut world = World::new();
+    world.file.policies.push(Arc::new(policy("works")));
+    for name in ["a", "b", "c", "d"] {
+        world.deployment(name, 2);
+        world.service(name, &[("app", name)]);
+    }
+    let found = |world: &World, name: &str, policy: usize, since: u64| {
+        let mut finding = world.finding(name);
+        finding.policy = world.file.policies[policy].clone();
+        finding.since = Duration::from_secs(since);
+        finding
+    };
+    let mut findings = vec![
+        found(&world, "d-0", 0, 1),
+        found(&world, "b-0", 0, 2),
+        found(&world, "c-0", 0, 2),
+        found(&world, "a-0", 0, 5),
+        found(&world, "a-0", 1, 9),
+    ];
+    for _ in 0..findings.len() {
+        let by_time = |one: &Finding| (one.since, one.pod.clone());
+        world.findings = findings.clone();
+        world.findings.sort_by_key(by_time);
+        let actions = world.actions();
+        let names: Vec<&str> = quarantines(&actions)
+            .iter()
+            .map(|one| &*one.pod.key.name)
+            .collect();
+        assert_eq!(names, ["a-0", "d-0", "b-0", "c-0"]);
+        world.restart();
+        findings.rotate_left(1);
+    }
 }

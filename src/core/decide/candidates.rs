@@ -1,6 +1,10 @@
 //! Which pods are taken out now, and why the others are not.
 
-use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Decision, Trial, storm::Crowds};
 use crate::core::{
@@ -75,13 +79,11 @@ impl<'a> Decision<'a> {
         let mut candidates = self.asked_by_hand();
         let (mut past, suspect): (Vec<&Finding>, Vec<&Finding>) =
             findings.iter().partition(|finding| finding.past);
-        let found_by = |finding: &&Finding| {
-            let of_pod = findings
-                .iter()
-                .filter(|one| one.past && one.uid == finding.uid);
-            of_pod.filter(|one| one.contrast).count()
-        };
-        past.sort_by_cached_key(|finding| Reverse(found_by(finding)));
+        let mut found_by: BTreeMap<&Uid, usize> = BTreeMap::new();
+        for finding in past.iter().filter(|finding| finding.contrast) {
+            *found_by.entry(&finding.uid).or_default() += 1;
+        }
+        past.sort_by_key(|finding| Reverse(found_by.get(&finding.uid)));
         candidates.extend(past.into_iter().filter_map(|finding| self.found(finding)));
         candidates.sort_by_key(|candidate| Reverse(candidate.mode));
         let mut taken: BTreeSet<&Uid> = BTreeSet::new();

@@ -1,5 +1,7 @@
 //! What is told: Events, metrics, health and log.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
@@ -8,7 +10,8 @@ use kube::{
 };
 use pod_quarantine::core::keys;
 use serde_json::{Value, json};
-use test_e2e::{Labels, PROBE, Scene, Stage, alerts, changed};
+use test_cluster::wait;
+use test_e2e::{LEDGER, Labels, PROBE, Scene, Stage, alerts, changed};
 
 #[tokio::test]
 async fn kubectl_describe_tells_what_happened_to_a_pod() -> anyhow::Result<()> {
@@ -254,6 +257,38 @@ async fn every_alert_is_understood_by_prometheus() -> anyhow::Result<()> {
     for name in alerts::names() {
         let asked = stage.query(alerts::expression(name)?).await;
         asked.with_context(|| name.to_owned())?;
+    }
+    Ok(())
+}
+
+/// With nothing out, and by the README's commands alone.
+#[tokio::test]
+async fn the_readmes_way_to_get_rid_of_it_leaves_nothing() -> anyhow::Result<()> {
+    const README: &str = include_str!("../../../../README.md");
+    let stage = Stage::open().await?;
+    let agent = stage.agent("rid", PROBE).await?;
+    wait::until("a ledger", Duration::from_secs(30), async || {
+        Ok(agent.ledgers().get(LEDGER).await?)
+    })
+    .await?;
+    let name = agent.namespace().to_owned();
+    let commands = README.lines().filter_map(|line| line.strip_prefix("$ "));
+    let commands = commands.skip_while(|line| !line.contains("scale deployment pod-quarantine"));
+    let ours = format!("kubectl -n {name} ");
+    let commands = commands
+        .take(2)
+        .map(|line| line.replace("kubectl -n pod-quarantine ", &ours));
+    let rest = [
+        format!("kubectl delete clusterrolebinding {name}"),
+        format!("kubectl delete namespace {name} --timeout 60s"),
+    ];
+    for command in commands.chain(rest) {
+        let done = stage
+            .cluster
+            .command("sh")
+            .args(["-ec", &command])
+            .output()?;
+        ensure!(done.status.success(), "{command}: {done:?}");
     }
     Ok(())
 }
