@@ -65,6 +65,7 @@ fn it_names_every_annotation_of_people() {
         keys::HOLD,
         keys::TTL,
         keys::MODE,
+        keys::RESET,
     ] {
         assert!(README.contains(&format!("`{key}: ")), "{key} is missing");
     }

@@ -27,6 +27,21 @@ async fn there_is_one_query_an_interval_however_many_pods_there_are() {
 }
 
 #[tokio::test]
+async fn without_a_pod_there_is_no_query() {
+    let server = Server::start(vector(&[])).await;
+    let mut rig = Rig::query(quick_query(&server));
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.asked().len(), 0);
+    rig.put(silent_pod("a"));
+    rig.said().await;
+    rig.remove("uid-a");
+    sleep(Duration::from_millis(200)).await;
+    let before = server.asked().len();
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.asked().len(), before);
+}
+
+#[tokio::test]
 async fn a_slow_query_is_cut_at_the_timeout() {
     let server = Server::start(|_| Reply::Hang).await;
     let (mut query, mut prometheus) = quick_query(&server);

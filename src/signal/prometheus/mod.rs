@@ -1,6 +1,6 @@
 //! One Prometheus query per policy and interval, for all its pods at once: [`run`].
 //!
-//! Every pod gets a sample per interval. Whatever keeps the query from being answered in full and in time is `none` for
+//! Every pod gets a sample per interval; without a pod nothing is asked. Whatever keeps the query from being answered in full and in time is `none` for
 //! all of them.
 
 mod answer;
@@ -40,6 +40,11 @@ pub async fn run(
     loop {
         watched.meanwhile(sleep_until(turn)).await?;
         let begun = Instant::now();
+        // There is none, or the agent stands by.
+        if watched.pods().next().is_none() {
+            turn = pace.next(&policy, begun, begun);
+            continue;
+        }
         let asked = watched.meanwhile(timeout(limit, server.ask())).await?;
         watched.outlet.queried(begun.elapsed());
         let answered = asked
