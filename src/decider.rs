@@ -36,7 +36,6 @@ use crate::{
         action::{Action, Follow},
         decide::{State, decide},
         judge::{Judge, Sample},
-        ledger::LedgerView,
         object::{ObjectKey, Uid},
         policy::PolicyFile,
         replacement::Reading,
@@ -382,10 +381,7 @@ impl Decider {
         if writes.is_empty() {
             return;
         }
-        let ledger = match &self.view.ledger {
-            LedgerView::Present(ledger) => Some(ledger.clone()),
-            LedgerView::Unread | LedgerView::Gone => None,
-        };
+        let ledger = self.view.ledger.present().cloned();
         let hand = self.hands.writer.clone();
         self.in_flight = Some(async move { hand.carry_out(ledger, writes).await }.boxed());
     }

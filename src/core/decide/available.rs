@@ -1,13 +1,11 @@
 //! Whether enough would stay where a Ready pod goes. One that is not Ready is no loss.
 
-use std::sync::Arc;
-
 use super::{
     Decision,
     candidates::{Candidate, Left, refused},
 };
 use crate::core::{
-    action::Action,
+    action::{Action, Quarantine},
     ledger::{Ledger, Slot},
     object::{Pod, Selecting, SelectingKind},
     policy::Least,
@@ -158,7 +156,7 @@ impl Decision<'_> {
     }
 
     /// The quarantines that were decided on this tick.
-    pub(super) fn planned(&self) -> impl Iterator<Item = &crate::core::action::Quarantine> {
+    pub(super) fn planned(&self) -> impl Iterator<Item = &Quarantine> {
         self.actions.iter().filter_map(|action| match action {
             Action::Quarantine(quarantine) => Some(&**quarantine),
             _ => None,
@@ -167,9 +165,9 @@ impl Decision<'_> {
 }
 
 /// The labels of a pod that is out, or about to go, as they were before.
-fn labels_before(pod: &Pod) -> Arc<Labels> {
+fn labels_before(pod: &Pod) -> Labels {
     match record::read(pod) {
-        Reading::Readable(record) | Reading::Newer(_, Some(record)) => Arc::new(record.labels),
-        _ => Arc::new(pod.labels.clone()),
+        Reading::Readable(record) | Reading::Newer(_, Some(record)) => record.labels,
+        _ => pod.labels.clone(),
     }
 }

@@ -3,12 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Decision,
     candidates::{Candidate, Left, refused},
     plan::after,
+    replaced::CLOCKS,
 };
 use crate::core::{
     action::Action,
@@ -19,9 +20,6 @@ use crate::core::{
     record::{self, Reading},
     view::Workload,
 };
-
-/// The API server writes whole seconds, and its clock is not the agent's.
-const CLOCKS: SignedDuration = SignedDuration::from_secs(2);
 
 impl Decision<'_> {
     /// Whether a pod's turn has come in its workload. People need not wait for that.

@@ -13,7 +13,7 @@ use crate::core::{
 };
 
 /// The API server writes whole seconds, and its clock is not the agent's.
-const CLOCKS: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const CLOCKS: SignedDuration = SignedDuration::from_secs(2);
 
 impl Decision<'_> {
     /// Looks for the pod's replacement until it is Ready, and notes when it is. Whether it is late.

@@ -16,7 +16,7 @@ use super::{
 use crate::core::{
     action::{Action, Notice, Topic},
     judge::{Finding, Moment, Verdicts},
-    ledger::{Ledger, LedgerView, Note, Scope, Slot, Storm},
+    ledger::{Ledger, MOST_STORMS, Note, Scope, Slot, Storm},
     object::{Reference, Uid},
     reason::Reason,
     view::Workload,
@@ -85,10 +85,7 @@ impl<'a> Decision<'a> {
     /// Counts who is bad, begins and ends storms.
     pub(super) fn storms(&mut self, verdicts: &'a Verdicts) -> Crowds<'a> {
         let view = self.view;
-        let ledger = match &view.ledger {
-            LedgerView::Present(ledger) => Some(ledger),
-            LedgerView::Unread | LedgerView::Gone => None,
-        };
+        let ledger = view.ledger.present();
         let crowds = self.crowds(verdicts, ledger);
         let limits = &self.file.limits.storm;
         let mut above: BTreeMap<Scope, Option<&Finding>> = BTreeMap::new();
@@ -168,10 +165,8 @@ impl<'a> Decision<'a> {
             Scope::Cluster => "cluster".into(),
             Scope::Workload(_) => format!("{namespace}/{about}").into(),
         };
-        let known = match &self.view.ledger {
-            LedgerView::Present(ledger) => ledger.memory.storms.get(&scope).cloned(),
-            LedgerView::Unread | LedgerView::Gone => None,
-        };
+        let ledger = self.view.ledger.present();
+        let known = ledger.and_then(|ledger| ledger.memory.storms.get(&scope).cloned());
         if known.is_none() {
             let (unhealthy, of) = (crowd.unhealthy(), crowd.of());
             let message = format!(
@@ -234,7 +229,7 @@ impl<'a> Decision<'a> {
             let written = ledger.memory.storms.contains_key(scope);
             match (seen.over, written) {
                 (true, true) => notes.push(Note::StormEnded(scope.clone())),
-                (false, false) if ledger.memory.storms.len() < crate::core::ledger::MOST_STORMS => {
+                (false, false) if ledger.memory.storms.len() < MOST_STORMS => {
                     notes.push(Note::StormBegan(scope.clone(), seen.storm.clone()));
                 }
                 _ => {}

@@ -43,6 +43,17 @@ pub enum LedgerView {
     Present(Ledger),
 }
 
+impl LedgerView {
+    /// The ledger, where it is there.
+    #[must_use]
+    pub fn present(&self) -> Option<&Ledger> {
+        match self {
+            Self::Present(ledger) => Some(ledger),
+            Self::Unread | Self::Gone => None,
+        }
+    }
+}
+
 /// The ledger as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
