@@ -89,6 +89,17 @@ pub enum Reading {
     Damaged(String),
 }
 
+impl Reading {
+    /// The record, as far as it can be read.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Readable(record) | Self::Newer(_, Some(record)) => Some(record),
+            Self::Newer(_, None) | Self::Absent | Self::Damaged(_) => None,
+        }
+    }
+}
+
 /// What every version has.
 #[derive(Deserialize)]
 struct Head {
@@ -130,19 +141,13 @@ impl Pod {
 /// The controller that a quarantined pod was taken from.
 #[must_use]
 pub fn owner(pod: &Pod) -> Option<Reference> {
-    match read(pod) {
-        Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(record.owner),
-        _ => None,
-    }
+    read(pod).record().map(|record| record.owner.clone())
 }
 
 /// The policy that asked for the quarantine of a pod.
 #[must_use]
 pub fn policy(pod: &Pod) -> Option<Arc<str>> {
-    match read(pod) {
-        Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(record.policy),
-        _ => None,
-    }
+    read(pod).record().map(|record| record.policy.clone())
 }
 
 /// A record whose labels alone are too long for it.

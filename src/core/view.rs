@@ -15,7 +15,7 @@ use super::{
         Selecting, SelectingKind, Uid,
     },
     policy::{Mode, Policy},
-    record::{self, Reading},
+    record,
 };
 
 /// Objects of a namespace by kind and name.
@@ -404,11 +404,9 @@ impl View {
     /// The workload that a counted pod is counted for: the recorded one, else the one that owns it.
     #[must_use]
     pub fn workload_uid(&self, pod: &Pod) -> Option<Uid> {
-        match record::read(pod) {
-            Reading::Readable(record) | Reading::Newer(_, Some(record)) => {
-                Some(record.workload.uid)
-            }
-            _ => self
+        match record::read(pod).record() {
+            Some(record) => Some(record.workload.uid.clone()),
+            None => self
                 .workload(pod)
                 .ok()
                 .map(|workload| workload.uid().clone()),

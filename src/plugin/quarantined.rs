@@ -72,7 +72,7 @@ impl Quarantined {
         }
         let overrides = overrides::read(&known);
         let problem = problem(&known, &reading);
-        let record = recorded(&reading);
+        let record = reading.record();
         let (status, spec) = (pod.status.as_ref(), pod.spec.as_ref());
         let kept = problem.clone().map(|(_, why)| why).or(match mode {
             Mode::Off | Mode::Observe => {
@@ -125,15 +125,6 @@ impl Quarantined {
             self.kept_because.get_or_insert_with(|| pause.why());
         }
         self
-    }
-}
-
-/// What can be read of a record.
-#[must_use]
-pub fn recorded(reading: &Reading) -> Option<&Record> {
-    match reading {
-        Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(record),
-        Reading::Newer(_, None) | Reading::Absent | Reading::Damaged(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::core::{
     object::{Pod, Selecting, SelectingKind},
     policy::Least,
     reason::Reason,
-    record::{self, Reading},
+    record,
     selector::Labels,
     surroundings::services,
     view::Workload,
@@ -166,8 +166,9 @@ impl Decision<'_> {
 
 /// The labels of a pod that is out, or about to go, as they were before.
 fn labels_before(pod: &Pod) -> Labels {
-    match record::read(pod) {
-        Reading::Readable(record) | Reading::Newer(_, Some(record)) => record.labels,
-        _ => pod.labels.clone(),
-    }
+    let reading = record::read(pod);
+    let before = reading
+        .record()
+        .map_or(&pod.labels, |record| &record.labels);
+    before.clone()
 }

@@ -58,10 +58,7 @@ impl Decision<'_> {
 
     fn quarantined(&mut self, pod: &Pod, overrides: &Overrides) {
         let reading = record::read(pod);
-        let record = match &reading {
-            Reading::Readable(record) | Reading::Newer(_, Some(record)) => Some(&**record),
-            _ => None,
-        };
+        let record = reading.record();
         if record.is_some_and(|record| record.agent != self.agent) {
             return;
         }

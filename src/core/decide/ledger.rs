@@ -168,12 +168,9 @@ impl<'a> Decision<'a> {
     /// Whether a quarantined pod may have had a slot in this installation's ledger: all but those whose records say
     /// that another installation took them out.
     pub(super) fn may_be_own(&self, pod: &Pod) -> bool {
-        match record::read(pod) {
-            record::Reading::Readable(record) | record::Reading::Newer(_, Some(record)) => {
-                record.agent == self.agent
-            }
-            _ => true,
-        }
+        let reading = record::read(pod);
+        let record = reading.record();
+        record.is_none_or(|record| record.agent == self.agent)
     }
 
     /// The ledger, or why no slot can be had.

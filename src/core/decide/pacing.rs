@@ -17,7 +17,7 @@ use crate::core::{
     object::{Controller, Uid},
     policy::Detach,
     reason::Reason,
-    record::{self, Reading},
+    record,
     view::Workload,
 };
 
@@ -79,11 +79,10 @@ impl Decision<'_> {
     /// Whether the pod of a slot is to be replaced, and is not yet.
     fn is_waited_for(&self, slot: &Slot) -> bool {
         let pod = self.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
-        let stays_in_its_workload = pod.is_some_and(|pod| match record::read(pod) {
-            Reading::Readable(record) | Reading::Newer(_, Some(record)) => {
-                record.detach == Detach::Service
-            }
-            _ => false,
+        let stays_in_its_workload = pod.is_some_and(|pod| {
+            let reading = record::read(pod);
+            let record = reading.record();
+            record.is_some_and(|record| record.detach == Detach::Service)
         });
         slot.replaced.is_none() && !stays_in_its_workload
     }

@@ -18,7 +18,7 @@ use crate::{
     plugin::{
         age::{between, point},
         failure::Failure,
-        quarantined::{Quarantined, recorded},
+        quarantined::Quarantined,
         table::described,
         told::Told,
     },
@@ -83,7 +83,7 @@ impl Kept {
         };
         let known = read_pod(pod)?;
         let reading = record::read(&known);
-        let record = recorded(&reading);
+        let record = reading.record();
         let release = known.annotation(keys::RELEASE);
         let mistakes = overrides::read(&known).mistakes.into_iter();
         Ok(Some(Self {
