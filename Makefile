@@ -61,10 +61,10 @@ image: ## Build the Dockerfile, as a user would, without a registry of images
 
 # Each round has other cases; the first mistake ends it, with the smallest case that shows it.
 soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of 100,000
-	@cargo test --quiet --locked --test core --no-run
+	@cargo test --quiet --locked --package pod-quarantine-core --test core --no-run
 	@for round in $$(seq $(or $(ROUNDS),10)); do \
 		began=$$(date +%s); \
-		PROPTEST_CASES=100000 cargo test --quiet --locked --test core detach_model:: >$(TARGET)/soak-detach.log 2>&1 \
+		PROPTEST_CASES=100000 cargo test --quiet --locked --package pod-quarantine-core --test core detach_model:: >$(TARGET)/soak-detach.log 2>&1 \
 			|| { cat $(TARGET)/soak-detach.log; exit 1; }; \
 		echo "round $$round: 100000 cases of each property, $$(($$(date +%s) - began)) s"; \
 	done
@@ -73,7 +73,7 @@ soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of
 # MODEL_PEOPLE, MODEL_WEBHOOK, MODEL_LEDGER, MODEL_HEALTH; beside them MODEL_HALF_MINUTES, MODEL_TTLS; MODEL_LIMIT,
 # MODEL_NEW_PODS of 3, MODEL_READS_WAIT=1; MODEL_ENDINGS=8 tries one state of eight for its end.
 model: ## Try every order of events on the cap protocol: MODEL_FAULTS=2, MODEL_LIMIT=1
-	@cargo test --quiet --locked --profile bench --test model -- --ignored --nocapture
+	@cargo test --quiet --locked --profile bench --package pod-quarantine-writer --test model -- --ignored --nocapture
 
 bench-reaction: ## Measure how long the agent takes to react, beside a bare patch
 	@$(CLUSTER) up

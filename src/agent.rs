@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use futures::FutureExt;
 use kube::Client;
+use pod_quarantine_writer::Writer;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -26,10 +27,7 @@ use tracing::{error, info, warn};
 
 use self::signals::Signals;
 use crate::{
-    cluster::{
-        self, Candidate, Headers, Leadership, kubernetes::Kubernetes, reader::Reader,
-        writer::Writer,
-    },
+    cluster::{self, Candidate, Headers, Leadership, kubernetes::Kubernetes, reader::Reader},
     config::{self, Checked},
     decider::{self, Decider, Ears, FileNews, Hands, watch_task},
     report::{

@@ -17,6 +17,7 @@ use futures::{
     future::{BoxFuture, FutureExt, OptionFuture},
     stream::FuturesUnordered,
 };
+use pod_quarantine_writer::{Effect, Outcome, Writer};
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -30,7 +31,6 @@ use crate::{
         kubernetes::Kubernetes,
         reader::Reader,
         watch::{News, WatchState},
-        writer::{Effect, Outcome, Writer},
     },
     core::{
         action::{Action, Follow},

@@ -1,11 +1,12 @@
-//! The agent's rooms: a pure [`core`] and thin edges around it.
+//! The agent's rooms: thin edges around a pure [`core`].
 
 pub mod agent;
 pub mod cluster;
 pub mod config;
-pub mod core;
 pub mod decider;
 pub mod plugin;
 pub mod report;
 pub mod signal;
 pub mod targets;
+
+pub use pod_quarantine_core as core;

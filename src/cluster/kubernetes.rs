@@ -2,14 +2,9 @@
 
 use jiff::Timestamp;
 use kube::Client;
+use pod_quarantine_writer::api_server::{ApiServer, Failure};
 
-use super::{
-    api_server::{ApiServer, Failure},
-    lease::LeaseObject,
-    ledger::LedgerObject,
-    pods::Pods,
-    request::RequestError,
-};
+use super::{lease::LeaseObject, ledger::LedgerObject, pods::Pods, request::RequestError};
 use crate::core::{
     action::Target,
     ledger::{Ledger, Memory},

@@ -25,25 +25,23 @@ const REBUILT: &str = "pod-quarantine.io/rebuilt";
 /// The finalizer that keeps a ledger until its last slot is free.
 const FINALIZER: &str = "pod-quarantine.io/ledger";
 
-impl Ledger {
-    /// Reads the ledger object.
-    pub(super) fn from_wire(wire: &WireLedger) -> Result<Self, BadObject> {
-        let entries = wire.data.iter().flatten();
-        let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
-        let mut ledger = Self::read(resource_version(&wire.metadata)?, entries);
-        ledger.uid = uid(&wire.metadata)?;
-        let mut finalizers = wire.metadata.finalizers.iter().flatten();
-        ledger.guarded = finalizers.any(|finalizer| finalizer == FINALIZER);
-        ledger.terminating = wire.metadata.deletion_timestamp.is_some();
-        let rebuilt = wire
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(REBUILT));
-        // A time that cannot be read is taken for the latest: no slot is taken until a person mends it.
-        ledger.rebuilt = rebuilt.map(|text| text.parse().unwrap_or(Timestamp::MAX));
-        Ok(ledger)
-    }
+/// Reads the ledger object.
+pub(super) fn from_wire(wire: &WireLedger) -> Result<Ledger, BadObject> {
+    let entries = wire.data.iter().flatten();
+    let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
+    let mut ledger = Ledger::read(resource_version(&wire.metadata)?, entries);
+    ledger.uid = uid(&wire.metadata)?;
+    let mut finalizers = wire.metadata.finalizers.iter().flatten();
+    ledger.guarded = finalizers.any(|finalizer| finalizer == FINALIZER);
+    ledger.terminating = wire.metadata.deletion_timestamp.is_some();
+    let rebuilt = wire
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(REBUILT));
+    // A time that cannot be read is taken for the latest: no slot is taken until a person mends it.
+    ledger.rebuilt = rebuilt.map(|text| text.parse().unwrap_or(Timestamp::MAX));
+    Ok(ledger)
 }
 
 /// The one object that slots are written to.
@@ -96,7 +94,7 @@ impl LedgerObject {
     /// Reads the object, never from a cache.
     pub(super) async fn read(&self) -> Result<Update, RequestError> {
         match within(self.api.get_opt(&self.name)).await? {
-            Some(wire) => Ok(Update::Ledger(Ledger::from_wire(&wire)?)),
+            Some(wire) => Ok(Update::Ledger(from_wire(&wire)?)),
             None => Ok(Update::LedgerGone(None)),
         }
     }
@@ -162,7 +160,7 @@ impl LedgerObject {
         ))
         .await;
         match patched {
-            Ok(wire) => Ok(Some(Ledger::from_wire(&wire)?)),
+            Ok(wire) => Ok(Some(from_wire(&wire)?)),
             Err(RequestError::Api(Error::Api(status))) if [404, 409].contains(&status.code) => {
                 Ok(None)
             }

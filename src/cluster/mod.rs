@@ -1,6 +1,5 @@
 //! The API server: watches in, writes out. kube's types stay in here.
 
-pub mod api_server;
 mod convert;
 mod drain;
 mod error;
@@ -22,7 +21,6 @@ mod wire;
 mod wire_needs;
 mod wire_node;
 mod wire_quota;
-pub mod writer;
 
 use futures::future::{BoxFuture, FutureExt};
 use kube::{Api, Client};

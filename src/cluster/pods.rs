@@ -4,10 +4,10 @@ use kube::{
     Api, Client, Error,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
+use pod_quarantine_writer::api_server::Failure;
 use serde_json::{Value, json};
 
 use super::{
-    api_server::Failure,
     convert::Shared,
     request::{RequestError, within},
     wire::WirePod,

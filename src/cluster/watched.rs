@@ -10,7 +10,6 @@ use super::{
 };
 use crate::core::{
     keys,
-    ledger::Ledger,
     object::{ControllerKind, Namespace, ObjectKey, ResourceVersion, SelectingKind, Uid},
     update::Update,
 };
@@ -131,7 +130,7 @@ impl Watched for WireLedger {
     const KIND: &'static str = "ledger";
 
     fn seen(&self, _: &mut Shared) -> Result<Update, BadObject> {
-        Ok(Update::Ledger(Ledger::from_wire(self)?))
+        Ok(Update::Ledger(super::ledger::from_wire(self)?))
     }
 
     fn gone(&self) -> Result<Update, BadObject> {

@@ -9,11 +9,11 @@ pub mod metrics;
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use pod_quarantine_writer::Effect;
 use tracing::{debug, info, warn};
 
 use self::{events::Events, health::Health, metrics::Metrics};
 use crate::{
-    cluster::writer::Effect,
     core::{
         action::{Action, Follow, Notice, Quarantine, Reap, Refusal, Release},
         ledger::{Note, Slot},

@@ -1,0 +1,207 @@
+//! What must outlive a restart besides the slots: each entry is bounded, and made to be read by people.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::object::Uid;
+
+/// The key of the entry with the times of quarantines.
+const BEGUN: &str = "begun";
+
+/// The key of the pause.
+pub const PAUSE: &str = "pause";
+
+/// What the key of a workload's pace begins with; its uid follows.
+const PACE: &str = "pace.";
+
+/// What the key of a storm begins with; the workload's uid, or [`CLUSTER`], follows.
+const STORM: &str = "storm.";
+
+/// The scope of a storm that is the whole cluster's.
+const CLUSTER: &str = "cluster";
+
+/// Workloads whose pace is known. Beyond it the one is forgotten that would be forgotten soonest anyway.
+pub const MOST_PACES: usize = 500;
+
+/// Storms that outlive a restart. Where so many workloads are in trouble, the cluster is.
+pub const MOST_STORMS: usize = 100;
+
+/// Quarantines are counted by the minute: sixty numbers for an hour, however many there are.
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The window of `limits.cluster.perHour`.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// How many quarantines began within each minute of the last hour.
+    pub begun: BTreeMap<Timestamp, u32>,
+    /// How replacements fare, by the workload's uid.
+    pub paces: BTreeMap<Uid, Pace>,
+    /// Where it is not the pod.
+    pub storms: BTreeMap<Scope, Storm>,
+    /// Set by people: nothing new is quarantined, and nothing reaped.
+    pub pause: Option<Pause>,
+}
+
+/// How the replacements of a workload fare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pace {
+    /// The workload, for people: `shop/Deployment web`.
+    pub workload: Arc<str>,
+    /// The uid of the ReplicaSet that its pods were of: a rollout brings another one.
+    pub replica_set: Uid,
+    /// When the first of its pods was taken out: who was made since is a replacement.
+    pub since: Timestamp,
+    /// When the last one was.
+    pub last: Timestamp,
+    /// How many replacements turned unhealthy soon, in a row.
+    pub retries: u32,
+    /// What stood in the workload's annotation [`RESET`](crate::keys::RESET) then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<Arc<str>>,
+}
+
+/// Where a storm is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// In all that is watched.
+    Cluster,
+    /// In the workload of that uid.
+    Workload(Uid),
+}
+
+/// Too many pods are unhealthy at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storm {
+    /// What is in trouble, for people: `shop/Deployment web`, or `cluster`.
+    #[serde(rename = "where")]
+    pub place: Arc<str>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The switch for all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why, in people's words.
+    pub reason: Arc<str>,
+    /// Since when, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+impl Pause {
+    /// Reads the entry: whatever stands there pauses.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(|_| Self {
+            reason: text.trim().into(),
+            since: None,
+        })
+    }
+}
+
+impl Memory {
+    /// Takes an entry in. False where it is none of these, or cannot be read.
+    pub(super) fn read(&mut self, key: &str, text: &str) -> bool {
+        fn parsed<T: serde::de::DeserializeOwned>(text: &str, take: impl FnOnce(T)) -> bool {
+            serde_json::from_str(text).map(take).is_ok()
+        }
+        if key == PAUSE {
+            self.pause = Some(Pause::read(text));
+            true
+        } else if key == BEGUN {
+            parsed(text, |begun| self.begun = begun)
+        } else if let Some(workload) = key.strip_prefix(PACE) {
+            parsed(text, |pace| {
+                self.paces.insert(workload.into(), pace);
+            })
+        } else if let Some(place) = key.strip_prefix(STORM) {
+            let scope = match place {
+                CLUSTER => Scope::Cluster,
+                workload => Scope::Workload(workload.into()),
+            };
+            parsed(text, |storm| {
+                self.storms.insert(scope, storm);
+            })
+        } else {
+            false
+        }
+    }
+
+    /// Whether an entry of that key is one of these.
+    pub(super) fn has(key: &str) -> bool {
+        [PAUSE, BEGUN].contains(&key) || [PACE, STORM].iter().any(|begin| key.starts_with(begin))
+    }
+
+    /// The entries that stand for it.
+    #[must_use]
+    pub fn entries(&self) -> BTreeMap<String, String> {
+        // Plain strings and numbers: serialising them cannot fail.
+        fn text(value: &impl Serialize) -> String {
+            serde_json::to_string(value).unwrap_or_default()
+        }
+        let begun = (!self.begun.is_empty()).then(|| (BEGUN.to_owned(), text(&self.begun)));
+        let pause = self.pause.as_ref();
+        let pause = pause.map(|pause| (PAUSE.to_owned(), text(pause)));
+        let paces = self.paces.iter();
+        let paces = paces.map(|(workload, pace)| (format!("{PACE}{workload}"), text(pace)));
+        let storms = self.storms.iter().map(|(scope, storm)| {
+            let place = match scope {
+                Scope::Cluster => CLUSTER,
+                Scope::Workload(workload) => workload,
+            };
+            (format!("{STORM}{place}"), text(storm))
+        });
+        begun
+            .into_iter()
+            .chain(pause)
+            .chain(paces)
+            .chain(storms)
+            .collect()
+    }
+
+    /// How many quarantines began within the hour before `now`, a minute more at most.
+    #[must_use]
+    pub fn begun_within_an_hour(&self, now: Timestamp) -> u32 {
+        let counts = self
+            .begun
+            .iter()
+            .filter(|(minute, _)| !is_past(**minute, now));
+        counts.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// Counts one more.
+    pub(super) fn count(&mut self, at: Timestamp) {
+        self.begun.retain(|minute, _| !is_past(*minute, at));
+        let seconds = at.as_second();
+        let minute = seconds - seconds.rem_euclid(MINUTE.as_secs().cast_signed());
+        let minute = Timestamp::from_second(minute).unwrap_or(at);
+        let count = self.begun.entry(minute).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Writes down how replacements fare in a workload.
+    pub(super) fn pace(&mut self, workload: &Uid, pace: Pace) {
+        if self.paces.len() >= MOST_PACES && !self.paces.contains_key(workload) {
+            let soonest = self
+                .paces
+                .iter()
+                .min_by_key(|(_, pace)| (pace.retries, pace.last));
+            if let Some(soonest) = soonest.map(|(workload, _)| workload.clone()) {
+                self.paces.remove(&soonest);
+            }
+        }
+        self.paces.insert(workload.clone(), pace);
+    }
+}
+
+/// Whether all of a minute is more than an hour ago.
+fn is_past(minute: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(minute).as_secs() >= (HOUR + MINUTE).as_secs().cast_signed()
+}

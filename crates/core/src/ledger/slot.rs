@@ -1,0 +1,101 @@
+//! The right to quarantine one pod, and when it ends.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    object::{ObjectKey, Pod, ResourceVersion, Uid},
+    record,
+};
+
+/// A slot younger than this is not fenced: its writer may still be at it, and two agents that fence each
+/// other's fresh slots would starve.
+pub const FENCE_AFTER: Duration = Duration::from_secs(30);
+
+/// The right to quarantine one pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// The pod's uid.
+    pub uid: Uid,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its workload's uid.
+    pub workload: Uid,
+    /// The policy that asked.
+    pub policy: Arc<str>,
+    /// The pod's version that the patch asks for. It only ever moves forward.
+    pub resource_version: ResourceVersion,
+    /// When the slot was taken.
+    pub at: Timestamp,
+    /// The [fingerprint](record::fingerprint) of the record.
+    pub record: Arc<str>,
+    /// That of the record before it, where the pod was to be taken out again: which of both it carries is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_before: Option<Arc<str>>,
+    /// Whether the pod was Ready: then its disruption budgets bear it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ready: bool,
+    /// When the pod's replacement was Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Timestamp>,
+}
+
+impl Slot {
+    /// The pod's key.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.namespace.clone(), self.name.clone())
+    }
+
+    /// Whether a record is this slot's.
+    #[must_use]
+    pub fn knows(&self, fingerprint: &str) -> bool {
+        *self.record == *fingerprint || self.record_before.as_deref() == Some(fingerprint)
+    }
+}
+
+/// What becomes of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotFate {
+    /// Its pod is, or may yet be, quarantined.
+    Keep,
+    /// No delayed write of it can succeed.
+    Free,
+    /// The pod has not changed since the slot was taken: it must be made to change first.
+    Fence,
+}
+
+/// What becomes of a slot, by its pod as a GET without resourceVersion saw it *after* the slot was read.
+/// Never by a cached pod.
+#[must_use]
+pub fn fate(slot: &Slot, found: Option<&Pod>, now: Timestamp) -> SlotFate {
+    let Some(pod) = found.filter(|pod| pod.uid == slot.uid) else {
+        return SlotFate::Free;
+    };
+    let quarantined =
+        pod.has_state_label() || !matches!(record::read(pod), record::Reading::Absent);
+    if quarantined {
+        // A delayed patch can do to a quarantined pod that goes away nothing that was not done.
+        return if pod.terminating {
+            SlotFate::Free
+        } else {
+            SlotFate::Keep
+        };
+    }
+    if pod.resource_version > slot.resource_version {
+        return SlotFate::Free;
+    }
+    let age = now.duration_since(slot.at);
+    if pod.resource_version == slot.resource_version
+        && age.as_secs() >= FENCE_AFTER.as_secs().cast_signed()
+    {
+        SlotFate::Fence
+    } else {
+        SlotFate::Keep
+    }
+}

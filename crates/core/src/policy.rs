@@ -1,0 +1,394 @@
+//! The policy file after it was read and checked: what is judged, and within which limits.
+//!
+//! Built by `config`; plain values only. Defaults and bounds are those of the README's table.
+
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::selector::Selector;
+
+/// The whole policy file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyFile {
+    /// Name of this installation: it acts on its own records and counts everybody's.
+    pub agent: Arc<str>,
+    /// The Prometheus that `prometheus` policies ask; there if any policy needs it.
+    pub prometheus: Option<PrometheusServer>,
+    /// Bounds on what may be quarantined.
+    pub limits: Limits,
+    /// How long a pod that no policy selects is kept after it was quarantined by hand.
+    pub ttl: Duration,
+    /// What to do about a pod that no policy selects and that is quarantined by hand.
+    pub mode: Mode,
+    /// Whether the autoscalers are asked to leave the node while a pod is kept on it.
+    pub keep_node: bool,
+    /// At least one; names are unique.
+    pub policies: Vec<Arc<Policy>>,
+}
+
+impl PolicyFile {
+    /// The file that says nothing but its policies.
+    #[must_use]
+    pub fn new(policies: Vec<Arc<Policy>>) -> Self {
+        Self {
+            agent: "default".into(),
+            prometheus: None,
+            limits: Limits::default(),
+            ttl: DEFAULT_TTL,
+            mode: Mode::Observe,
+            keep_node: true,
+            policies,
+        }
+    }
+
+    /// The policy of that name.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<&Arc<Policy>> {
+        self.policies.iter().find(|policy| &*policy.name == name)
+    }
+}
+
+/// How far a decision is carried out. Ordered: the lowest of several wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Nothing is touched.
+    Off,
+    /// Decide, log and count; change nothing.
+    Observe,
+    /// Act.
+    Enforce,
+}
+
+impl Mode {
+    /// Every mode, lowest first.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Observe, Self::Enforce];
+
+    /// As it is written in the file, on a namespace and in `/metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+
+    /// The mode written so, if it is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// Bounds on how many pods may be out at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In the whole cluster: 1 to 1000, by default 10.
+    pub cluster_max: u32,
+    /// Quarantines that begin in the whole cluster within an hour: 1 to 10000, by default 20.
+    pub cluster_per_hour: u32,
+    /// In one namespace: 1 to 1000, by default 5.
+    pub namespace_max: u32,
+    /// In one workload, by default 10% of its desired replicas; never less than one.
+    pub workload_max: Share,
+    /// How many pods of a workload stay Ready, by default 50% of its desired replicas.
+    pub workload_min_ready: Least,
+    /// When it is not the pod.
+    pub storm: StormLimits,
+    /// How long a replacement may take to be Ready: 1 s to 24 h, by default 5 m.
+    pub replacement_timeout: Duration,
+    /// How many replacements of a workload may turn unhealthy soon after each other: 1 to 100, by default 3.
+    pub retries: u32,
+    /// Whether pods are taken out while their workload is rolled out: by default not.
+    pub during_rollout: bool,
+    /// Deletions in one minute: 1 to 1000, by default 10.
+    pub reaps_per_minute: u32,
+    /// How long people can hold a pod after its time is up: 1 s to 90 d, by default 7 d.
+    pub hold_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cluster_max: 10,
+            cluster_per_hour: 20,
+            namespace_max: 5,
+            workload_max: Share::Percent(10),
+            workload_min_ready: Least::Percent(50),
+            storm: StormLimits::default(),
+            replacement_timeout: Duration::from_mins(5),
+            retries: 3,
+            during_rollout: false,
+            reaps_per_minute: 10,
+            hold_max: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+impl Limits {
+    /// How many pods of one workload may be out at once. A pod that no replacement stands in for is the only one.
+    #[must_use]
+    pub fn of_workload(&self, desired: u32, detach: Detach) -> u32 {
+        match detach {
+            Detach::Workload => self.workload_max.of(desired),
+            Detach::Service => 1,
+        }
+    }
+}
+
+/// A number of pods, or a share of the desired replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// So many pods.
+    Count(NonZeroU32),
+    /// So many per cent, 1 to 100.
+    Percent(u8),
+}
+
+/// The least number of pods, or the least share of the desired replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Least {
+    /// So many pods.
+    Count(u32),
+    /// So many per cent, 0 to 100.
+    Percent(u8),
+}
+
+/// Above these shares of unhealthy pods nothing new is quarantined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StormLimits {
+    /// Of a workload's pods that have a verdict, in per cent: 1 to 100, by default 50.
+    pub workload: u8,
+    /// Of all watched pods that have a verdict, in per cent: 1 to 100, by default 20.
+    pub cluster: u8,
+    /// For how long the share must have been at or below the mark: 1 s to 24 h, by default 10 m.
+    pub cooldown: Duration,
+}
+
+impl Default for StormLimits {
+    fn default() -> Self {
+        Self {
+            workload: 50,
+            cluster: 20,
+            cooldown: Duration::from_mins(10),
+        }
+    }
+}
+
+/// How long a quarantined pod is kept where nothing else is said.
+pub const DEFAULT_TTL: Duration = Duration::from_hours(24);
+
+/// How long a released pod is left alone where nothing else is said.
+pub const DEFAULT_SETTLE: Duration = Duration::from_mins(5);
+
+/// One policy: which pods, which evidence, what follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Unique in the file; a DNS label (it is a metric label and part of messages).
+    pub name: Arc<str>,
+    /// The pods it watches.
+    pub pods: Selector,
+    /// The namespaces it watches them in; `None`: all but `kube-*` and the agent's own.
+    pub namespaces: Option<Selector>,
+    /// Where the evidence comes from.
+    pub signal: Signal,
+    /// How long a quarantined pod is kept.
+    pub ttl: Duration,
+    /// How far this policy goes.
+    pub mode: Mode,
+    /// What a pod is taken out of.
+    pub detach: Detach,
+    /// Label keys that are never edited.
+    pub keep_labels: BTreeSet<Arc<str>>,
+    /// Selectors of kinds that the agent does not read, to be left too; none is empty.
+    pub also_leave: Vec<Selector>,
+    /// What becomes of NetworkPolicies that the pod cannot stay in.
+    pub network_policies: NetworkPolicies,
+    /// Whether a pod is taken out, too, where its replacement would share a volume, a port of the node or an identity
+    /// with it: by default not.
+    pub allow_exclusive: bool,
+    /// How long a released pod is left alone: 1 s to 24 h, by default 5 m.
+    pub settle: Duration,
+    /// What follows where the replacement is not Ready in time.
+    pub on_replacement_timeout: OnReplacementTimeout,
+    /// Whether another pod must have been seen good.
+    pub contrast: Contrast,
+}
+
+impl Policy {
+    /// The policy that says nothing but this.
+    #[must_use]
+    pub fn new(name: &str, pods: Selector, signal: Signal) -> Self {
+        Self {
+            name: name.into(),
+            pods,
+            namespaces: None,
+            signal,
+            ttl: DEFAULT_TTL,
+            mode: Mode::Observe,
+            detach: Detach::default(),
+            keep_labels: BTreeSet::new(),
+            also_leave: Vec::new(),
+            network_policies: NetworkPolicies::Leave,
+            allow_exclusive: false,
+            settle: DEFAULT_SETTLE,
+            on_replacement_timeout: OnReplacementTimeout::Keep,
+            contrast: Contrast::Required,
+        }
+    }
+}
+
+/// What a pod is taken out of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Detach {
+    /// Out of its Services and out of its controller, so that a replacement starts.
+    #[default]
+    Workload,
+    /// Out of its Services alone: it stays in its controller, and no replacement starts.
+    Service,
+}
+
+/// What becomes of NetworkPolicies that a pod cannot stay in. It stays where a choice exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkPolicies {
+    /// They are left (the default), and that is told.
+    Leave,
+    /// They are kept, and the pod is not taken out.
+    Keep,
+}
+
+/// What follows where a replacement is not Ready in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnReplacementTimeout {
+    /// The quarantined pod is kept (the default), and that is told.
+    Keep,
+    /// It is put back.
+    Release,
+    /// It is deleted, so that what it holds is free.
+    Reap,
+}
+
+/// Whether a verdict needs another pod, or an earlier time, in which the signal said `good`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contrast {
+    /// It does (the default): a signal that has never said `good` says nothing.
+    Required,
+    /// It does not.
+    None,
+}
+
+/// Where the evidence comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// An HTTP probe of the pod's own address.
+    Probe(HttpProbe),
+    /// A Prometheus query for all pods at once.
+    Prometheus(PrometheusQuery),
+}
+
+/// An HTTP probe, field for field a Kubernetes probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// Path and query, begins with `/`; by default `/`.
+    pub path: String,
+    /// Number, or name of a container's port.
+    pub port: Port,
+    /// By default HTTP. A certificate is not verified, as the kubelet does not.
+    pub scheme: Scheme,
+    /// Headers in the order of the file; `Host` among them sets the request's host.
+    pub headers: Vec<(String, String)>,
+    /// By default 10 s; 1 s to 1 h.
+    pub period: Duration,
+    /// By default 1 s; at least 1 s, at most the period.
+    pub timeout: Duration,
+    /// Bad samples in a row that make a pod unhealthy: by default 3, at least 1.
+    pub failure_threshold: NonZeroU32,
+    /// By default 0 s, counted from the start of the pod.
+    pub initial_delay: Duration,
+}
+
+impl HttpProbe {
+    /// The probe that says nothing but its port.
+    #[must_use]
+    pub fn new(port: Port) -> Self {
+        Self {
+            path: "/".to_owned(),
+            port,
+            scheme: Scheme::Http,
+            headers: Vec::new(),
+            period: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            failure_threshold: NonZeroU32::MIN.saturating_add(2),
+            initial_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// A port of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// By number.
+    Number(u16),
+    /// By the name that a container gives it.
+    Name(Arc<str>),
+}
+
+/// How a probe speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// TLS, the certificate unverified.
+    Https,
+}
+
+/// A query whose series are joined to pods by their labels `namespace` and `pod`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrometheusQuery {
+    /// PromQL.
+    pub query: String,
+    /// When a value is bad.
+    pub threshold: Threshold,
+    /// Time between two queries: by default 15 s; 1 s to 1 h.
+    pub interval: Duration,
+    /// How long a pod must have been bad, as in an alerting rule: by default 1 m, 1 s to 24 h.
+    pub hold_for: Duration,
+}
+
+/// When a value is bad. Both are strict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// Above this number.
+    Above(f64),
+    /// Below this number.
+    Below(f64),
+}
+
+impl Threshold {
+    /// Whether a value is bad; `None` for a value that is not a number.
+    #[must_use]
+    pub fn is_bad(self, value: f64) -> Option<bool> {
+        match self {
+            _ if value.is_nan() => None,
+            Self::Above(bound) => Some(value > bound),
+            Self::Below(bound) => Some(value < bound),
+        }
+    }
+}
+
+/// The Prometheus to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusServer {
+    /// Base address, `http` or `https`; a path prefix is kept.
+    pub url: String,
+    /// A file whose content is sent as `Authorization: Bearer`, read anew for each query.
+    pub bearer_token_file: Option<String>,
+    /// PEM certificates to trust instead of the compiled-in ones.
+    pub ca_file: Option<String>,
+    /// Further headers, such as `X-Scope-OrgID`.
+    pub headers: Vec<(String, String)>,
+    /// By default 10 s.
+    pub timeout: Duration,
+}

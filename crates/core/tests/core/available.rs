@@ -1,0 +1,258 @@
+//! What a Ready pod must leave behind: enough of its workload, its budgets, and its Services.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use pod_quarantine_core::{
+    keys,
+    object::{ObjectKey, SelectingKind},
+    policy::{Least, Share},
+    reason::Reason,
+};
+
+use crate::{
+    outcome::{quarantines, refusals, the_quarantine, the_refusal},
+    world::{SHOP, World, selecting, selector},
+};
+
+#[test]
+fn per_cents_round_up() {
+    for (percent, desired, expected) in [
+        (50, 0, 0),
+        (50, 1, 1),
+        (50, 2, 1),
+        (50, 3, 2),
+        (50, 4, 2),
+        (0, 7, 0),
+        (1, 1, 1),
+        (34, 3, 2),
+        (33, 3, 1),
+        (100, 5, 5),
+        (100, u32::MAX, u32::MAX),
+    ] {
+        let least = Least::Percent(percent).of(desired);
+        assert_eq!(least, expected, "{percent}% of {desired}");
+    }
+    assert_eq!(Least::Count(3).of(1), 3);
+}
+
+fn with_least(least: Least) -> World {
+    let mut world = World::with_web();
+    world.file.limits.workload_min_ready = least;
+    world.bad("web-0");
+    world
+}
+
+#[test]
+fn as_many_as_are_to_stay_ready_stay() {
+    the_quarantine(&with_least(Least::Count(3)).actions());
+    let mut world = with_least(Least::Count(4));
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::MinReady);
+    assert_eq!(refusal.detail, "3 other pods are Ready, 4 are to stay so");
+}
+
+#[test]
+fn a_pod_that_is_not_ready_costs_nothing() {
+    let mut world = with_least(Least::Percent(100));
+    world.change("web-0", |pod| pod.ready = false);
+    budget(&mut world, "web", Some(0), 4);
+    for name in ["web-1", "web-2", "web-3"] {
+        world.change(name, |pod| pod.ready = false);
+    }
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn who_is_out_going_about_to_be_or_not_ready_does_not_stay() {
+    let mut world = with_least(Least::Count(3));
+    world.change("web-1", |pod| pod.terminating = true);
+    assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
+    world.change("web-1", |pod| pod.terminating = false);
+    the_quarantine(&world.actions());
+
+    // A slot is a pod that may go at any moment.
+    let mut other = World::with_web();
+    other.bad("web-1");
+    let slot = the_quarantine(&other.actions()).slot.clone();
+    assert!(world.ledger().take(slot));
+    world.replaced("web-1");
+    assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
+}
+
+#[test]
+fn all_revisions_of_a_workload_count() {
+    let mut world = with_least(Least::Count(4));
+    world.another_revision("web", 1);
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn people_are_bound_by_it_too() {
+    let mut world = with_least(Least::Count(4));
+    world.findings.clear();
+    world.annotate("web-0", keys::QUARANTINE, "");
+    assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
+}
+
+fn budget(world: &mut World, app: &str, allowed: Option<u32>, desired_healthy: u32) {
+    let kind = SelectingKind::PodDisruptionBudget;
+    let mut budget = selecting(kind, app, selector(&[("app", app)]));
+    budget.disruptions_allowed = allowed;
+    budget.desired_healthy = Some(desired_healthy);
+    world.view.put_selecting(budget);
+}
+
+#[test]
+fn a_budget_that_allows_none_or_whose_status_is_old_is_not_spent() {
+    for (allowed, least, why) in [
+        (Some(0), 3, "web allows none now"),
+        (None, 3, "the status of web is not of its present spec"),
+        // Its status lags behind what is known of its pods.
+        (Some(1), 4, "web wants 4 healthy pods, 3 would stay"),
+    ] {
+        let mut world = with_least(Least::Count(0));
+        budget(&mut world, "web", allowed, least);
+        let refusal = the_refusal(&world.actions()).clone();
+        assert_eq!(refusal.reason, Reason::DisruptionBudget);
+        assert_eq!(refusal.detail, why);
+    }
+    let mut world = with_least(Least::Count(0));
+    budget(&mut world, "web", Some(1), 3);
+    the_quarantine(&world.actions());
+}
+
+/// Two workloads under one budget.
+fn under_one_budget() -> World {
+    let mut world = World::with_web();
+    world.deployment("api", 4);
+    let kind = SelectingKind::PodDisruptionBudget;
+    let mut both = selecting(kind, "both", selector(&[("pod-template-hash", "1")]));
+    both.disruptions_allowed = Some(5);
+    world.view.put_selecting(both);
+    world
+}
+
+#[test]
+fn a_budget_over_two_workloads_bears_one_at_a_time() {
+    let mut world = under_one_budget();
+    world.bad("web-0");
+    world.bad("api-0");
+    let actions = world.actions();
+    let first = quarantines(&actions)[0].clone();
+    assert_eq!(refusals(&actions), [("api-0", Reason::DisruptionBudget)]);
+    world.carry_out(&first);
+    assert_eq!(refusals(&world.actions()), []);
+    // Its status has moved by then.
+    world.pass(Duration::from_mins(1));
+    let actions = world.actions();
+    assert_eq!(&*quarantines(&actions)[0].pod.key.name, "api-0");
+}
+
+#[test]
+fn a_replacement_that_is_ready_frees_the_budget() {
+    let mut world = under_one_budget();
+    world.quarantine("web-0");
+    world.bad("api-0");
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn a_pod_that_was_not_ready_takes_nothing_of_a_budget() {
+    let mut world = under_one_budget();
+    world.change("web-0", |pod| pod.ready = false);
+    world.bad("web-0");
+    world.bad("api-0");
+    assert_eq!(quarantines(&world.actions()).len(), 2);
+}
+
+#[test]
+fn a_service_keeps_one_ready_endpoint() {
+    let mut world = World::with_web();
+    for name in ["web-1", "web-2", "web-3"] {
+        world.change(name, |pod| pod.ready = false);
+    }
+    world.bad("web-0");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::LastEndpoint);
+    assert_eq!(refusal.detail, "it is the only Ready pod of web");
+    // A pod of another workload serves it, too.
+    world.beside("web-0");
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn where_traffic_stays_on_the_node_one_stays_there() {
+    let mut world = World::with_web();
+    for (name, node) in [
+        ("web-0", "one"),
+        ("web-1", "two"),
+        ("web-2", "two"),
+        ("web-3", "two"),
+    ] {
+        world.change(name, |pod| pod.node = Some(node.into()));
+    }
+    let mut local = selecting(SelectingKind::Service, "web", selector(&[("app", "web")]));
+    local.local = true;
+    world.view.put_selecting(local);
+    world.bad("web-0");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::LastEndpoint);
+    assert_eq!(
+        refusal.detail,
+        "it is the only Ready pod of web on its node"
+    );
+    world.findings.clear();
+    world.bad("web-1");
+    the_quarantine(&world.actions());
+}
+
+/// Of so many pods so many are bad, and Ready or not: with the defaults.
+fn small(pods: u32, bad: u32, ready: bool) -> Vec<Reason> {
+    let mut world = World::new();
+    world.deployment("web", pods);
+    world.file.limits.workload_max = Share::Percent(10);
+    world.file.limits.workload_min_ready = Least::Percent(50);
+    world.file.limits.storm.workload = 50;
+    world.file.limits.storm.cluster = 20;
+    let uid = crate::world::workload_uid("web");
+    world.heard.insert(uid, pods);
+    for index in 0..bad {
+        let name = format!("web-{index}");
+        world.change(&name, |pod| pod.ready = ready);
+        world.bad(&name);
+    }
+    let actions = world.actions();
+    let refused = refusals(&actions).into_iter().map(|(_, reason)| reason);
+    refused.collect()
+}
+
+#[test]
+fn small_numbers_are_as_the_readme_says() {
+    assert_eq!(small(1, 1, true), [Reason::MinReady]);
+    assert_eq!(small(1, 1, false), []);
+    assert_eq!(small(2, 1, true), []);
+    assert_eq!(small(2, 2, true), [Reason::Storm; 2]);
+    assert_eq!(small(3, 1, true), []);
+    assert_eq!(small(3, 2, true), [Reason::Storm; 2]);
+    assert_eq!(small(3, 2, false), [Reason::Storm; 2]);
+}
+
+#[test]
+fn a_workload_that_is_gone_meanwhile_leaves_its_numbers_to_nobody() {
+    let mut world = World::with_web();
+    world.file.limits.workload_max = Share::Count(NonZeroU32::MIN);
+    world.quarantine("web-0");
+    world.bad("web-1");
+    assert_eq!(
+        refusals(&world.actions()),
+        [("web-1", Reason::WorkloadLimit)]
+    );
+    let gone = world.pod("web-0").clone();
+    assert!(
+        world
+            .view
+            .remove_pod(&ObjectKey::new(SHOP, "web-0"), &gone.uid)
+    );
+    world.ledger().slots.clear();
+    the_quarantine(&world.actions());
+}

@@ -1,0 +1,106 @@
+//! A pod is bad only beside a good one.
+
+use pod_quarantine_core::{
+    judge::Answer::{Bad, Good, None as NoAnswer},
+    policy::Contrast,
+};
+
+use crate::judge::{bad_from, court, query_court};
+
+#[test]
+fn a_signal_that_never_said_good_has_no_contrast() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "web");
+    court.hear("b", 120, NoAnswer);
+    bad_from(&mut court, "a", 100);
+    assert!(!court.has_contrast(120));
+}
+
+#[test]
+fn another_pod_of_the_workload_that_is_good_gives_contrast() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "web");
+    bad_from(&mut court, "a", 100);
+    court.hear("b", 110, Good);
+    assert!(court.has_contrast(120));
+}
+
+#[test]
+fn a_good_pod_of_another_workload_gives_none() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "shop");
+    bad_from(&mut court, "a", 100);
+    court.hear("b", 110, Good);
+    assert!(!court.has_contrast(120));
+}
+
+#[test]
+fn another_pod_gives_contrast_only_if_it_was_good_within_the_window() {
+    // Three probes of 10 s and one timeout of 1 s: at 120 the window began at 89.
+    for (good_at, contrast) in [(88, false), (89, true)] {
+        let mut court = court(|_| {});
+        court.watch("a", "web");
+        court.watch("b", "web");
+        court.hear("b", good_at, Good);
+        bad_from(&mut court, "a", 100);
+        assert_eq!(court.has_contrast(120), contrast, "good at {good_at}");
+    }
+}
+
+#[test]
+fn the_window_of_a_query_is_its_time_and_two_intervals() {
+    // A minute and twice 15 s: at 1060 the window began at 970.
+    for (good_at, contrast) in [(969, false), (970, true)] {
+        let mut court = query_court(15, 60);
+        court.watch("a", "web");
+        court.watch("b", "web");
+        court.hear("b", good_at, Good);
+        for second in [1000, 1015, 1030, 1045, 1060] {
+            court.hear("a", second, Bad);
+        }
+        assert_eq!(court.has_contrast(1060), contrast, "good at {good_at}");
+    }
+}
+
+#[test]
+fn another_pod_that_was_good_since_this_one_went_bad_gives_contrast_however_long_that_is() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "web");
+    court.hear("b", 101, Good);
+    for index in 0..50 {
+        court.hear("a", 100 + index * 10, Bad);
+    }
+    assert!(court.has_contrast(590));
+}
+
+#[test]
+fn a_pod_that_was_good_itself_needs_no_other_however_long_ago() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.hear("a", 10, Good);
+    bad_from(&mut court, "a", 10_000);
+    assert!(court.has_contrast(10_020));
+}
+
+#[test]
+fn a_forgotten_pod_gives_no_contrast() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "web");
+    bad_from(&mut court, "a", 100);
+    court.hear("b", 110, Good);
+    court.judge.forget("answers", &"b".into());
+    assert!(!court.has_contrast(120));
+}
+
+#[test]
+fn a_policy_may_do_without_contrast() {
+    let mut court = court(|policy| policy.contrast = Contrast::None);
+    court.watch("a", "web");
+    bad_from(&mut court, "a", 100);
+    assert!(court.has_contrast(120));
+}

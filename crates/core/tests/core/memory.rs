@@ -1,0 +1,224 @@
+//! What the ledger remembers besides slots.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use pod_quarantine_core::{
+    ledger::{Ledger, MOST_PACES, MOST_SLOTS, MOST_STORMS, Note, Pace, Pause, Scope, Slot, Storm},
+    reason::Reason,
+};
+
+use crate::{
+    outcome::{refusals, the_quarantine, the_refusal},
+    world::{START, World, at, version},
+};
+
+fn slot(uid: &str, second: i64) -> Slot {
+    Slot {
+        uid: uid.into(),
+        namespace: "shop".into(),
+        name: "web".into(),
+        workload: "uid-of-web".into(),
+        policy: "answers".into(),
+        resource_version: version(5),
+        at: later(second),
+        record: "0123".into(),
+        record_before: None,
+        ready: false,
+        replaced: None,
+    }
+}
+
+fn later(seconds: i64) -> Timestamp {
+    at(START) + SignedDuration::from_secs(seconds)
+}
+
+fn empty() -> Ledger {
+    Ledger::read(version(1), [])
+}
+
+#[test]
+fn each_new_slot_counts_for_an_hour() {
+    let mut ledger = empty();
+    assert!(ledger.take(slot("a", 0)));
+    assert!(ledger.take(slot("a", 30)), "moved forward");
+    assert!(ledger.take(slot("b", 59)));
+    assert!(ledger.take(slot("c", 60)));
+    assert!(ledger.free(&slot("b", 59)));
+    for (second, count) in [
+        (60, 3),
+        (3600, 3),
+        (3659, 3),
+        (3660, 1),
+        (3719, 1),
+        (3720, 0),
+    ] {
+        assert_eq!(
+            ledger.memory.begun_within_an_hour(later(second)),
+            count,
+            "{second}"
+        );
+    }
+    assert!(ledger.take(slot("d", 7200)));
+    assert_eq!(ledger.memory.begun.len(), 1, "what is past is gone");
+}
+
+#[test]
+fn the_limit_of_an_hour_outlives_a_restart_and_a_release() {
+    let mut world = World::with_web();
+    world.file.limits.cluster_per_hour = 1;
+    world.quarantine("web-0");
+    world.restart();
+    world.ledger().slots.clear();
+    let out = world.pod("web-0").clone();
+    world.view.remove_pod(&out.key, &out.uid);
+    world.bad("web-1");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::HourlyLimit);
+    assert_eq!(
+        refusal.detail,
+        "1 of at most 1 were quarantined within the last hour"
+    );
+    world.pass(Duration::from_mins(61));
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn of_several_at_once_each_counts() {
+    let mut world = World::with_web();
+    world.deployment("api", 2);
+    world.file.limits.cluster_per_hour = 1;
+    world.bad("web-0");
+    world.bad("api-0");
+    let actions = world.actions();
+    assert_eq!(refusals(&actions), [("api-0", Reason::HourlyLimit)]);
+}
+
+fn pace(second: i64, retries: u32) -> Pace {
+    Pace {
+        workload: "shop/Deployment web".into(),
+        replica_set: "uid-of-web-rs".into(),
+        since: later(0),
+        last: later(second),
+        retries,
+        reset: None,
+    }
+}
+
+#[test]
+fn all_of_it_is_read_back_as_it_was_written() {
+    let mut ledger = empty();
+    let mut first = slot("a", 0);
+    first.ready = true;
+    assert!(ledger.begin(first, Some(&pace(0, 2))));
+    let storm = Storm {
+        place: "cluster".into(),
+        since: later(0),
+    };
+    let workload = Scope::Workload("uid-of-web".into());
+    for scope in [Scope::Cluster, workload] {
+        assert!(ledger.note(&Note::StormBegan(scope.clone(), storm.clone())));
+        assert!(!ledger.note(&Note::StormBegan(scope, storm.clone())));
+    }
+    ledger.memory.pause = Some(Pause {
+        reason: "moving".into(),
+        since: Some(later(0)),
+    });
+    let entries = ledger.entries();
+    let pairs = entries
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.as_str()));
+    assert_eq!(Ledger::read(version(1), pairs), ledger);
+    let expected: BTreeMap<String, String> = [
+        ("a", r#"{"uid":"a","namespace":"shop","name":"web","workload":"uid-of-web","policy":"answers","resourceVersion":"5","at":"2030-01-31T12:00:00Z","record":"0123","ready":true}"#),
+        ("begun", r#"{"2030-01-31T12:00:00Z":1}"#),
+        ("pace.uid-of-web", r#"{"workload":"shop/Deployment web","replicaSet":"uid-of-web-rs","since":"2030-01-31T12:00:00Z","last":"2030-01-31T12:00:00Z","retries":2}"#),
+        ("pause", r#"{"reason":"moving","since":"2030-01-31T12:00:00Z"}"#),
+        ("storm.cluster", r#"{"where":"cluster","since":"2030-01-31T12:00:00Z"}"#),
+        ("storm.uid-of-web", r#"{"where":"cluster","since":"2030-01-31T12:00:00Z"}"#),
+    ]
+    .map(|(key, text)| (key.to_owned(), text.to_owned()))
+    .into();
+    assert_eq!(entries, expected);
+}
+
+#[test]
+fn what_cannot_be_read_closes_the_ledger_and_stays() {
+    for key in [
+        "begun",
+        "pace.uid-of-web",
+        "storm.cluster",
+        "storm.uid-of-web",
+    ] {
+        let ledger = Ledger::read(version(1), [(key, "?")]);
+        let why = ledger.closed(later(0)).unwrap();
+        assert_eq!(
+            why,
+            format!("its entry {key} cannot be read: mend it, or remove it")
+        );
+        assert_eq!(ledger.entries(), [(key.to_owned(), "?".to_owned())].into());
+    }
+}
+
+/// A ConfigMap holds 1 MiB, keys included; the rest of the object is small.
+#[test]
+fn a_ledger_that_is_full_fits_into_its_object() {
+    let uid = |kind: &str, number: usize| -> Arc<str> { format!("{kind}{number:0>35}").into() };
+    let long = |length: usize| -> Arc<str> { "n".repeat(length).into() };
+    let mut ledger = empty();
+    for number in 0..MOST_SLOTS {
+        let mut slot = slot(
+            &uid("p", number),
+            3600 + i64::try_from(number).unwrap() % 3600,
+        );
+        slot.namespace = long(63);
+        slot.name = long(253);
+        slot.workload = uid("w", number);
+        slot.policy = long(63);
+        slot.resource_version = version(u64::MAX);
+        slot.record = "f".repeat(64).into();
+        slot.replaced = Some(slot.at);
+        slot.ready = true;
+        let mut pace = pace(3600, 100);
+        pace.workload = long(63 + 253 + 12);
+        pace.replica_set = uid("r", number);
+        assert!(ledger.begin(slot, Some(&pace)));
+        let scope = Scope::Workload(uid("w", number));
+        let storm = Storm {
+            place: long(63 + 253 + 12),
+            since: later(0),
+        };
+        assert_eq!(
+            ledger.note(&Note::StormBegan(scope, storm)),
+            number < MOST_STORMS
+        );
+    }
+    assert_eq!(ledger.memory.paces.len(), MOST_PACES);
+    assert!(ledger.memory.begun.len() <= 61);
+    let bytes: usize = ledger
+        .entries()
+        .iter()
+        .map(|(key, text)| key.len() + text.len())
+        .sum();
+    assert!(bytes < 1_040_000, "{bytes}");
+    let counted = Note::Counted(slot("one-more", 0));
+    assert!(!ledger.note(&counted), "there is no room");
+}
+
+#[test]
+fn beyond_its_bound_the_pace_that_matters_least_is_forgotten() {
+    let mut ledger = empty();
+    for number in 0..=MOST_PACES {
+        let mut slot = slot(&format!("pod-{number}"), 0);
+        slot.workload = format!("workload-{number}").into();
+        let retries = if number == 0 { 3 } else { 0 };
+        let at = i64::try_from(number).unwrap();
+        assert!(ledger.begin(slot, Some(&pace(at, retries))));
+    }
+    assert_eq!(ledger.memory.paces.len(), MOST_PACES);
+    assert!(
+        ledger.memory.paces.contains_key("workload-0"),
+        "it is exhausted"
+    );
+    assert!(!ledger.memory.paces.contains_key("workload-1"));
+}

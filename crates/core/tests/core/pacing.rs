@@ -1,0 +1,262 @@
+//! One pod of a workload after the other, and not for ever.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{
+    action::Action, keys, ledger::Note, object::ControllerKind, policy::Detach, reason::Reason,
+};
+
+use crate::{
+    outcome::{quarantines, refusals, the_quarantine, the_refusal},
+    world::{World, at, workload_uid},
+};
+
+fn paced() -> World {
+    let mut world = World::with_web();
+    world.file.limits.retries = 3;
+    world.file.limits.during_rollout = false;
+    world
+}
+
+#[test]
+fn the_next_one_waits_for_the_replacement_of_the_last_one() {
+    let mut world = paced();
+    world.bad("web-0");
+    let first = the_quarantine(&world.actions()).clone();
+    world.carry_out(&first);
+    world.findings.clear();
+    world.bad("web-1");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::Pacing);
+    assert_eq!(refusal.detail, "that of web-0");
+    world.replaced("web-0");
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn of_two_at_once_the_second_one_waits() {
+    let mut world = paced();
+    world.bad("web-0");
+    world.bad("web-1");
+    let actions = world.actions();
+    assert_eq!(&*quarantines(&actions)[0].pod.key.name, "web-0");
+    assert_eq!(refusals(&actions), [("web-1", Reason::Pacing)]);
+}
+
+#[test]
+fn workloads_do_not_wait_for_each_other() {
+    let mut world = paced();
+    world.deployment("api", 2);
+    world.bad("web-0");
+    world.bad("api-0");
+    assert_eq!(quarantines(&world.actions()).len(), 2);
+}
+
+#[test]
+fn a_replacement_that_never_comes_stops_the_workload() {
+    let mut world = paced();
+    world.bad("web-0");
+    let first = the_quarantine(&world.actions()).clone();
+    world.carry_out(&first);
+    world.findings.clear();
+    world.pass(Duration::from_hours(1));
+    world.bad("web-1");
+    let actions = world.actions();
+    assert_eq!(refusals(&actions), [("web-1", Reason::Pacing)]);
+    let refusal = world
+        .state
+        .refused(&world.pod("web-1").uid)
+        .next()
+        .unwrap()
+        .1
+        .clone();
+    assert_eq!(refusal.detail, "that of web-0 was not Ready within 5m");
+}
+
+#[test]
+fn people_do_not_wait() {
+    let mut world = paced();
+    world.bad("web-0");
+    let first = the_quarantine(&world.actions()).clone();
+    world.carry_out(&first);
+    world.findings.clear();
+    for kind in [ControllerKind::Deployment, ControllerKind::ReplicaSet] {
+        let name = if kind == ControllerKind::Deployment {
+            "web"
+        } else {
+            "web-rs"
+        };
+        world.set_controller(kind, name, |one| one.rolling = true);
+    }
+    world.annotate("web-1", keys::QUARANTINE, "");
+    let taken = the_quarantine(&world.actions()).clone();
+    assert_eq!(taken.pace, None, "and it is no retry");
+}
+
+#[test]
+fn a_pod_that_stays_in_its_workload_is_not_waited_for() {
+    let mut world = paced();
+    world.bad("web-0");
+    let mut first = the_quarantine(&world.actions()).clone();
+    first.record.detach = Detach::Service;
+    let text = first.record.to_text().unwrap();
+    let record = first.change.annotations.get_mut(keys::RECORD).unwrap();
+    *record = Some(text.into());
+    world.carry_out(&first);
+    world.findings.clear();
+    world.bad("web-1");
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn nothing_is_taken_from_a_workload_that_is_rolled_out_unless_the_file_says_so() {
+    let mut world = paced();
+    world.set_controller(ControllerKind::Deployment, "web", |web| web.rolling = true);
+    world.bad("web-0");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::Rollout);
+    assert_eq!(refusal.detail, "Deployment web");
+    world.file.limits.during_rollout = true;
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn a_parent_that_is_not_read_is_rolled_out_while_two_of_its_sets_want_pods() {
+    let mut world = paced();
+    world.another_revision("web", 1);
+    for name in ["web-rs", "web-rs-2"] {
+        world.set_controller(ControllerKind::ReplicaSet, name, |set| {
+            set.owner = Some(crate::world::reference("Rollout", "web"));
+        });
+    }
+    world.bad("web-0");
+    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Rollout)]);
+    world.set_controller(ControllerKind::ReplicaSet, "web-rs-2", |set| {
+        set.desired = 0;
+    });
+    the_quarantine(&world.actions());
+}
+
+/// Takes out the pod, whose replacement `next` is Ready half a minute later, and bad.
+fn turned_bad(world: &mut World, name: &str, next: &str) -> u32 {
+    world.findings.clear();
+    world.bad(name);
+    let quarantine = the_quarantine(&world.actions()).clone();
+    world.carry_out(&quarantine);
+    let retries = quarantine.pace.clone().unwrap().retries;
+    let made = world.now.wall;
+    world.change(name, |pod| pod.owner = None);
+    world.replaced(name);
+    let mut replacement = world.pod("web-3").clone();
+    replacement.key.name = next.into();
+    replacement.uid = format!("uid-of-{next}").into();
+    replacement.created = Some(made);
+    world.put(replacement);
+    world.pass(Duration::from_secs(30));
+    retries
+}
+
+fn exhausted() -> World {
+    let mut world = paced();
+    for (retries, name, next) in [
+        (0, "web-0", "first"),
+        (1, "first", "second"),
+        (2, "second", "third"),
+        (3, "third", "fourth"),
+    ] {
+        assert_eq!(turned_bad(&mut world, name, next), retries);
+    }
+    for name in ["web-0", "first", "second", "third"] {
+        let out = world.pod(name).clone();
+        world.view.remove_pod(&out.key, &out.uid);
+    }
+    world.ledger().slots.clear();
+    world.findings.clear();
+    world.bad("fourth");
+    world
+}
+
+#[test]
+fn replacements_that_turn_bad_soon_are_so_many_at_most() {
+    let mut world = exhausted();
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::RetriesExhausted);
+    assert_eq!(
+        refusal.detail,
+        "3 in a row; Deployment web is left alone until it is rolled out, or pod-quarantine.io/reset on it changes"
+    );
+    // It is not forgotten: not by time, and not by a restart.
+    world.pass(Duration::from_hours(100));
+    world.restart();
+    world.findings.clear();
+    world.bad("web-1");
+    let actions = world.actions();
+    assert!(refusals(&actions).contains(&("web-1", Reason::RetriesExhausted)));
+    // People go on.
+    world.findings.clear();
+    world.annotate("web-2", keys::QUARANTINE, "");
+    assert_eq!(quarantines(&world.actions()).len(), 1);
+}
+
+#[test]
+fn a_person_resets_it() {
+    let mut world = exhausted();
+    world.set_controller(ControllerKind::Deployment, "web", |web| {
+        web.reset = Some("now".into());
+    });
+    let quarantine = the_quarantine(&world.actions()).clone();
+    assert_eq!(quarantine.pace.unwrap().retries, 0);
+    assert!(forgotten(&mut world));
+}
+
+fn forgotten(world: &mut World) -> bool {
+    let forgotten = Action::Note(Note::Forgotten(workload_uid("web")));
+    world.tick().contains(&forgotten)
+}
+
+#[test]
+fn a_rollout_resets_it() {
+    let mut world = exhausted();
+    assert!(!forgotten(&mut world));
+    world.another_revision("web", 4);
+    world.set_controller(ControllerKind::Deployment, "web", |web| {
+        web.revision = Some("2".into());
+    });
+    assert!(
+        forgotten(&mut world),
+        "its ReplicaSet is no longer the current one"
+    );
+    world.findings.clear();
+    world.bad("web-of-2-0");
+    assert_eq!(quarantines(&world.actions()).len(), 1);
+}
+
+#[test]
+fn what_was_long_ago_is_no_retry_and_is_forgotten() {
+    let mut world = paced();
+    turned_bad(&mut world, "web-0", "first");
+    turned_bad(&mut world, "first", "second");
+    // Half a minute has passed already.
+    world.pass(Duration::from_secs(9 * 60 + 28));
+    assert!(!forgotten(&mut world));
+    assert!(forgotten(&mut world), "ten minutes are over");
+    world.findings.clear();
+    world.bad("second");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    assert_eq!(quarantine.pace.unwrap().retries, 0);
+}
+
+#[test]
+fn an_older_pod_that_turns_bad_is_no_retry() {
+    let mut world = paced();
+    world.change("web-1", |pod| {
+        pod.created = Some(at("2030-01-31T11:00:00Z"));
+    });
+    assert_eq!(turned_bad(&mut world, "web-0", "first"), 0);
+    assert_eq!(turned_bad(&mut world, "web-1", "second"), 0);
+    assert_eq!(
+        turned_bad(&mut world, "first", "third"),
+        1,
+        "made since the first one went"
+    );
+}

@@ -1,0 +1,117 @@
+//! One switch for all.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{
+    action::Topic,
+    keys,
+    ledger::{Ledger, LedgerView, Pause},
+    reason::Reason,
+};
+
+use crate::{
+    outcome::{notices, reaps, refusals, the_quarantine, the_refusal},
+    world::{World, version},
+};
+
+fn pause(world: &mut World) {
+    world.ledger().memory.pause = Some(Pause {
+        reason: "we move the cluster".into(),
+        since: None,
+    });
+}
+
+#[test]
+fn nothing_is_quarantined_by_whomever() {
+    let mut world = World::with_web();
+    pause(&mut world);
+    world.actions();
+    world.bad("web-0");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::Paused);
+    assert_eq!(refusal.detail, "we move the cluster");
+    world.annotate("web-1", keys::QUARANTINE, "");
+    assert_eq!(refusals(&world.actions()), [("web-1", Reason::Paused)]);
+}
+
+#[test]
+fn nothing_is_reaped_and_people_release() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    pause(&mut world);
+    world.pass(Duration::from_hours(5));
+    assert_eq!(reaps(&world.actions()).len(), 0);
+    world.annotate("web-0", keys::RELEASE, "true");
+    crate::outcome::the_release(&world.actions());
+    world.ledger().memory.pause = None;
+    world.change("web-0", |pod| {
+        pod.annotations.remove(keys::RELEASE);
+    });
+    assert_eq!(reaps(&world.actions()).len(), 1);
+}
+
+#[test]
+fn it_is_told_when_it_begins_and_when_it_ends() {
+    let mut world = World::with_web();
+    world.actions();
+    pause(&mut world);
+    let told = |world: &mut World| {
+        let actions = world.actions();
+        let told = notices(&actions).into_iter();
+        let told = told.map(|notice| {
+            (
+                notice.topic,
+                notice.about.to_string(),
+                notice.message.clone(),
+            )
+        });
+        told.collect::<Vec<_>>()
+    };
+    let ledger = "ConfigMap pod-quarantine-ledger-default".to_owned();
+    let message = "nothing is quarantined and nothing reaped: we move the cluster".to_owned();
+    assert_eq!(told(&mut world), [(Topic::Paused, ledger.clone(), message)]);
+    assert_eq!(told(&mut world), []);
+    world.ledger().memory.pause = None;
+    assert_eq!(
+        told(&mut world),
+        [(Topic::Resumed, ledger, "it goes on".to_owned())]
+    );
+    assert_eq!(told(&mut world), []);
+}
+
+#[test]
+fn it_outlives_the_ledger() {
+    let mut world = World::with_web();
+    pause(&mut world);
+    let LedgerView::Present(ledger) = world.view.ledger.clone() else {
+        panic!("there is a ledger");
+    };
+    world
+        .view
+        .update(pod_quarantine_core::update::Update::Ledger(ledger));
+    world
+        .view
+        .update(pod_quarantine_core::update::Update::LedgerGone(None));
+    world.bad("web-0");
+    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Paused)]);
+}
+
+#[test]
+fn whatever_stands_there_pauses() {
+    for (text, reason) in [
+        ("maintenance", "maintenance"),
+        ("", ""),
+        (
+            "{\"reason\":\"moving\",\"since\":\"2030-01-31T12:00:00Z\"}",
+            "moving",
+        ),
+        ("{\"since\":\"yesterday\"}", "{\"since\":\"yesterday\"}"),
+    ] {
+        let ledger = Ledger::read(version(1), [("pause", text)]);
+        assert_eq!(&*ledger.memory.pause.unwrap().reason, reason);
+        assert!(ledger.unreadable.is_empty());
+    }
+    let mut world = World::with_web();
+    world.bad("web-0");
+    the_quarantine(&world.actions());
+}

@@ -1,0 +1,300 @@
+//! Taking away: only what is surely the agent's own, only after its time, a few a minute.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{
+    action::{Action, Topic},
+    keys,
+    ledger::{Ledger, LedgerView},
+    policy::Mode,
+};
+
+use crate::{
+    outcome::{notices, reaps, the_notice},
+    world::World,
+};
+
+/// `web-0` is out since 12:00:01 and its four hours are up at 16:00:01, which is now.
+fn expired() -> World {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.pass(Duration::from_hours(4));
+    world
+}
+
+/// Nothing is deleted after that change; gives what is told.
+fn kept(change: impl FnOnce(&mut World)) -> Vec<(Topic, String)> {
+    let mut world = expired();
+    change(&mut world);
+    let actions = world.actions();
+    assert_eq!(reaps(&actions).len(), 0, "{actions:#?}");
+    let told: Vec<(Topic, String)> = notices(&actions)
+        .iter()
+        .map(|notice| (notice.topic, notice.message.clone()))
+        .collect();
+    assert_eq!(told.len(), actions.len(), "{actions:#?}");
+    assert_eq!(world.actions(), [], "told once");
+    told
+}
+
+#[test]
+fn a_pod_is_reaped_when_its_time_is_up_and_not_a_second_before() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.pass(Duration::from_secs(4 * 3600 - 2));
+    assert_eq!(world.actions(), []);
+    let actions = world.actions();
+    let [Action::Reap(reap)] = &actions[..] else {
+        panic!("not one reap: {actions:?}");
+    };
+    assert_eq!(reap.why, "its time was up at 2030-01-31T16:00:01Z");
+    assert_eq!(&*reap.policy, "answers");
+    let pod = world.pod("web-0");
+    assert_eq!(reap.pod.uid, pod.uid);
+    assert_eq!(reap.pod.resource_version, pod.resource_version);
+}
+
+#[test]
+fn a_pod_that_goes_away_already_is_not_reaped() {
+    assert_eq!(
+        kept(|world| world.change("web-0", |pod| pod.terminating = true)),
+        []
+    );
+}
+
+#[test]
+fn a_pod_is_tried_once_a_minute_so_that_others_get_their_turn() {
+    let mut world = expired();
+    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(world.actions(), [], "the watch has not told of it yet");
+    world.pass(Duration::from_mins(1));
+    assert_eq!(reaps(&world.actions()).len(), 1, "it is still there");
+}
+
+#[test]
+fn no_more_than_so_many_a_minute_are_reaped() {
+    let mut world = World::with_web();
+    for name in ["web-0", "web-1", "web-2", "web-3"] {
+        world.beside(name);
+        world.quarantine(name);
+    }
+    world.file.limits.reaps_per_minute = 2;
+    world.pass(Duration::from_hours(5));
+    let mut gone = Vec::new();
+    for (second, expected) in [(1, 2), (1, 0), (58, 0), (1, 2), (1, 0)] {
+        world.pass(Duration::from_secs(second - 1));
+        let actions = world.actions();
+        assert_eq!(reaps(&actions).len(), expected);
+        for reap in reaps(&actions) {
+            gone.push(reap.pod.key.name.to_string());
+            assert!(world.view.remove_pod(&reap.pod.key, &reap.pod.uid));
+        }
+    }
+    assert_eq!(gone, ["web-0", "web-1", "web-2", "web-3"]);
+}
+
+#[test]
+fn a_held_pod_is_kept_and_told_of() {
+    for (hold, until) in [
+        ("true", "2030-02-07T16:00:01Z"),
+        ("?", "2030-02-07T16:00:01Z"),
+        ("2030-01-31T17:00:00Z", "2030-01-31T17:00:00Z"),
+        ("2031-01-31T17:00:00Z", "2030-02-07T16:00:01Z"),
+    ] {
+        let told = kept(|world| world.annotate("web-0", keys::HOLD, hold));
+        let (topic, message) = told.last().unwrap();
+        assert_eq!(*topic, Topic::HeldPastTtl);
+        assert_eq!(
+            *message,
+            format!("its time was up at 2030-01-31T16:00:01Z; it is held until {until}")
+        );
+    }
+    let mut world = expired();
+    world.annotate("web-0", keys::HOLD, "2030-01-31T16:00:00Z");
+    assert_eq!(reaps(&world.actions()).len(), 1, "that hold is over");
+}
+
+#[test]
+fn no_hold_is_longer_than_its_limit_after_the_pods_time() {
+    for hold in ["true", "2031-01-31T17:00:00Z"] {
+        let mut world = expired();
+        world.file.limits.hold_max = Duration::from_hours(1);
+        world.annotate("web-0", keys::HOLD, hold);
+        world.pass(Duration::from_secs(3597));
+        assert_eq!(reaps(&world.actions()).len(), 0);
+        world.pass(Duration::from_secs(2));
+        assert_eq!(reaps(&world.actions()).len(), 1, "{hold}");
+    }
+}
+
+#[test]
+fn a_pod_whose_release_is_refused_is_reaped_all_the_same() {
+    let mut world = expired();
+    world.change("web-0", |pod| pod.ready = false);
+    world.annotate("web-0", keys::RELEASE, "true");
+    let actions = world.actions();
+    assert!(
+        actions
+            .iter()
+            .any(|action| matches!(action, Action::Reap(_))),
+        "{actions:#?}"
+    );
+}
+
+#[test]
+fn only_enforce_reaps() {
+    for mode in [Mode::Off, Mode::Observe] {
+        assert_eq!(kept(|world| world.policy(|policy| policy.mode = mode)), []);
+        assert_eq!(kept(|world| world.namespace_mode(mode.as_str())), []);
+        let policy_gone = |world: &mut World| {
+            world.file.mode = mode;
+            world.policy(|policy| policy.name = "another".into());
+        };
+        assert_eq!(kept(policy_gone), []);
+    }
+    let mut world = expired();
+    world.policy(|policy| policy.name = "another".into());
+    assert_eq!(reaps(&world.actions()).len(), 1, "the file enforces");
+}
+
+#[test]
+fn another_agents_pod_is_untouched() {
+    assert_eq!(kept(|world| world.file.agent = "second".into()), []);
+    let elsewhere = |world: &mut World| world.view.own_namespace = "elsewhere".into();
+    assert_eq!(kept(elsewhere), []);
+}
+
+#[test]
+fn a_record_that_the_ledger_does_not_know_gets_no_pod_deleted() {
+    let forgotten =
+        |world: &mut World| *world.ledger() = Ledger::read(world.ledger().resource_version, []);
+    let altered = |world: &mut World| {
+        let text = world
+            .pod("web-0")
+            .annotation(keys::RECORD)
+            .unwrap()
+            .replace("500", "501");
+        world.annotate("web-0", keys::RECORD, &text);
+    };
+    let of_another = |world: &mut World| {
+        let uid = world.pod("web-0").uid.clone();
+        world.ledger().slots.get_mut(&uid).unwrap().record = "0123".into();
+    };
+    for change in [&forgotten as &dyn Fn(&mut World), &altered, &of_another] {
+        let mut world = expired();
+        change(&mut world);
+        let actions = world.actions();
+        let notice = the_notice(&actions);
+        assert_eq!(notice.topic, Topic::HeldPastTtl);
+        assert!(
+            notice
+                .message
+                .ends_with("not the one that the ledger knows"),
+            "{notice:?}"
+        );
+    }
+    let unread = |world: &mut World| world.view.ledger = LedgerView::Unread;
+    assert_eq!(kept(unread).len(), 1);
+}
+
+#[test]
+fn a_pod_without_the_state_label_is_never_reaped() {
+    let told = kept(|world| {
+        world.change("web-0", |pod| {
+            pod.labels.remove(keys::STATE);
+        });
+    });
+    assert_eq!(told[0].0, Topic::BadAnnotation);
+}
+
+#[test]
+fn a_record_that_is_damaged_gone_or_newer_is_never_reaped() {
+    let newer = |text: &str| text.replace(r#""version":1"#, r#""version":2"#);
+    let cut = |text: &str| text[..text.len() / 2].to_owned();
+    for change in [&newer as &dyn Fn(&str) -> String, &cut] {
+        let told = kept(|world| {
+            let text = change(world.pod("web-0").annotation(keys::RECORD).unwrap());
+            world.annotate("web-0", keys::RECORD, &text);
+        });
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].0, Topic::BadAnnotation);
+    }
+    let gone = kept(|world| {
+        world.change("web-0", |pod| {
+            pod.annotations.remove(keys::RECORD);
+        });
+    });
+    assert_eq!(gone[0].0, Topic::BadAnnotation);
+}
+
+#[test]
+fn a_ttl_annotation_makes_its_time_longer_or_shorter() {
+    assert_eq!(kept(|world| world.annotate("web-0", keys::TTL, "5h")), []);
+    let mut world = expired();
+    world.annotate("web-0", keys::TTL, "5h");
+    world.pass(Duration::from_hours(1));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.annotate("web-0", keys::TTL, "1m");
+    assert_eq!(world.actions(), []);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+}
+
+#[test]
+fn an_unreadable_ttl_never_shortens_the_time_in_force() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.annotate("web-0", keys::TTL, "6h");
+    assert_eq!(world.actions(), []);
+    world.annotate("web-0", keys::TTL, "six hours");
+    assert_eq!(the_notice(&world.actions()).topic, Topic::BadAnnotation);
+    world.pass(Duration::from_hours(5));
+    assert_eq!(world.actions(), []);
+    world.pass(Duration::from_hours(1));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.annotate("web-0", keys::TTL, "1h");
+    assert_eq!(world.actions(), []);
+    world.annotate("web-0", keys::TTL, "1M");
+    world.pass(Duration::from_hours(2));
+    assert_eq!(reaps(&world.actions()).len(), 0, "it counts as not there");
+    world.pass(Duration::from_hours(2));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+}
+
+#[test]
+fn a_ttl_that_is_taken_off_leaves_the_time_of_the_record() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.annotate("web-0", keys::TTL, "6h");
+    assert_eq!(world.actions(), []);
+    world.change("web-0", |pod| {
+        pod.annotations.remove(keys::TTL);
+    });
+    world.pass(Duration::from_hours(4));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+}
+
+#[test]
+fn a_restarted_agent_reaps_what_the_last_one_quarantined() {
+    let mut world = expired();
+    world.restart();
+    assert_eq!(reaps(&world.actions()).len(), 1);
+}
+
+#[test]
+fn a_successor_of_the_same_name_is_not_reaped() {
+    let told = kept(|world| {
+        world.change("web-0", |pod| pod.uid = "its-successor".into());
+    });
+    assert_eq!(
+        told[0].0,
+        Topic::BadAnnotation,
+        "its record is another pod's"
+    );
+}

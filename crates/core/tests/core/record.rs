@@ -1,0 +1,221 @@
+//! The record on a quarantined pod.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use pod_quarantine_core::{
+    keys,
+    object::Pod,
+    policy::Detach,
+    record::{Evidence, MAX_BYTES, Reading, Record, cut, fingerprint, owner, read},
+};
+use proptest::prelude::*;
+
+use crate::world::{START, at, labels, pod, reference};
+
+fn record() -> Record {
+    Record {
+        version: 1,
+        uid: pod("a").uid,
+        agent: "pod-quarantine/default".into(),
+        policy: "answers".into(),
+        reason: "3 bad probes in a row: HTTP 500".into(),
+        evidence: vec![Evidence {
+            at: at(START),
+            saw: "HTTP 500".into(),
+        }],
+        at: at(START),
+        expires: at("2030-01-31T16:00:00Z"),
+        labels: labels(&[("app", "web"), ("gone", "x")]),
+        edits: BTreeMap::from([
+            ("app".into(), Some("quarantined".into())),
+            ("gone".into(), None),
+        ]),
+        annotations: BTreeMap::from([(keys::SAFE_TO_EVICT.into(), None)]),
+        owner: reference("ReplicaSet", "web-rs"),
+        workload: reference("Deployment", "web"),
+        detach: Detach::Workload,
+        restarts: 0,
+        services: vec!["web".into()],
+    }
+}
+
+/// The pod `a` with that record.
+fn with(text: &str) -> Pod {
+    let mut pod = pod("a");
+    pod.annotations.insert(keys::RECORD.into(), text.into());
+    pod
+}
+
+fn damaged(text: &str) -> bool {
+    matches!(read(&with(text)), Reading::Damaged(_))
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let text = record().to_text().unwrap();
+    assert_eq!(read(&with(&text)), Reading::Readable(Box::new(record())));
+    assert_eq!(owner(&with(&text)), Some(record().owner));
+}
+
+#[test]
+fn the_text_is_compact_json_with_the_labels_as_a_flat_object() {
+    let text = record().to_text().unwrap();
+    assert!(
+        text.starts_with(r#"{"version":1,"uid":"uid-of-a","#),
+        "{text}"
+    );
+    let flat = r#","labels":{"app":"web","gone":"x"},"#;
+    assert!(text.contains(flat), "{text}");
+    assert!(text.contains(r#""at":"2030-01-31T12:00:00Z""#), "{text}");
+}
+
+#[test]
+fn no_annotation_and_the_record_of_another_pod_are_no_record() {
+    assert_eq!(read(&pod("a")), Reading::Absent);
+    let other = Record {
+        uid: "another".into(),
+        ..record()
+    };
+    assert_eq!(read(&with(&other.to_text().unwrap())), Reading::Absent);
+    let newer = r#"{"version":9,"uid":"another"}"#;
+    assert_eq!(read(&with(newer)), Reading::Absent);
+    assert_eq!(owner(&pod("a")), None);
+}
+
+#[test]
+fn a_newer_version_is_read_as_far_as_it_can_be() {
+    let newer = Record {
+        version: 2,
+        ..record()
+    };
+    let text = newer.to_text().unwrap();
+    let expected = Reading::Newer(2, Some(Box::new(newer)));
+    assert_eq!(read(&with(&text)), expected);
+    let more = text.replacen('{', r#"{"unheardOf":[1],"#, 1);
+    assert_eq!(read(&with(&more)), expected);
+    let other_form = r#"{"version":2,"uid":"uid-of-a","labels":"packed"}"#;
+    assert_eq!(read(&with(other_form)), Reading::Newer(2, None));
+}
+
+#[test]
+fn anything_else_is_damaged() {
+    let text = record().to_text().unwrap();
+    for text in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "true",
+        r#"{"version":1}"#,
+        r#"{"uid":"uid-of-a"}"#,
+        r#"{"version":1,"uid":"uid-of-a"}"#,
+        r#"{"version":-1,"uid":"uid-of-a"}"#,
+        r#"{"version":"1","uid":"uid-of-a"}"#,
+        r#"{"version":4294967296,"uid":"uid-of-a"}"#,
+        &text[..text.len() - 1],
+        &format!("{text}{text}"),
+        &text.replace(r#""version":1"#, r#""version":0"#),
+        &text.replace("2030-01-31T16", "2030-01-32T16"),
+        &text.replace(r#""app":"web""#, r#""app":1"#),
+        &"[".repeat(100_000),
+    ] {
+        assert!(damaged(text), "{text:?}");
+    }
+}
+
+#[test]
+fn evidence_goes_first_where_it_would_not_fit_the_oldest_before_all() {
+    let sample = |index: usize| Evidence {
+        at: at(START),
+        saw: format!("{index} {}", "x".repeat(MAX_BYTES / 4)).into(),
+    };
+    let long = Record {
+        evidence: (0..5).map(sample).collect(),
+        ..record()
+    };
+    let text = long.to_text().unwrap();
+    assert!(text.len() <= MAX_BYTES);
+    let Reading::Readable(kept) = read(&with(&text)) else {
+        panic!("it is readable");
+    };
+    assert_eq!(kept.evidence, long.evidence[2..]);
+    let with_all = Record {
+        evidence: long.evidence.clone(),
+        ..*kept
+    };
+    assert_eq!(with_all, long, "nothing else was left out");
+}
+
+#[test]
+fn then_the_reason_is_cut_and_never_within_a_character() {
+    let long = Record {
+        reason: "é".repeat(MAX_BYTES).into(),
+        ..record()
+    };
+    let text = long.to_text().unwrap();
+    let Reading::Readable(kept) = read(&with(&text)) else {
+        panic!("it is readable");
+    };
+    assert_eq!(&*kept.reason, "é".repeat(128));
+    assert!(kept.evidence.is_empty());
+    assert_eq!(kept.labels, long.labels);
+}
+
+#[test]
+fn labels_are_never_left_out_a_record_of_too_many_is_refused() {
+    let many = (0..100).map(|index| {
+        let value: Arc<str> = "x".repeat(63).into();
+        (Arc::from(format!("{index}-{}", "k".repeat(60))), value)
+    });
+    let long = Record {
+        labels: many.collect(),
+        ..record()
+    };
+    let error = long.to_text().expect_err("it does not fit").to_string();
+    assert!(error.starts_with("write the record: "), "{error}");
+    assert!(error.ends_with(" bytes, at most 8192 fit"), "{error}");
+}
+
+#[test]
+fn a_text_is_cut_between_characters() {
+    for (text, bytes, expected) in [
+        ("web", 5, "web"),
+        ("web", 3, "web"),
+        ("web", 2, "we"),
+        ("é", 1, ""),
+        ("", 1, ""),
+    ] {
+        assert_eq!(cut(text, bytes), expected);
+    }
+}
+
+#[test]
+fn the_fingerprint_is_the_first_half_of_a_sha_256() {
+    assert_eq!(&*fingerprint(""), "e3b0c44298fc1c149afbf4c8996fb924");
+    assert_ne!(fingerprint("a"), fingerprint("b"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics(text in "(\\PC{0,60}|[{}\\[\\]\":,0-9a-z]{0,60})") {
+        let _ = read(&with(&text));
+    }
+
+    #[test]
+    fn a_record_cut_anywhere_or_with_a_byte_changed_never_panics_nor_reads_as_absent(
+        place in 0..400usize, byte in prop::char::range(' ', '~'), cut_off: bool,
+    ) {
+        let mut text = record().to_text().unwrap();
+        let place = place % text.len();
+        if cut_off {
+            text.truncate(place);
+            prop_assert!(damaged(&text));
+        } else {
+            text.replace_range(place..=place, &byte.to_string());
+            let of_this_pod = text.contains(r#""uid":"uid-of-a""#);
+            prop_assert!(!of_this_pod || read(&with(&text)) != Reading::Absent, "{}", text);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! `detach: service`: out of the Services alone, the controller keeps the pod.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{
+    action::Topic,
+    keys,
+    object::{ControllerKind, ObjectKey, SelectingKind},
+    policy::{Detach, Share},
+    reason::Reason,
+    restore::HIGHEST_COST,
+};
+
+use crate::{
+    outcome::{quarantines, reaps, refusals, the_notice, the_quarantine, the_refusal, the_release},
+    world::{SHOP, World, controller, labels, pod, selecting, selector},
+};
+
+/// The set `db` of three pods, `db-0` to `db-2`, behind the Service `db` by a toggle that the set does not ask for.
+fn world_of(kind: ControllerKind) -> World {
+    let mut world = World::new();
+    world.policy(|policy| policy.detach = Detach::Service);
+    let set = controller(kind, "db", 3, selector(&[("app", "db")]));
+    let owner = set.reference();
+    world.view.put_controller(set);
+    for index in 0..3 {
+        let name = format!("db-{index}");
+        let mut pod = pod(&name);
+        pod.labels = labels(&[
+            ("app", "db"),
+            ("serving", "true"),
+            ("statefulset.kubernetes.io/pod-name", &name),
+        ]);
+        pod.owner = Some(owner.clone());
+        world.put(pod);
+    }
+    world.service("db", &[("app", "db"), ("serving", "true")]);
+    world
+}
+
+fn stateful() -> World {
+    world_of(ControllerKind::StatefulSet)
+}
+
+/// Carries out the quarantine of `db-0`. Its controller does not let go.
+fn take_out(world: &mut World) {
+    world.bad("db-0");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    world.carry_out(&quarantine);
+    world.findings.clear();
+}
+
+#[test]
+fn a_pod_leaves_its_services_by_the_toggle_and_stays_in_its_set() {
+    for kind in [ControllerKind::StatefulSet, ControllerKind::DaemonSet] {
+        let mut world = world_of(kind);
+        world.bad("db-0");
+        let actions = world.actions();
+        let quarantine = the_quarantine(&actions);
+        assert_eq!(&*quarantine.labels["serving"], "false");
+        assert_eq!(&*quarantine.labels["app"], "db");
+        assert_eq!(quarantine.record.detach, Detach::Service);
+        assert_eq!(quarantine.record.services, ["db".into()]);
+        assert_eq!(quarantine.record.workload.kind.as_ref(), kind.as_str());
+        assert_eq!(quarantine.missed, Vec::<std::sync::Arc<str>>::new());
+    }
+}
+
+#[test]
+fn a_deployments_pod_stays_in_its_replica_set_too() {
+    let mut world = World::with_web();
+    world.policy(|policy| policy.detach = Detach::Service);
+    world.bad("web-0");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::NoWayOut, "app is asked for by both");
+    world.service("web", &[("app", "web"), ("serving", "yes")]);
+    world.change("web-0", |pod| {
+        pod.labels.insert("serving".into(), "yes".into());
+    });
+    world.beside("web-0");
+    let actions = world.actions();
+    let quarantine = the_quarantine(&actions);
+    assert_eq!(&*quarantine.labels["serving"], "quarantined");
+    assert_eq!(&*quarantine.labels["pod-template-hash"], "1");
+}
+
+#[test]
+fn a_service_with_the_keys_of_the_set_is_named_and_refused() {
+    let mut world = stateful();
+    world.service("peers", &[("app", "db")]);
+    world.bad("db-0");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert_eq!(refusal.reason, Reason::NoWayOut);
+    assert!(
+        refusal.detail.contains("Service peers (app=db)"),
+        "{refusal:?}"
+    );
+    assert!(!refusal.detail.contains("serving"), "{refusal:?}");
+
+    let mut world = stateful();
+    let of_one = [("statefulset.kubernetes.io/pod-name", "db-0")];
+    world.service("the-first", &of_one);
+    world.bad("db-0");
+    let refusal = the_refusal(&world.actions()).clone();
+    assert!(refusal.detail.contains("Service the-first"), "{refusal:?}");
+}
+
+#[test]
+fn a_pod_behind_no_service_has_nothing_to_leave() {
+    let mut world = stateful();
+    world
+        .view
+        .remove_selecting(SelectingKind::Service, &ObjectKey::new(SHOP, "db"));
+    world.bad("db-0");
+    assert_eq!(
+        refusals(&world.actions()),
+        [("db-0", Reason::NothingToLeave)]
+    );
+    world.policy(|policy| policy.also_leave = vec![selector(&[("serving", "true")])]);
+    world.findings.clear();
+    world.bad("db-0");
+    the_quarantine(&world.actions());
+}
+
+#[test]
+fn one_pod_of_a_workload_is_out_at_a_time_whatever_its_limit() {
+    let mut world = stateful();
+    world.file.limits.workload_max = Share::Percent(100);
+    world.bad("db-0");
+    world.bad("db-1");
+    let actions = world.actions();
+    assert_eq!(quarantines(&actions).len(), 1);
+    assert_eq!(refusals(&actions), [("db-1", Reason::WorkloadLimit)]);
+}
+
+#[test]
+fn a_budget_of_the_sets_own_selector_is_stayed_in_and_named() {
+    let mut world = stateful();
+    let budget = SelectingKind::PodDisruptionBudget;
+    world
+        .view
+        .put_selecting(selecting(budget, "db", selector(&[("app", "db")])));
+    world.view.put_selecting(selecting(
+        budget,
+        "serving",
+        selector(&[("serving", "true")]),
+    ));
+    world.bad("db-0");
+    let actions = world.actions();
+    let quarantine = the_quarantine(&actions);
+    assert_eq!(quarantine.missed, ["PodDisruptionBudget db".into()]);
+}
+
+#[test]
+fn the_pods_own_placement_rules_are_kept_as_no_replacement_starts() {
+    let mut world = stateful();
+    world.change("db-0", |pod| {
+        pod.spread_over = vec![selector(&[("app", "db")]), selector(&[("serving", "true")])];
+    });
+    world.bad("db-0");
+    assert_eq!(
+        the_quarantine(&world.actions()).missed,
+        Vec::<std::sync::Arc<str>>::new()
+    );
+}
+
+#[test]
+fn a_release_puts_the_toggle_back_and_writes_no_deletion_cost() {
+    let mut world = stateful();
+    let before = world.pod("db-0").clone();
+    take_out(&mut world);
+    assert_eq!(world.actions(), []);
+    world.annotate("db-0", keys::RELEASE, "true");
+    let release = the_release(&world.actions()).clone();
+    assert_eq!(release.detach, Detach::Service);
+    world.patch(&release.pod, &release.change);
+    let now = world.pod("db-0");
+    assert_eq!(now.labels, before.labels);
+    assert_ne!(now.annotation(keys::DELETION_COST), Some(HIGHEST_COST));
+    assert_eq!(now.owner, before.owner);
+}
+
+/// The set's budget, with that many disruptions allowed.
+fn budget(world: &mut World, allowed: Option<u32>) {
+    let kind = SelectingKind::PodDisruptionBudget;
+    let mut budget = selecting(kind, "db", selector(&[("app", "db")]));
+    budget.disruptions_allowed = allowed;
+    world.view.put_selecting(budget);
+}
+
+#[test]
+fn a_pod_that_is_its_sets_is_reaped_where_its_budget_allows_it() {
+    for allowed in [Some(0), None] {
+        let mut world = stateful();
+        take_out(&mut world);
+        budget(&mut world, allowed);
+        world.pass(Duration::from_hours(4));
+        let actions = world.actions();
+        let notice = the_notice(&actions);
+        assert_eq!(notice.topic, Topic::HeldPastTtl);
+        assert!(
+            notice
+                .message
+                .ends_with("PodDisruptionBudget db lets no pod go now"),
+            "{notice:?}"
+        );
+        budget(&mut world, Some(1));
+        assert_eq!(reaps(&world.actions()).len(), 1);
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_ready_or_not_its_sets_any_more_costs_the_budget_nothing() {
+    let mut world = stateful();
+    take_out(&mut world);
+    budget(&mut world, Some(0));
+    world.change("db-0", |pod| pod.ready = false);
+    world.pass(Duration::from_hours(4));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+
+    let mut world = stateful();
+    take_out(&mut world);
+    budget(&mut world, Some(0));
+    world.change("db-0", |pod| pod.owner = None);
+    world.pass(Duration::from_hours(4));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+}
+
+#[test]
+fn one_budget_bears_one_reaped_pod_a_minute() {
+    let mut world = stateful();
+    let other = controller(
+        ControllerKind::StatefulSet,
+        "log",
+        1,
+        selector(&[("app", "log")]),
+    );
+    let mut log = pod("log-0");
+    log.labels = labels(&[("app", "log"), ("serving", "true")]);
+    log.owner = Some(other.reference());
+    world.view.put_controller(other);
+    world.put(log);
+    world.service("log", &[("app", "log"), ("serving", "true")]);
+    let mut both = selecting(
+        SelectingKind::PodDisruptionBudget,
+        "both",
+        selector(&[("team", "shop")]),
+    );
+    both.disruptions_allowed = Some(2);
+    world.view.put_selecting(both);
+    for name in ["db-0", "log-0"] {
+        world.change(name, |pod| {
+            pod.labels.insert("team".into(), "shop".into());
+        });
+    }
+    world.policy(|policy| {
+        policy.keep_labels.insert("team".into());
+    });
+    world.bad("db-0");
+    world.bad("log-0");
+    for quarantine in quarantines(&world.actions()) {
+        world.carry_out(quarantine);
+    }
+    world.findings.clear();
+    world.pass(Duration::from_hours(4));
+    assert_eq!(reaps(&world.actions()).len(), 1);
+    world.pass(Duration::from_mins(1));
+    // The first one is still there: nothing has carried its deletion out.
+    assert_eq!(reaps(&world.actions()).len(), 1);
+}

@@ -1,0 +1,244 @@
+//! A released pod carries the highest deletion cost until its ReplicaSet has settled, then its own again; and it is
+//! left alone for a while.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{
+    action::Action,
+    keys,
+    object::{ControllerKind, ObjectKey},
+    policy::Mode,
+    reason::Reason,
+    restore::HIGHEST_COST,
+};
+
+use crate::{
+    outcome::{the_quarantine, the_release},
+    world::{SHOP, World},
+};
+
+/// A world in which `web-0` was out, has a replacement and is back; it had that deletion cost.
+fn with_one_back(cost: Option<&str>) -> World {
+    let mut world = World::with_web();
+    if let Some(cost) = cost {
+        world.annotate("web-0", keys::DELETION_COST, cost);
+    }
+    world.quarantine("web-0");
+    let mut pod = world.pod("web-3").clone();
+    pod.key = ObjectKey::new(SHOP, "web-new");
+    pod.uid = "uid-of-web-new".into();
+    world.put(pod);
+    release(&mut world);
+    world
+}
+
+fn release(world: &mut World) {
+    world.annotate("web-0", keys::RELEASE, "true");
+    let release = the_release(&world.actions()).clone();
+    world.patch(&release.pod, &release.change);
+}
+
+fn out_by_hand(world: &mut World) {
+    world.annotate("web-0", keys::QUARANTINE, "please");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    world.carry_out(&quarantine);
+    world.change("web-0", |pod| pod.owner = None);
+    world.replaced("web-0");
+}
+
+fn adopt(world: &mut World) {
+    let owner = world.pod("web-3").owner.clone();
+    world.change("web-0", |pod| pod.owner = owner);
+}
+
+fn remove(world: &mut World, name: &str) {
+    let pod = world.pod(name).clone();
+    assert!(world.view.remove_pod(&pod.key, &pod.uid));
+}
+
+/// Carries out the one thing to do after five minutes, which is to settle.
+fn settle(world: &mut World) {
+    world.pass(Duration::from_mins(5));
+    let actions = world.actions();
+    let [Action::Settle { pod, change }] = &actions[..] else {
+        panic!("not to be settled: {actions:?}");
+    };
+    world.patch(pod, change);
+    assert_eq!(world.actions(), [], "it is settled once");
+}
+
+fn cost(world: &World) -> Option<&str> {
+    assert_eq!(world.pod("web-0").annotation(keys::RELEASED), None);
+    world.pod("web-0").annotation(keys::DELETION_COST)
+}
+
+#[test]
+fn it_is_settled_when_the_replica_set_owns_it_and_has_no_more_pods_than_it_wants() {
+    let mut world = with_one_back(Some("7"));
+    assert_eq!(world.actions(), [], "nobody owns it yet");
+    adopt(&mut world);
+    assert_eq!(world.actions(), [], "there are five of four");
+    world.change("web-1", |pod| pod.terminating = true);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
+fn it_is_not_settled_as_long_as_another_pod_is_on_its_way_back() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    let mut other = world.pod("web-0").clone();
+    other.key = ObjectKey::new(SHOP, "web-other");
+    other.uid = "uid-of-web-other".into();
+    other.owner = None;
+    world.put(other);
+    assert_eq!(world.actions(), [], "one of the five will go");
+    world.change("web-other", |pod| pod.terminating = true);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
+fn a_pod_without_a_deletion_cost_has_none_afterwards() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), None);
+}
+
+#[test]
+fn a_deletion_cost_that_someone_wrote_since_stays() {
+    let mut world = with_one_back(Some("7"));
+    world.annotate("web-0", keys::DELETION_COST, "9");
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("9"));
+}
+
+#[test]
+fn a_mark_that_cannot_be_read_loses_the_agents_cost_and_panics_nowhere() {
+    let mut world = with_one_back(Some("7"));
+    world.annotate("web-0", keys::RELEASED, "{");
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), None);
+}
+
+#[test]
+fn a_pod_released_again_before_it_had_settled_still_gets_its_own_cost_back() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    out_by_hand(&mut world);
+    assert_eq!(world.actions(), [], "a pod that is out is not settled");
+    release(&mut world);
+    let released = world.pod("web-0").annotation(keys::DELETION_COST);
+    assert_eq!(released, Some(HIGHEST_COST));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
+fn a_scaled_down_replica_set_is_waited_for() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    let set = ControllerKind::ReplicaSet;
+    world.set_controller(set, "web-rs", |set| set.desired = 3);
+    assert_eq!(world.actions(), []);
+}
+
+#[test]
+fn where_nothing_is_touched_nothing_is_settled() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    world.namespace_mode("off");
+    assert_eq!(world.actions(), []);
+    world.namespace_mode("observe");
+    world.policy(|policy| policy.mode = Mode::Observe);
+    settle(&mut world);
+}
+
+#[test]
+fn a_pod_that_joins_nothing_when_it_is_released_again_gets_its_own_cost_at_once() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    out_by_hand(&mut world);
+    let key = ObjectKey::new(SHOP, "web-rs");
+    world
+        .view
+        .remove_controller(ControllerKind::ReplicaSet, &key);
+    world.annotate("web-0", keys::RELEASE, "force");
+    let release = the_release(&world.actions()).clone();
+    world.patch(&release.pod, &release.change);
+    let pod = world.pod("web-0");
+    assert_eq!(pod.annotation(keys::DELETION_COST), Some("7"));
+    settle(&mut world);
+}
+
+#[test]
+fn the_cost_goes_back_at_once_and_the_mark_when_the_pod_was_left_alone_long_enough() {
+    let mut world = with_one_back(Some("7"));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    let actions = world.actions();
+    let [Action::Settle { pod, change }] = &actions[..] else {
+        panic!("not to be settled: {actions:?}");
+    };
+    world.patch(pod, change);
+    let now = world.pod("web-0");
+    assert_eq!(now.annotation(keys::DELETION_COST), Some("7"));
+    assert!(now.annotation(keys::RELEASED).is_some());
+    assert_eq!(world.actions(), []);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+#[test]
+fn a_pod_whose_own_cost_is_the_highest_keeps_it() {
+    let mut world = with_one_back(Some(HIGHEST_COST));
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    assert_eq!(world.actions(), []);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some(HIGHEST_COST));
+}
+
+#[test]
+fn a_released_pod_is_left_alone_for_as_long_as_its_policy_says() {
+    let mut world = World::with_web();
+    world.policy(|policy| policy.settle = Duration::from_mins(1));
+    world.quarantine("web-0");
+    release(&mut world);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    world.bad("web-0");
+    let actions = world.actions();
+    let [Action::Settle { pod, change }, Action::Refuse(refusal)] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(refusal.reason, Reason::Settling);
+    assert_eq!(
+        refusal.detail,
+        "it is left alone until 2030-01-31T12:01:02Z"
+    );
+    world.patch(pod, change);
+    world.pass(Duration::from_secs(56));
+    assert_eq!(world.actions(), []);
+    world.pass(Duration::from_secs(1));
+    let actions = world.actions();
+    assert!(matches!(actions[0], Action::Settle { .. }), "{actions:?}");
+}
+
+#[test]
+fn people_may_quarantine_it_meanwhile() {
+    let mut world = with_one_back(None);
+    adopt(&mut world);
+    out_by_hand(&mut world);
+}

@@ -1,0 +1,351 @@
+//! No slot, no quarantine: limits hold in every world, over crashes and behind the times.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use jiff::Timestamp;
+use pod_quarantine_core::{
+    action::Action,
+    decide::{State, decide},
+    judge::Verdicts,
+    keys,
+    ledger::{LedgerView, Memory, SlotFate, fate},
+    limits::Tally,
+    policy::{Mode, Share},
+    reason::Reason,
+    view::LeaseView,
+};
+use proptest::{collection::vec, prelude::*};
+
+use crate::{
+    outcome::{quarantines, refusals, the_quarantine},
+    world::{SHOP, World, policy},
+};
+
+fn checks(actions: &[Action]) -> usize {
+    let check = |action: &&Action| matches!(action, Action::CheckSlot(_));
+    actions.iter().filter(check).count()
+}
+
+#[test]
+fn an_agent_killed_between_slot_and_patch_finishes_when_it_starts_again() {
+    let mut world = World::with_web();
+    world.file.limits.cluster_max = 1;
+    world.deployment("api", 1);
+    world.bad("web-0");
+    world.bad("api-0");
+    let actions = world.actions();
+    let first = quarantines(&actions)[0].clone();
+    assert!(world.ledger().take(first.slot.clone()));
+    world.restart();
+    world.findings.reverse();
+    let actions = world.actions();
+    assert_eq!(quarantines(&actions).len(), 1, "{actions:#?}");
+    let again = quarantines(&actions)[0].clone();
+    assert_eq!(again.pod, first.pod);
+    assert!(!again.try_first);
+    assert_eq!(refusals(&actions), [("api-0", Reason::ClusterLimit)]);
+    world.carry_out(&again);
+    assert_eq!(world.actions().len(), 0);
+}
+
+#[test]
+fn an_agent_killed_between_slot_and_patch_leaves_a_pod_alone_that_is_well_again() {
+    let mut world = World::with_web();
+    world.bad("web-0");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    assert!(world.ledger().take(quarantine.slot.clone()));
+    world.restart();
+    world.findings.clear();
+    let actions = world.tick();
+    assert_eq!(actions, [Action::CheckSlot(quarantine.slot.clone())]);
+    let late = quarantine.slot.at + jiff::SignedDuration::from_secs(30);
+    let pod = world.pod("web-0").clone();
+    assert_eq!(fate(&quarantine.slot, Some(&pod), late), SlotFate::Fence);
+    world.annotate("web-0", keys::FENCE, "101");
+    let pod = world.pod("web-0").clone();
+    assert_eq!(fate(&quarantine.slot, Some(&pod), late), SlotFate::Free);
+    assert!(world.ledger().free(&quarantine.slot));
+    assert_eq!(world.tick(), []);
+}
+
+#[test]
+fn an_agent_killed_after_the_patch_knows_the_pod_again() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.restart();
+    world.bad("web-0");
+    let actions = world.tick();
+    assert!(
+        matches!(actions[..], [Action::Follow(_)]),
+        "neither a second quarantine nor a check: {actions:?}"
+    );
+}
+
+#[test]
+fn a_slot_that_is_ahead_of_the_view_is_waited_for() {
+    let mut world = World::with_web();
+    world.bad("web-0");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    let mut ahead = quarantine.slot.clone();
+    ahead.resource_version = pod_quarantine_core::object::ResourceVersion::new(9_999);
+    assert!(world.ledger().take(ahead));
+    assert_eq!(world.actions(), []);
+}
+
+#[test]
+fn a_pod_that_changed_after_its_slot_was_taken_has_its_slot_moved_forward() {
+    let mut world = World::with_web();
+    world.bad("web-0");
+    let first = the_quarantine(&world.actions()).clone();
+    assert!(world.ledger().take(first.slot.clone()));
+    world.change("web-0", |pod| pod.ready = false);
+    let second = the_quarantine(&world.actions()).clone();
+    assert!(second.slot.resource_version > first.slot.resource_version);
+    world.carry_out(&second);
+    assert_eq!(world.slot("web-0"), Some(second.slot));
+}
+
+#[test]
+fn idle_slots_are_looked_at_once_a_second() {
+    let mut world = World::with_web();
+    world.bad("web-0");
+    let quarantine = the_quarantine(&world.actions()).clone();
+    assert!(world.ledger().take(quarantine.slot));
+    assert_eq!(checks(&world.tick()), 1);
+    let same_time = |world: &mut World| {
+        let now = world.now;
+        decide(
+            &mut world.state,
+            &world.file,
+            &world.view,
+            &Verdicts::default(),
+            now,
+        )
+    };
+    assert_eq!(checks(&same_time(&mut world)), 0);
+    assert_eq!(checks(&world.tick()), 1);
+}
+
+#[test]
+fn a_slot_is_looked_at_when_its_pod_is_not_out_gone_or_going() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    assert_eq!(checks(&world.tick()), 0);
+    world.change("web-0", |pod| pod.terminating = true);
+    assert_eq!(checks(&world.tick()), 1);
+    let pod = world.pod("web-0").clone();
+    world.view.remove_pod(&pod.key, &pod.uid);
+    assert_eq!(checks(&world.tick()), 1);
+    let mut successor = pod;
+    successor.uid = "successor".into();
+    successor.terminating = false;
+    world.put(successor);
+    assert_eq!(
+        checks(&world.tick()),
+        1,
+        "a forged state label saves no slot"
+    );
+}
+
+#[test]
+fn what_another_installation_took_out_is_no_sign_of_a_lost_ledger() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.file.agent = "another".into();
+    world.view.ledger = LedgerView::Gone;
+    world.view.lease = LeaseView::Names(None);
+    assert_eq!(world.tick(), [create(None)]);
+}
+
+fn create(lost: Option<Timestamp>) -> Action {
+    Action::CreateLedger {
+        lost,
+        memory: Memory::default(),
+    }
+}
+
+#[test]
+fn a_missing_ledger_is_made_and_known_as_lost_where_pods_are_out() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.view.ledger = LedgerView::Gone;
+    let lost = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
+    assert_eq!(world.actions(), [create(lost)]);
+    world.view.stale = Some("pods".into());
+    assert_eq!(world.tick(), [], "a stale view does not tell who is out");
+
+    let mut world = World::with_web();
+    world.view.ledger = LedgerView::Gone;
+    let lost = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
+    assert_eq!(world.tick(), [create(lost)], "the Lease names one");
+    world.view.lease = LeaseView::Names(None);
+    assert_eq!(world.tick(), [create(None)]);
+    world.view.lease = LeaseView::Unread;
+    assert_eq!(world.tick(), []);
+    world.view.ledger = LedgerView::Unread;
+    assert_eq!(world.tick(), []);
+}
+
+#[test]
+fn other_agents_pods_count() {
+    let mut world = World::with_web();
+    world.file.limits.cluster_max = 1;
+    world.quarantine("web-0");
+    world.file.agent = "second".into();
+    world.bad("web-1");
+    assert_eq!(
+        refusals(&world.actions()),
+        [("web-1", Reason::ClusterLimit)]
+    );
+}
+
+#[test]
+fn forged_state_labels_stop_quarantine_and_never_widen_it() {
+    let mut world = World::with_web();
+    world.file.limits.cluster_max = 3;
+    for name in ["web-1", "web-2", "web-3"] {
+        world.change(name, |pod| {
+            pod.labels
+                .insert(keys::STATE.into(), keys::QUARANTINED.into());
+        });
+    }
+    world.bad("web-0");
+    let actions = world.actions();
+    assert_eq!(refusals(&actions), [("web-0", Reason::ClusterLimit)]);
+}
+
+/// What may be the matter with one of the pods of a random world.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Well,
+    Bad,
+    ByHand,
+    Exempt,
+    Out,
+    Forged,
+    SlotOnly,
+    Terminating,
+}
+
+fn fates() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        1 => Just(Fate::Well),
+        6 => Just(Fate::Bad),
+        2 => Just(Fate::ByHand),
+        1 => Just(Fate::Exempt),
+        2 => Just(Fate::Out),
+        1 => Just(Fate::Forged),
+        1 => Just(Fate::SlotOnly),
+        1 => Just(Fate::Terminating),
+    ]
+}
+
+fn befall(world: &mut World, name: &str, of: Fate) {
+    match of {
+        Fate::Well => {}
+        Fate::Bad => world.bad(name),
+        Fate::ByHand => world.annotate(name, keys::QUARANTINE, ""),
+        Fate::Exempt => {
+            world.annotate(name, keys::EXEMPT, "true");
+            world.bad(name);
+        }
+        Fate::Out | Fate::SlotOnly => {
+            let findings = std::mem::take(&mut world.findings);
+            world.bad(name);
+            let mut now = world.now;
+            now.moment += std::time::Duration::from_hours(1);
+            let found = world.verdicts();
+            let limits = world.file.limits.clone();
+            world.file.limits = World::new().file.limits;
+            world.file.limits.cluster_max = 100;
+            world.file.limits.namespace_max = 100;
+            let actions = decide(&mut State::default(), &world.file, &world.view, &found, now);
+            world.file.limits = limits;
+            let quarantine = quarantines(&actions)
+                .into_iter()
+                .find(|one| &*one.pod.key.name == name)
+                .cloned();
+            if let Some(quarantine) = quarantine {
+                if matches!(of, Fate::Out) {
+                    world.carry_out(&quarantine);
+                } else {
+                    assert!(world.ledger().take(quarantine.slot));
+                }
+            }
+            world.findings = findings;
+        }
+        Fate::Forged => world.change(name, |pod| {
+            pod.labels.insert(keys::STATE.into(), "x".into());
+        }),
+        Fate::Terminating => world.change(name, |pod| pod.terminating = true),
+    }
+}
+
+fn used(world: &World) -> Tally {
+    let LedgerView::Present(ledger) = &world.view.ledger else {
+        panic!("there is a ledger");
+    };
+    Tally::count(&world.view, ledger, world.now.wall)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_limit_is_ever_passed_by_a_tick(
+        fates in vec(fates(), 12),
+        cluster_max in 1..9u32,
+        namespace_max in 1..9u32,
+        workload_max in prop_oneof![(1..100u8).prop_map(Share::Percent), (1..5u32).prop_map(|count| Share::Count(NonZeroU32::new(count).unwrap()))],
+        observing: bool,
+    ) {
+        let mut world = World::with_web();
+        world.deployment("db", 6);
+        world.deployment("cache", 2);
+        for (fate, name) in fates.iter().zip(
+            (0..4).map(|index| format!("web-{index}"))
+                .chain((0..6).map(|index| format!("db-{index}")))
+                .chain((0..2).map(|index| format!("cache-{index}"))),
+        ) {
+            befall(&mut world, &name, *fate);
+        }
+        if observing {
+            let mut second = policy("second");
+            second.mode = Mode::Observe;
+            world.file.policies.push(Arc::new(second));
+            let second = world.file.policies[1].clone();
+            let again = world.findings.clone().into_iter().map(|mut finding| {
+                finding.policy = second.clone();
+                finding
+            });
+            let again: Vec<_> = again.collect();
+            world.findings.extend(again);
+        }
+        world.file.limits.cluster_max = cluster_max;
+        world.file.limits.namespace_max = namespace_max;
+        world.file.limits.workload_max = workload_max;
+        let before = used(&world);
+        let now = world.now;
+        let same = world.tick();
+        world.now = now;
+        world.restart();
+        let actions = world.tick();
+        prop_assert_eq!(&same, &actions, "the same input, other actions");
+        for quarantine in quarantines(&actions) {
+            world.carry_out(quarantine);
+        }
+        let after = used(&world);
+        // What was over a limit already may stay so, but nothing is added to it.
+        prop_assert!(after.cluster <= before.cluster.max(cluster_max));
+        let namespace = |tally: &Tally| tally.namespaces.get(SHOP).copied().unwrap_or(0);
+        prop_assert!(namespace(&after) <= namespace(&before).max(namespace_max));
+        for (name, desired) in [("web", 4), ("db", 6), ("cache", 2)] {
+            let uid = format!("uid-of-Deployment-{name}");
+            let of = |tally: &Tally| tally.workloads.get(&*uid).copied().unwrap_or(0);
+            prop_assert!(of(&after) <= of(&before).max(workload_max.of(desired)), "{name}");
+        }
+        // A second tick finds every pod where the first one left it.
+        let again = world.tick();
+        prop_assert_eq!(quarantines(&again).len(), 0, "{:#?}", again);
+    }
+}

@@ -1,0 +1,257 @@
+//! What is known of the cluster never goes back, in whatever order it is told.
+
+use std::collections::BTreeSet;
+
+use pod_quarantine_core::{
+    keys,
+    ledger::{Ledger, LedgerView},
+    object::{ControllerKind, ObjectKey, Pod, SelectingKind},
+    update::Update,
+    view::View,
+};
+use proptest::{collection::vec, prelude::*};
+
+use crate::world::{SHOP, World, controller, pod, reference, selecting, selector, version};
+
+fn at(name: &str, resource_version: u64) -> Pod {
+    let mut pod = pod(name);
+    pod.resource_version = version(resource_version);
+    pod
+}
+
+fn seen(view: &View) -> Option<(&str, u64)> {
+    let pod = view.pod(&ObjectKey::new(SHOP, "a"))?;
+    Some((&pod.uid, pod.resource_version.to_string().parse().unwrap()))
+}
+
+#[test]
+fn an_older_or_equal_state_of_a_pod_changes_nothing() {
+    let mut view = View::default();
+    assert!(view.put_pod(at("a", 5)));
+    assert!(!view.put_pod(at("a", 4)));
+    let mut same = at("a", 5);
+    same.ready = false;
+    assert!(!view.put_pod(same));
+    assert!(view.pod(&ObjectKey::new(SHOP, "a")).unwrap().ready);
+    assert!(view.put_pod(at("a", 6)));
+    assert_eq!(seen(&view), Some(("uid-of-a", 6)));
+}
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    let mut view = View::default();
+    assert!(view.put_pod(at("a", 9)));
+    assert!(view.put_pod(at("a", 10)));
+    assert!(!view.put_pod(at("a", 9)));
+}
+
+#[test]
+fn a_late_answer_about_a_predecessor_does_not_replace_its_successor() {
+    let mut view = View::default();
+    view.put_pod(at("a", 5));
+    let mut successor = at("a", 8);
+    successor.uid = "successor".into();
+    assert!(view.put_pod(successor));
+    assert!(!view.put_pod(at("a", 6)));
+    assert_eq!(seen(&view), Some(("successor", 8)));
+    let key = ObjectKey::new(SHOP, "a");
+    assert!(!view.remove_pod(&key, "uid-of-a"), "the predecessor went");
+    assert_eq!(seen(&view), Some(("successor", 8)));
+}
+
+#[test]
+fn a_late_answer_about_a_pod_that_is_gone_does_not_bring_it_back() {
+    let key = ObjectKey::new(SHOP, "a");
+    let mut view = View::default();
+    view.put_pod(at("a", 5));
+    assert!(view.remove_pod(&key, "uid-of-a"));
+    assert!(!view.put_pod(at("a", 6)));
+    assert_eq!(seen(&view), None);
+
+    let mut view = View::default();
+    view.put_pod(at("a", 5));
+    assert_eq!(view.retain_pods(&BTreeSet::new(), version(7)), [key]);
+    assert!(!view.put_pod(at("a", 6)));
+    assert_eq!(seen(&view), None);
+    let mut successor = at("a", 8);
+    successor.uid = "successor".into();
+    assert!(view.put_pod(successor), "its successor may come");
+}
+
+#[test]
+fn a_complete_list_removes_what_it_lacks_but_not_what_came_later() {
+    let mut view = View::default();
+    for (name, resource_version) in [("a", 5), ("b", 5), ("c", 9)] {
+        view.put_pod(at(name, resource_version));
+    }
+    let listed = BTreeSet::from([pod("a").uid]);
+    let gone = view.retain_pods(&listed, version(7));
+    assert_eq!(gone, [ObjectKey::new(SHOP, "b")]);
+    assert_eq!(view.pods().count(), 2);
+}
+
+#[test]
+fn complete_lists_of_other_kinds_remove_what_they_lack_of_that_kind_alone() {
+    let mut view = View::default();
+    for name in ["a", "b"] {
+        for kind in [SelectingKind::Service, SelectingKind::NetworkPolicy] {
+            view.put_selecting(selecting(kind, name, selector(&[])));
+        }
+        let kinds = [ControllerKind::ReplicaSet, ControllerKind::Deployment];
+        for kind in kinds {
+            view.put_controller(controller(kind, name, 1, selector(&[])));
+        }
+    }
+    let listed = BTreeSet::from([ObjectKey::new(SHOP, "b")]);
+    view.update(Update::AllSelecting(SelectingKind::Service, listed.clone()));
+    view.update(Update::AllControllers(ControllerKind::ReplicaSet, listed));
+    let left: Vec<_> = view
+        .selecting(SHOP)
+        .map(|one| (one.kind, one.key.name.to_string()))
+        .collect();
+    assert_eq!(left.len(), 3);
+    assert!(!left.contains(&(SelectingKind::Service, "a".to_owned())));
+    let left: Vec<_> = view
+        .controllers(SHOP)
+        .map(|one| (one.kind, one.key.name.to_string()))
+        .collect();
+    assert_eq!(left.len(), 3);
+    assert!(!left.contains(&(ControllerKind::ReplicaSet, "a".to_owned())));
+}
+
+#[test]
+fn an_older_ledger_does_not_replace_a_newer_one() {
+    let mut view = View::default();
+    view.update(Update::Ledger(Ledger::read(version(5), [("x", "?")])));
+    view.update(Update::Ledger(Ledger::read(version(4), [])));
+    let LedgerView::Present(ledger) = &view.ledger else {
+        panic!("it is there");
+    };
+    assert_eq!(ledger.resource_version, version(5));
+}
+
+#[test]
+fn a_late_answer_about_a_ledger_that_is_gone_does_not_bring_it_back() {
+    let mut view = View::default();
+    let ledger = |number| Ledger::read(version(number), []);
+    view.update(Update::Ledger(ledger(5)));
+    view.update(Update::LedgerGone(Some(version(7))));
+    view.update(Update::Ledger(ledger(6)));
+    assert_eq!(view.ledger, LedgerView::Gone);
+    view.update(Update::Ledger(ledger(8)));
+    assert_eq!(
+        view.ledger,
+        LedgerView::Present(ledger(8)),
+        "it was made anew"
+    );
+}
+
+#[test]
+fn the_marked_pods_and_the_owned_ones_follow_every_change() {
+    let mut view = View::default();
+    let owner = reference("ReplicaSet", "web-rs");
+    let mut pod = at("a", 1);
+    pod.owner = Some(owner.clone());
+    pod.annotations.insert(keys::RELEASE.into(), "true".into());
+    view.put_pod(pod);
+    assert_eq!(
+        (view.marked().count(), view.owned(&owner.uid).count()),
+        (1, 1)
+    );
+    view.put_pod(at("a", 2));
+    assert_eq!(
+        (view.marked().count(), view.owned(&owner.uid).count()),
+        (0, 0)
+    );
+    let mut again = at("a", 3);
+    again.owner = Some(owner.clone());
+    again.labels.insert(keys::STATE.into(), "forged".into());
+    view.put_pod(again);
+    assert_eq!(
+        (view.marked().count(), view.owned(&owner.uid).count()),
+        (1, 1)
+    );
+    view.remove_pod(&ObjectKey::new(SHOP, "a"), "uid-of-a");
+    assert_eq!(
+        (view.marked().count(), view.owned(&owner.uid).count()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_pod_is_looked_at_for_every_annotation_that_needs_it() {
+    for (key, text, marked) in [
+        (keys::RECORD, "?", true),
+        (keys::RELEASED, "?", true),
+        (keys::QUARANTINE, "", true),
+        (keys::RELEASE, "false", true),
+        (keys::EXEMPT, "true", false),
+        (keys::EXEMPT, "?", true),
+        (keys::HOLD, "true", false),
+        (keys::HOLD, "?", true),
+        (keys::TTL, "4h", false),
+        (keys::TTL, "?", true),
+        (keys::FENCE, "5", false),
+        (keys::DELETION_COST, "5", false),
+    ] {
+        let mut pod = pod("a");
+        pod.annotations.insert(key.into(), text.into());
+        assert_eq!(pod.is_marked(), marked, "{key}: {text:?}");
+    }
+}
+
+#[test]
+fn the_workload_of_a_pod_is_the_top_of_its_owners() {
+    let mut world = World::with_web();
+    let top = |world: &World| {
+        let workload = world.view.workload(world.pod("web-0")).unwrap();
+        (
+            workload.reference().to_string(),
+            workload.uid().to_string(),
+            workload.desired(),
+        )
+    };
+    let set = ControllerKind::ReplicaSet;
+    world.set_controller(set, "web-rs", |set| set.desired = 3);
+    let expected = ("Deployment web", "uid-of-Deployment-web", 4);
+    assert_eq!(top(&world), (expected.0.into(), expected.1.into(), 4));
+    world.set_controller(set, "web-rs", |set| {
+        set.owner = Some(reference("Rollout", "web"));
+    });
+    assert_eq!(
+        top(&world),
+        ("Rollout web".into(), "uid-of-Rollout-web".into(), 3)
+    );
+    world.set_controller(set, "web-rs", |set| set.owner = None);
+    assert_eq!(
+        top(&world),
+        (
+            "ReplicaSet web-rs".into(),
+            "uid-of-ReplicaSet-web-rs".into(),
+            3
+        )
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any part may be told twice; once the end was told, the pod stays gone.
+    #[test]
+    fn in_whatever_order_a_life_is_told_the_newest_is_what_is_known(told in vec(0..8u64, 1..20)) {
+        let mut view = View::default();
+        let mut expected = None;
+        let mut gone = false;
+        for one in told {
+            if one == 0 {
+                view.update(Update::PodGone(ObjectKey::new(SHOP, "a"), "uid-of-a".into()));
+                gone |= expected.is_some();
+            } else {
+                view.update(Update::Pod(at("a", one)));
+                expected = expected.max(Some(("uid-of-a", one)));
+            }
+            expected = expected.filter(|_| !gone);
+            prop_assert_eq!(seen(&view), expected);
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! A small cluster to decide about: built by a few calls, changed as the writer would change it.
+
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use pod_quarantine_core::{
+    action::{Action, Inquiry, Quarantine, Target},
+    decide::{State, decide},
+    judge::{Finding, Now, Verdicts},
+    ledger::{Ledger, LedgerView, Note, Slot},
+    object::{
+        Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference, ResourceVersion,
+        Selecting, SelectingKind, Uid,
+    },
+    placement::Placement,
+    policy::{
+        Contrast, Detach, HttpProbe, Least, Limits, Mode, NetworkPolicies, OnReplacementTimeout,
+        Policy, PolicyFile, Port, Scheme, Share, Signal, StormLimits,
+    },
+    quota::Taken,
+    record::Evidence,
+    replacement::{Needs, Reading},
+    restore::Change,
+    selector::{Labels, Selector},
+    view::{LeaseView, View},
+};
+
+use crate::outcome::{changed, the_quarantine};
+
+/// The namespace that everything lives in unless a test says otherwise.
+pub(crate) const SHOP: &str = "shop";
+/// When a world begins.
+pub(crate) const START: &str = "2030-01-31T12:00:00Z";
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pair = |(key, value): &(&str, &str)| (Arc::from(*key), Arc::from(*value));
+    pairs.iter().map(pair).collect()
+}
+
+pub(crate) fn selector(pairs: &[(&str, &str)]) -> Selector {
+    Selector::from_labels(&labels(pairs))
+}
+
+pub(crate) fn version(number: u64) -> ResourceVersion {
+    ResourceVersion::new(number)
+}
+
+pub(crate) fn reference(kind: &str, name: &str) -> Reference {
+    Reference {
+        kind: kind.into(),
+        name: name.into(),
+        uid: uid_of(kind, name),
+    }
+}
+
+fn uid_of(kind: &str, name: &str) -> Arc<str> {
+    format!("uid-of-{kind}-{name}").into()
+}
+
+/// What the pods of a Deployment are counted by.
+pub(crate) fn workload_uid(deployment: &str) -> Uid {
+    uid_of(ControllerKind::Deployment.as_str(), deployment)
+}
+
+/// A Ready pod without an owner.
+pub(crate) fn pod(name: &str) -> Pod {
+    Pod {
+        key: ObjectKey::new(SHOP, name),
+        uid: format!("uid-of-{name}").into(),
+        resource_version: version(1),
+        labels: Labels::new(),
+        annotations: BTreeMap::new(),
+        owner: None,
+        created: None,
+        started: None,
+        restarts: 0,
+        node: None,
+        host_ports: Vec::new(),
+        host_network: false,
+        phase: Phase::Running,
+        ready: true,
+        terminating: false,
+        address: None,
+        ports: Vec::new(),
+        spread_over: Vec::new(),
+        repels: Vec::new(),
+    }
+}
+
+pub(crate) fn controller(
+    kind: ControllerKind,
+    name: &str,
+    desired: u32,
+    selector: Selector,
+) -> Controller {
+    Controller {
+        kind,
+        key: ObjectKey::new(SHOP, name),
+        uid: uid_of(kind.as_str(), name),
+        selector,
+        owner: None,
+        desired,
+        revision: None,
+        terminating: false,
+        recreate: false,
+        rolling: false,
+        reset: None,
+        template_commands: Vec::new(),
+    }
+}
+
+pub(crate) fn selecting(kind: SelectingKind, name: &str, selector: Selector) -> Selecting {
+    Selecting {
+        kind,
+        key: ObjectKey::new(SHOP, name),
+        selector: Some(selector),
+        // It bears whatever a test does to its pods.
+        disruptions_allowed: (kind == SelectingKind::PodDisruptionBudget).then_some(100),
+        desired_healthy: None,
+        local: false,
+    }
+}
+
+/// A probe policy in mode `enforce` over every pod.
+pub(crate) fn policy(name: &str) -> Policy {
+    Policy {
+        name: name.into(),
+        pods: Selector::default(),
+        namespaces: None,
+        signal: Signal::Probe(HttpProbe {
+            path: "/".to_owned(),
+            port: Port::Number(80),
+            scheme: Scheme::Http,
+            headers: Vec::new(),
+            period: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            failure_threshold: NonZeroU32::new(3).unwrap(),
+            initial_delay: Duration::ZERO,
+        }),
+        ttl: Duration::from_hours(4),
+        mode: Mode::Enforce,
+        detach: Detach::Workload,
+        keep_labels: std::collections::BTreeSet::new(),
+        also_leave: Vec::new(),
+        network_policies: NetworkPolicies::Leave,
+        allow_exclusive: false,
+        settle: Duration::from_mins(5),
+        on_replacement_timeout: OnReplacementTimeout::Keep,
+        contrast: Contrast::Required,
+    }
+}
+
+/// The cluster, the policy file, what is found of the pods, and the time.
+pub(crate) struct World {
+    pub(crate) view: View,
+    pub(crate) file: PolicyFile,
+    pub(crate) state: State,
+    pub(crate) findings: Vec<Finding>,
+    /// Of how many pods of a workload a signal has said anything.
+    pub(crate) heard: BTreeMap<Uid, u32>,
+    pub(crate) now: Now,
+    /// What is read of any pod's replacement.
+    pub(crate) needs: Needs,
+    last_version: u64,
+}
+
+impl World {
+    /// A namespace, an empty ledger, one enforcing policy `answers` over all pods and room for ten.
+    pub(crate) fn new() -> Self {
+        let mut view = View::default();
+        view.own_namespace = "pod-quarantine".into();
+        view.ledger = LedgerView::Present(Ledger::read(version(1), []));
+        view.lease = LeaseView::Names(Some("".into()));
+        view.put_namespace(Namespace {
+            name: SHOP.into(),
+            labels: Labels::new(),
+            mode: None,
+            terminating: false,
+        });
+        let file = PolicyFile {
+            agent: "default".into(),
+            prometheus: None,
+            limits: Limits {
+                cluster_max: 10,
+                cluster_per_hour: 10_000,
+                namespace_max: 10,
+                workload_max: Share::Percent(100),
+                workload_min_ready: Least::Count(0),
+                storm: StormLimits {
+                    workload: 100,
+                    cluster: 100,
+                    cooldown: Duration::from_mins(10),
+                },
+                replacement_timeout: Duration::from_mins(5),
+                retries: 100,
+                during_rollout: true,
+                reaps_per_minute: 10,
+                hold_max: Duration::from_hours(7 * 24),
+            },
+            ttl: Duration::from_hours(24),
+            mode: Mode::Enforce,
+            keep_node: false,
+            policies: vec![Arc::new(policy("answers"))],
+        };
+        Self {
+            view,
+            file,
+            state: State::default(),
+            findings: Vec::new(),
+            heard: BTreeMap::new(),
+            now: Now {
+                wall: at(START),
+                moment: Duration::from_hours(1),
+            },
+            needs: Needs {
+                claims: Ok(Vec::new()),
+                quotas: Ok((Taken::default(), Vec::new())),
+                nodes: Ok((Placement::default(), Vec::new())),
+            },
+            last_version: 100,
+        }
+    }
+
+    /// A world with the Deployment `web` of four pods, `web-0` to `web-3`, behind the Service `web`.
+    pub(crate) fn with_web() -> Self {
+        let mut world = Self::new();
+        world.deployment("web", 4);
+        world.service("web", &[("app", "web")]);
+        world
+    }
+
+    /// A Deployment, its ReplicaSet `{name}-rs`, and its pods `{name}-0` and so on.
+    pub(crate) fn deployment(&mut self, name: &str, replicas: u32) {
+        let of_set = selector(&[("app", name), ("pod-template-hash", "1")]);
+        let mut deployment = controller(
+            ControllerKind::Deployment,
+            name,
+            replicas,
+            selector(&[("app", name)]),
+        );
+        deployment.revision = Some("1".into());
+        let set_name = format!("{name}-rs");
+        let mut set = controller(ControllerKind::ReplicaSet, &set_name, replicas, of_set);
+        set.owner = Some(deployment.reference());
+        set.revision = Some("1".into());
+        let owner = set.reference();
+        self.view.put_controller(deployment);
+        self.view.put_controller(set);
+        for index in 0..replicas {
+            let mut pod = pod(&format!("{name}-{index}"));
+            pod.labels = labels(&[("app", name), ("pod-template-hash", "1")]);
+            pod.owner = Some(owner.clone());
+            self.put(pod);
+        }
+    }
+
+    /// A second ReplicaSet `{name}-rs-2` of a Deployment, and its pods `{name}-of-2-0` and so on.
+    pub(crate) fn another_revision(&mut self, name: &str, replicas: u32) {
+        let of_set = selector(&[("app", name), ("pod-template-hash", "2")]);
+        let set_name = format!("{name}-rs-2");
+        let mut set = controller(ControllerKind::ReplicaSet, &set_name, replicas, of_set);
+        set.owner = Some(reference("Deployment", name));
+        set.revision = Some("2".into());
+        let owner = set.reference();
+        self.view.put_controller(set);
+        for index in 0..replicas {
+            let mut pod = pod(&format!("{name}-of-2-{index}"));
+            pod.labels = labels(&[("app", name), ("pod-template-hash", "2")]);
+            pod.owner = Some(owner.clone());
+            self.put(pod);
+        }
+    }
+
+    pub(crate) fn service(&mut self, name: &str, pairs: &[(&str, &str)]) {
+        self.view
+            .put_selecting(selecting(SelectingKind::Service, name, selector(pairs)));
+    }
+
+    pub(crate) fn namespace_mode(&mut self, mode: &str) {
+        self.view.put_namespace(Namespace {
+            name: SHOP.into(),
+            labels: Labels::new(),
+            mode: Some(mode.into()),
+            terminating: false,
+        });
+    }
+
+    /// Changes the one policy.
+    pub(crate) fn policy(&mut self, change: impl FnOnce(&mut Policy)) {
+        change(Arc::make_mut(&mut self.file.policies[0]));
+    }
+
+    pub(crate) fn ledger(&mut self) -> &mut Ledger {
+        match &mut self.view.ledger {
+            LedgerView::Present(ledger) => ledger,
+            other => panic!("the ledger is {other:?}"),
+        }
+    }
+
+    pub(crate) fn slot(&mut self, name: &str) -> Option<Slot> {
+        let uid = self.pod(name).uid.clone();
+        self.ledger().slots.get(&uid).cloned()
+    }
+
+    pub(crate) fn pod(&self, name: &str) -> &Pod {
+        let key = ObjectKey::new(SHOP, name);
+        self.view.pod(&key).expect("the pod is in the view")
+    }
+
+    /// Puts a pod in as a write would: at a new version.
+    pub(crate) fn put(&mut self, mut pod: Pod) {
+        self.last_version += 1;
+        pod.resource_version = version(self.last_version);
+        assert!(self.view.put_pod(pod));
+    }
+
+    /// A Ready pod of nobody beside that one, in all Services that it is in.
+    pub(crate) fn beside(&mut self, name: &str) {
+        let mut beside = pod("beside");
+        beside.labels = self.pod(name).labels.clone();
+        beside.labels.remove("pod-template-hash");
+        self.put(beside);
+    }
+
+    pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut Pod)) {
+        let mut pod = self.pod(name).clone();
+        change(&mut pod);
+        self.put(pod);
+    }
+
+    pub(crate) fn annotate(&mut self, name: &str, key: &str, text: &str) {
+        self.change(name, |pod| {
+            pod.annotations.insert(key.into(), text.into());
+        });
+    }
+
+    pub(crate) fn set_controller(
+        &mut self,
+        kind: ControllerKind,
+        name: &str,
+        change: impl FnOnce(&mut Controller),
+    ) {
+        let known = self
+            .view
+            .controllers(SHOP)
+            .find(|one| one.kind == kind && &*one.key.name == name);
+        let mut controller = known.expect("the controller is in the view").clone();
+        change(&mut controller);
+        self.view.put_controller(controller);
+    }
+
+    /// Says that the first policy finds a pod unhealthy, longer than those of which it was said before.
+    pub(crate) fn bad(&mut self, name: &str) {
+        let finding = self.finding(name);
+        self.findings.push(finding);
+    }
+
+    fn workload_of(&self, name: &str) -> Uid {
+        let workload = self.view.workload(self.pod(name));
+        workload.map_or_else(
+            |_| self.pod(name).uid.clone(),
+            |workload| workload.uid().clone(),
+        )
+    }
+
+    pub(crate) fn finding(&self, name: &str) -> Finding {
+        let pod = self.pod(name);
+        Finding {
+            policy: self.file.policies[0].clone(),
+            past: true,
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            workload: self.workload_of(name),
+            since: Duration::ZERO,
+            contrast: true,
+            reason: "3 bad probes in a row: HTTP 500".into(),
+            evidence: vec![Evidence {
+                at: self.now.wall,
+                saw: "HTTP 500".into(),
+            }],
+        }
+    }
+
+    /// What is to be done a second later, what replacements would need having been read just before.
+    pub(crate) fn tick(&mut self) -> Vec<Action> {
+        self.pass(Duration::from_secs(1));
+        let before = self.state.clone();
+        let asked = self.decide();
+        self.state = before;
+        for action in asked {
+            if let Action::Inquire(inquiry) = action {
+                self.read(&inquiry);
+            }
+        }
+        self.decide()
+    }
+
+    pub(crate) fn verdicts(&self) -> Verdicts {
+        Verdicts {
+            findings: self.findings.clone(),
+            heard: self.heard.clone(),
+            heard_in_all: self.heard.values().sum(),
+        }
+    }
+
+    pub(crate) fn decide(&mut self) -> Vec<Action> {
+        let verdicts = self.verdicts();
+        decide(&mut self.state, &self.file, &self.view, &verdicts, self.now)
+    }
+
+    pub(crate) fn read(&mut self, inquiry: &Inquiry) {
+        let needs = self.needs.clone();
+        let at = inquiry.at;
+        self.state.read(&inquiry.uid, Reading { at, needs });
+    }
+
+    /// What is to be done now, the checks of slots, the looks at slices and the upkeep of the ledger aside.
+    pub(crate) fn actions(&mut self) -> Vec<Action> {
+        let mut actions = self.tick();
+        actions.retain(|action| {
+            !matches!(
+                action,
+                Action::CheckSlot(_)
+                    | Action::Follow(_)
+                    | Action::Note(Note::Counted(_) | Note::Forgotten(_))
+            )
+        });
+        actions
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now.moment += time;
+        self.now.wall = self.now.wall.checked_add(time).expect("no end of time");
+    }
+
+    /// The agent is killed and started again.
+    pub(crate) fn restart(&mut self) {
+        self.state = State::default();
+    }
+
+    /// Carries out a quarantine as the writer does: the slot first.
+    pub(crate) fn carry_out(&mut self, quarantine: &Quarantine) {
+        let slot = quarantine.slot.clone();
+        assert!(self.ledger().begin(slot, quarantine.pace.as_ref()));
+        self.patch(&quarantine.pod, &quarantine.change);
+    }
+
+    /// Carries out the quarantine that is waiting, and lets the ReplicaSet let go and replace it.
+    pub(crate) fn quarantine_waiting(&mut self, name: &str) -> Quarantine {
+        let actions = self.actions();
+        let quarantine = the_quarantine(&actions).clone();
+        assert_eq!(&*quarantine.pod.key.name, name);
+        self.carry_out(&quarantine);
+        self.change(name, |pod| pod.owner = None);
+        self.replaced(name);
+        quarantine
+    }
+
+    /// Notes that the replacement of a pod is Ready.
+    pub(crate) fn replaced(&mut self, name: &str) {
+        let uid = self.pod(name).uid.clone();
+        let now = self.now.wall;
+        let slot = self.ledger().slots.get_mut(&uid).expect("it has a slot");
+        slot.replaced = Some(now);
+    }
+
+    /// Finds a pod bad, takes it out, and finds nothing more.
+    pub(crate) fn quarantine(&mut self, name: &str) -> Quarantine {
+        self.bad(name);
+        let quarantine = self.quarantine_waiting(name);
+        self.findings.clear();
+        quarantine
+    }
+
+    /// The API server's part of a patch: precondition, then the change.
+    pub(crate) fn patch(&mut self, target: &Target, change: &Change) {
+        let pod = self.view.pod(&target.key).expect("the pod").clone();
+        assert_eq!(Target::from(&pod), *target, "a conflict");
+        self.put(changed(&pod, change));
+    }
+}

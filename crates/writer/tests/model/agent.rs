@@ -1,0 +1,255 @@
+//! What an agent does: it sees, decides and writes. The decisions and the writer are the real ones.
+
+use std::sync::Arc;
+
+use pod_quarantine_core::{
+    action::Action,
+    decide::{self, decide},
+    judge::Verdicts,
+    ledger::{LedgerView, Note},
+    object::ResourceVersion,
+    replacement::Reading,
+    update::Update,
+    view::{LeaseView, View},
+};
+
+use crate::{
+    broken::Broken,
+    call::{Answer, Ran, Said, run},
+    known::{GONE, Id, NOTHING},
+    model::{Going, Model},
+    promise::Violation,
+    state::{Agent, Batch, Seen, State},
+    world::{self, PODS, finding, index_of, now},
+};
+
+impl Model {
+    /// What an agent sees when its watches have told all.
+    pub(crate) fn all(state: &State, seen: &Seen) -> Seen {
+        let ledger_gone = if state.ledger == GONE {
+            Some(state.ledger_version)
+        } else {
+            seen.ledger_gone
+        };
+        Seen {
+            pods: state.pods,
+            ledger: state.ledger,
+            ledger_gone,
+            named: state.named,
+        }
+    }
+
+    fn view(&self, seen: &Seen) -> View {
+        let mut view = self.known_to_all.clone();
+        for (index, id) in seen.pods.iter().enumerate() {
+            if let Some(pod) = self.pod(*id) {
+                view.put_pod((*pod).clone());
+            } else if *id == GONE {
+                let pod = world::pod(index);
+                view.put_pod(pod.clone());
+                view.remove_pod(&pod.key, &pod.uid);
+            }
+        }
+        if seen.ledger == GONE || seen.ledger_gone.is_some() {
+            let version = seen.ledger_gone.map(ResourceVersion::new);
+            view.update(Update::LedgerGone(version));
+        }
+        if let Some(ledger) = self.ledger(seen.ledger) {
+            view.update(Update::Ledger((*ledger).clone()));
+        }
+        let named = Broken::named(
+            self.scope.broken,
+            &view,
+            seen.named.map(world::uid_of_ledger),
+        );
+        view.update(Update::Lease(named, world::lease()));
+        view
+    }
+
+    /// What an agent does on what it sees: the batch, [`NOTHING`] where there is nothing to write.
+    pub(crate) fn decided(&self, seen: Seen, bad: [bool; PODS], time: u32) -> Id {
+        let key = (seen, bad, time);
+        self.decided.get(key, |(seen, bad, time)| {
+            let view = self.view(seen);
+            let mut actions = self.decision(&view, *bad, *time);
+            let mut ledger = match &view.ledger {
+                LedgerView::Present(ledger) => Some(ledger.clone()),
+                LedgerView::Unread | LedgerView::Gone => None,
+            };
+            if self.scope.broken == Some(Broken::MovesSlotsBack) {
+                ledger = Broken::move_slots_back(&view, &mut actions, |view| {
+                    self.decision(view, *bad, *time)
+                });
+            }
+            if actions.is_empty() {
+                return NOTHING;
+            }
+            self.batches.name(Batch {
+                ledger: ledger.map_or(NOTHING, |ledger| self.ledgers.name(ledger)),
+                actions: self.actions.name(actions),
+                answers: std::array::from_fn(|_| Vec::new()),
+            })
+        })
+    }
+
+    /// What is to be written. What a replacement would need was read just now.
+    fn decision(&self, view: &View, bad: [bool; PODS], time: u32) -> Vec<Action> {
+        let now = now(time);
+        let mut state = decide::State::default();
+        let mut findings = Vec::new();
+        for (index, bad) in bad.into_iter().enumerate() {
+            if let Some(pod) = view.pod(&world::key(index)) {
+                let needs = world::needs();
+                state.read(&pod.uid, Reading { at: now, needs });
+                findings.extend(bad.then(|| finding(&self.file, pod)));
+            }
+        }
+        let verdicts = Verdicts {
+            findings,
+            ..Verdicts::default()
+        };
+        let mut actions = decide(&mut state, &self.file, view, &verdicts, now);
+        actions.retain(|action| {
+            !matches!(
+                action,
+                Action::TryEarly(_)
+                    | Action::Inquire(_)
+                    | Action::Follow(_)
+                    | Action::Refuse(_)
+                    | Action::Tell(_)
+            )
+        });
+        actions
+    }
+
+    /// How far a batch has come.
+    pub(crate) fn going(&self, batch: Id) -> Going {
+        self.going.get(batch, |batch| {
+            let batch = self.batches.get(*batch);
+            let answer = |id: &Id| (*self.answers.get(*id)).clone();
+            let answers = batch
+                .answers
+                .each_ref()
+                .map(|lane| lane.iter().map(answer).collect());
+            let ledger = self.ledger(batch.ledger).map(|ledger| (*ledger).clone());
+            let actions = (*self.actions.get(batch.actions)).clone();
+            let Ran { waits_for, learnt } = run(ledger, actions, answers);
+            let waits_for = waits_for.into_iter().map(|call| {
+                let (lane, only_reads) = (call.lane(), call.only_reads());
+                (lane, self.calls.name(call), only_reads)
+            });
+            Going {
+                waits_for: waits_for.collect(),
+                learnt: learnt.map(Arc::from),
+            }
+        })
+    }
+
+    /// The actions of a batch, in words.
+    pub(crate) fn told(&self, batch: Id) -> String {
+        let actions = self.actions.get(self.batches.get(batch).actions);
+        let told = actions.iter().map(|action| match action {
+            Action::CreateLedger { .. } => "create the ledger".to_owned(),
+            Action::Quarantine(one) => {
+                format!(
+                    "quarantine {}@{}",
+                    one.pod.key.name, one.pod.resource_version
+                )
+            }
+            Action::Release(one) => format!("release {}", one.pod.key.name),
+            Action::Settle { pod, .. } => format!("settle {}", pod.key.name),
+            Action::Reap(one) => format!("reap {}", one.pod.key.name),
+            Action::CheckSlot(slot) => {
+                format!("check the slot {}@{}", slot.name, slot.resource_version)
+            }
+            Action::Note(Note::Counted(slot)) => format!("give {} a slot", slot.name),
+            other => format!("{other:?}"),
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The batch that has had one answer more.
+    pub(crate) fn answered(&self, batch: Id, lane: usize, answer: Id) -> Id {
+        self.answered
+            .get((batch, lane, answer), |(batch, lane, answer)| {
+                let mut batch = (*self.batches.get(*batch)).clone();
+                batch.answers[*lane].push(*answer);
+                self.batches.name(batch)
+            })
+    }
+
+    /// What an agent sees when its batch has ended.
+    fn learnt(&self, seen: Seen, batch: Id, updates: &[Update]) -> Seen {
+        self.learnt.get((seen, batch), |(seen, _)| {
+            let mut view = self.view(seen);
+            let mut seen = *seen;
+            for update in updates {
+                if let Update::PodGone(key, _) = update {
+                    seen.pods[index_of(key)] = GONE;
+                }
+                view.update(update.clone());
+            }
+            for (index, id) in seen.pods.iter_mut().enumerate() {
+                if let Some(pod) = view.pod(&world::key(index)) {
+                    *id = self.pods.name(pod.clone());
+                }
+            }
+            seen.ledger = match view.ledger {
+                LedgerView::Unread => NOTHING,
+                LedgerView::Gone => GONE,
+                LedgerView::Present(ledger) => self.ledgers.name(ledger),
+            };
+            if let LeaseView::Names(named) = view.lease {
+                seen.named = named.map(|uid| world::made_at(&uid));
+            }
+            seen
+        })
+    }
+
+    /// Lets an agent's writer go on with an answer, up to the next calls that it waits for.
+    pub(crate) fn hears(
+        &self,
+        state: &mut State,
+        agent: usize,
+        lane: usize,
+        answer: Id,
+    ) -> Result<(), Violation> {
+        let batch = &mut state.agents[agent].batch;
+        *batch = self.answered(*batch, lane, answer);
+        self.goes_on(state, agent)
+    }
+
+    /// Answers what only reads, and ends the batch where it waits for nothing.
+    pub(crate) fn goes_on(&self, state: &mut State, agent: usize) -> Result<(), Violation> {
+        loop {
+            let Agent { view, batch } = state.agents[agent];
+            let going = self.going(batch);
+            if let Some(updates) = &going.learnt {
+                state.agents[agent] = Agent {
+                    view: self.learnt(view, batch, updates),
+                    batch: NOTHING,
+                };
+                return Ok(());
+            }
+            let mut reads = going
+                .waits_for
+                .iter()
+                .filter(|(.., only_reads)| *only_reads);
+            let Some((lane, call, _)) = reads.next().filter(|_| !self.scope.reads_wait) else {
+                return Ok(());
+            };
+            let answer = self.arrives(state, *call, Some(agent), None)?;
+            state.agents[agent].batch = self.answered(batch, *lane, answer);
+        }
+    }
+
+    /// The writer of an agent hears that there was no answer.
+    pub(crate) fn unanswered(&self, state: &State, call: Id) -> Id {
+        self.says(state, self.calls.get(call).unanswered())
+    }
+
+    pub(crate) fn says(&self, state: &State, said: Said) -> Id {
+        let at = now(state.time).wall;
+        self.answers.name(Answer { said, at })
+    }
+}

@@ -1,0 +1,344 @@
+//! What a writer asks of the API server, and what it hears: the real writer, run again from its start with the answers
+//! that it has had, comes to the calls that it waits for now. So its future need not be copied with the state.
+
+use std::{
+    collections::VecDeque,
+    future::pending,
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use jiff::Timestamp;
+use pod_quarantine_core::{
+    action::{Action, Target},
+    keys,
+    ledger::{Ledger, Memory},
+    object::Pod,
+    restore::Change,
+    update::Update,
+};
+use pod_quarantine_writer::{
+    Writer,
+    api_server::{ApiServer, Failure},
+};
+
+use crate::world::{PODS, START, index_of};
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    Patch {
+        pod: Target,
+        change: Change,
+        dry_run: bool,
+    },
+    Get(Target),
+    Delete(Target),
+    CreateLedger {
+        lost: Option<Timestamp>,
+    },
+    ReadLedger,
+    SwapLedger {
+        before: Ledger,
+        after: Ledger,
+    },
+    MendLedger {
+        before: Ledger,
+        rebuilt: Option<Timestamp>,
+    },
+    /// The Lease is read and written by it, so it does not arrive late: what it was read as has changed by then.
+    NameLedger(Ledger),
+    LetLedgerGo(Ledger),
+}
+
+/// What the API server said, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) said: Said,
+    pub(crate) at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Said {
+    Patched(Result<Pod, Failure>),
+    Got(Option<Pod>),
+    Deleted(Result<(), Failure>),
+    Ledger(Result<Update, String>),
+    Gone(Result<Vec<Update>, String>),
+    Swapped(Result<Option<Ledger>, String>),
+}
+
+/// The calls about one object follow one another: the writer makes the next one when it has the answer to the last.
+/// There is one lane for each pod, and one for the ledger.
+pub(crate) const LANES: usize = PODS + 1;
+
+impl Call {
+    pub(crate) fn lane(&self) -> usize {
+        match self {
+            Self::Patch { pod, .. } | Self::Get(pod) | Self::Delete(pod) => index_of(&pod.key),
+            Self::CreateLedger { .. }
+            | Self::ReadLedger
+            | Self::SwapLedger { .. }
+            | Self::MendLedger { .. }
+            | Self::NameLedger(_)
+            | Self::LetLedgerGo(_) => PODS,
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(crate) fn only_reads(&self) -> bool {
+        match self {
+            Self::Patch { dry_run, .. } => *dry_run,
+            Self::Get(_) | Self::ReadLedger => true,
+            Self::Delete(_)
+            | Self::CreateLedger { .. }
+            | Self::SwapLedger { .. }
+            | Self::MendLedger { .. }
+            | Self::NameLedger(_)
+            | Self::LetLedgerGo(_) => false,
+        }
+    }
+
+    /// What the writer hears where no answer comes.
+    pub(crate) fn unanswered(&self) -> Said {
+        let why = || "no answer".to_owned();
+        match self {
+            Self::Patch { .. } => Said::Patched(Err(Failure::Unknown(why()))),
+            Self::Delete(_) => Said::Deleted(Err(Failure::Unknown(why()))),
+            Self::Get(_) => Said::Got(None),
+            Self::CreateLedger { .. } | Self::ReadLedger | Self::NameLedger(_) => {
+                Said::Ledger(Err(why()))
+            }
+            Self::LetLedgerGo(_) => Said::Gone(Err(why())),
+            Self::SwapLedger { .. } | Self::MendLedger { .. } => Said::Swapped(Err(why())),
+        }
+    }
+
+    /// What it does.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Patch { dry_run: true, .. } => "tries",
+            Self::Patch { change, .. } => {
+                let record = change.annotations.get(keys::RECORD);
+                let fence = change.annotations.get(keys::FENCE);
+                match (record, fence) {
+                    (Some(Some(_)), _) => "quarantines",
+                    (Some(None), Some(None)) => "releases",
+                    (Some(None), _) => "undoes the quarantine of",
+                    (None, Some(Some(_))) => "fences",
+                    _ => "settles",
+                }
+            }
+            Self::Delete(_) => "deletes",
+            Self::CreateLedger { lost: None } => "creates",
+            Self::CreateLedger { lost: Some(_) } => "rebuilds",
+            Self::Get(_) | Self::ReadLedger => "reads",
+            Self::SwapLedger { .. } => "swaps",
+            Self::MendLedger { .. } => "mends",
+            Self::NameLedger(_) => "names",
+            Self::LetLedgerGo(_) => "lets go",
+        }
+    }
+
+    /// In words.
+    pub(crate) fn told(&self) -> String {
+        let verb = self.verb();
+        match self {
+            Self::Patch { pod, .. } | Self::Get(pod) | Self::Delete(pod) => {
+                format!(
+                    "the request that {verb} {} at version {}",
+                    pod.key.name, pod.resource_version
+                )
+            }
+            Self::CreateLedger { .. }
+            | Self::ReadLedger
+            | Self::MendLedger { .. }
+            | Self::NameLedger(_)
+            | Self::LetLedgerGo(_) => {
+                format!("the request that {verb} the ledger")
+            }
+            Self::SwapLedger { before, after } => {
+                let slots = |ledger: &Ledger| {
+                    let slots = ledger.slots.values();
+                    let slots: Vec<String> = slots
+                        .map(|slot| format!("{}@{}", slot.name, slot.resource_version))
+                        .collect();
+                    format!("[{}]", slots.join(" "))
+                };
+                format!(
+                    "the request that {verb} the ledger at version {}: {} to {}",
+                    before.resource_version,
+                    slots(before),
+                    slots(after)
+                )
+            }
+        }
+    }
+}
+
+/// How far the writer comes with the answers that it has had.
+#[derive(Clone)]
+pub(crate) struct Ran {
+    /// What it waits for, at most one call for each lane.
+    pub(crate) waits_for: Vec<Call>,
+    /// What it has learnt, when it has ended.
+    pub(crate) learnt: Option<Vec<Update>>,
+}
+
+/// Runs the writer with the answers that it has had, those of each lane in their order.
+pub(crate) fn run(
+    ledger: Option<Ledger>,
+    actions: Vec<Action>,
+    answers: [Vec<Answer>; LANES],
+) -> Ran {
+    let replay = Arc::new(Replay(Mutex::new(Heard {
+        answers: answers.map(VecDeque::from),
+        waits_for: Vec::new(),
+        now: START.parse().expect("a time"),
+    })));
+    let writer = Writer::new(Server(replay.clone()));
+    let mut batch = pin!(writer.carry_out(ledger, actions));
+    let woken = Arc::new(Woken(AtomicBool::new(true)));
+    let waker = Waker::from(woken.clone());
+    let mut learnt = None;
+    while learnt.is_none() && woken.0.swap(false, Ordering::Relaxed) {
+        if let Poll::Ready(outcome) = batch.as_mut().poll(&mut Context::from_waker(&waker)) {
+            learnt = Some(outcome.updates);
+        }
+    }
+    let mut heard = replay.0.lock().expect("no other thread");
+    assert!(
+        heard.answers.iter().all(VecDeque::is_empty),
+        "the writer took another turn than before"
+    );
+    let mut waits_for = std::mem::take(&mut heard.waits_for);
+    waits_for.sort_by_key(Call::lane);
+    Ran { waits_for, learnt }
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Replay(Mutex<Heard>);
+
+struct Heard {
+    answers: [VecDeque<Answer>; LANES],
+    waits_for: Vec<Call>,
+    /// When the last answer came that was heard.
+    now: Timestamp,
+}
+
+/// The API server that says what it has said before, and nothing more.
+struct Server(Arc<Replay>);
+
+impl Server {
+    async fn ask(&self, call: Call) -> Said {
+        if let Some(said) = self.heard(call) {
+            return said;
+        }
+        pending().await
+    }
+
+    async fn ask_for_an_update(&self, call: Call) -> Result<Update, String> {
+        match self.ask(call).await {
+            Said::Ledger(result) => result,
+            other => panic!("a request about the ledger was answered {other:?}"),
+        }
+    }
+
+    async fn ask_for_the_ledger(&self, call: Call) -> Result<Option<Ledger>, String> {
+        match self.ask(call).await {
+            Said::Swapped(result) => result,
+            other => panic!("a write of the ledger was answered {other:?}"),
+        }
+    }
+
+    fn heard(&self, call: Call) -> Option<Said> {
+        let mut heard = self.0.0.lock().expect("no other thread");
+        let Some(answer) = heard.answers[call.lane()].pop_front() else {
+            heard.waits_for.push(call);
+            return None;
+        };
+        heard.now = answer.at;
+        Some(answer.said)
+    }
+}
+
+impl ApiServer for Server {
+    async fn patch(&self, pod: &Target, change: &Change, dry_run: bool) -> Result<Pod, Failure> {
+        let call = Call::Patch {
+            pod: pod.clone(),
+            change: change.clone(),
+            dry_run,
+        };
+        match self.ask(call).await {
+            Said::Patched(result) => result,
+            other => panic!("a patch was answered {other:?}"),
+        }
+    }
+
+    async fn get(&self, pod: &Target) -> Result<Option<Pod>, String> {
+        match self.ask(Call::Get(pod.clone())).await {
+            Said::Got(pod) => Ok(pod),
+            other => panic!("a GET was answered {other:?}"),
+        }
+    }
+
+    async fn delete(&self, pod: &Target) -> Result<(), Failure> {
+        match self.ask(Call::Delete(pod.clone())).await {
+            Said::Deleted(result) => result,
+            other => panic!("a deletion was answered {other:?}"),
+        }
+    }
+
+    async fn create_ledger(&self, lost: Option<Timestamp>, _: &Memory) -> Result<Update, String> {
+        self.ask_for_an_update(Call::CreateLedger { lost }).await
+    }
+
+    async fn read_ledger(&self) -> Result<Update, String> {
+        self.ask_for_an_update(Call::ReadLedger).await
+    }
+
+    async fn swap_ledger(&self, before: &Ledger, after: &Ledger) -> Result<Option<Ledger>, String> {
+        let call = Call::SwapLedger {
+            before: before.clone(),
+            after: after.clone(),
+        };
+        self.ask_for_the_ledger(call).await
+    }
+
+    async fn mend_ledger(
+        &self,
+        before: &Ledger,
+        rebuilt: Option<Timestamp>,
+    ) -> Result<Option<Ledger>, String> {
+        let before = before.clone();
+        self.ask_for_the_ledger(Call::MendLedger { before, rebuilt })
+            .await
+    }
+
+    async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, String> {
+        self.ask_for_an_update(Call::NameLedger(ledger.clone()))
+            .await
+    }
+
+    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, String> {
+        match self.ask(Call::LetLedgerGo(ledger.clone())).await {
+            Said::Gone(result) => result,
+            other => panic!("letting the ledger go was answered {other:?}"),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.0.lock().expect("no other thread").now
+    }
+}

@@ -1,0 +1,305 @@
+//! What the API server makes of a request.
+
+use std::sync::Arc;
+
+use pod_quarantine_core::{
+    keys,
+    ledger::{Ledger, Memory},
+    object::{Pod, ResourceVersion},
+    record::Values,
+    update::Update,
+};
+use pod_quarantine_writer::api_server::Failure;
+
+use crate::{
+    broken::Broken,
+    call::{Call, Said},
+    known::{GONE, Id, NOTHING},
+    model::Model,
+    promise::{Kept, Violation},
+    state::State,
+    world::{self, APP},
+};
+
+/// What a mutating webhook makes of a quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Altered {
+    /// The state label is dropped.
+    WithoutState,
+    /// The edit that takes the pod out of its Service is.
+    WithoutEdit,
+}
+
+impl Altered {
+    pub(crate) const ALL: [Self; 2] = [Self::WithoutState, Self::WithoutEdit];
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::WithoutState => keys::STATE,
+            Self::WithoutEdit => APP,
+        }
+    }
+}
+
+fn write(map: &mut std::collections::BTreeMap<Arc<str>, Arc<str>>, values: &Values) {
+    for (key, value) in values {
+        match value {
+            Some(value) => map.insert(key.clone(), value.clone()),
+            None => map.remove(key),
+        };
+    }
+}
+
+fn next(version: ResourceVersion) -> ResourceVersion {
+    let number: u64 = version.to_string().parse().expect("a number");
+    ResourceVersion::new(number + 1)
+}
+
+/// The pod after a patch, where there is another one, and the answer. A patch that changes nothing makes no new version.
+fn patched(
+    found: Option<&Pod>,
+    call: &Call,
+    altered: Option<Altered>,
+    broken: Option<Broken>,
+) -> (Option<Pod>, Result<Pod, Failure>) {
+    let Call::Patch {
+        pod: target,
+        change,
+        dry_run,
+    } = call
+    else {
+        return (None, Err(Failure::Conflict));
+    };
+    let same =
+        |pod: &&Pod| pod.uid == target.uid && pod.resource_version == target.resource_version;
+    let Some(before) = found.filter(same) else {
+        return (None, Err(Failure::Conflict));
+    };
+    let mut change = change.clone();
+    Broken::fence(broken, &mut change);
+    if let Some(altered) = altered {
+        change.labels.remove(altered.key());
+    }
+    let mut after = before.clone();
+    write(&mut after.labels, &change.labels);
+    write(&mut after.annotations, &change.annotations);
+    if after != *before && !dry_run {
+        after.resource_version = next(before.resource_version);
+    }
+    (Some(after.clone()), Ok(after))
+}
+
+/// The ledger after a swap that was decided on this very version of it: so it does not matter that only the entries which
+/// differ are sent. What it remembers besides slots bounds nothing here, and would keep states apart that are alike.
+fn swapped(found: &Ledger, after: &Ledger) -> Ledger {
+    let entries = after.entries();
+    let version = if entries == found.entries() {
+        found.resource_version
+    } else {
+        next(found.resource_version)
+    };
+    let entries = entries
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.as_str()));
+    let mut ledger = Ledger::read(version, entries);
+    ledger.uid = found.uid.clone();
+    ledger.terminating = found.terminating;
+    ledger.guarded = found.guarded;
+    ledger.rebuilt = found.rebuilt;
+    ledger.memory = Memory::default();
+    ledger
+}
+
+impl Model {
+    /// The API server carries a call out. `asked_by`: the agent that waits for the answer.
+    pub(crate) fn arrives(
+        &self,
+        state: &mut State,
+        id: Id,
+        asked_by: Option<usize>,
+        altered: Option<Altered>,
+    ) -> Result<Id, Violation> {
+        let call = self.calls.get(id);
+        let said = match &*call {
+            Call::Patch { dry_run, .. } => {
+                let index = call.lane();
+                let before = state.pods[index];
+                let key = (before, id, altered, state.time);
+                let (after, answer) = self.patches.get(key, |_| {
+                    let found = self.pod(before);
+                    let broken = self.scope.broken;
+                    let (after, result) = patched(found.as_deref(), &call, altered, broken);
+                    let after = after.map_or(before, |pod| self.pods.name(pod));
+                    (after, self.says(state, Said::Patched(result)))
+                });
+                if !dry_run {
+                    self.becomes(state, index, after)?;
+                }
+                return Ok(answer);
+            }
+            Call::Get(target) => {
+                let index = call.lane();
+                let cached = asked_by.map(|agent| state.agents[agent].view.pods[index]);
+                let fresh = self.pod(state.pods[index]);
+                let cached = cached.and_then(|id| self.pod(id));
+                let found = Broken::found(self.scope.broken, target, fresh, cached);
+                Said::Got(found.map(|pod| (*pod).clone()))
+            }
+            Call::Delete(target) => {
+                let index = call.lane();
+                let found = self.pod(state.pods[index]);
+                let found = found.filter(|pod| target.resource_version == pod.resource_version);
+                match found {
+                    None => Said::Deleted(Err(Failure::Conflict)),
+                    Some(pod) => {
+                        Kept::deletes(&pod)?;
+                        let mut pod = (*pod).clone();
+                        pod.terminating = true;
+                        self.changes(state, index, pod)?;
+                        Said::Deleted(Ok(()))
+                    }
+                }
+            }
+            Call::CreateLedger { lost } => {
+                if self.ledger(state.ledger).is_none() {
+                    state.ledger_version += 1;
+                    let mut ledger = world::ledger(state.ledger_version);
+                    ledger.rebuilt = Broken::rebuilt(self.scope.broken, *lost);
+                    state.ledger = self.ledgers.name(ledger);
+                }
+                self.ledger_as_it_is(state)
+            }
+            Call::ReadLedger => self.ledger_as_it_is(state),
+            Call::SwapLedger { before, after } => {
+                self.writes_ledger(state, before, |found| swapped(found, after))
+            }
+            Call::MendLedger { before, rebuilt } => self.writes_ledger(state, before, |found| {
+                let mut ledger = found.clone();
+                ledger.resource_version = next(found.resource_version);
+                ledger.guarded = true;
+                ledger.rebuilt = rebuilt.or(found.rebuilt);
+                ledger
+            }),
+            Call::NameLedger(ledger) => {
+                let uid = world::made_at(&ledger.uid);
+                if state.named.is_none() || ledger.rebuilt.is_some() {
+                    state.named = Some(uid);
+                }
+                Said::Ledger(Ok(Self::lease_as_it_is(state)))
+            }
+            Call::LetLedgerGo(before) => {
+                if state.named == Some(world::made_at(&before.uid)) {
+                    state.named = None;
+                }
+                let found = self.ledger(state.ledger);
+                if found.is_some_and(|found| found.resource_version == before.resource_version) {
+                    state.ledger = GONE;
+                    state.ledger_version += 1;
+                }
+                let ledger = self.as_it_is(state);
+                Said::Gone(Ok(vec![Self::lease_as_it_is(state), ledger]))
+            }
+        };
+        Ok(self.says(state, said))
+    }
+
+    /// Somebody writes the ledger, if it is still as it was read.
+    fn writes_ledger(
+        &self,
+        state: &mut State,
+        before: &Ledger,
+        write: impl FnOnce(&Ledger) -> Ledger,
+    ) -> Said {
+        let found = self.ledger(state.ledger);
+        let found = found.filter(|found| found.resource_version == before.resource_version);
+        let next = found.map(|found| write(&found));
+        if let Some(next) = &next {
+            state.ledger_version = next.resource_version.to_string().parse().expect("a number");
+            state.ledger = self.ledgers.name(next.clone());
+        }
+        Said::Swapped(Ok(next))
+    }
+
+    /// Somebody deletes the ledger: its finalizer keeps it.
+    pub(crate) fn deletes_ledger(&self, state: &mut State) {
+        if let Some(found) = self.ledger(state.ledger) {
+            let mut ledger = (*found).clone();
+            ledger.terminating = true;
+            state.ledger_version += 1;
+            ledger.resource_version = ResourceVersion::new(state.ledger_version);
+            state.ledger = self.ledgers.name(ledger);
+        }
+    }
+
+    fn lease_as_it_is(state: &State) -> Update {
+        Update::Lease(state.named.map(world::uid_of_ledger), world::lease())
+    }
+
+    fn as_it_is(&self, state: &State) -> Update {
+        let found = self.ledger(state.ledger);
+        found.map_or(Update::LedgerGone(None), |ledger| {
+            Update::Ledger((*ledger).clone())
+        })
+    }
+
+    fn ledger_as_it_is(&self, state: &State) -> Said {
+        Said::Ledger(Ok(self.as_it_is(state)))
+    }
+
+    /// Somebody writes a pod.
+    pub(crate) fn changes(
+        &self,
+        state: &mut State,
+        index: usize,
+        mut pod: Pod,
+    ) -> Result<(), Violation> {
+        pod.resource_version = next(pod.resource_version);
+        let id = self.pods.name(pod);
+        self.becomes(state, index, id)
+    }
+
+    /// A pod is written: whatever is promised of that is checked.
+    fn becomes(&self, state: &mut State, index: usize, after: Id) -> Result<(), Violation> {
+        let before = state.pods[index];
+        if before == after {
+            return Ok(());
+        }
+        let was = self.kept.is_counted(self, before);
+        let is = self.kept.is_counted(self, after);
+        if is && !was {
+            let others = state.pods.iter();
+            let others = others.filter(|id| self.kept.is_counted(self, **id)).count();
+            Kept::begins(self.scope.limit, others)?;
+            let pod = self.pods.get(before);
+            state.labels_before[index] = self.labels.name(pod.labels.clone());
+        } else if was && !is {
+            state.labels_before[index] = NOTHING;
+            state.changed_by_people[index] = false;
+        }
+        state.pods[index] = after;
+        if is {
+            let changed = state.changed_by_people[index];
+            self.kept
+                .can_be_restored(self, after, state.labels_before[index], changed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a request that nobody waits for could still do something.
+    pub(crate) fn may_yet_do(&self, state: &State, call: Id) -> bool {
+        let call = self.calls.get(call);
+        match &*call {
+            Call::Patch { pod: target, .. } | Call::Delete(target) => {
+                let pod = self.pod(state.pods[call.lane()]);
+                pod.is_some_and(|pod| pod.resource_version <= target.resource_version)
+            }
+            Call::SwapLedger { before, .. }
+            | Call::MendLedger { before, .. }
+            | Call::LetLedgerGo(before) => {
+                ResourceVersion::new(state.ledger_version) <= before.resource_version
+            }
+            Call::CreateLedger { .. } => state.ledger == GONE || state.left.ledger > 0,
+            Call::Get(_) | Call::ReadLedger | Call::NameLedger(_) => false,
+        }
+    }
+}
