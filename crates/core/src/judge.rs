@@ -374,36 +374,3 @@ impl Rows {
         }
     }
 }
-
-impl Policy {
-    /// Time between two samples of one pod.
-    #[must_use]
-    pub fn interval(&self) -> Duration {
-        match &self.signal {
-            Signal::Probe(probe) => probe.period,
-            Signal::Prometheus(query) => query.interval,
-        }
-    }
-
-    /// Answers further apart than this are not in a row, and one older than this says nothing about now.
-    #[must_use]
-    pub fn stale_after(&self) -> Duration {
-        self.interval() * 3
-    }
-
-    /// Whether bad answers from `since` to `last` suffice.
-    fn is_past(&self, since: Moment, last: Moment, count: u32) -> bool {
-        match &self.signal {
-            Signal::Probe(probe) => count >= probe.failure_threshold.get(),
-            Signal::Prometheus(query) => last.saturating_sub(since) >= query.hold_for,
-        }
-    }
-
-    /// The time in which another pod must have been good: long enough for each to have been asked.
-    pub(super) fn window(&self) -> Duration {
-        match &self.signal {
-            Signal::Probe(probe) => probe.period * probe.failure_threshold.get() + probe.timeout,
-            Signal::Prometheus(query) => query.hold_for + query.interval * 2,
-        }
-    }
-}

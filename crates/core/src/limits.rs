@@ -1,35 +1,12 @@
 //! How many pods may be out at once.
 //!
-//! The count is that of the slots, plus the counted pods that have none. Per cents round down and are never less
-//! than one (envoyproxy/gateway#8140: a cap that rounds to zero never acts on small workloads).
+//! The count is that of the slots, plus the counted pods that have none.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{
-    ledger::Ledger,
-    object::Uid,
-    policy::{Limits, Share},
-    reason::Reason,
-    view::View,
-};
-
-impl Share {
-    /// How many of so many desired replicas.
-    ///
-    /// 10% of 25 is 2, of 19 is 1, of 3 is 1 and of 0 is 1.
-    #[must_use]
-    pub fn of(self, desired: u32) -> u32 {
-        match self {
-            Self::Count(count) => count.get(),
-            Self::Percent(percent) => {
-                let share = u64::from(desired) * u64::from(percent) / 100;
-                u32::try_from(share).unwrap_or(u32::MAX).max(1)
-            }
-        }
-    }
-}
+use super::{ledger::Ledger, object::Uid, policy::Limits, reason::Reason, view::View};
 
 /// How many are out, or about to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -146,6 +146,22 @@ pub enum Share {
     Percent(u8),
 }
 
+impl Share {
+    /// How many of so many desired replicas: 10% of 25 is 2, of 19 is 1, of 3 is 1 and of 0 is 1.
+    ///
+    /// Never less than one: a cap that rounds to zero never acts on small workloads (envoyproxy/gateway#8140).
+    #[must_use]
+    pub fn of(self, desired: u32) -> u32 {
+        match self {
+            Self::Count(count) => count.get(),
+            Self::Percent(percent) => {
+                let share = u64::from(desired) * u64::from(percent) / 100;
+                u32::try_from(share).unwrap_or(u32::MAX).max(1)
+            }
+        }
+    }
+}
+
 /// The least number of pods, or the least share of the desired replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Least {
@@ -153,6 +169,20 @@ pub enum Least {
     Count(u32),
     /// So many per cent, 0 to 100.
     Percent(u8),
+}
+
+impl Least {
+    /// How many of so many desired replicas: 50% of 3 is 2, of 1 is 1, and of 0 is 0.
+    #[must_use]
+    pub fn of(self, desired: u32) -> u32 {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => {
+                let share = (u64::from(desired) * u64::from(percent)).div_ceil(100);
+                u32::try_from(share).unwrap_or(u32::MAX)
+            }
+        }
+    }
 }
 
 /// Above these shares of unhealthy pods nothing new is quarantined.
@@ -235,6 +265,37 @@ impl Policy {
             settle: DEFAULT_SETTLE,
             on_replacement_timeout: OnReplacementTimeout::Keep,
             contrast: Contrast::Required,
+        }
+    }
+
+    /// Time between two samples of one pod.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        match &self.signal {
+            Signal::Probe(probe) => probe.period,
+            Signal::Prometheus(query) => query.interval,
+        }
+    }
+
+    /// Answers further apart than this are not in a row, and one older than this says nothing about now.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        self.interval() * 3
+    }
+
+    /// Whether bad answers from `since` to `last` suffice.
+    pub(crate) fn is_past(&self, since: Duration, last: Duration, count: u32) -> bool {
+        match &self.signal {
+            Signal::Probe(probe) => count >= probe.failure_threshold.get(),
+            Signal::Prometheus(query) => last.saturating_sub(since) >= query.hold_for,
+        }
+    }
+
+    /// The time in which another pod must have been good: long enough for each to have been asked.
+    pub(crate) fn window(&self) -> Duration {
+        match &self.signal {
+            Signal::Probe(probe) => probe.period * probe.failure_threshold.get() + probe.timeout,
+            Signal::Prometheus(query) => query.hold_for + query.interval * 2,
         }
     }
 }

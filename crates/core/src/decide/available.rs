@@ -8,7 +8,6 @@ use crate::{
     action::{Action, Quarantine},
     ledger::{Ledger, Slot},
     object::{Pod, Selecting, SelectingKind},
-    policy::Least,
     reason::Reason,
     record,
     selector::Labels,
@@ -18,20 +17,6 @@ use crate::{
 
 /// A budget's status has moved by then, if the controllers run.
 const BUDGET_MOVES_WITHIN_SECONDS: i64 = 60;
-
-impl Least {
-    /// How many of so many desired replicas: 50% of 3 is 2, of 1 is 1, and of 0 is 0.
-    #[must_use]
-    pub fn of(self, desired: u32) -> u32 {
-        match self {
-            Self::Count(count) => count,
-            Self::Percent(percent) => {
-                let share = (u64::from(desired) * u64::from(percent)).div_ceil(100);
-                u32::try_from(share).unwrap_or(u32::MAX)
-            }
-        }
-    }
-}
 
 impl Decision<'_> {
     /// Whether the workload, its disruption budgets and its Services bear that a Ready pod goes.
