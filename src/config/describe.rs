@@ -5,8 +5,9 @@ use std::fmt::{self, Write as _};
 use super::duration::written;
 use crate::core::{
     policy::{
-        Contrast, Detach, HttpProbe, Least, Limits, Mode, NetworkPolicies, OnReplacementTimeout,
-        Policy, PolicyFile, Port, PrometheusQuery, Scheme, Share, Signal, Threshold,
+        ClusterLimits, Contrast, Detach, HoldLimits, HttpProbe, Limits, MaxPods, MinPods, Mode,
+        NamespaceLimits, NetworkPolicies, OnReplacementTimeout, PacingLimits, Policy, PolicyFile,
+        Port, PrometheusQuery, ReapLimits, Scheme, Signal, Threshold, WorkloadLimits,
     },
     selector::Selector,
 };
@@ -80,17 +81,28 @@ fn means(mode: Mode) -> &'static str {
 
 fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
     let Limits {
-        cluster_max,
-        cluster_per_hour,
-        namespace_max,
-        workload_max,
-        workload_min_ready,
+        cluster:
+            ClusterLimits {
+                max: cluster_max,
+                per_hour: cluster_per_hour,
+            },
+        namespace: NamespaceLimits { max: namespace_max },
+        workload:
+            WorkloadLimits {
+                max: workload_max,
+                min_ready: workload_min_ready,
+            },
         storm,
-        replacement_timeout,
-        retries,
-        during_rollout,
-        reaps_per_minute,
-        hold_max,
+        pacing:
+            PacingLimits {
+                replacement_timeout,
+                retries,
+                during_rollout,
+            },
+        reap: ReapLimits {
+            per_minute: reaps_per_minute,
+        },
+        hold: HoldLimits { max: hold_max },
     } = limits;
     line(
         text,
@@ -106,8 +118,8 @@ fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
         &format!("at most {} in each", count(*namespace_max, "pod")),
     )?;
     let workload = match workload_max {
-        Share::Count(number) => format!("at most {} of each", count(number.get(), "pod")),
-        Share::Percent(percent) => {
+        MaxPods::Count(number) => format!("at most {} of each", count(number.get(), "pod")),
+        MaxPods::Percent(percent) => {
             let of = |replicas: u32| (replicas * u32::from(*percent) / 100).max(1);
             let examples = [4, 20, 50].map(|replicas| format!("{} of {replicas}", of(replicas)));
             format!(
@@ -118,9 +130,9 @@ fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
     };
     line(text, "workload", &workload)?;
     let least = match workload_min_ready {
-        Least::Count(0) | Least::Percent(0) => "none".to_owned(),
-        Least::Count(number) => format!("at least {}", count(*number, "pod")),
-        Least::Percent(percent) => format!("at least {percent}% of the desired replicas"),
+        MinPods::Count(0) | MinPods::Percent(0) => "none".to_owned(),
+        MinPods::Count(number) => format!("at least {}", count(*number, "pod")),
+        MinPods::Percent(percent) => format!("at least {percent}% of the desired replicas"),
     };
     line(
         text,

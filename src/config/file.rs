@@ -16,7 +16,7 @@ use super::{
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{Mode, PolicyFile, PrometheusServer},
+    policy::{Limits, Mode, PolicyFile, PrometheusServer},
 };
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -52,7 +52,7 @@ pub(super) fn policy_file() -> impl Kind<Value = PolicyFile> {
             "limits",
             "how many pods may be in quarantine at once, how soon after each other, and when it is not the pod",
             record(limits::limits),
-            limits::defaults(),
+            Limits::default(),
         );
         let ttl = fields.or(
             "ttl",

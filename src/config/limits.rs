@@ -9,37 +9,19 @@ use super::{
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{Least, Limits, Share, StormLimits},
+    policy::{
+        ClusterLimits, HoldLimits, Limits, MaxPods, MinPods, NamespaceLimits, PacingLimits,
+        ReapLimits, StormLimits, WorkloadLimits,
+    },
 };
 
-/// What holds where the file says nothing.
-pub(super) fn defaults() -> Limits {
-    Limits {
-        cluster_max: 10,
-        cluster_per_hour: 20,
-        namespace_max: 5,
-        workload_max: Share::Percent(10),
-        workload_min_ready: Least::Percent(50),
-        storm: StormLimits {
-            workload: 50,
-            cluster: 20,
-            cooldown: Duration::from_mins(10),
-        },
-        replacement_timeout: Duration::from_mins(5),
-        retries: 3,
-        during_rollout: false,
-        reaps_per_minute: 10,
-        hold_max: 7 * DAY,
-    }
-}
-
 pub(super) fn limits(fields: &mut Fields) -> Option<Limits> {
-    let default = defaults();
+    let default = Limits::default();
     let cluster = fields.or(
         "cluster",
         "in the whole cluster",
         record(self::cluster),
-        (default.cluster_max, default.cluster_per_hour),
+        (default.cluster.max, default.cluster.per_hour),
     );
     let namespace_max = fields.or(
         "namespace",
@@ -51,13 +33,13 @@ pub(super) fn limits(fields: &mut Fields) -> Option<Limits> {
                 5,
             )
         }),
-        default.namespace_max,
+        default.namespace.max,
     );
     let workload = fields.or(
         "workload",
         "in one workload",
         record(self::workload),
-        (default.workload_max, default.workload_min_ready),
+        (default.workload.max, default.workload.min_ready),
     );
     let storm = fields.or(
         "storm",
@@ -70,9 +52,9 @@ pub(super) fn limits(fields: &mut Fields) -> Option<Limits> {
         "how pods of one workload follow each other",
         record(self::pacing),
         (
-            default.replacement_timeout,
-            default.retries,
-            default.during_rollout,
+            default.pacing.replacement_timeout,
+            default.pacing.retries,
+            default.pacing.during_rollout,
         ),
     );
     let reaps_per_minute = fields.or(
@@ -89,7 +71,7 @@ pub(super) fn limits(fields: &mut Fields) -> Option<Limits> {
                 10,
             )
         }),
-        default.reaps_per_minute,
+        default.reap.per_minute,
     );
     let hold_max = fields.or(
         "hold",
@@ -102,23 +84,29 @@ pub(super) fn limits(fields: &mut Fields) -> Option<Limits> {
                 7 * DAY,
             )
         }),
-        default.hold_max,
+        default.hold.max,
     );
-    let (cluster_max, cluster_per_hour) = cluster?;
-    let (workload_max, workload_min_ready) = workload?;
+    let (max, per_hour) = cluster?;
+    let cluster = ClusterLimits { max, per_hour };
+    let (max, min_ready) = workload?;
+    let workload = WorkloadLimits { max, min_ready };
     let (replacement_timeout, retries, during_rollout) = pacing?;
     Some(Limits {
-        cluster_max,
-        cluster_per_hour,
-        namespace_max: namespace_max?,
-        workload_max,
-        workload_min_ready,
+        cluster,
+        namespace: NamespaceLimits {
+            max: namespace_max?,
+        },
+        workload,
         storm: storm?,
-        replacement_timeout,
-        retries,
-        during_rollout,
-        reaps_per_minute: reaps_per_minute?,
-        hold_max: hold_max?,
+        pacing: PacingLimits {
+            replacement_timeout,
+            retries,
+            during_rollout,
+        },
+        reap: ReapLimits {
+            per_minute: reaps_per_minute?,
+        },
+        hold: HoldLimits { max: hold_max? },
     })
 }
 
@@ -140,18 +128,18 @@ fn cluster(fields: &mut Fields) -> Option<(u32, u32)> {
     max.zip(per_hour)
 }
 
-fn workload(fields: &mut Fields) -> Option<(Share, Least)> {
+fn workload(fields: &mut Fields) -> Option<(MaxPods, MinPods)> {
     let max = fields.or(
         "max",
         "pods in quarantine at once in one workload: a number, or a share of its desired replicas, rounded down but never less than one: by default 10%",
         Portion { most: 1000 },
-        Share::Percent(10),
+        MaxPods::Percent(10),
     );
     let min_ready = fields.or(
         "minReady",
         "pods of a workload that stay Ready when a Ready one is taken out: a number, or a share of its desired replicas, rounded up: by default 50%",
         AtLeast { most: 100_000 },
-        Least::Percent(50),
+        MinPods::Percent(50),
     );
     max.zip(min_ready)
 }

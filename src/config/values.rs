@@ -11,7 +11,7 @@ use super::{
     reader::{Kind, nearest},
     yaml::{Node, Value},
 };
-use crate::core::policy::{Least, Port, Share};
+use crate::core::policy::{MaxPods, MinPods, Port};
 
 /// Text of one form.
 pub(super) struct Text(pub(super) &'static Pattern);
@@ -305,16 +305,16 @@ pub(super) struct Portion {
 }
 
 impl Kind for Portion {
-    type Value = Share;
+    type Value = MaxPods;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<Share> {
+    fn read(&self, node: &Node, context: &mut Context) -> Option<MaxPods> {
         let most = self.most;
         match &node.value {
             Value::Text(text) if pattern::PERCENT.matches(text) => {
-                return text.strip_suffix('%')?.parse().ok().map(Share::Percent);
+                return text.strip_suffix('%')?.parse().ok().map(MaxPods::Percent);
             }
             Value::Whole(number) if (1..=i64::from(most)).contains(number) => {
-                return Count { most }.read(node, context).map(Share::Count);
+                return Count { most }.read(node, context).map(MaxPods::Count);
             }
             _ => {}
         }
@@ -358,18 +358,18 @@ pub(super) struct AtLeast {
 }
 
 impl Kind for AtLeast {
-    type Value = Least;
+    type Value = MinPods;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<Least> {
+    fn read(&self, node: &Node, context: &mut Context) -> Option<MinPods> {
         let most = self.most;
         match &node.value {
             Value::Text(text) if pattern::PERCENT_OR_NONE.matches(text) => {
-                return text.strip_suffix('%')?.parse().ok().map(Least::Percent);
+                return text.strip_suffix('%')?.parse().ok().map(MinPods::Percent);
             }
             Value::Whole(number) if (0..=i64::from(most)).contains(number) => {
                 return Whole { least: 0, most }
                     .read(node, context)
-                    .map(Least::Count);
+                    .map(MinPods::Count);
             }
             _ => {}
         }

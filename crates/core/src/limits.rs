@@ -81,13 +81,13 @@ impl Tally {
             (
                 Reason::NamespaceLimit,
                 of(&self.namespaces, namespace),
-                limits.namespace_max,
+                limits.namespace.max,
                 "of its namespace",
             ),
             (
                 Reason::ClusterLimit,
                 self.cluster,
-                limits.cluster_max,
+                limits.cluster.max,
                 "of the cluster",
             ),
         ];
@@ -98,7 +98,7 @@ impl Tally {
                 format!("{used} of at most {max} pods {scope} are quarantined"),
             )
         });
-        let (used, max) = (self.within_an_hour, limits.cluster_per_hour);
+        let (used, max) = (self.within_an_hour, limits.cluster.per_hour);
         let of_the_hour = || {
             let detail = format!("{used} of at most {max} were quarantined within the last hour");
             (Reason::HourlyLimit, detail)

@@ -140,16 +140,16 @@ impl StateGauges {
             self.limit.with_label_values(&labels).set(max.into());
         };
         let limits = &file.limits;
-        set("cluster", "", "", tally.cluster, limits.cluster_max);
+        set("cluster", "", "", tally.cluster, limits.cluster.max);
         set(
             "hour",
             "",
             "",
             tally.within_an_hour,
-            limits.cluster_per_hour,
+            limits.cluster.per_hour,
         );
         for (namespace, used) in &tally.namespaces {
-            set("namespace", namespace, "", *used, limits.namespace_max);
+            set("namespace", namespace, "", *used, limits.namespace.max);
             let in_use = view.controllers(namespace);
             for controller in in_use.filter(|one| tally.workloads.contains_key(&one.uid)) {
                 let used = tally.workloads.get(&controller.uid).copied().unwrap_or(0);

@@ -33,7 +33,7 @@ impl Decision<'_> {
         let others = self.view.pods_of(workload);
         let ready = others.filter(|other| self.serves_on(other, pod, ledger));
         let ready = u32::try_from(ready.count()).unwrap_or(u32::MAX);
-        let least = self.file.limits.workload_min_ready.of(workload.desired());
+        let least = self.file.limits.workload.min_ready.of(workload.desired());
         if ready < least {
             return refused(
                 Reason::MinReady,

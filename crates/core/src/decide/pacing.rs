@@ -32,13 +32,13 @@ impl Decision<'_> {
         if candidate.by_hand {
             return Ok(());
         }
-        if workload.is_rolling(self.view) && !self.file.limits.during_rollout {
+        if workload.is_rolling(self.view) && !self.file.limits.pacing.during_rollout {
             return refused(Reason::Rollout, workload.reference().to_string());
         }
         if candidate.detach() == Detach::Service {
             return Ok(());
         }
-        let retries = self.file.limits.retries;
+        let retries = self.file.limits.pacing.retries;
         let known = self.pace(workload, ledger);
         if known.is_some_and(|pace| pace.retries >= retries) {
             return refused(
@@ -57,7 +57,7 @@ impl Decision<'_> {
             .filter(|slot| self.is_waited_for(slot))
             .min_by_key(|slot| slot.at);
         if let Some(slot) = waited_for {
-            let timeout = self.file.limits.replacement_timeout;
+            let timeout = self.file.limits.pacing.replacement_timeout;
             let late = self.now.wall >= after(slot.at, timeout);
             let timeout = humantime::format_duration(timeout);
             let detail = if late {
@@ -99,12 +99,12 @@ impl Decision<'_> {
         let lately = self.now.wall < after(pace.last, self.soon());
         pace.replica_set == owner.uid
             && pace.reset.as_ref() == reset
-            && (lately || pace.retries >= self.file.limits.retries)
+            && (lately || pace.retries >= self.file.limits.pacing.retries)
     }
 
     /// A replacement has so long to be Ready, and so long again to show that it does better.
     fn soon(&self) -> Duration {
-        self.file.limits.replacement_timeout * 2
+        self.file.limits.pacing.replacement_timeout * 2
     }
 
     /// What is known of a workload's replacements once this pod of it is taken out, too.

@@ -63,7 +63,7 @@ impl Decision<'_> {
     fn reap(&mut self, pod: &Pod, record: &Record, why: String) {
         let reaped_lately = u32::try_from(self.state.reaps.len()).unwrap_or(u32::MAX);
         if self.state.reaps.iter().any(|reap| reap.pod == pod.uid)
-            || reaped_lately >= self.file.limits.reaps_per_minute
+            || reaped_lately >= self.file.limits.reap.per_minute
         {
             return;
         }
@@ -82,7 +82,7 @@ impl Decision<'_> {
 
     /// Until when people hold it, if they do: never longer than `limits.hold.max` after its time was up.
     fn held_until(&self, overrides: &Overrides, expires: Timestamp) -> Option<Timestamp> {
-        let longest = after(expires, self.file.limits.hold_max);
+        let longest = after(expires, self.file.limits.hold.max);
         let end = match overrides.hold {
             Hold::No => return None,
             Hold::Open => longest,

@@ -42,7 +42,7 @@ impl Decision<'_> {
             self.actions.push(Action::Note(Note::Replaced(replaced)));
             return false;
         }
-        self.now.wall >= after(slot.at, self.file.limits.replacement_timeout)
+        self.now.wall >= after(slot.at, self.file.limits.pacing.replacement_timeout)
     }
 
     /// Whether the workload has all the pods it wants Ready again, or as many new ones as it misses for the pods that
@@ -91,7 +91,7 @@ impl Decision<'_> {
         record: &Record,
         overrides: &Overrides,
     ) -> bool {
-        let timeout = humantime::format_duration(self.file.limits.replacement_timeout);
+        let timeout = humantime::format_duration(self.file.limits.pacing.replacement_timeout);
         let why = format!("its replacement was not Ready within {timeout}");
         let message = format!(
             "no replacement of the pod {} was Ready within {timeout}",

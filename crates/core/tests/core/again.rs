@@ -79,7 +79,7 @@ fn a_new_service_is_left_and_the_release_gives_the_first_labels_back() {
 #[test]
 fn it_needs_no_second_slot_and_no_room_within_the_limits() {
     let (mut world, _) = selected_again();
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     let quarantine = again(&mut world);
     world.carry_out(&quarantine);
     assert_eq!(world.ledger().slots.len(), 1);

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use pod_quarantine_core::{
     keys,
     object::{ObjectKey, SelectingKind},
-    policy::{Least, Share},
+    policy::{MaxPods, MinPods},
     reason::Reason,
 };
 
@@ -29,23 +29,23 @@ fn per_cents_round_up() {
         (100, 5, 5),
         (100, u32::MAX, u32::MAX),
     ] {
-        let least = Least::Percent(percent).of(desired);
+        let least = MinPods::Percent(percent).of(desired);
         assert_eq!(least, expected, "{percent}% of {desired}");
     }
-    assert_eq!(Least::Count(3).of(1), 3);
+    assert_eq!(MinPods::Count(3).of(1), 3);
 }
 
-fn with_least(least: Least) -> World {
+fn with_least(least: MinPods) -> World {
     let mut world = World::with_web();
-    world.file.limits.workload_min_ready = least;
+    world.file.limits.workload.min_ready = least;
     world.bad("web-0");
     world
 }
 
 #[test]
 fn as_many_as_are_to_stay_ready_stay() {
-    the_quarantine(&with_least(Least::Count(3)).actions());
-    let mut world = with_least(Least::Count(4));
+    the_quarantine(&with_least(MinPods::Count(3)).actions());
+    let mut world = with_least(MinPods::Count(4));
     let refusal = the_refusal(&world.actions()).clone();
     assert_eq!(refusal.reason, Reason::MinReady);
     assert_eq!(refusal.detail, "3 other pods are Ready, 4 are to stay so");
@@ -53,7 +53,7 @@ fn as_many_as_are_to_stay_ready_stay() {
 
 #[test]
 fn a_pod_that_is_not_ready_costs_nothing() {
-    let mut world = with_least(Least::Percent(100));
+    let mut world = with_least(MinPods::Percent(100));
     world.change("web-0", |pod| pod.ready = false);
     budget(&mut world, "web", Some(0), 4);
     for name in ["web-1", "web-2", "web-3"] {
@@ -64,7 +64,7 @@ fn a_pod_that_is_not_ready_costs_nothing() {
 
 #[test]
 fn who_is_out_going_about_to_be_or_not_ready_does_not_stay() {
-    let mut world = with_least(Least::Count(3));
+    let mut world = with_least(MinPods::Count(3));
     world.change("web-1", |pod| pod.terminating = true);
     assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
     world.change("web-1", |pod| pod.terminating = false);
@@ -81,14 +81,14 @@ fn who_is_out_going_about_to_be_or_not_ready_does_not_stay() {
 
 #[test]
 fn all_revisions_of_a_workload_count() {
-    let mut world = with_least(Least::Count(4));
+    let mut world = with_least(MinPods::Count(4));
     world.another_revision("web", 1);
     the_quarantine(&world.actions());
 }
 
 #[test]
 fn people_are_bound_by_it_too() {
-    let mut world = with_least(Least::Count(4));
+    let mut world = with_least(MinPods::Count(4));
     world.findings.clear();
     world.annotate("web-0", keys::QUARANTINE, "");
     assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
@@ -110,13 +110,13 @@ fn a_budget_that_allows_none_or_whose_status_is_old_is_not_spent() {
         // Its status lags behind what is known of its pods.
         (Some(1), 4, "web wants 4 healthy pods, 3 would stay"),
     ] {
-        let mut world = with_least(Least::Count(0));
+        let mut world = with_least(MinPods::Count(0));
         budget(&mut world, "web", allowed, least);
         let refusal = the_refusal(&world.actions()).clone();
         assert_eq!(refusal.reason, Reason::DisruptionBudget);
         assert_eq!(refusal.detail, why);
     }
-    let mut world = with_least(Least::Count(0));
+    let mut world = with_least(MinPods::Count(0));
     budget(&mut world, "web", Some(1), 3);
     the_quarantine(&world.actions());
 }
@@ -210,8 +210,8 @@ fn where_traffic_stays_on_the_node_one_stays_there() {
 fn small(pods: u32, bad: u32, ready: bool) -> Vec<Reason> {
     let mut world = World::new();
     world.deployment("web", pods);
-    world.file.limits.workload_max = Share::Percent(10);
-    world.file.limits.workload_min_ready = Least::Percent(50);
+    world.file.limits.workload.max = MaxPods::Percent(10);
+    world.file.limits.workload.min_ready = MinPods::Percent(50);
     world.file.limits.storm.workload = 50;
     world.file.limits.storm.cluster = 20;
     let uid = crate::world::workload_uid("web");
@@ -240,7 +240,7 @@ fn small_numbers_are_as_the_readme_says() {
 #[test]
 fn a_workload_that_is_gone_meanwhile_leaves_its_numbers_to_nobody() {
     let mut world = World::with_web();
-    world.file.limits.workload_max = Share::Count(NonZeroU32::MIN);
+    world.file.limits.workload.max = MaxPods::Count(NonZeroU32::MIN);
     world.quarantine("web-0");
     world.bad("web-1");
     assert_eq!(

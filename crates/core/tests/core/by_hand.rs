@@ -85,7 +85,7 @@ fn an_exempt_pod_stays_where_it_is() {
 #[test]
 fn it_obeys_the_limits() {
     let mut world = with_command();
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.quarantine_waiting("web-0");
     world.annotate("web-1", keys::QUARANTINE, "this one too");
     assert_eq!(
@@ -98,7 +98,7 @@ fn it_obeys_the_limits() {
 fn it_comes_before_what_signals_found() {
     let mut world = World::with_web();
     world.deployment("api", 1);
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.bad("api-0");
     world.annotate("web-3", keys::QUARANTINE, "");
     let actions = world.actions();
@@ -118,7 +118,7 @@ fn where_it_is_only_observed_it_takes_no_room_from_what_is_enforced() {
     world.file.policies.insert(0, Arc::new(observing));
     Arc::make_mut(&mut world.file.policies[1]).pods = selector(&[("app", "web")]);
     world.deployment("db", 1);
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.annotate("db-0", keys::QUARANTINE, "by hand");
     let mut found = world.finding("web-0");
     found.policy = world.file.policies[1].clone();
@@ -149,7 +149,7 @@ fn a_pod_refused_for_both_is_told_of_once_for_each() {
     let mut world = with_command();
     world.bad("web-0");
     world.findings[0].contrast = false;
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.quarantine_waiting("web-0");
     world.annotate("web-1", keys::QUARANTINE, "it leaks");
     world.bad("web-1");

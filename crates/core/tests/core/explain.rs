@@ -101,7 +101,7 @@ fn a_refusal_is_explained_for_as_long_as_it_holds() {
 fn what_people_asked_for_is_told_apart_from_what_a_policy_asks_for() {
     let mut world = World::with_web();
     let judge = judge(&world, &[]);
-    world.file.limits.namespace_max = 1;
+    world.file.limits.namespace.max = 1;
     world.quarantine("web-1");
     world.annotate("web-0", keys::QUARANTINE, "wrong prices");
     world.tick();

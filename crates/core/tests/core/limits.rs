@@ -6,7 +6,7 @@ use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView, Slot},
     limits::Tally,
-    policy::{Detach, Share},
+    policy::{Detach, MaxPods},
     reason::Reason,
     record::fingerprint,
 };
@@ -31,10 +31,10 @@ fn per_cents_round_down_and_are_never_less_than_one() {
         (1, 200, 2),
         (100, u32::MAX, u32::MAX),
     ] {
-        let share = Share::Percent(percent).of(desired);
+        let share = MaxPods::Percent(percent).of(desired);
         assert_eq!(share, expected, "{percent}% of {desired}");
     }
-    let two = Share::Count(NonZeroU32::new(2).unwrap());
+    let two = MaxPods::Count(NonZeroU32::new(2).unwrap());
     assert_eq!((two.of(0), two.of(100)), (2, 2));
 }
 
@@ -129,8 +129,8 @@ fn an_unreadable_entry_counts_once_and_its_pod_in_its_namespace_too() {
 #[test]
 fn the_narrowest_limit_that_is_reached_is_named_with_its_numbers() {
     let mut limits = World::new().file.limits;
-    (limits.cluster_max, limits.namespace_max) = (3, 2);
-    limits.workload_max = Share::Percent(50);
+    (limits.cluster.max, limits.namespace.max) = (3, 2);
+    limits.workload.max = MaxPods::Percent(50);
     let mut tally = Tally::default();
     let refusal = |tally: &Tally, desired| {
         tally

@@ -66,7 +66,7 @@ fn each_new_slot_counts_for_an_hour() {
 #[test]
 fn the_limit_of_an_hour_outlives_a_restart_and_a_release() {
     let mut world = World::with_web();
-    world.file.limits.cluster_per_hour = 1;
+    world.file.limits.cluster.per_hour = 1;
     world.quarantine("web-0");
     world.restart();
     world.ledger().slots.clear();
@@ -87,7 +87,7 @@ fn the_limit_of_an_hour_outlives_a_restart_and_a_release() {
 fn of_several_at_once_each_counts() {
     let mut world = World::with_web();
     world.deployment("api", 2);
-    world.file.limits.cluster_per_hour = 1;
+    world.file.limits.cluster.per_hour = 1;
     world.bad("web-0");
     world.bad("api-0");
     let actions = world.actions();

@@ -13,7 +13,7 @@ use crate::{
 fn observe_changes_nothing_and_says_what_it_would_do() {
     let mut world = World::with_web();
     world.policy(|policy| policy.mode = Mode::Observe);
-    world.file.limits.cluster_max = 2;
+    world.file.limits.cluster.max = 2;
     for name in ["web-0", "web-1", "web-2"] {
         world.bad(name);
     }
@@ -36,7 +36,7 @@ fn a_pod_that_two_observing_policies_find_uses_up_the_limit_once() {
     let mut second = policy("second");
     second.mode = Mode::Observe;
     world.file.policies.push(Arc::new(second));
-    world.file.limits.cluster_max = 2;
+    world.file.limits.cluster.max = 2;
     world.bad("web-0");
     let mut again = world.finding("web-0");
     again.policy = world.file.policies[1].clone();
@@ -56,7 +56,7 @@ fn what_is_only_observed_takes_no_room_from_what_is_enforced() {
     let mut observing = policy("observing");
     observing.mode = Mode::Observe;
     world.file.policies.push(Arc::new(observing));
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.deployment("api", 1);
     let mut first = world.finding("api-0");
     first.policy = world.file.policies[1].clone();

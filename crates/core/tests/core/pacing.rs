@@ -13,8 +13,8 @@ use crate::{
 
 fn paced() -> World {
     let mut world = World::with_web();
-    world.file.limits.retries = 3;
-    world.file.limits.during_rollout = false;
+    world.file.limits.pacing.retries = 3;
+    world.file.limits.pacing.during_rollout = false;
     world
 }
 
@@ -116,7 +116,7 @@ fn nothing_is_taken_from_a_workload_that_is_rolled_out_unless_the_file_says_so()
     let refusal = the_refusal(&world.actions()).clone();
     assert_eq!(refusal.reason, Reason::Rollout);
     assert_eq!(refusal.detail, "Deployment web");
-    world.file.limits.during_rollout = true;
+    world.file.limits.pacing.during_rollout = true;
     the_quarantine(&world.actions());
 }
 

@@ -78,7 +78,7 @@ fn no_more_than_so_many_a_minute_are_reaped() {
         world.beside(name);
         world.quarantine(name);
     }
-    world.file.limits.reaps_per_minute = 2;
+    world.file.limits.reap.per_minute = 2;
     world.pass(Duration::from_hours(5));
     let mut gone = Vec::new();
     for (second, expected) in [(1, 2), (1, 0), (58, 0), (1, 2), (1, 0)] {
@@ -118,7 +118,7 @@ fn a_held_pod_is_kept_and_told_of() {
 fn no_hold_is_longer_than_its_limit_after_the_pods_time() {
     for hold in ["true", "2031-01-31T17:00:00Z"] {
         let mut world = expired();
-        world.file.limits.hold_max = Duration::from_hours(1);
+        world.file.limits.hold.max = Duration::from_hours(1);
         world.annotate("web-0", keys::HOLD, hold);
         world.pass(Duration::from_secs(3597));
         assert_eq!(reaps(&world.actions()).len(), 0);

@@ -8,7 +8,7 @@ use pod_quarantine_core::{
     keys,
     ledger::LedgerView,
     object::{ControllerKind, Namespace, SelectingKind},
-    policy::{Mode, Share},
+    policy::{MaxPods, Mode},
     reason::Reason,
     selector::Selector,
 };
@@ -324,9 +324,9 @@ fn each_limit_that_is_reached_refuses_by_its_name() {
     ] {
         let mut world = World::with_web();
         match limit {
-            Limit::Cluster => world.file.limits.cluster_max = 1,
-            Limit::Namespace => world.file.limits.namespace_max = 1,
-            Limit::Workload => world.file.limits.workload_max = Share::Percent(25),
+            Limit::Cluster => world.file.limits.cluster.max = 1,
+            Limit::Namespace => world.file.limits.namespace.max = 1,
+            Limit::Workload => world.file.limits.workload.max = MaxPods::Percent(25),
         }
         world.quarantine("web-1");
         world.bad("web-0");

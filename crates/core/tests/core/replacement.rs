@@ -300,14 +300,14 @@ fn it_is_read_of_a_suspect_before_it_is_needed() {
 #[test]
 fn what_is_refused_for_it_takes_no_other_pods_place() {
     let mut world = with_bad_pod();
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.deployment("db", 1);
     world.bad("db-0");
     let mut actions = world.tick();
     assert_eq!(refusals(&actions), [("db-0", Reason::ClusterLimit)]);
     let mut world = with_bad_pod();
     world.set_controller(ControllerKind::Deployment, "web", |web| web.recreate = true);
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.deployment("db", 1);
     world.bad("db-0");
     actions = world.actions();

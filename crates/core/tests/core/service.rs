@@ -6,7 +6,7 @@ use pod_quarantine_core::{
     action::Topic,
     keys,
     object::{ControllerKind, ObjectKey, SelectingKind},
-    policy::{Detach, Share},
+    policy::{Detach, MaxPods},
     reason::Reason,
     restore::HIGHEST_COST,
 };
@@ -125,7 +125,7 @@ fn a_pod_behind_no_service_has_nothing_to_leave() {
 #[test]
 fn one_pod_of_a_workload_is_out_at_a_time_whatever_its_limit() {
     let mut world = stateful();
-    world.file.limits.workload_max = Share::Percent(100);
+    world.file.limits.workload.max = MaxPods::Percent(100);
     world.bad("db-0");
     world.bad("db-1");
     let actions = world.actions();

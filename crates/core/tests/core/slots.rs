@@ -10,7 +10,7 @@ use pod_quarantine_core::{
     keys,
     ledger::{LedgerView, Memory, SlotFate, fate},
     limits::Tally,
-    policy::{Mode, Share},
+    policy::{MaxPods, Mode},
     reason::Reason,
     view::LeaseView,
 };
@@ -29,7 +29,7 @@ fn checks(actions: &[Action]) -> usize {
 #[test]
 fn an_agent_killed_between_slot_and_patch_finishes_when_it_starts_again() {
     let mut world = World::with_web();
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.deployment("api", 1);
     world.bad("web-0");
     world.bad("api-0");
@@ -189,7 +189,7 @@ fn a_missing_ledger_is_made_and_known_as_lost_where_pods_are_out() {
 #[test]
 fn other_agents_pods_count() {
     let mut world = World::with_web();
-    world.file.limits.cluster_max = 1;
+    world.file.limits.cluster.max = 1;
     world.quarantine("web-0");
     world.file.agent = "second".into();
     world.bad("web-1");
@@ -202,7 +202,7 @@ fn other_agents_pods_count() {
 #[test]
 fn forged_state_labels_stop_quarantine_and_never_widen_it() {
     let mut world = World::with_web();
-    world.file.limits.cluster_max = 3;
+    world.file.limits.cluster.max = 3;
     for name in ["web-1", "web-2", "web-3"] {
         world.change(name, |pod| {
             pod.labels
@@ -257,8 +257,8 @@ fn befall(world: &mut World, name: &str, of: Fate) {
             let found = world.verdicts();
             let limits = world.file.limits.clone();
             world.file.limits = World::new().file.limits;
-            world.file.limits.cluster_max = 100;
-            world.file.limits.namespace_max = 100;
+            world.file.limits.cluster.max = 100;
+            world.file.limits.namespace.max = 100;
             let actions = decide(&mut State::default(), &world.file, &world.view, &found, now);
             world.file.limits = limits;
             let quarantine = quarantines(&actions)
@@ -296,7 +296,7 @@ proptest! {
         fates in vec(fates(), 12),
         cluster_max in 1..9u32,
         namespace_max in 1..9u32,
-        workload_max in prop_oneof![(1..100u8).prop_map(Share::Percent), (1..5u32).prop_map(|count| Share::Count(NonZeroU32::new(count).unwrap()))],
+        workload_max in prop_oneof![(1..100u8).prop_map(MaxPods::Percent), (1..5u32).prop_map(|count| MaxPods::Count(NonZeroU32::new(count).unwrap()))],
         observing: bool,
     ) {
         let mut world = World::with_web();
@@ -321,9 +321,9 @@ proptest! {
             let again: Vec<_> = again.collect();
             world.findings.extend(again);
         }
-        world.file.limits.cluster_max = cluster_max;
-        world.file.limits.namespace_max = namespace_max;
-        world.file.limits.workload_max = workload_max;
+        world.file.limits.cluster.max = cluster_max;
+        world.file.limits.namespace.max = namespace_max;
+        world.file.limits.workload.max = workload_max;
         let before = used(&world);
         let now = world.now;
         let same = world.tick();

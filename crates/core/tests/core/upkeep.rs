@@ -118,7 +118,7 @@ fn a_pod_that_counts_and_has_no_slot_gets_one_and_is_never_reaped_by_it() {
     world.pass(std::time::Duration::from_hours(1000));
     assert_eq!(reaps(&world.actions()).len(), 0);
     // Its replacement is not waited for, and it counts once.
-    world.file.limits.cluster_max = 2;
+    world.file.limits.cluster.max = 2;
     world.bad("web-1");
     assert_eq!(quarantines(&world.actions()).len(), 1);
     // People put it back, and its slot is looked at then.

@@ -14,8 +14,9 @@ use pod_quarantine_core::{
     },
     placement::Placement,
     policy::{
-        Contrast, Detach, HttpProbe, Least, Limits, Mode, NetworkPolicies, OnReplacementTimeout,
-        Policy, PolicyFile, Port, Scheme, Share, Signal, StormLimits,
+        ClusterLimits, Contrast, Detach, HttpProbe, Limits, MaxPods, MinPods, Mode,
+        NamespaceLimits, NetworkPolicies, OnReplacementTimeout, PacingLimits, Policy, PolicyFile,
+        Port, Scheme, Signal, StormLimits, WorkloadLimits,
     },
     quota::Taken,
     record::Evidence,
@@ -185,21 +186,26 @@ impl World {
             agent: "default".into(),
             prometheus: None,
             limits: Limits {
-                cluster_max: 10,
-                cluster_per_hour: 10_000,
-                namespace_max: 10,
-                workload_max: Share::Percent(100),
-                workload_min_ready: Least::Count(0),
+                cluster: ClusterLimits {
+                    max: 10,
+                    per_hour: 10_000,
+                },
+                namespace: NamespaceLimits { max: 10 },
+                workload: WorkloadLimits {
+                    max: MaxPods::Percent(100),
+                    min_ready: MinPods::Count(0),
+                },
                 storm: StormLimits {
                     workload: 100,
                     cluster: 100,
-                    cooldown: Duration::from_mins(10),
+                    ..StormLimits::default()
                 },
-                replacement_timeout: Duration::from_mins(5),
-                retries: 100,
-                during_rollout: true,
-                reaps_per_minute: 10,
-                hold_max: Duration::from_hours(7 * 24),
+                pacing: PacingLimits {
+                    retries: 100,
+                    during_rollout: true,
+                    ..PacingLimits::default()
+                },
+                ..Limits::default()
             },
             ttl: Duration::from_hours(24),
             mode: Mode::Enforce,

@@ -12,7 +12,10 @@ use pod_quarantine_core::{
         Selecting, SelectingKind, Uid,
     },
     placement::Placement,
-    policy::{HttpProbe, Limits, Mode, Policy, PolicyFile, Port, Share, Signal, StormLimits},
+    policy::{
+        ClusterLimits, HttpProbe, Limits, MaxPods, Mode, NamespaceLimits, Policy, PolicyFile, Port,
+        Signal, StormLimits, WorkloadLimits,
+    },
     quota::Taken,
     replacement::Needs,
     selector::{Labels, Selector},
@@ -42,10 +45,15 @@ pub(crate) fn policy_file(limit: u32) -> PolicyFile {
         mode: Mode::Enforce,
         keep_node: false,
         limits: Limits {
-            cluster_max: limit,
-            cluster_per_hour: 10_000,
-            namespace_max: 5,
-            workload_max: Share::Count(NonZeroU32::MIN),
+            cluster: ClusterLimits {
+                max: limit,
+                per_hour: 10_000,
+            },
+            namespace: NamespaceLimits { max: 5 },
+            workload: WorkloadLimits {
+                max: MaxPods::Count(NonZeroU32::MIN),
+                ..WorkloadLimits::default()
+            },
             storm: StormLimits {
                 workload: 100,
                 cluster: 100,
