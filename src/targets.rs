@@ -15,7 +15,7 @@ use crate::{
         policy::{Policy, PolicyFile, Signal},
         view::View,
     },
-    signal::{Target, TargetChange},
+    signal::{SignalTarget, TargetChange},
 };
 
 /// Where each policy's signal hears of its pods.
@@ -33,7 +33,7 @@ struct Aimed {
     uid: Uid,
     /// Whether it was released lately, and is still left alone.
     left_alone: bool,
-    by_policy: BTreeMap<Arc<str>, Target>,
+    by_policy: BTreeMap<Arc<str>, SignalTarget>,
 }
 
 impl Targets {
@@ -135,12 +135,12 @@ fn workload(view: &View, pod: &Pod) -> Uid {
         .unwrap_or_else(|| pod.uid.clone())
 }
 
-fn target(policy: &Policy, pod: &Pod) -> Target {
+fn target(policy: &Policy, pod: &Pod) -> SignalTarget {
     let port = match &policy.signal {
         Signal::Probe(probe) => pod.port(&probe.port),
         Signal::Prometheus(_) => None,
     };
-    Target {
+    SignalTarget {
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
         address: pod.address,

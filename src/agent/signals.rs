@@ -15,7 +15,7 @@ use crate::{
         policy::{Policy, PolicyFile, PrometheusServer, Signal},
     },
     report::SignalReport,
-    signal::{self, Clock, TargetChange, Wiring},
+    signal::{self, Clock, SignalContext, TargetChange},
     targets::Senders,
 };
 
@@ -89,7 +89,7 @@ impl Signals {
         tasks: &mut JoinSet<Ended>,
     ) -> Running {
         let (targets, receiver) = mpsc::unbounded_channel();
-        let wiring = Wiring {
+        let context = SignalContext {
             policy: policy.clone(),
             targets: receiver,
             samples: self.samples.clone(),
@@ -102,13 +102,13 @@ impl Signals {
             (Signal::Probe(probe), _) => {
                 let (probe, permits) = (probe.clone(), self.permits.clone());
                 spawn(tasks, &name, async move {
-                    match signal::probe::run(wiring, probe, permits).await? {}
+                    match signal::probe::run(context, probe, permits).await? {}
                 })
             }
             (Signal::Prometheus(query), Some(server)) => {
                 let (query, server) = (query.clone(), server.clone());
                 spawn(tasks, &name, async move {
-                    match signal::prometheus::run(wiring, query, server).await? {}
+                    match signal::prometheus::run(context, query, server).await? {}
                 })
             }
             // A checked policy file has the server if a policy needs it.

@@ -1,6 +1,6 @@
 //! Where the evidence comes from: each signal asks about the pods of one policy, for ever, and makes [`Sample`]s.
 //!
-//! A signal is an `async fn run`, which the agent starts with a [`Wiring`]; nothing here spawns a task. What a signal
+//! A signal is an `async fn run`, which the agent starts with a [`SignalContext`]; nothing here spawns a task. What a signal
 //! does at once it does within its own task. No answer that is the agent's or the Prometheus server's fault is ever
 //! `good` or `bad`.
 
@@ -15,26 +15,26 @@ use crate::core::{
     policy::Policy,
 };
 
-pub mod cause;
 mod clock;
-mod outlet;
-mod pace;
+mod error_cause;
+mod output;
 pub mod probe;
 pub mod prometheus;
+mod schedule;
 mod tls;
 
-pub use cause::Cause;
 pub use clock::Clock;
+pub use error_cause::ErrorCause;
 
 /// How a probe and a query introduce themselves, unless the policy file says otherwise.
 const USER_AGENT: &str = concat!("pod-quarantine/", env!("CARGO_PKG_VERSION"));
 
 /// Time between two signs of life of an idle signal. The health check asks for one a second.
-const BEAT: Duration = Duration::from_millis(500);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A pod that a policy watches, as a signal needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct SignalTarget {
     /// Namespace and name.
     pub pod: ObjectKey,
     /// Its uid.
@@ -51,13 +51,13 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetChange {
     /// A pod is watched from now on, or is no longer what it was.
-    Put(Target),
+    Put(SignalTarget),
     /// A pod is not watched any more: what is still on its way about it is dropped.
     Remove(Uid),
 }
 
 /// What a signal is given to work with.
-pub struct Wiring {
+pub struct SignalContext {
     /// The policy whose signal it is.
     pub policy: Arc<Policy>,
     /// The pods to ask about. The signal ends when this does.
@@ -70,7 +70,7 @@ pub struct Wiring {
     pub observer: Arc<dyn Observer>,
 }
 
-impl Wiring {
+impl SignalContext {
     /// The name under which this signal gives signs of life, see [`Observer::beat`].
     #[must_use]
     pub fn task(&self) -> String {
@@ -84,7 +84,7 @@ pub trait Observer: Send + Sync {
     fn probed(&self, policy: &str, took: Duration);
     /// A query was sent, whatever came of it.
     fn queried(&self, policy: &str, took: Duration);
-    /// Nothing could be learned: `cause` is one of [`Cause::ALL`]. A pod that does not answer its probe is no failure
+    /// Nothing could be learned: `cause` is one of [`ErrorCause::ALL`]. A pod that does not answer its probe is no failure
     /// of the signal, it is what `bad` means.
     fn failed(&self, policy: &str, cause: &'static str);
     /// Something was learned, good or bad.
@@ -96,10 +96,10 @@ pub trait Observer: Send + Sync {
 /// Why a signal ended, which it does only when the agent does.
 #[derive(Debug, thiserror::Error)]
 pub enum SignalError {
-    /// The other end of [`Wiring::targets`] is gone.
+    /// The other end of [`SignalContext::targets`] is gone.
     #[error("watch the pods of policy {0}: nobody tells of them any more")]
     Unfed(Arc<str>),
-    /// The other end of [`Wiring::samples`] is gone.
+    /// The other end of [`SignalContext::samples`] is gone.
     #[error("report samples of policy {0}: nobody hears them any more")]
     Unheard(Arc<str>),
     /// The cryptography that is compiled in does not fit together.

@@ -15,7 +15,7 @@ use pod_quarantine::{
         object::{ObjectKey, Uid},
         policy::{HttpProbe, Policy, PrometheusQuery, PrometheusServer, Signal, Threshold},
     },
-    signal::{Clock, Observer, Target, TargetChange, Wiring, probe, prometheus},
+    signal::{Clock, Observer, SignalContext, SignalTarget, TargetChange, probe, prometheus},
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -72,8 +72,8 @@ pub(crate) fn query_of(url: &str) -> (PrometheusQuery, PrometheusServer) {
 }
 
 /// A pod that listens there, of the uid `uid-NAME`.
-pub(crate) fn pod(name: &str, address: SocketAddr) -> Target {
-    Target {
+pub(crate) fn pod(name: &str, address: SocketAddr) -> SignalTarget {
+    SignalTarget {
         pod: ObjectKey::new("shop", name),
         uid: format!("uid-{name}").into(),
         address: Some(address.ip()),
@@ -83,7 +83,7 @@ pub(crate) fn pod(name: &str, address: SocketAddr) -> Target {
 }
 
 /// A pod that nobody asks itself.
-pub(crate) fn silent_pod(name: &str) -> Target {
+pub(crate) fn silent_pod(name: &str) -> SignalTarget {
     pod(name, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1))
 }
 
@@ -141,8 +141,8 @@ impl Rig {
 
     /// With these permits, and room for so many samples that nobody has taken yet.
     pub(crate) fn probe_with(probe: HttpProbe, permits: Arc<Semaphore>, room: usize) -> Self {
-        Self::start("web-probe", room, |wiring| async move {
-            probe::run(wiring, probe, permits)
+        Self::start("web-probe", room, |context| async move {
+            probe::run(context, probe, permits)
                 .await
                 .unwrap_err()
                 .to_string()
@@ -150,26 +150,26 @@ impl Rig {
     }
 
     pub(crate) fn query((query, server): (PrometheusQuery, PrometheusServer)) -> Self {
-        Self::start("web-query", 1000, |wiring| async move {
-            prometheus::run(wiring, query, server)
+        Self::start("web-query", 1000, |context| async move {
+            prometheus::run(context, query, server)
                 .await
                 .unwrap_err()
                 .to_string()
         })
     }
 
-    fn start<F>(name: &str, room: usize, run: impl FnOnce(Wiring) -> F) -> Self
+    fn start<F>(name: &str, room: usize, run: impl FnOnce(SignalContext) -> F) -> Self
     where
         F: Future<Output = String> + Send + 'static,
     {
         let (targets, changes) = mpsc::unbounded_channel();
-        let (outlet, samples) = mpsc::channel(room);
+        let (output, samples) = mpsc::channel(room);
         let listener = Arc::new(Listener::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(run(Wiring {
+        tasks.spawn(run(SignalContext {
             policy: policy(name).0,
             targets: changes,
-            samples: outlet,
+            samples: output,
             clock: Clock::new(),
             observer: listener.clone(),
         }));
@@ -181,7 +181,7 @@ impl Rig {
         }
     }
 
-    pub(crate) fn put(&self, target: Target) {
+    pub(crate) fn put(&self, target: SignalTarget) {
         self.targets
             .send(TargetChange::Put(target))
             .expect("the signal runs");

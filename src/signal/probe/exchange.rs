@@ -30,7 +30,7 @@ const LATE: Duration = Duration::from_millis(250);
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum ProbeFailure {
     /// The pod's doing: in words.
     Pod(String),
     /// Not the pod's doing: in words.
@@ -51,25 +51,28 @@ impl Deadline {
     }
 
     /// Waits for `work`; `what` is what there is not when it takes too long.
-    async fn of<T>(self, what: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
+    async fn of<T>(self, what: &str, work: impl Future<Output = T>) -> Result<T, ProbeFailure> {
         timeout_at(self.at, work).await.map_err(|_| {
             if self.at.elapsed() > LATE {
-                return Failure::Agent("not judged: the agent itself was held up".to_owned());
+                return ProbeFailure::Agent("not judged: the agent itself was held up".to_owned());
             }
             let timeout = humantime::format_duration(self.timeout);
-            Failure::Pod(format!("{what} within {timeout}"))
+            ProbeFailure::Pod(format!("{what} within {timeout}"))
         })
     }
 }
 
 /// Opens a connection.
-pub(super) async fn connect(address: SocketAddr, deadline: Deadline) -> Result<TcpStream, Failure> {
+pub(super) async fn connect(
+    address: SocketAddr,
+    deadline: Deadline,
+) -> Result<TcpStream, ProbeFailure> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()
     } else {
         TcpSocket::new_v6()
     };
-    let cannot = |error: io::Error| Failure::Agent(format!("not probed: {error}"));
+    let cannot = |error: io::Error| ProbeFailure::Agent(format!("not probed: {error}"));
     let socket = socket.map_err(cannot)?;
     // A connection that is over leaves nothing behind: thousands of probes a minute would fill the tables.
     socket.set_zero_linger().map_err(cannot)?;
@@ -78,12 +81,12 @@ pub(super) async fn connect(address: SocketAddr, deadline: Deadline) -> Result<T
         .of("no connection", socket.connect(address))
         .await?;
     connected.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::Pod("connection refused".to_owned()),
+        io::ErrorKind::ConnectionRefused => ProbeFailure::Pod("connection refused".to_owned()),
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-            Failure::Pod("connection reset".to_owned())
+            ProbeFailure::Pod("connection reset".to_owned())
         }
-        io::ErrorKind::HostUnreachable => Failure::Pod("host unreachable".to_owned()),
-        io::ErrorKind::TimedOut => Failure::Pod("no connection: timed out".to_owned()),
+        io::ErrorKind::HostUnreachable => ProbeFailure::Pod("host unreachable".to_owned()),
+        io::ErrorKind::TimedOut => ProbeFailure::Pod("no connection: timed out".to_owned()),
         // No port left, no route, no memory, not allowed: it never got as far as the pod.
         _ => cannot(error),
     })
@@ -95,10 +98,10 @@ pub(super) async fn encrypt(
     address: SocketAddr,
     config: &Arc<rustls::ClientConfig>,
     deadline: Deadline,
-) -> Result<TlsStream<TcpStream>, Failure> {
+) -> Result<TlsStream<TcpStream>, ProbeFailure> {
     let handshake = TlsConnector::from(config.clone()).connect(address.ip().into(), stream);
     let encrypted = deadline.of("TLS: no handshake", handshake).await?;
-    encrypted.map_err(|error| Failure::Pod(format!("TLS: {error}")))
+    encrypted.map_err(|error| ProbeFailure::Pod(format!("TLS: {error}")))
 }
 
 /// Sends a request and hands its answer to `then`, which may read the body.
@@ -107,10 +110,10 @@ pub(super) async fn exchange<S, F, T>(
     request: Request<Empty<Bytes>>,
     deadline: Deadline,
     then: impl FnOnce(Response<Incoming>) -> F,
-) -> Result<T, Failure>
+) -> Result<T, ProbeFailure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Future<Output = Result<T, Failure>>,
+    F: Future<Output = Result<T, ProbeFailure>>,
 {
     let handshake = http1::Builder::new()
         .title_case_headers(true)
@@ -125,7 +128,7 @@ where
     // The end of the connection is not the end of the work: what was read before it is still handed out.
     let connection = pin!(async {
         drop(connection.await);
-        future::pending::<Result<T, Failure>>().await
+        future::pending::<Result<T, ProbeFailure>>().await
     });
     match future::select(work, connection).await {
         Either::Left((result, _)) | Either::Right((result, _)) => result,
@@ -133,22 +136,22 @@ where
 }
 
 /// Reads a body to its end or its bound.
-pub(super) async fn read(mut body: Incoming, deadline: Deadline) -> Result<(), Failure> {
+pub(super) async fn read(mut body: Incoming, deadline: Deadline) -> Result<(), ProbeFailure> {
     let mut read = 0;
     while read < MAX_BODY {
         let frame = deadline.of("answer not complete", body.frame()).await?;
         let Some(frame) = frame else { break };
         let frame =
-            frame.map_err(|_| Failure::Pod("connection closed amid the answer".to_owned()))?;
+            frame.map_err(|_| ProbeFailure::Pod("connection closed amid the answer".to_owned()))?;
         read += frame.data_ref().map_or(0, Bytes::len);
     }
     Ok(())
 }
 
 /// What an error of the exchange means.
-fn sort(error: &hyper::Error) -> Failure {
+fn sort(error: &hyper::Error) -> ProbeFailure {
     if error.is_user() {
-        return Failure::Agent(format!("not probed: {error}"));
+        return ProbeFailure::Agent(format!("not probed: {error}"));
     }
     let saw = match io_kind(error) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
@@ -158,7 +161,7 @@ fn sort(error: &hyper::Error) -> Failure {
         None if error.is_parse() => "not an HTTP answer",
         _ => "connection closed before an answer",
     };
-    Failure::Pod(saw.to_owned())
+    ProbeFailure::Pod(saw.to_owned())
 }
 
 fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {

@@ -3,11 +3,11 @@
 //! Every pod has its turn once a period, spread by its uid. A turn that finds the pod's last probe still under way waits
 //! for it or is left out, and so is one that gets no permit before the next: nothing queues up.
 
-mod attempt;
+mod client;
 mod exchange;
-mod pods;
 mod request;
-mod seen;
+mod result;
+mod schedule;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -22,30 +22,33 @@ use tokio::{
 };
 
 use self::{
-    attempt::Attempt,
-    pods::{Pods, Turn},
-    seen::Seen,
+    client::ProbeClient,
+    result::ProbeResult,
+    schedule::{ProbeSchedule, Turn},
 };
-use super::{BEAT, Cause, SignalError, TargetChange, Wiring, outlet::Outlet, pace::Pace};
+use super::{
+    ErrorCause, HEARTBEAT, SignalContext, SignalError, TargetChange, output::SignalOutput,
+    schedule::Schedule,
+};
 use crate::core::{judge::Answer, object::Uid, policy::HttpProbe};
 
 /// Probes the pods of one policy for ever. A permit is held by each probe under way; waiting for it is no part of the
 /// probe's timeout.
 pub async fn run(
-    mut wiring: Wiring,
+    mut context: SignalContext,
     probe: HttpProbe,
     permits: Arc<Semaphore>,
 ) -> Result<Infallible, SignalError> {
-    let pace = Pace::new(Instant::now(), probe.period);
-    let mut pods = Pods::new(pace, probe.initial_delay);
+    let schedule = Schedule::new(Instant::now(), probe.period);
+    let mut pods = ProbeSchedule::new(schedule, probe.initial_delay);
     let prober = Prober {
-        outlet: Outlet::new(&wiring),
-        attempt: Attempt::new(&probe).map_err(SignalError::Tls)?,
+        output: SignalOutput::new(&context),
+        client: ProbeClient::new(&probe).map_err(SignalError::Tls)?,
         permits,
     };
     let mut under_way = FuturesUnordered::new();
     loop {
-        prober.outlet.beat();
+        prober.output.beat();
         let now = Instant::now();
         while let Some(turn) = pods.take_turn(now) {
             let (handle, registration) = AbortHandle::new_pair();
@@ -56,57 +59,57 @@ pub async fn run(
         }
         let wake = pods
             .next_turn()
-            .map_or(now + BEAT, |turn| turn.min(now + BEAT));
+            .map_or(now + HEARTBEAT, |turn| turn.min(now + HEARTBEAT));
         tokio::select! {
-            change = wiring.targets.recv() => match change {
+            change = context.targets.recv() => match change {
                 Some(TargetChange::Put(target)) => {
-                    pods.put(target, Instant::now(), prober.outlet.now().wall);
+                    pods.put(target, Instant::now(), prober.output.now().wall);
                 }
                 Some(TargetChange::Remove(uid)) => pods.remove(&uid),
-                None => return Err(SignalError::Unfed(wiring.policy.name.clone())),
+                None => return Err(SignalError::Unfed(context.policy.name.clone())),
             },
             // A probe that was aborted belongs to a pod that is gone.
-            Some(Ok(told)) = under_way.next() => pods.done(&told?, Instant::now()),
+            Some(Ok(told)) = under_way.next() => pods.finish(&told?, Instant::now()),
             () = sleep_until(wake) => {}
         }
     }
 }
 
 struct Prober {
-    outlet: Outlet,
-    attempt: Attempt,
+    output: SignalOutput,
+    client: ProbeClient,
     permits: Arc<Semaphore>,
 }
 
 impl Prober {
     /// One turn of one pod, up to the sample being taken.
     async fn ask_and_tell(&self, turn: Turn) -> Result<Uid, SignalError> {
-        let seen = self.ask(&turn).await;
-        if let Some(cause) = seen.cause {
-            self.outlet.failed(cause);
-        } else if seen.answer != Answer::None {
-            self.outlet.succeeded();
+        let result = self.ask(&turn).await;
+        if let Some(cause) = result.cause {
+            self.output.failed(cause);
+        } else if result.answer != Answer::None {
+            self.output.succeeded();
         }
         let uid = turn.target.uid.clone();
-        let at = self.outlet.now();
-        let sent = self.outlet.send(uid.clone(), at, seen.answer, seen.saw);
+        let at = self.output.now();
+        let sent = self.output.send(uid.clone(), at, result.answer, result.saw);
         sent.await.map(|()| uid)
     }
 
-    async fn ask(&self, turn: &Turn) -> Seen {
+    async fn ask(&self, turn: &Turn) -> ProbeResult {
         let Some(address) = turn.target.address else {
-            return Seen::nothing("the pod has no address");
+            return ProbeResult::nothing("the pod has no address");
         };
         let Some(port) = turn.target.port else {
-            return Seen::nothing("the pod has no such port");
+            return ProbeResult::nothing("the pod has no such port");
         };
         let permit = timeout_at(turn.next, self.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
-            return Seen::fault(Cause::Busy, "not probed: too many probes at once");
+            return ProbeResult::fault(ErrorCause::Busy, "not probed: too many probes at once");
         };
         let begun = Instant::now();
-        let seen = self.attempt.make(SocketAddr::new(address, port)).await;
-        self.outlet.probed(begun.elapsed());
-        seen
+        let result = self.client.make(SocketAddr::new(address, port)).await;
+        self.output.probed(begun.elapsed());
+        result
     }
 }

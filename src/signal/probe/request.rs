@@ -23,14 +23,14 @@ pub(super) enum BadRequest {
 
 /// What is the same in all probes of a policy.
 #[derive(Debug)]
-pub(super) struct Form {
+pub(super) struct RequestTemplate {
     scheme: &'static str,
     path: String,
     host: Option<HeaderValue>,
     headers: HeaderMap,
 }
 
-impl Form {
+impl RequestTemplate {
     pub(super) fn new(probe: &HttpProbe) -> Result<Self, BadRequest> {
         let mut headers = HeaderMap::new();
         for (name, value) in &probe.headers {
@@ -46,14 +46,14 @@ impl Form {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        let form = Self {
+        let template = Self {
             scheme,
             path: probe.path.clone(),
             host,
             headers,
         };
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        form.first(anywhere).map(|_| form)
+        template.first(anywhere).map(|_| template)
     }
 
     /// The first request to a pod.

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, io, time::Duration};
 
-use crate::signal::{Cause, tls::RootsError};
+use crate::signal::{ErrorCause, tls::RootsError};
 
 /// How much of a foreign text is repeated.
 const QUOTE: usize = 160;
@@ -50,21 +50,23 @@ pub(super) enum QueryError {
 
 impl QueryError {
     /// The label value for it.
-    pub(super) fn cause(&self) -> Cause {
+    pub(super) fn cause(&self) -> ErrorCause {
         match self {
-            Self::Timeout(_) => Cause::Timeout,
-            Self::Dns(_) => Cause::Dns,
-            Self::Tls(_) => Cause::Tls,
-            Self::Refused | Self::Connection => Cause::Connection,
-            Self::Status(_) => Cause::Status,
-            Self::Query { .. } | Self::Type(_) => Cause::Query,
-            Self::Size(_) => Cause::Size,
-            Self::Parse => Cause::Parse,
-            Self::Warnings(_) => Cause::Warnings,
-            Self::Stale => Cause::Stale,
-            Self::Labels => Cause::Labels,
-            Self::Token(_) | Self::BadToken | Self::Roots(_) | Self::BadRoots(_) => Cause::File,
-            Self::Request(_) => Cause::Request,
+            Self::Timeout(_) => ErrorCause::Timeout,
+            Self::Dns(_) => ErrorCause::Dns,
+            Self::Tls(_) => ErrorCause::Tls,
+            Self::Refused | Self::Connection => ErrorCause::Connection,
+            Self::Status(_) => ErrorCause::Status,
+            Self::Query { .. } | Self::Type(_) => ErrorCause::Query,
+            Self::Size(_) => ErrorCause::Size,
+            Self::Parse => ErrorCause::Parse,
+            Self::Warnings(_) => ErrorCause::Warnings,
+            Self::Stale => ErrorCause::Stale,
+            Self::Labels => ErrorCause::Labels,
+            Self::Token(_) | Self::BadToken | Self::Roots(_) | Self::BadRoots(_) => {
+                ErrorCause::File
+            }
+            Self::Request(_) => ErrorCause::Request,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    answer::{Answered, Series},
     error::QueryError,
+    result::{QueryResult, Series},
 };
 use crate::core::{
     judge::Answer,
@@ -14,12 +14,12 @@ use crate::core::{
 
 /// What was read about one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct PodReading {
     pub(super) answer: Answer,
     pub(super) saw: Arc<str>,
 }
 
-impl Reading {
+impl PodReading {
     fn none(saw: impl Into<Arc<str>>) -> Self {
         Self {
             answer: Answer::None,
@@ -30,31 +30,29 @@ impl Reading {
 
 /// A reading for every pod, in their order.
 pub(super) fn read<'a>(
-    answered: &Result<Answered, QueryError>,
+    result: &Result<QueryResult, QueryError>,
     threshold: Threshold,
     pods: impl Iterator<Item = (&'a Uid, &'a ObjectKey)>,
-) -> Vec<(Uid, Reading)> {
-    let reading: Box<dyn Fn(&ObjectKey) -> Reading> = match answered {
-        Ok(answered) => {
-            Box::new(|pod| judge(threshold, answered.series(&pod.namespace, &pod.name)))
-        }
+) -> Vec<(Uid, PodReading)> {
+    let reading: Box<dyn Fn(&ObjectKey) -> PodReading> = match result {
+        Ok(result) => Box::new(|pod| judge(threshold, result.series(&pod.namespace, &pod.name))),
         Err(error) => {
-            let all = Reading::none(format!("Prometheus: {error}"));
+            let all = PodReading::none(format!("Prometheus: {error}"));
             Box::new(move |_| all.clone())
         }
     };
     pods.map(|(uid, pod)| (uid.clone(), reading(pod))).collect()
 }
 
-fn judge(threshold: Threshold, series: Option<Series>) -> Reading {
+fn judge(threshold: Threshold, series: Option<Series>) -> PodReading {
     let value = match series {
         Some(Series::One(value)) => value,
-        Some(Series::Histogram) => return Reading::none("a histogram, not a number"),
-        Some(Series::Many) => return Reading::none("more than one series"),
-        None => return Reading::none("no series"),
+        Some(Series::Histogram) => return PodReading::none("a histogram, not a number"),
+        Some(Series::Many) => return PodReading::none("more than one series"),
+        None => return PodReading::none("no series"),
     };
     let Some(bad) = threshold.is_bad(value) else {
-        return Reading::none("NaN");
+        return PodReading::none("NaN");
     };
     let (side, bound) = match threshold {
         Threshold::Above(bound) => ("above", bound),
@@ -66,7 +64,7 @@ fn judge(threshold: Threshold, series: Option<Series>) -> Reading {
         (Answer::Good, "is not")
     };
     let saw = format!("{} {is} {side} {bound}", short(value, bound));
-    Reading {
+    PodReading {
         answer,
         saw: saw.into(),
     }
@@ -123,7 +121,7 @@ mod tests {
             (Some(Series::One(f64::NAN)), "NaN"),
             (Some(Series::Histogram), "a histogram, not a number"),
         ] {
-            assert_eq!(judge(Threshold::Above(0.0), series), Reading::none(saw));
+            assert_eq!(judge(Threshold::Above(0.0), series), PodReading::none(saw));
         }
     }
 }

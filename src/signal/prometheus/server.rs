@@ -13,7 +13,7 @@ use url::form_urlencoded::Serializer;
 use super::error::{QueryError, quote};
 use crate::{core::policy::PrometheusServer, signal::tls};
 
-/// A query over 5,000 pods is answered in 1 MiB; more than this is not an answer about pods.
+/// A query over 5,000 pods is result in 1 MiB; more than this is not an answer about pods.
 const MAX_ANSWER: usize = 32 << 20;
 
 /// An error's text is at its beginning.
@@ -23,11 +23,11 @@ const MAX_ERROR: usize = 64 << 10;
 pub(super) struct Server {
     settings: PrometheusServer,
     form: String,
-    client: Option<Known>,
+    client: Option<CachedClient>,
 }
 
 /// A client, and the content of the caFile that it trusts.
-struct Known {
+struct CachedClient {
     client: Client,
     roots: Option<Vec<u8>>,
 }
@@ -54,7 +54,7 @@ impl Server {
         let sent = client.execute(request).await;
         let answer = sent.map_err(|error| QueryError::of_client(&error))?;
         if answer.status() != StatusCode::OK {
-            return Err(refusal(answer).await);
+            return Err(error_of(answer).await);
         }
         body(answer, MAX_ANSWER).await
     }
@@ -89,7 +89,7 @@ impl Server {
             return Ok(known.client.clone());
         }
         let client = build(roots.as_deref())?;
-        let known = Known {
+        let known = CachedClient {
             client: client.clone(),
             roots,
         };
@@ -146,15 +146,15 @@ async fn body(mut answer: Response, max: usize) -> Result<Vec<u8>, QueryError> {
 
 /// What Prometheus says of a query that it does not answer.
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     error: String,
 }
 
-async fn refusal(answer: Response) -> QueryError {
+async fn error_of(answer: Response) -> QueryError {
     let status = answer.status().as_u16();
     let text = body(answer, MAX_ERROR).await.unwrap_or_default();
-    match serde_json::from_slice::<Refusal>(&text) {
-        Ok(Refusal { error }) => QueryError::Query {
+    match serde_json::from_slice::<ErrorBody>(&text) {
+        Ok(ErrorBody { error }) => QueryError::Query {
             status,
             error: quote(&error),
         },

@@ -2,7 +2,7 @@
 
 /// Why a signal got no answer that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
+pub enum ErrorCause {
     /// The agent is out of descriptors, ports or routes, so it cannot ask.
     Agent,
     /// All permits to ask were taken for a whole period.
@@ -35,7 +35,7 @@ pub enum Cause {
     Warnings,
 }
 
-impl Cause {
+impl ErrorCause {
     /// Every cause.
     pub const ALL: [Self; 15] = [
         Self::Agent,

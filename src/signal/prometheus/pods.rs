@@ -4,32 +4,32 @@ use std::{collections::BTreeMap, future::Future, pin::pin};
 
 use tokio::{sync::mpsc::UnboundedReceiver, time::sleep};
 
-use super::join::Reading;
+use super::join::PodReading;
 use crate::{
     core::{
         judge::Now,
         object::{ObjectKey, Uid},
     },
-    signal::{BEAT, SignalError, TargetChange, Wiring, outlet::Outlet},
+    signal::{HEARTBEAT, SignalContext, SignalError, TargetChange, output::SignalOutput},
 };
 
 /// The pods of a policy.
-pub(super) struct Watched {
-    pub(super) outlet: Outlet,
-    pods: Pods,
+pub(super) struct WatchedPods {
+    pub(super) output: SignalOutput,
+    pods: PodKeys,
 }
 
-struct Pods {
+struct PodKeys {
     changes: UnboundedReceiver<TargetChange>,
     keys: BTreeMap<Uid, ObjectKey>,
 }
 
-impl Watched {
-    pub(super) fn new(wiring: Wiring) -> Self {
+impl WatchedPods {
+    pub(super) fn new(context: SignalContext) -> Self {
         Self {
-            outlet: Outlet::new(&wiring),
-            pods: Pods {
-                changes: wiring.targets,
+            output: SignalOutput::new(&context),
+            pods: PodKeys {
+                changes: context.targets,
                 keys: BTreeMap::new(),
             },
         }
@@ -45,7 +45,7 @@ impl Watched {
         &mut self,
         work: impl Future<Output = T>,
     ) -> Result<T, SignalError> {
-        attend(&self.outlet, &mut self.pods, work).await
+        attend(&self.output, &mut self.pods, work).await
     }
 
     /// Hands a sample out, unless its pod has gone meanwhile.
@@ -53,37 +53,37 @@ impl Watched {
         &mut self,
         pod: Uid,
         at: Now,
-        reading: Reading,
+        reading: PodReading,
     ) -> Result<(), SignalError> {
         if !self.pods.keys.contains_key(&pod) {
             return Ok(());
         }
-        let sent = self.outlet.send(pod, at, reading.answer, reading.saw);
-        attend(&self.outlet, &mut self.pods, sent).await?
+        let sent = self.output.send(pod, at, reading.answer, reading.saw);
+        attend(&self.output, &mut self.pods, sent).await?
     }
 }
 
 async fn attend<T>(
-    outlet: &Outlet,
-    pods: &mut Pods,
+    output: &SignalOutput,
+    pods: &mut PodKeys,
     work: impl Future<Output = T>,
 ) -> Result<T, SignalError> {
     let mut work = pin!(work);
     loop {
-        outlet.beat();
+        output.beat();
         tokio::select! {
             biased;
             change = pods.changes.recv() => match change {
                 Some(change) => pods.take(change),
-                None => return Err(SignalError::Unfed(outlet.policy.clone())),
+                None => return Err(SignalError::Unfed(output.policy.clone())),
             },
             done = &mut work => return Ok(done),
-            () = sleep(BEAT) => {}
+            () = sleep(HEARTBEAT) => {}
         }
     }
 }
 
-impl Pods {
+impl PodKeys {
     fn take(&mut self, change: TargetChange) {
         match change {
             TargetChange::Put(target) => drop(self.keys.insert(target.uid, target.pod)),

@@ -1,4 +1,4 @@
-//! What Prometheus answered, as far as it matters: a value per namespace and pod.
+//! What Prometheus result, as far as it matters: a value per namespace and pod.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ const REMARK: &str = "PromQL info:";
 
 /// The series of a whole answer.
 #[derive(Debug, Default)]
-pub(super) struct Answered {
+pub(super) struct QueryResult {
     series: HashMap<String, HashMap<String, Series>>,
     time: Option<f64>,
 }
@@ -29,7 +29,7 @@ pub(super) enum Series {
 
 #[derive(Deserialize)]
 struct Envelope {
-    status: Status,
+    status: ResponseStatus,
     #[serde(default)]
     error: String,
     #[serde(default)]
@@ -37,50 +37,50 @@ struct Envelope {
     /// As `VictoriaMetrics` says it.
     #[serde(default, rename = "isPartial")]
     is_partial: bool,
-    data: Option<Kind>,
+    data: Option<ResultType>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum ResponseStatus {
     Success,
     Error,
 }
 
 #[derive(Deserialize)]
-struct Kind {
+struct ResultType {
     #[serde(rename = "resultType")]
     result_type: String,
 }
 
 #[derive(Deserialize)]
-struct Whole {
-    data: Data,
+struct VectorResponse {
+    data: VectorData,
 }
 
 #[derive(Deserialize)]
-struct Data {
-    result: Vec<Element>,
+struct VectorData {
+    result: Vec<VectorElement>,
 }
 
 #[derive(Deserialize)]
-struct Element {
-    metric: Labels,
+struct VectorElement {
+    metric: SeriesLabels,
     value: Option<(f64, String)>,
     histogram: Option<(f64, IgnoredAny)>,
 }
 
 #[derive(Deserialize)]
-struct Labels {
+struct SeriesLabels {
     namespace: Option<String>,
     pod: Option<String>,
 }
 
-impl Answered {
+impl QueryResult {
     /// Reads the body of an answer. Twice: what its result looks like is known only when all else has been read.
     pub(super) fn parse(body: &[u8]) -> Result<Self, QueryError> {
         let envelope: Envelope = json(body)?;
-        if matches!(envelope.status, Status::Error) {
+        if matches!(envelope.status, ResponseStatus::Error) {
             let error = quote(&envelope.error);
             return Err(QueryError::Query { status: 200, error });
         }
@@ -98,12 +98,12 @@ impl Answered {
         if kind != "vector" {
             return Err(QueryError::Type(quote(&kind)));
         }
-        let whole: Whole = json(body)?;
+        let whole: VectorResponse = json(body)?;
         Self::collect(whole.data.result)
     }
 
-    fn collect(elements: Vec<Element>) -> Result<Self, QueryError> {
-        let mut answered = Self::default();
+    fn collect(elements: Vec<VectorElement>) -> Result<Self, QueryError> {
+        let mut result = Self::default();
         let any = !elements.is_empty();
         for element in elements {
             let (time, series) = match (element.value, element.histogram) {
@@ -114,18 +114,18 @@ impl Answered {
                 (None, Some((time, _))) => (time, Series::Histogram),
                 (None, None) => return Err(QueryError::Parse),
             };
-            answered.time = Some(answered.time.map_or(time, |latest| latest.max(time)));
+            result.time = Some(result.time.map_or(time, |latest| latest.max(time)));
             if let (Some(namespace), Some(pod)) = (element.metric.namespace, element.metric.pod) {
-                let pods = answered.series.entry(namespace).or_default();
+                let pods = result.series.entry(namespace).or_default();
                 pods.entry(pod)
                     .and_modify(|known| *known = Series::Many)
                     .or_insert(series);
             }
         }
-        if any && answered.series.is_empty() {
+        if any && result.series.is_empty() {
             return Err(QueryError::Labels);
         }
-        Ok(answered)
+        Ok(result)
     }
 
     /// What there is about a pod.
@@ -146,14 +146,14 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    pub(super) fn check(&mut self, answered: Answered) -> Result<Answered, QueryError> {
-        let Some(time) = answered.time else {
-            return Ok(answered);
+    pub(super) fn check(&mut self, result: QueryResult) -> Result<QueryResult, QueryError> {
+        let Some(time) = result.time else {
+            return Ok(result);
         };
         let moved = self.last.is_none_or(|last| time > last);
         self.last = Some(time);
         if moved {
-            Ok(answered)
+            Ok(result)
         } else {
             Err(QueryError::Stale)
         }

@@ -15,12 +15,12 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// The turns of many keys over one period.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct Schedule {
     begin: Instant,
     period: Duration,
 }
 
-impl Pace {
+impl Schedule {
     pub(super) fn new(begin: Instant, period: Duration) -> Self {
         let period = period.max(Duration::from_millis(1));
         Self { begin, period }
@@ -80,10 +80,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn turns_of_many_keys_fill_the_period_evenly() {
         let begin = Instant::now();
-        let pace = Pace::new(begin, Duration::from_secs(10));
+        let schedule = Schedule::new(begin, Duration::from_secs(10));
         let mut tenths = [0; 10];
         for key in keys() {
-            let wait = pace.first(&key, begin) - begin;
+            let wait = schedule.first(&key, begin) - begin;
             assert!(wait <= Duration::from_secs(10), "{wait:?}");
             tenths[usize::try_from(wait.as_millis() / 1000).unwrap().min(9)] += 1;
         }
@@ -97,13 +97,13 @@ mod tests {
     async fn turns_are_exactly_a_period_apart_for_ever() {
         let begin = Instant::now();
         let period = Duration::from_millis(1300);
-        let pace = Pace::new(begin, period);
-        let first = pace.first("uid", begin);
+        let schedule = Schedule::new(begin, period);
+        let first = schedule.first("uid", begin);
         let mut last = first;
         for turn in 1..10_000 {
             let late = Duration::from_millis(u64::from(turn % 7) * 50);
             let taken = last + late;
-            last = pace.next("uid", taken, taken + late);
+            last = schedule.next("uid", taken, taken + late);
             assert_eq!(last, first + period * turn);
         }
     }
@@ -111,16 +111,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_missed_turn_is_taken_a_little_late_or_not_at_all() {
         let begin = Instant::now();
-        let pace = Pace::new(begin, Duration::from_secs(1));
-        let first = pace.first("uid", begin);
+        let schedule = Schedule::new(begin, Duration::from_secs(1));
+        let first = schedule.first("uid", begin);
         let little = first + Duration::from_millis(5400);
-        assert_eq!(pace.next("uid", first, little), little);
+        assert_eq!(schedule.next("uid", first, little), little);
         let much = first + Duration::from_millis(5600);
         assert_eq!(
-            pace.next("uid", first, much),
+            schedule.next("uid", first, much),
             first + Duration::from_secs(6)
         );
-        let after_late = pace.next("uid", little, little);
+        let after_late = schedule.next("uid", little, little);
         assert_eq!(after_late, first + Duration::from_secs(6));
     }
 
@@ -128,14 +128,18 @@ mod tests {
     async fn a_long_period_has_an_early_first_turn_and_no_hasty_second() {
         let begin = Instant::now();
         let period = Duration::from_hours(1);
-        let pace = Pace::new(begin, period);
+        let schedule = Schedule::new(begin, period);
         for key in keys() {
-            let first = pace.first(&key, begin);
-            let second = pace.next(&key, first, first);
+            let first = schedule.first(&key, begin);
+            let second = schedule.next(&key, first, first);
             assert!(first - begin <= SOON, "{key}");
             assert!(second - first >= period / 2, "{key}");
             assert!(second - first <= period * 3 / 2, "{key}");
-            assert_eq!(pace.next(&key, second, second), second + period, "{key}");
+            assert_eq!(
+                schedule.next(&key, second, second),
+                second + period,
+                "{key}"
+            );
         }
     }
 }

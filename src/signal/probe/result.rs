@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::{core::judge::Answer, signal::Cause};
+use crate::{core::judge::Answer, signal::ErrorCause};
 
 /// What came of a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct ProbeResult {
     pub(super) answer: Answer,
     pub(super) saw: Arc<str>,
     /// Why there is no answer, where that is not the pod's doing.
-    pub(super) cause: Option<Cause>,
+    pub(super) cause: Option<ErrorCause>,
 }
 
-impl Seen {
+impl ProbeResult {
     pub(super) fn good(saw: impl Into<Arc<str>>) -> Self {
         Self::of(Answer::Good, saw)
     }
@@ -28,7 +28,7 @@ impl Seen {
     }
 
     /// It could not be asked.
-    pub(super) fn fault(cause: Cause, saw: impl Into<Arc<str>>) -> Self {
+    pub(super) fn fault(cause: ErrorCause, saw: impl Into<Arc<str>>) -> Self {
         Self {
             cause: Some(cause),
             ..Self::nothing(saw)

@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{Cause, Clock, Observer, SignalError, Wiring};
+use super::{Clock, ErrorCause, Observer, SignalContext, SignalError};
 use crate::core::{
     judge::{Answer, Now, Sample},
     object::Uid,
 };
 
-/// The outgoing half of a [`Wiring`].
-pub(super) struct Outlet {
+/// The outgoing half of a [`SignalContext`].
+pub(super) struct SignalOutput {
     pub(super) policy: Arc<str>,
     task: String,
     samples: mpsc::Sender<Sample>,
@@ -19,14 +19,14 @@ pub(super) struct Outlet {
     observer: Arc<dyn Observer>,
 }
 
-impl Outlet {
-    pub(super) fn new(wiring: &Wiring) -> Self {
+impl SignalOutput {
+    pub(super) fn new(context: &SignalContext) -> Self {
         Self {
-            policy: wiring.policy.name.clone(),
-            task: wiring.task(),
-            samples: wiring.samples.clone(),
-            clock: wiring.clock.clone(),
-            observer: wiring.observer.clone(),
+            policy: context.policy.name.clone(),
+            task: context.task(),
+            samples: context.samples.clone(),
+            clock: context.clock.clone(),
+            observer: context.observer.clone(),
         }
     }
 
@@ -66,7 +66,7 @@ impl Outlet {
         self.observer.queried(&self.policy, took);
     }
 
-    pub(super) fn failed(&self, cause: Cause) {
+    pub(super) fn failed(&self, cause: ErrorCause) {
         self.observer.failed(&self.policy, cause.as_str());
     }
 
