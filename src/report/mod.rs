@@ -19,7 +19,7 @@ use crate::{
         ledger::{Note, Slot},
         policy::Detach,
     },
-    signal::Observer,
+    signal::{Observer, SignalEvent},
 };
 
 /// From the decision to the answer of the patch, at most.
@@ -233,7 +233,7 @@ fn sentence(refusal: &Refusal) -> String {
     format!("policy {policy} ({asked}): {reason}{colon}{detail}")
 }
 
-/// Tells how signals go.
+/// Records what happens to the signals.
 pub struct SignalReport {
     /// For `/metrics`.
     pub metrics: Arc<Metrics>,
@@ -242,21 +242,11 @@ pub struct SignalReport {
 }
 
 impl Observer for SignalReport {
-    fn probed(&self, policy: &str, took: Duration) {
-        self.metrics.probed(policy, took);
-    }
-
-    fn queried(&self, policy: &str, took: Duration) {
-        self.metrics.queried(policy, took);
-    }
-
-    fn failed(&self, policy: &str, cause: &'static str) {
-        debug!(policy, cause, "a signal failed");
-        self.metrics.signal_failed(policy, cause);
-    }
-
-    fn succeeded(&self, policy: &str) {
-        self.metrics.signal_succeeded(policy, Timestamp::now());
+    fn observe(&self, policy: &str, event: SignalEvent) {
+        if let SignalEvent::Error(cause) = event {
+            debug!(policy, cause = cause.as_str(), "no answer that counts");
+        }
+        self.metrics.observe_signal(policy, event, Timestamp::now());
     }
 
     fn beat(&self, task: &str) {

@@ -1,7 +1,8 @@
-//! Why nothing could be learned: a closed set, for a metric's label.
+//! Why a signal has no answer: a closed set, for the label `cause` of `signal_errors_total`.
 
-/// Why a signal got no answer that counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Why a signal got no answer that counts. A variant in lower case is the label value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum ErrorCause {
     /// The agent is out of descriptors, ports or routes, so it cannot ask.
     Agent,
@@ -19,7 +20,7 @@ pub enum ErrorCause {
     Parse,
     /// The server answered with an error of the query.
     Query,
-    /// The question cannot be put as it is configured.
+    /// The request cannot be sent as it is configured.
     Request,
     /// The answer is too large.
     Size,
@@ -36,44 +37,9 @@ pub enum ErrorCause {
 }
 
 impl ErrorCause {
-    /// Every cause.
-    pub const ALL: [Self; 15] = [
-        Self::Agent,
-        Self::Busy,
-        Self::Connection,
-        Self::Dns,
-        Self::File,
-        Self::Labels,
-        Self::Parse,
-        Self::Query,
-        Self::Request,
-        Self::Size,
-        Self::Stale,
-        Self::Status,
-        Self::Timeout,
-        Self::Tls,
-        Self::Warnings,
-    ];
-
     /// The label value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Busy => "busy",
-            Self::Connection => "connection",
-            Self::Dns => "dns",
-            Self::File => "file",
-            Self::Labels => "labels",
-            Self::Parse => "parse",
-            Self::Query => "query",
-            Self::Request => "request",
-            Self::Size => "size",
-            Self::Stale => "stale",
-            Self::Status => "status",
-            Self::Timeout => "timeout",
-            Self::Tls => "tls",
-            Self::Warnings => "warnings",
-        }
+        self.into()
     }
 }

@@ -1,8 +1,8 @@
 //! Where the evidence comes from: each signal asks about the pods of one policy, for ever, and makes [`Sample`]s.
 //!
 //! A signal is an `async fn run`, which the agent starts with a [`SignalContext`]; nothing here spawns a task. What a signal
-//! does at once it does within its own task. No answer that is the agent's or the Prometheus server's fault is ever
-//! `good` or `bad`.
+//! does concurrently it does within its own task. What the agent or the Prometheus server is to blame for is never `good`
+//! or `bad`.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -21,15 +21,16 @@ mod output;
 pub mod probe;
 pub mod prometheus;
 mod schedule;
+mod timed_out;
 mod tls;
 
 pub use clock::Clock;
 pub use error_cause::ErrorCause;
 
-/// How a probe and a query introduce themselves, unless the policy file says otherwise.
+/// The `User-Agent` of a probe and a query, unless the policy file sets one.
 const USER_AGENT: &str = concat!("pod-quarantine/", env!("CARGO_PKG_VERSION"));
 
-/// Time between two signs of life of an idle signal. The health check asks for one a second.
+/// Time between two heartbeats of an idle signal. The health check asks for one a second.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A pod that a policy watches, as a signal needs it.
@@ -50,9 +51,9 @@ pub struct SignalTarget {
 /// What changed among the pods of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetChange {
-    /// A pod is watched from now on, or is no longer what it was.
+    /// A pod is watched from now on, or has changed.
     Put(SignalTarget),
-    /// A pod is not watched any more: what is still on its way about it is dropped.
+    /// A pod is not watched any more: samples of it that are still under way are dropped.
     Remove(Uid),
 }
 
@@ -60,36 +61,48 @@ pub enum TargetChange {
 pub struct SignalContext {
     /// The policy whose signal it is.
     pub policy: Arc<Policy>,
-    /// The pods to ask about. The signal ends when this does.
+    /// The pods to ask about. The signal ends when this is closed.
     pub targets: mpsc::UnboundedReceiver<TargetChange>,
-    /// Where answers go. The signal ends when nobody hears them.
+    /// Where samples go. The signal ends when this is closed.
     pub samples: mpsc::Sender<Sample>,
     /// The time.
     pub clock: Clock,
-    /// Who is told how it goes.
+    /// Receives the metrics and the heartbeats.
     pub observer: Arc<dyn Observer>,
 }
 
 impl SignalContext {
-    /// The name under which this signal gives signs of life, see [`Observer::beat`].
+    /// The name of this signal's task, see [`task_name`].
     #[must_use]
     pub fn task(&self) -> String {
-        format!("signal {}", self.policy.name)
+        task_name(&self.policy.name)
     }
 }
 
-/// Told of everything worth a metric.
+/// The name of a policy's signal as a task: the health check expects its heartbeats under this name.
+#[must_use]
+pub fn task_name(policy: &str) -> String {
+    format!("signal {policy}")
+}
+
+/// Something that happened to a signal and is worth a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalEvent {
+    /// A probe was sent and took so long, whatever its result.
+    Probe(Duration),
+    /// A query was sent and took so long, whatever its result.
+    Query(Duration),
+    /// There was an answer, good or bad.
+    Success,
+    /// There was no answer that counts. A pod that does not answer its probe is no error of the signal: it is `bad`.
+    Error(ErrorCause),
+}
+
+/// Receives everything worth a metric, and the heartbeats.
 pub trait Observer: Send + Sync {
-    /// A probe was sent, whatever came of it.
-    fn probed(&self, policy: &str, took: Duration);
-    /// A query was sent, whatever came of it.
-    fn queried(&self, policy: &str, took: Duration);
-    /// Nothing could be learned: `cause` is one of [`ErrorCause::ALL`]. A pod that does not answer its probe is no failure
-    /// of the signal, it is what `bad` means.
-    fn failed(&self, policy: &str, cause: &'static str);
-    /// Something was learned, good or bad.
-    fn succeeded(&self, policy: &str);
-    /// The task of that name is alive; called at least once a second.
+    /// Records an event of the signal of this policy.
+    fn observe(&self, policy: &str, event: SignalEvent);
+    /// Records that the task of that name is alive; called at least once a second.
     fn beat(&self, task: &str);
 }
 
@@ -97,12 +110,12 @@ pub trait Observer: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum SignalError {
     /// The other end of [`SignalContext::targets`] is gone.
-    #[error("watch the pods of policy {0}: nobody tells of them any more")]
-    Unfed(Arc<str>),
+    #[error("watch the pods of policy {0}: the channel of targets is closed")]
+    TargetsClosed(Arc<str>),
     /// The other end of [`SignalContext::samples`] is gone.
-    #[error("report samples of policy {0}: nobody hears them any more")]
-    Unheard(Arc<str>),
+    #[error("report samples of policy {0}: the channel of samples is closed")]
+    SamplesClosed(Arc<str>),
     /// The cryptography that is compiled in does not fit together.
-    #[error("set up tls")]
+    #[error("set up TLS")]
     Tls(#[source] rustls::Error),
 }

@@ -1,16 +1,16 @@
-//! Where a signal's answers and signs of life go.
+//! The outgoing half of a [`SignalContext`]: samples, what is worth a metric, and heartbeats.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Clock, ErrorCause, Observer, SignalContext, SignalError};
+use super::{Clock, Observer, SignalContext, SignalError, SignalEvent};
 use crate::core::{
     judge::{Answer, Now, Sample},
     object::Uid,
 };
 
-/// The outgoing half of a [`SignalContext`].
+/// Where the samples of one policy go, and what happens to its signal.
 pub(super) struct SignalOutput {
     pub(super) policy: Arc<str>,
     task: String,
@@ -51,26 +51,14 @@ impl SignalOutput {
             saw,
         };
         let sent = self.samples.send(sample).await;
-        sent.map_err(|_| SignalError::Unheard(self.policy.clone()))
+        sent.map_err(|_| SignalError::SamplesClosed(self.policy.clone()))
     }
 
     pub(super) fn beat(&self) {
         self.observer.beat(&self.task);
     }
 
-    pub(super) fn probed(&self, took: Duration) {
-        self.observer.probed(&self.policy, took);
-    }
-
-    pub(super) fn queried(&self, took: Duration) {
-        self.observer.queried(&self.policy, took);
-    }
-
-    pub(super) fn failed(&self, cause: ErrorCause) {
-        self.observer.failed(&self.policy, cause.as_str());
-    }
-
-    pub(super) fn succeeded(&self) {
-        self.observer.succeeded(&self.policy);
+    pub(super) fn observe(&self, event: SignalEvent) {
+        self.observer.observe(&self.policy, event);
     }
 }

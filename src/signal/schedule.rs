@@ -1,4 +1,4 @@
-//! When each of many things is asked, so that they are not all asked at once.
+//! When each of many pods or queries has its turn, so that they are not all at once.
 //!
 //! Every key has its own place in the period, from a hash of the key; the turns are multiples of the period from there,
 //! so they do not drift. A turn that is missed by less than half a period is taken late, and skipped otherwise.

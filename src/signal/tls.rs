@@ -13,7 +13,7 @@ use rustls::{
 /// For probes: any certificate will do, as for the kubelet.
 pub(super) fn unverified() -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(Anyone(provider.clone()));
+    let verifier = Arc::new(AnyCertificate(provider.clone()));
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -54,16 +54,16 @@ pub(super) enum RootsError {
     None,
     #[error("a certificate in it cannot be used: {0}")]
     Certificate(Error),
-    #[error("set up tls: {0}")]
+    #[error("set up TLS: {0}")]
     Provider(Error),
 }
 
-/// Takes everyone's word for who they are. Signatures are not looked at either: without an identity they prove nothing,
-/// and looking would turn away certificates of old forms that the kubelet takes.
+/// Accepts any certificate. Signatures are not verified either: without an identity they prove nothing, and verifying
+/// them would refuse certificates of old forms that the kubelet accepts.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -25,21 +25,21 @@ pub(crate) async fn workload(bind: &str, behaviour: &str) -> serve::Server {
 }
 
 /// What a probe of `/healthz` says first about a pod of that behaviour.
-async fn first_said(behaviour: &str) -> (pod_quarantine::core::judge::Answer, String) {
+async fn first_answer(behaviour: &str) -> (pod_quarantine::core::judge::Answer, String) {
     let server = workload("127.0.0.1", behaviour).await;
     let mut probe = quick_probe();
     // Patient, so that a busy machine is not taken for a pod that does not answer.
     probe.timeout = Duration::from_millis(500);
     let mut rig = Rig::probe(probe);
     rig.put(pod("a", server.traffic));
-    rig.said().await
+    rig.answer().await
 }
 
-async fn said_of(reply: Reply) -> (pod_quarantine::core::judge::Answer, String) {
+async fn answer_to(reply: Reply) -> (pod_quarantine::core::judge::Answer, String) {
     let server = Server::start(move |_| reply.clone()).await;
     let mut rig = Rig::probe(quick_probe());
     rig.put(pod("a", server.address));
-    rig.said().await
+    rig.answer().await
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn from_200_to_399_is_good_and_all_else_is_bad() {
         (599, Bad),
     ];
     join_all(cases.map(async |(status, answer)| {
-        let said = first_said(&status.to_string()).await;
+        let said = first_answer(&status.to_string()).await;
         assert_eq!(said, (answer, format!("HTTP {status}")));
     }))
     .await;
@@ -67,7 +67,7 @@ async fn from_200_to_399_is_good_and_all_else_is_bad() {
 #[tokio::test]
 async fn a_pod_that_accepts_and_never_answers_is_bad_at_the_timeout() {
     for behaviour in ["hang", r#"{"health": {"answer": "hang"}}"#] {
-        let said = first_said(behaviour).await;
+        let said = first_answer(behaviour).await;
         assert_eq!(said, (Bad, "no answer within 500ms".to_owned()));
     }
 }
@@ -75,33 +75,39 @@ async fn a_pod_that_accepts_and_never_answers_is_bad_at_the_timeout() {
 #[tokio::test]
 async fn a_slow_pod_is_good_until_the_timeout() {
     let slow = |ms: u64| format!(r#"{{"health": {{"answer": "ok", "delay_ms": {ms}}}}}"#);
-    assert_eq!(first_said(&slow(100)).await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(
+        first_answer(&slow(100)).await,
+        (Good, "HTTP 200".to_owned())
+    );
     let too_slow = (Bad, "no answer within 500ms".to_owned());
-    assert_eq!(first_said(&slow(2000)).await, too_slow);
+    assert_eq!(first_answer(&slow(2000)).await, too_slow);
 }
 
 #[tokio::test]
 async fn a_pod_that_refuses_is_bad() {
-    let said = first_said("refuse").await;
+    let said = first_answer("refuse").await;
     assert_eq!(said, (Bad, "connection refused".to_owned()));
 }
 
 #[tokio::test]
 async fn a_pod_that_closes_without_an_answer_is_bad() {
     for behaviour in ["close", r#"{"health": {"answer": "close"}}"#] {
-        let (answer, saw) = first_said(behaviour).await;
+        let (answer, saw) = first_answer(behaviour).await;
         assert_eq!(answer, Bad, "{saw}");
         assert!(saw.ends_with(" before an answer"), "{saw}");
     }
-    let said = said_of(Reply::Bytes(Vec::new())).await;
+    let said = answer_to(Reply::Bytes(Vec::new())).await;
     assert_eq!(said, (Bad, "connection closed before an answer".to_owned()));
 }
 
 #[tokio::test]
-async fn a_pod_that_closes_amid_its_answer_is_bad() {
+async fn a_pod_that_closes_during_its_answer_is_bad() {
     let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc".to_vec();
-    let said = said_of(Reply::Bytes(cut)).await;
-    assert_eq!(said, (Bad, "connection closed amid the answer".to_owned()));
+    let said = answer_to(Reply::Bytes(cut)).await;
+    assert_eq!(
+        said,
+        (Bad, "connection closed during the answer".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -111,28 +117,28 @@ async fn a_pod_that_speaks_something_else_is_bad() {
         b"\0\x01\x02\xff\r\n\r\n",
         b"HTTP/1.1 2OO OK\r\n\r\n",
     ] {
-        let said = said_of(Reply::Bytes(garbage.to_vec())).await;
+        let said = answer_to(Reply::Bytes(garbage.to_vec())).await;
         assert_eq!(said, (Bad, "not an HTTP answer".to_owned()), "{garbage:?}");
     }
 }
 
 #[tokio::test]
 async fn an_endless_body_is_cut_and_good() {
-    let said = first_said(r#"{"health": {"answer": "endless"}}"#).await;
+    let said = first_answer(r#"{"health": {"answer": "endless"}}"#).await;
     assert_eq!(said, (Good, "HTTP 200".to_owned()));
 }
 
 #[tokio::test]
 async fn a_dripping_body_ends_at_the_timeout_and_is_bad() {
-    let said = first_said(r#"{"health": {"answer": {"drip_ms": 20}}}"#).await;
-    assert_eq!(said, (Bad, "answer not complete within 500ms".to_owned()));
+    let said = first_answer(r#"{"health": {"answer": {"drip_ms": 20}}}"#).await;
+    assert_eq!(said, (Bad, "no complete answer within 500ms".to_owned()));
 }
 
 #[tokio::test]
 async fn an_answer_without_a_length_ends_with_its_connection_and_is_good() {
     let old = b"HTTP/1.0 200 OK\r\n\r\nfine".to_vec();
     assert_eq!(
-        said_of(Reply::Bytes(old)).await,
+        answer_to(Reply::Bytes(old)).await,
         (Good, "HTTP 200".to_owned())
     );
 }
@@ -142,7 +148,7 @@ async fn a_pod_with_an_ipv6_address_is_probed() {
     let server = workload("::1", "ok").await;
     let mut rig = Rig::probe(quick_probe());
     rig.put(pod("a", server.traffic));
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
 }
 
 #[tokio::test]
@@ -162,9 +168,9 @@ async fn a_pod_without_address_or_port_is_no_answer_once_a_period() {
         for sample in samples {
             assert_eq!((sample.answer, &*sample.saw), (None, saw));
         }
-        let told = rig.told();
-        assert_eq!((told.probed, told.succeeded), (0, 0));
-        assert!(told.failed.is_empty(), "{told:?}");
+        let observed = rig.observed();
+        assert_eq!((observed.probes, observed.successes), (0, 0));
+        assert!(observed.errors.is_empty(), "{observed:?}");
     }
 }
 
@@ -176,9 +182,9 @@ async fn a_request_that_cannot_be_sent_is_no_answer() {
         probe.headers = vec![(name.to_owned(), value.to_owned())];
         let mut rig = Rig::probe(probe);
         rig.put(pod("a", server.address));
-        let (answer, saw) = rig.said().await;
+        let (answer, saw) = rig.answer().await;
         assert_eq!(answer, None, "{saw}");
-        assert!(rig.told().failed.contains_key("request"));
+        assert!(rig.observed().errors.contains_key("request"));
         assert_eq!(server.connections(), 0);
     }
 }
@@ -187,9 +193,9 @@ async fn a_request_that_cannot_be_sent_is_no_answer() {
 async fn an_address_that_the_agent_cannot_reach_at_all_is_no_answer() {
     let mut rig = Rig::probe(quick_probe());
     rig.put(pod("a", "255.255.255.255:80".parse().unwrap()));
-    let (answer, saw) = rig.said().await;
+    let (answer, saw) = rig.answer().await;
     assert_eq!(answer, None, "{saw}");
-    assert!(rig.told().failed.contains_key("agent"));
+    assert!(rig.observed().errors.contains_key("agent"));
 }
 
 #[test]
@@ -203,21 +209,21 @@ async fn out_of_descriptors() {
     let server = workload("127.0.0.1", "ok").await;
     let mut rig = Rig::probe(quick_probe());
     rig.put(pod("a", server.traffic));
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
     let mut files = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         files.push(file);
     }
     rig.forget();
-    rig.said().await;
+    rig.answer().await;
     for _ in 0..3 {
-        let (answer, saw) = rig.said().await;
+        let (answer, saw) = rig.answer().await;
         assert_eq!(answer, None, "{saw}");
     }
     drop(files);
     rig.forget();
-    rig.said().await;
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+    rig.answer().await;
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
 }
 
 #[test]
@@ -230,11 +236,11 @@ fn proxies_of_the_environment_are_ignored() {
 #[ignore = "needs an environment; run by the test above"]
 async fn among_proxies() {
     assert!(std::env::var("http_proxy").is_ok());
-    assert_eq!(first_said("ok").await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(first_answer("ok").await, (Good, "HTTP 200".to_owned()));
 }
 
 #[tokio::test]
-async fn a_pod_that_was_removed_is_never_heard_of_again() {
+async fn a_removed_pod_gets_no_more_samples() {
     let server = Server::start(|_| Reply::Hang).await;
     let mut probe = quick_probe();
     probe.timeout = Duration::from_millis(600);
@@ -254,7 +260,7 @@ async fn a_pod_that_was_removed_is_never_heard_of_again() {
 }
 
 #[tokio::test]
-async fn nothing_is_said_before_the_initial_delay_is_over() {
+async fn there_is_no_sample_before_the_initial_delay_is_over() {
     let server = Server::start(|_| ok("")).await;
     let mut probe = quick_probe();
     probe.initial_delay = Duration::from_mins(1);

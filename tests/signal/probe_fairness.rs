@@ -64,7 +64,7 @@ async fn a_probe_without_a_permit_for_a_whole_period_is_left_out_and_no_answer()
     rig.put(pod("a", server.address));
     let begun = Instant::now();
     for _ in 0..3 {
-        let said = rig.said().await;
+        let said = rig.answer().await;
         assert_eq!(
             said,
             (None, "not probed: too many probes at once".to_owned())
@@ -76,13 +76,13 @@ async fn a_probe_without_a_permit_for_a_whole_period_is_left_out_and_no_answer()
         begun.elapsed()
     );
     assert_eq!(server.connections(), 0);
-    let told = rig.told();
-    assert!(told.failed["busy"] >= 3, "{told:?}");
-    assert_eq!((told.probed, told.succeeded), (0, 0));
+    let observed = rig.observed();
+    assert!(observed.errors["busy"] >= 3, "{observed:?}");
+    assert_eq!((observed.probes, observed.successes), (0, 0));
     permits.add_permits(1);
     rig.forget();
-    rig.said().await;
-    assert_eq!(rig.said().await.0, Good);
+    rig.answer().await;
+    assert_eq!(rig.answer().await.0, Good);
     // What was left out is not made up for.
     assert!(server.connections() <= 3, "{}", server.connections());
 }
@@ -100,7 +100,7 @@ async fn a_removed_pod_gives_its_permit_back_at_once() {
     }
     rig.remove("uid-hangs");
     rig.put(pod("a", server.address));
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn samples_that_nobody_takes_make_no_pod_bad() {
     }
     sleep(Duration::from_millis(700)).await;
     for _ in 0..30 {
-        assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+        assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
     }
 }
 
@@ -136,7 +136,7 @@ fn pod_on_a_thread(answer_after: Duration) -> (SocketAddr, oneshot::Receiver<()>
 }
 
 #[tokio::test]
-async fn an_agent_that_was_held_up_itself_blames_no_pod() {
+async fn a_delay_of_the_agent_makes_no_pod_bad() {
     let (address, asked) = pod_on_a_thread(Duration::from_millis(150));
     let mut probe = quick_probe();
     probe.period = Duration::from_secs(1);
@@ -146,18 +146,21 @@ async fn an_agent_that_was_held_up_itself_blames_no_pod() {
     asked.await.unwrap();
     // The one thread of this test is also the agent's.
     thread::sleep(Duration::from_millis(900));
-    let (answer, saw) = rig.said().await;
+    let (answer, saw) = rig.answer().await;
     assert_ne!(answer, Bad, "{saw}");
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
 }
 
 #[tokio::test]
-async fn a_pod_too_slow_for_an_agent_that_was_not_held_up_is_bad() {
+async fn a_slow_pod_is_bad_where_the_agent_was_not_delayed() {
     let (address, _asked) = pod_on_a_thread(Duration::from_millis(700));
     let mut probe = quick_probe();
     probe.period = Duration::from_secs(1);
     probe.timeout = Duration::from_millis(300);
     let mut rig = Rig::probe(probe);
     rig.put(pod("a", address));
-    assert_eq!(rig.said().await, (Bad, "no answer within 300ms".to_owned()));
+    assert_eq!(
+        rig.answer().await,
+        (Bad, "no answer within 300ms".to_owned())
+    );
 }

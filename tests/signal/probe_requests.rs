@@ -14,7 +14,7 @@ async fn sent(probe: HttpProbe) -> (Vec<String>, String) {
     let server = Server::start(|_| ok("")).await;
     let mut rig = Rig::probe(probe);
     rig.put(pod("a", server.address));
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
     let head = server.asked().remove(0).head;
     let lines = head.lines().map(str::to_owned).collect();
     (lines, server.address.to_string())
@@ -105,7 +105,7 @@ async fn every_probe_has_a_connection_of_its_own() {
     let mut rig = Rig::probe(quick_probe());
     rig.put(pod("a", server.address));
     for _ in 0..5 {
-        assert_eq!(rig.said().await.0, Good);
+        assert_eq!(rig.answer().await.0, Good);
     }
     assert!(server.connections() >= 5);
     assert_eq!(server.connections(), server.asked().len());

@@ -64,13 +64,13 @@ async fn a_pod_has_at_most_one_probe_under_way() {
     let mut rig = Rig::probe(probe);
     rig.put(pod("a", server.address));
     for _ in 0..3 {
-        assert_eq!(rig.said().await.0, Bad);
+        assert_eq!(rig.answer().await.0, Bad);
     }
     assert_eq!(server.most_open(), 1);
 }
 
 #[tokio::test]
-async fn a_pod_that_is_put_again_and_again_is_probed_no_less() {
+async fn a_pod_whose_target_changes_often_is_probed_as_often() {
     let server = Server::start(|_| ok("")).await;
     let mut rig = Rig::probe(quick_probe());
     let begun = Instant::now();
@@ -110,47 +110,50 @@ async fn a_pod_that_moves_is_probed_at_its_new_address_and_not_judged_by_the_old
 }
 
 #[tokio::test]
-async fn a_pod_that_turns_bad_and_good_again_is_seen_to() {
+async fn samples_follow_a_pod_that_turns_bad_and_good_again() {
     let server = Server::start(|_| ok("")).await;
     let mut rig = Rig::probe(quick_probe());
     rig.put(pod("a", server.address));
-    assert_eq!(rig.said().await.0, Good);
+    assert_eq!(rig.answer().await.0, Good);
     server.now(|_| answer("500 Oh", ""));
     rig.forget();
-    rig.said().await;
-    assert_eq!(rig.said().await, (Bad, "HTTP 500".to_owned()));
+    rig.answer().await;
+    assert_eq!(rig.answer().await, (Bad, "HTTP 500".to_owned()));
     server.now(|_| ok(""));
     rig.forget();
-    rig.said().await;
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
-    let told = rig.told();
-    assert!(told.probed >= 5 && told.succeeded >= 5, "{told:?}");
-    assert!(told.failed.is_empty(), "{told:?}");
+    rig.answer().await;
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
+    let observed = rig.observed();
+    assert!(
+        observed.probes >= 5 && observed.successes >= 5,
+        "{observed:?}"
+    );
+    assert!(observed.errors.is_empty(), "{observed:?}");
 }
 
 #[tokio::test]
-async fn an_idle_signal_is_alive_all_the_time() {
+async fn an_idle_signal_sends_heartbeats() {
     let rig = Rig::probe(quick_probe());
     sleep(Duration::from_millis(1800)).await;
-    let beats = rig.told().beats;
+    let beats = rig.observed().beats;
     let longest = beats.windows(2).map(|two| two[1] - two[0]).max().unwrap();
     assert!(longest < Duration::from_secs(1), "{longest:?}");
     assert!(beats.len() < 20, "{}", beats.len());
 }
 
 #[tokio::test]
-async fn a_signal_that_nobody_feeds_or_hears_ends_and_says_so() {
+async fn a_signal_whose_targets_or_samples_are_closed_ends_with_an_error() {
     let server = Server::start(|_| ok("")).await;
-    let end = Rig::probe(quick_probe()).unfed().await;
+    let end = Rig::probe(quick_probe()).end_without_targets().await;
     assert_eq!(
         end,
-        "watch the pods of policy web-probe: nobody tells of them any more"
+        "watch the pods of policy web-probe: the channel of targets is closed"
     );
     let rig = Rig::probe(quick_probe());
     rig.put(pod("a", server.address));
-    let end = rig.unheard().await;
+    let end = rig.end_without_a_receiver().await;
     assert_eq!(
         end,
-        "report samples of policy web-probe: nobody hears them any more"
+        "report samples of policy web-probe: the channel of samples is closed"
     );
 }

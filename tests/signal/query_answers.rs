@@ -62,14 +62,14 @@ fn patient_rig(server: &Server) -> Rig {
 }
 
 /// The second answer about a pod from a server that always behaves so: by then a stale one is known to be.
-async fn said_of(
+async fn answer_to(
     behave: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
 ) -> (Answer, String, Vec<&'static str>) {
     let server = Server::start(behave).await;
     let mut rig = rig(&server, &["a"]);
-    rig.said().await;
-    let (answer, saw) = rig.said().await;
-    (answer, saw, rig.told().failed.into_keys().collect())
+    rig.answer().await;
+    let (answer, saw) = rig.answer().await;
+    (answer, saw, rig.observed().errors.into_keys().collect())
 }
 
 #[tokio::test]
@@ -99,12 +99,15 @@ async fn every_pod_gets_a_sample_whether_or_not_it_has_a_series() {
     ] {
         assert_eq!(round[uid], (answer, saw.to_owned()), "{uid}");
     }
-    let told = rig.told();
-    assert!(told.succeeded > 0 && told.failed.is_empty(), "{told:?}");
+    let observed = rig.observed();
+    assert!(
+        observed.successes > 0 && observed.errors.is_empty(),
+        "{observed:?}"
+    );
 }
 
 #[tokio::test]
-async fn below_is_the_other_way_round() {
+async fn with_below_a_value_under_the_bound_is_bad() {
     let server = Server::start(vector(&[("a", "0.31"), ("b", "7")])).await;
     let (mut query, prometheus) = quick_query(&server);
     query.threshold = Threshold::Below(1.0);
@@ -124,18 +127,18 @@ async fn a_series_counts_for_its_own_namespace_only() {
     })
     .await;
     let mut rig = rig(&server, &["a"]);
-    assert_eq!(rig.said().await, (Good, "0 is not above 0.05".to_owned()));
+    assert_eq!(rig.answer().await, (Good, "0 is not above 0.05".to_owned()));
 }
 
 #[tokio::test]
-async fn an_answer_without_series_says_nothing_about_anyone() {
-    let (answer, saw, causes) = said_of(|_| ok(&envelope(""))).await;
+async fn an_answer_without_series_says_nothing_about_any_pod() {
+    let (answer, saw, causes) = answer_to(|_| ok(&envelope(""))).await;
     assert_eq!((answer, &*saw), (None, "no series"));
     assert!(causes.is_empty());
 }
 
 #[tokio::test]
-async fn what_is_no_whole_answer_says_nothing_about_anyone() {
+async fn an_incomplete_answer_says_nothing_about_any_pod() {
     let number = |value| envelope(&series("a", value));
     let cases: Vec<(Reply, &str, &str)> = vec![
         (answer("503 Unavailable", "busy"), "status", "HTTP 503"),
@@ -157,38 +160,42 @@ async fn what_is_no_whole_answer_says_nothing_about_anyone() {
         (
             ok("<html>sign in</html>"),
             "parse",
-            "the answer is not what Prometheus answers",
+            "the answer is not a Prometheus query result",
         ),
-        (ok(""), "parse", "the answer is not what Prometheus answers"),
+        (
+            ok(""),
+            "parse",
+            "the answer is not a Prometheus query result",
+        ),
         (
             ok(r#"{"status":"success"}"#),
             "parse",
-            "the answer is not what Prometheus answers",
+            "the answer is not a Prometheus query result",
         ),
         (
             ok(&number("0.9x")),
             "parse",
-            "the answer is not what Prometheus answers",
+            "the answer is not a Prometheus query result",
         ),
         (
             ok(&number("0.9")[..80]),
             "parse",
-            "the answer is not what Prometheus answers",
+            "the answer is not a Prometheus query result",
         ),
         (
             ok(&"[".repeat(100_000)),
             "parse",
-            "the answer is not what Prometheus answers",
+            "the answer is not a Prometheus query result",
         ),
         (
             ok(r#"{"status":"success","data":{"resultType":"scalar","result":[1,"0.9"]}}"#),
             "query",
-            "the query gives a scalar, not a vector",
+            "the query returns a scalar, not a vector",
         ),
         (
             ok(r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#),
             "query",
-            "the query gives a matrix, not a vector",
+            "the query returns a matrix, not a vector",
         ),
         (
             ok(&number("0.9").replace(r#"{"status"#, r#"{"warnings":["store down"],"status"#)),
@@ -219,7 +226,7 @@ async fn what_is_no_whole_answer_says_nothing_about_anyone() {
     ];
     join_all(cases.into_iter().map(async |(reply, cause, saw)| {
         let shown = format!("{reply:?}");
-        let said = said_of(move |_| reply.clone()).await;
+        let said = answer_to(move |_| reply.clone()).await;
         let expected = (None, format!("Prometheus: {saw}"), vec![cause]);
         assert_eq!(said, expected, "{}", &shown[..shown.len().min(300)]);
     }))
@@ -227,22 +234,22 @@ async fn what_is_no_whole_answer_says_nothing_about_anyone() {
 }
 
 #[tokio::test]
-async fn remarks_on_the_style_of_a_query_leave_its_answer_whole() {
+async fn a_remark_on_the_style_of_a_query_does_not_void_its_answer() {
     let behave = |_: &Asked| {
         let whole = envelope(&series("a", "0.9"));
         let remarks =
             r#"{"infos":["x"],"warnings":["PromQL info: metric might not be a counter"],"status"#;
         ok(&whole.replace(r#"{"status"#, remarks))
     };
-    let (answer, saw, _) = said_of(behave).await;
+    let (answer, saw, _) = answer_to(behave).await;
     assert_eq!((answer, &*saw), (Bad, "0.9 is above 0.05"));
 }
 
 #[tokio::test]
-async fn an_answer_whose_time_does_not_move_on_says_nothing() {
+async fn an_answer_whose_timestamp_does_not_advance_says_nothing() {
     let old = envelope(&series("a", "0.9"));
-    let (answer, saw, causes) = said_of(move |_| ok(&old)).await;
-    let stale = "Prometheus: stale answer: its time has not moved on";
+    let (answer, saw, causes) = answer_to(move |_| ok(&old)).await;
+    let stale = "Prometheus: stale answer: its timestamp has not advanced";
     assert_eq!((answer, &*saw, causes), (None, stale, vec!["stale"]));
 }
 
@@ -250,12 +257,12 @@ async fn an_answer_whose_time_does_not_move_on_says_nothing() {
 async fn a_server_whose_clock_is_set_back_costs_one_answer() {
     let server = Server::start(vector(&[("a", "0.9")])).await;
     let mut rig = rig(&server, &["a"]);
-    assert_eq!(rig.said().await.0, Bad);
+    assert_eq!(rig.answer().await.0, Bad);
     server.now(|_| ok(&envelope(&series("a", "0.9")).replace("[17", "[16")));
     let mut answers = Vec::new();
     while !matches!(answers[..], [.., None, Bad]) {
         assert!(answers.len() < 50, "{answers:?}");
-        answers.push(rig.said().await.0);
+        answers.push(rig.answer().await.0);
     }
     let nones = answers.iter().filter(|answer| **answer == None).count();
     assert_eq!(nones, 1, "{answers:?}");
@@ -267,12 +274,12 @@ async fn an_answer_too_large_is_not_read_to_its_end() {
     let body = format!("{}{}", megabyte.repeat(33), envelope(&series("a", "0.9")));
     let server = Server::start(move |_| ok(&body)).await;
     let mut rig = patient_rig(&server);
-    let (answer, saw) = rig.said().await;
+    let (answer, saw) = rig.answer().await;
     assert_eq!(
         (answer, &*saw),
         (None, "Prometheus: the answer is larger than 32 MiB")
     );
-    assert!(rig.told().failed.contains_key("size"));
+    assert!(rig.observed().errors.contains_key("size"));
 }
 
 #[tokio::test]
@@ -289,7 +296,7 @@ async fn a_large_answer_is_an_answer() {
     };
     let server = Server::start(behave).await;
     let mut rig = patient_rig(&server);
-    assert_eq!(rig.said().await, (Bad, "0.9 is above 0.05".to_owned()));
+    assert_eq!(rig.answer().await, (Bad, "0.9 is above 0.05".to_owned()));
 }
 
 #[tokio::test]
@@ -301,6 +308,6 @@ async fn a_native_histogram_is_no_number() {
         );
         ok(&envelope(&element))
     };
-    let (answer, saw, _) = said_of(behave).await;
+    let (answer, saw, _) = answer_to(behave).await;
     assert_eq!((answer, &*saw), (None, "a histogram, not a number"));
 }

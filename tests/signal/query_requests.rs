@@ -19,7 +19,7 @@ async fn a_query_is_a_form_that_is_posted() {
     r#"rate(x{a=~"5..", b="&+%"}[1m]) > 0"#.clone_into(&mut query.query);
     let mut rig = Rig::query((query, prometheus));
     rig.put(silent_pod("a"));
-    assert_eq!(rig.said().await.0, Good);
+    assert_eq!(rig.answer().await.0, Good);
     let asked = server.asked().remove(0);
     let head = asked.head.to_lowercase();
     assert!(
@@ -52,7 +52,7 @@ async fn a_path_before_the_api_is_kept() {
         let server = Server::start(good()).await;
         let mut rig = Rig::query(query_of(&format!("http://{}{given}", server.address)));
         rig.put(silent_pod("a"));
-        rig.said().await;
+        rig.answer().await;
         let head = server.asked().remove(0).head;
         assert!(
             head.starts_with(&format!("POST {sent} HTTP/1.1\r\n")),
@@ -62,7 +62,7 @@ async fn a_path_before_the_api_is_kept() {
 }
 
 #[tokio::test]
-async fn the_token_is_read_anew_and_headers_go_along() {
+async fn the_token_is_read_for_each_query_and_headers_are_sent() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("signal-token-{}", std::process::id()));
     let server = Server::start(good()).await;
@@ -71,19 +71,19 @@ async fn the_token_is_read_anew_and_headers_go_along() {
     prometheus.headers = vec![("X-Scope-OrgID".to_owned(), "shop".to_owned())];
     let mut rig = Rig::query((query, prometheus));
     rig.put(silent_pod("a"));
-    let (answer, saw) = rig.said().await;
+    let (answer, saw) = rig.answer().await;
     assert_eq!(answer, None);
     assert!(
         saw.starts_with("Prometheus: read bearerTokenFile: "),
         "{saw}"
     );
-    assert!(rig.told().failed.contains_key("file"));
+    assert!(rig.observed().errors.contains_key("file"));
     assert_eq!(server.connections(), 0, "asked without the token");
     for token in ["first\n", "second"] {
         std::fs::write(&file, token).unwrap();
         rig.forget();
-        rig.said().await;
-        assert_eq!(rig.said().await.0, Good);
+        rig.answer().await;
+        assert_eq!(rig.answer().await.0, Good);
         let head = server.asked().pop().unwrap().head.to_lowercase();
         let line = format!("authorization: bearer {}\r\n", token.trim());
         assert!(format!("{head}\r\n").contains(&line), "{head}");
@@ -99,12 +99,15 @@ async fn a_query_and_its_secrets_go_nowhere_that_a_redirect_leads() {
     let server = Server::start(move |_| answer(&there, "")).await;
     let mut rig = Rig::query(quick_query(&server));
     rig.put(silent_pod("a"));
-    assert_eq!(rig.said().await, (None, "Prometheus: HTTP 307".to_owned()));
+    assert_eq!(
+        rig.answer().await,
+        (None, "Prometheus: HTTP 307".to_owned())
+    );
     assert_eq!(other.connections(), 0);
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_says_nothing_about_anyone() {
+async fn a_missing_server_says_nothing_about_any_pod() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = closed.local_addr().unwrap();
     drop(closed);
@@ -130,10 +133,10 @@ async fn a_server_that_is_not_there_says_nothing_about_anyone() {
         prometheus.timeout = query.interval;
         let mut rig = Rig::query((query, prometheus));
         rig.put(silent_pod("a"));
-        let (answer, said) = rig.said().await;
+        let (answer, said) = rig.answer().await;
         assert_eq!(answer, None);
         assert!(said.starts_with(&format!("Prometheus: {saw}")), "{said}");
-        let causes: Vec<_> = rig.told().failed.into_keys().collect();
+        let causes: Vec<_> = rig.observed().errors.into_keys().collect();
         assert_eq!(causes, [cause]);
     }
 }

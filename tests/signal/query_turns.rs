@@ -23,7 +23,7 @@ async fn there_is_one_query_an_interval_however_many_pods_there_are() {
     assert!((8..=11).contains(&queries), "{queries}");
     assert!(samples.len() >= 8 * 50, "{}", samples.len());
     assert!(samples.len() <= queries * 50, "{}", samples.len());
-    assert_eq!(rig.told().queried.len(), queries);
+    assert_eq!(rig.observed().queries.len(), queries);
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn without_a_pod_there_is_no_query() {
     sleep(Duration::from_millis(500)).await;
     assert_eq!(server.asked().len(), 0);
     rig.put(silent_pod("a"));
-    rig.said().await;
+    rig.answer().await;
     rig.remove("uid-a");
     sleep(Duration::from_millis(200)).await;
     let before = server.asked().len();
@@ -50,14 +50,14 @@ async fn a_slow_query_is_cut_at_the_timeout() {
     let mut rig = Rig::query((query, prometheus));
     rig.put(silent_pod("a"));
     assert_eq!(
-        rig.said().await,
+        rig.answer().await,
         (None, "Prometheus: no answer within 200ms".to_owned())
     );
-    let told = rig.told();
-    let off = told.queried[0].abs_diff(Duration::from_millis(200));
-    assert!(off < Duration::from_millis(80), "{told:?}");
-    assert_eq!(told.failed.into_keys().collect::<Vec<_>>(), ["timeout"]);
-    assert_eq!(told.succeeded, 0);
+    let observed = rig.observed();
+    let off = observed.queries[0].abs_diff(Duration::from_millis(200));
+    assert!(off < Duration::from_millis(80), "{observed:?}");
+    assert_eq!(observed.errors.into_keys().collect::<Vec<_>>(), ["timeout"]);
+    assert_eq!(observed.successes, 0);
 }
 
 #[tokio::test]
@@ -82,13 +82,13 @@ async fn a_body_that_drips_is_cut_at_the_timeout() {
     )));
     rig.put(silent_pod("a"));
     assert_eq!(
-        rig.said().await,
+        rig.answer().await,
         (None, "Prometheus: no answer within 100ms".to_owned())
     );
 }
 
 #[tokio::test]
-async fn a_pod_that_is_removed_amid_a_query_gets_no_sample() {
+async fn a_pod_that_is_removed_during_a_query_gets_no_sample() {
     let server = Server::start(|_| Reply::Hang).await;
     let (mut query, mut prometheus) = quick_query(&server);
     query.interval = Duration::from_millis(600);
@@ -109,43 +109,43 @@ async fn a_query_recovers_when_the_server_does() {
     let server = Server::start(|_| Reply::Hang).await;
     let mut rig = Rig::query(quick_query(&server));
     rig.put(silent_pod("a"));
-    assert_eq!(rig.said().await.0, None);
+    assert_eq!(rig.answer().await.0, None);
     server.now(vector(&[("a", "0.01")]));
     rig.forget();
-    rig.said().await;
+    rig.answer().await;
     assert_eq!(
-        rig.said().await,
+        rig.answer().await,
         (Good, "0.01 is not above 0.05".to_owned())
     );
-    assert!(rig.told().succeeded > 0);
+    assert!(rig.observed().successes > 0);
 }
 
 #[tokio::test]
-async fn a_signal_is_alive_while_its_query_takes_long() {
+async fn a_signal_sends_heartbeats_during_a_long_query() {
     let server = Server::start(|_| Reply::Hang).await;
     let (mut query, mut prometheus) = quick_query(&server);
     query.interval = Duration::from_secs(3);
     prometheus.timeout = query.interval;
     let rig = Rig::query((query, prometheus));
     sleep(Duration::from_millis(3500)).await;
-    let beats = rig.told().beats;
+    let beats = rig.observed().beats;
     let longest = beats.windows(2).map(|two| two[1] - two[0]).max().unwrap();
     assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
 
 #[tokio::test]
-async fn a_signal_that_nobody_feeds_or_hears_ends_and_says_so() {
+async fn a_signal_whose_targets_or_samples_are_closed_ends_with_an_error() {
     let server = Server::start(vector(&[])).await;
-    let end = Rig::query(quick_query(&server)).unfed().await;
+    let end = Rig::query(quick_query(&server)).end_without_targets().await;
     assert_eq!(
         end,
-        "watch the pods of policy web-query: nobody tells of them any more"
+        "watch the pods of policy web-query: the channel of targets is closed"
     );
     let rig = Rig::query(quick_query(&server));
     rig.put(silent_pod("a"));
-    let end = rig.unheard().await;
+    let end = rig.end_without_a_receiver().await;
     assert_eq!(
         end,
-        "report samples of policy web-query: nobody hears them any more"
+        "report samples of policy web-query: the channel of samples is closed"
     );
 }

@@ -149,7 +149,7 @@ async fn a_query_that_prometheus_refuses_says_why_and_blames_no_pod() {
     let mut rig = Rig::query((query, server));
     rig.put(silent_pod("a"));
     let begun = Instant::now();
-    let mut said = rig.said().await;
+    let mut said = rig.answer().await;
     while !said
         .1
         .starts_with("Prometheus: HTTP 400: invalid parameter \"query\"")
@@ -160,7 +160,7 @@ async fn a_query_that_prometheus_refuses_says_why_and_blames_no_pod() {
             "{said:?}, see {:?}",
             prometheus.directory
         );
-        said = rig.said().await;
+        said = rig.answer().await;
     }
     assert_eq!(said.0, None);
 }

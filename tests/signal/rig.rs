@@ -15,7 +15,9 @@ use pod_quarantine::{
         object::{ObjectKey, Uid},
         policy::{HttpProbe, Policy, PrometheusQuery, PrometheusServer, Signal, Threshold},
     },
-    signal::{Clock, Observer, SignalContext, SignalTarget, TargetChange, probe, prometheus},
+    signal::{
+        Clock, Observer, SignalContext, SignalEvent, SignalTarget, TargetChange, probe, prometheus,
+    },
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -87,36 +89,34 @@ pub(crate) fn silent_pod(name: &str) -> SignalTarget {
     pod(name, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1))
 }
 
-/// What an observer was told.
+/// What an observer received.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) probed: usize,
-    pub(crate) queried: Vec<Duration>,
-    pub(crate) failed: BTreeMap<&'static str, usize>,
-    pub(crate) succeeded: usize,
+pub(crate) struct Observed {
+    pub(crate) probes: usize,
+    pub(crate) queries: Vec<Duration>,
+    pub(crate) errors: BTreeMap<&'static str, usize>,
+    pub(crate) successes: usize,
     pub(crate) beats: Vec<std::time::Instant>,
 }
 
 #[derive(Default)]
-struct Listener(Mutex<Told>);
+struct Recorder(Mutex<Observed>);
 
-impl Observer for Listener {
-    fn probed(&self, policy: &str, _took: Duration) {
-        assert_eq!(policy, "web-probe");
-        self.0.lock().unwrap().probed += 1;
-    }
-
-    fn queried(&self, policy: &str, took: Duration) {
-        assert_eq!(policy, "web-query");
-        self.0.lock().unwrap().queried.push(took);
-    }
-
-    fn failed(&self, _policy: &str, cause: &'static str) {
-        *self.0.lock().unwrap().failed.entry(cause).or_default() += 1;
-    }
-
-    fn succeeded(&self, _policy: &str) {
-        self.0.lock().unwrap().succeeded += 1;
+impl Observer for Recorder {
+    fn observe(&self, policy: &str, event: SignalEvent) {
+        let mut observed = self.0.lock().unwrap();
+        match event {
+            SignalEvent::Probe(_) => {
+                assert_eq!(policy, "web-probe");
+                observed.probes += 1;
+            }
+            SignalEvent::Query(took) => {
+                assert_eq!(policy, "web-query");
+                observed.queries.push(took);
+            }
+            SignalEvent::Success => observed.successes += 1,
+            SignalEvent::Error(cause) => *observed.errors.entry(cause.as_str()).or_default() += 1,
+        }
     }
 
     fn beat(&self, task: &str) {
@@ -130,7 +130,7 @@ impl Observer for Listener {
 pub(crate) struct Rig {
     targets: mpsc::UnboundedSender<TargetChange>,
     samples: mpsc::Receiver<Sample>,
-    listener: Arc<Listener>,
+    recorder: Arc<Recorder>,
     tasks: JoinSet<String>,
 }
 
@@ -164,19 +164,19 @@ impl Rig {
     {
         let (targets, changes) = mpsc::unbounded_channel();
         let (output, samples) = mpsc::channel(room);
-        let listener = Arc::new(Listener::default());
+        let recorder = Arc::new(Recorder::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(run(SignalContext {
             policy: policy(name).0,
             targets: changes,
             samples: output,
             clock: Clock::new(),
-            observer: listener.clone(),
+            observer: recorder.clone(),
         }));
         Self {
             targets,
             samples,
-            listener,
+            recorder,
             tasks,
         }
     }
@@ -200,7 +200,7 @@ impl Rig {
     }
 
     /// The next sample's answer and what it saw.
-    pub(crate) async fn said(&mut self) -> (Answer, String) {
+    pub(crate) async fn answer(&mut self) -> (Answer, String) {
         let sample = self.sample().await;
         (sample.answer, sample.saw.to_string())
     }
@@ -230,12 +230,12 @@ impl Rig {
         round
     }
 
-    pub(crate) fn told(&self) -> Told {
-        self.listener.0.lock().unwrap().clone()
+    pub(crate) fn observed(&self) -> Observed {
+        self.recorder.0.lock().unwrap().clone()
     }
 
     /// Ends what the agent would end, and returns what the signal says to it.
-    pub(crate) async fn unfed(self) -> String {
+    pub(crate) async fn end_without_targets(self) -> String {
         let Self {
             targets, mut tasks, ..
         } = self;
@@ -243,7 +243,7 @@ impl Rig {
         ended(&mut tasks).await
     }
 
-    pub(crate) async fn unheard(self) -> String {
+    pub(crate) async fn end_without_a_receiver(self) -> String {
         let Self {
             targets,
             samples,

@@ -1,4 +1,4 @@
-//! HTTPS: probes take any certificate, queries only what they are told to trust.
+//! HTTPS: probes take any certificate, queries only what they are observed to trust.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ async fn an_https_probe_takes_any_certificate() {
     probe.timeout *= 5;
     let mut rig = Rig::probe(probe);
     rig.put(pod("a", server.address));
-    assert_eq!(rig.said().await, (Good, "HTTP 200".to_owned()));
+    assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
     assert!(
         server.asked()[0]
             .head
@@ -69,7 +69,7 @@ async fn an_https_probe_of_a_plain_pod_is_bad_and_says_why() {
     probe.scheme = Scheme::Https;
     let mut rig = Rig::probe(probe);
     rig.put(pod("a", address));
-    let (answer, saw) = rig.said().await;
+    let (answer, saw) = rig.answer().await;
     assert_eq!(answer, Bad);
     assert!(saw.starts_with("TLS: "), "{saw}");
     plain.abort();
@@ -81,7 +81,7 @@ async fn a_plain_probe_of_an_https_pod_is_bad() {
     let server = Server::start_with(Some(tls), |_| ok("")).await;
     let mut rig = Rig::probe(quick_probe());
     rig.put(pod("a", server.address));
-    assert_eq!(rig.said().await.0, Bad);
+    assert_eq!(rig.answer().await.0, Bad);
     assert!(server.asked().is_empty());
 }
 
@@ -114,15 +114,15 @@ async fn a_query_trusts_the_ca_file_as_it_is_now_and_nothing_else() {
             std::fs::rename(&new, &file).unwrap();
         }
         rig.forget();
-        rig.said().await;
-        let said = rig.said().await;
+        rig.answer().await;
+        let said = rig.answer().await;
         assert!(
             said.0 == answer && said.1.starts_with(saw),
             "{said:?}, not {saw}"
         );
     }
     std::fs::remove_file(&file).unwrap();
-    let causes: Vec<_> = rig.told().failed.into_keys().collect();
+    let causes: Vec<_> = rig.observed().errors.into_keys().collect();
     assert_eq!(causes, ["file", "tls"]);
 }
 
@@ -132,7 +132,7 @@ async fn a_query_without_a_ca_file_trusts_public_authorities_only() {
     let server = Server::start_with(Some(tls), vector(&[("a", "0.01")])).await;
     let mut rig = Rig::query(query_of(&format!("https://{}", server.address)));
     rig.put(silent_pod("a"));
-    let (answer, saw) = rig.said().await;
+    let (answer, saw) = rig.answer().await;
     assert_eq!(answer, None);
     assert!(saw.starts_with("Prometheus: TLS: "), "{saw}");
 }

@@ -20,11 +20,14 @@ use self::{
     registrar::{Registrar, opts},
     state::StateGauges,
 };
-use crate::core::{
-    action::{Notice, Topic},
-    judge::Answer,
-    policy::{Mode, PolicyFile},
-    reason::Reason,
+use crate::{
+    core::{
+        action::{Notice, Topic},
+        judge::Answer,
+        policy::{Mode, PolicyFile},
+        reason::Reason,
+    },
+    signal::SignalEvent,
 };
 
 pub use self::state::StateNow;
@@ -333,30 +336,26 @@ impl Metrics {
         self.events_dropped.with_label_values::<&str>(&[]).inc();
     }
 
-    /// A probe took so long.
-    pub fn probed(&self, policy: &str, took: Duration) {
-        self.probe_duration
-            .with_label_values(&[policy])
-            .observe(took.as_secs_f64());
-    }
-
-    /// A query took so long.
-    pub fn queried(&self, policy: &str, took: Duration) {
-        self.query_duration
-            .with_label_values(&[policy])
-            .observe(took.as_secs_f64());
-    }
-
-    /// A signal failed.
-    pub fn signal_failed(&self, policy: &str, cause: &str) {
-        self.signal_errors.with_label_values(&[policy, cause]).inc();
-    }
-
-    /// A signal gave an answer.
-    pub fn signal_succeeded(&self, policy: &str, at: Timestamp) {
-        self.signal_last_success
-            .with_label_values(&[policy])
-            .set(seconds(at));
+    /// Something happened to the signal of this policy.
+    pub fn observe_signal(&self, policy: &str, event: SignalEvent, at: Timestamp) {
+        match event {
+            SignalEvent::Probe(took) => self
+                .probe_duration
+                .with_label_values(&[policy])
+                .observe(took.as_secs_f64()),
+            SignalEvent::Query(took) => self
+                .query_duration
+                .with_label_values(&[policy])
+                .observe(took.as_secs_f64()),
+            SignalEvent::Success => self
+                .signal_last_success
+                .with_label_values(&[policy])
+                .set(seconds(at)),
+            SignalEvent::Error(cause) => self
+                .signal_errors
+                .with_label_values(&[policy, cause.as_str()])
+                .inc(),
+        }
     }
 }
 

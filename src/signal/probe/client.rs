@@ -1,4 +1,4 @@
-//! One probe of one pod, with its redirects: what came back is good, bad, or the agent's own fault.
+//! One probe of one pod, with its redirects: the result is good, bad, or an error of the agent.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub(super) struct ProbeClient {
     timeout: Duration,
 }
 
-/// What an answer was.
+/// What the answer at one hop means.
 enum HopOutcome {
     Done(ProbeResult),
     Redirected(Hop),
@@ -40,17 +40,17 @@ impl ProbeClient {
     }
 
     /// Probes an address, for no longer than the timeout.
-    pub(super) async fn make(&self, address: SocketAddr) -> ProbeResult {
+    pub(super) async fn probe(&self, address: SocketAddr) -> ProbeResult {
         let template = match &self.template {
             Ok(template) => template,
             Err(error) => {
-                return ProbeResult::fault(ErrorCause::Request, format!("not probed: {error}"));
+                return ProbeResult::error(ErrorCause::Request, format!("not probed: {error}"));
             }
         };
         match self.follow(template, address).await {
             Ok(result) => result,
             Err(ProbeFailure::Pod(saw)) => ProbeResult::bad(saw),
-            Err(ProbeFailure::Agent(saw)) => ProbeResult::fault(ErrorCause::Agent, saw),
+            Err(ProbeFailure::Agent(saw)) => ProbeResult::error(ErrorCause::Agent, saw),
         }
     }
 
@@ -100,10 +100,10 @@ async fn judge(
     let saw = match hop.redirect(&answer) {
         Redirect::Here(next) => return Ok(HopOutcome::Redirected(next)),
         Redirect::Broken => {
-            let saw = format!("{saw}, a redirect that leads nowhere");
+            let saw = format!("{saw} with an invalid Location");
             return Ok(HopOutcome::Done(ProbeResult::bad(saw)));
         }
-        Redirect::Elsewhere => format!("{saw} to another host"),
+        Redirect::Elsewhere => format!("{saw}, redirect to another host not followed"),
         Redirect::None => saw,
     };
     read(answer.into_body(), deadline).await?;
@@ -112,6 +112,6 @@ async fn judge(
 
 impl From<BadRequest> for ProbeFailure {
     fn from(error: BadRequest) -> Self {
-        Self::Agent(format!("not probed: {error}"))
+        Self::not_probed(&error)
     }
 }

@@ -1,9 +1,11 @@
 //! One request on one connection: connect, send, read the head, read the body up to a bound.
 //!
-//! Every wait ends at the probe's deadline. What goes wrong is sorted into what the pod did and what the agent could
-//! not do.
+//! Every wait ends at the probe's deadline. A failure is either the pod's or the agent's.
 
-use std::{error::Error, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    error::Error, fmt::Display, future::Future, io, net::SocketAddr, pin::pin, sync::Arc,
+    time::Duration,
+};
 
 use futures::future::{self, Either};
 use http_body_util::{BodyExt, Empty};
@@ -20,21 +22,28 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use std::net::SocketAddr;
+use crate::signal::timed_out::TimedOut;
 
 /// How much of a body is read, as by the kubelet.
 const MAX_BODY: usize = 10 * 1024;
 
-/// How late a timer may be. Later than this the agent itself was not running, and the pod may well have answered.
+/// How late a timer may be. Later than this the agent did not run for a while, and the pod may well have answered in time.
 const LATE: Duration = Duration::from_millis(250);
 
-/// Why there is no answer.
+/// Why there is no answer, in words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ProbeFailure {
-    /// The pod's doing: in words.
+    /// The pod failed.
     Pod(String),
-    /// Not the pod's doing: in words.
+    /// The agent failed: this says nothing about the pod.
     Agent(String),
+}
+
+impl ProbeFailure {
+    /// The agent could not send the probe.
+    pub(super) fn not_probed(error: &impl Display) -> Self {
+        Self::Agent(format!("not probed: {error}"))
+    }
 }
 
 /// When a probe must be over.
@@ -50,15 +59,21 @@ impl Deadline {
         Self { at, timeout }
     }
 
-    /// Waits for `work`; `what` is what there is not when it takes too long.
-    async fn of<T>(self, what: &str, work: impl Future<Output = T>) -> Result<T, ProbeFailure> {
-        timeout_at(self.at, work).await.map_err(|_| {
-            if self.at.elapsed() > LATE {
-                return ProbeFailure::Agent("not judged: the agent itself was held up".to_owned());
-            }
-            let timeout = humantime::format_duration(self.timeout);
-            ProbeFailure::Pod(format!("{what} within {timeout}"))
-        })
+    /// Waits for `work`; `what` says what is missing when it takes too long.
+    async fn wait<T>(
+        self,
+        what: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ProbeFailure> {
+        if let Ok(done) = timeout_at(self.at, work).await {
+            return Ok(done);
+        }
+        if self.at.elapsed() > LATE {
+            let saw = "result discarded: the agent was delayed";
+            return Err(ProbeFailure::Agent(saw.to_owned()));
+        }
+        let limit = self.timeout;
+        Err(ProbeFailure::Pod(TimedOut { what, limit }.to_string()))
     }
 }
 
@@ -72,13 +87,14 @@ pub(super) async fn connect(
     } else {
         TcpSocket::new_v6()
     };
-    let cannot = |error: io::Error| ProbeFailure::Agent(format!("not probed: {error}"));
-    let socket = socket.map_err(cannot)?;
+    let socket = socket.map_err(|error| ProbeFailure::not_probed(&error))?;
     // A connection that is over leaves nothing behind: thousands of probes a minute would fill the tables.
-    socket.set_zero_linger().map_err(cannot)?;
-    socket.set_nodelay(true).map_err(cannot)?;
+    socket
+        .set_zero_linger()
+        .and_then(|()| socket.set_nodelay(true))
+        .map_err(|error| ProbeFailure::not_probed(&error))?;
     let connected = deadline
-        .of("no connection", socket.connect(address))
+        .wait(TimedOut::NO_CONNECTION, socket.connect(address))
         .await?;
     connected.map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => ProbeFailure::Pod("connection refused".to_owned()),
@@ -88,7 +104,7 @@ pub(super) async fn connect(
         io::ErrorKind::HostUnreachable => ProbeFailure::Pod("host unreachable".to_owned()),
         io::ErrorKind::TimedOut => ProbeFailure::Pod("no connection: timed out".to_owned()),
         // No port left, no route, no memory, not allowed: it never got as far as the pod.
-        _ => cannot(error),
+        _ => ProbeFailure::not_probed(&error),
     })
 }
 
@@ -100,7 +116,7 @@ pub(super) async fn encrypt(
     deadline: Deadline,
 ) -> Result<TlsStream<TcpStream>, ProbeFailure> {
     let handshake = TlsConnector::from(config.clone()).connect(address.ip().into(), stream);
-    let encrypted = deadline.of("TLS: no handshake", handshake).await?;
+    let encrypted = deadline.wait(TimedOut::NO_TLS_HANDSHAKE, handshake).await?;
     encrypted.map_err(|error| ProbeFailure::Pod(format!("TLS: {error}")))
 }
 
@@ -121,7 +137,7 @@ where
     let (mut sender, connection) = handshake.await.map_err(|error| sort(&error))?;
     let work = pin!(async {
         let answer = deadline
-            .of("no answer", sender.send_request(request))
+            .wait(TimedOut::NO_ANSWER, sender.send_request(request))
             .await?;
         then(answer.map_err(|error| sort(&error))?).await
     });
@@ -139,10 +155,12 @@ where
 pub(super) async fn read(mut body: Incoming, deadline: Deadline) -> Result<(), ProbeFailure> {
     let mut read = 0;
     while read < MAX_BODY {
-        let frame = deadline.of("answer not complete", body.frame()).await?;
+        let frame = deadline
+            .wait(TimedOut::NO_COMPLETE_ANSWER, body.frame())
+            .await?;
         let Some(frame) = frame else { break };
-        let frame =
-            frame.map_err(|_| ProbeFailure::Pod("connection closed amid the answer".to_owned()))?;
+        let frame = frame
+            .map_err(|_| ProbeFailure::Pod("connection closed during the answer".to_owned()))?;
         read += frame.data_ref().map_or(0, Bytes::len);
     }
     Ok(())
@@ -151,13 +169,13 @@ pub(super) async fn read(mut body: Incoming, deadline: Deadline) -> Result<(), P
 /// What an error of the exchange means.
 fn sort(error: &hyper::Error) -> ProbeFailure {
     if error.is_user() {
-        return ProbeFailure::Agent(format!("not probed: {error}"));
+        return ProbeFailure::not_probed(error);
     }
     let saw = match io_kind(error) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
             "connection reset before an answer"
         }
-        Some(io::ErrorKind::InvalidData) => "TLS: broken before an answer",
+        Some(io::ErrorKind::InvalidData) => "TLS: connection failed before an answer",
         None if error.is_parse() => "not an HTTP answer",
         _ => "connection closed before an answer",
     };

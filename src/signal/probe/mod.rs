@@ -1,7 +1,7 @@
 //! The HTTP probe of a pod's own address, as the kubelet does it: [`run`].
 //!
-//! Every pod has its turn once a period, spread by its uid. A turn that finds the pod's last probe still under way waits
-//! for it or is left out, and so is one that gets no permit before the next: nothing queues up.
+//! Every pod has its turn once a period, spread by its uid. A turn waits for the pod's last probe or is skipped if that takes
+//! too long, and so is a turn that gets no permit before the next one: nothing queues up.
 
 mod client;
 mod exchange;
@@ -27,8 +27,8 @@ use self::{
     schedule::{ProbeSchedule, Turn},
 };
 use super::{
-    ErrorCause, HEARTBEAT, SignalContext, SignalError, TargetChange, output::SignalOutput,
-    schedule::Schedule,
+    ErrorCause, HEARTBEAT, SignalContext, SignalError, SignalEvent, TargetChange,
+    output::SignalOutput, schedule::Schedule,
 };
 use crate::core::{judge::Answer, object::Uid, policy::HttpProbe};
 
@@ -53,8 +53,8 @@ pub async fn run(
         while let Some(turn) = pods.take_turn(now) {
             let (handle, registration) = AbortHandle::new_pair();
             let uid = turn.target.uid.clone();
-            let ask = prober.ask_and_tell(turn);
-            under_way.push(Abortable::new(ask, registration));
+            let probe = prober.probe_and_send(turn);
+            under_way.push(Abortable::new(probe, registration));
             pods.begin(&uid, handle);
         }
         let wake = pods
@@ -66,10 +66,10 @@ pub async fn run(
                     pods.put(target, Instant::now(), prober.output.now().wall);
                 }
                 Some(TargetChange::Remove(uid)) => pods.remove(&uid),
-                None => return Err(SignalError::Unfed(context.policy.name.clone())),
+                None => return Err(SignalError::TargetsClosed(context.policy.name.clone())),
             },
             // A probe that was aborted belongs to a pod that is gone.
-            Some(Ok(told)) = under_way.next() => pods.finish(&told?, Instant::now()),
+            Some(Ok(sent)) = under_way.next() => pods.finish(&sent?, Instant::now()),
             () = sleep_until(wake) => {}
         }
     }
@@ -82,13 +82,13 @@ struct Prober {
 }
 
 impl Prober {
-    /// One turn of one pod, up to the sample being taken.
-    async fn ask_and_tell(&self, turn: Turn) -> Result<Uid, SignalError> {
-        let result = self.ask(&turn).await;
+    /// One turn of one pod, until its sample has been taken.
+    async fn probe_and_send(&self, turn: Turn) -> Result<Uid, SignalError> {
+        let result = self.probe(&turn).await;
         if let Some(cause) = result.cause {
-            self.output.failed(cause);
+            self.output.observe(SignalEvent::Error(cause));
         } else if result.answer != Answer::None {
-            self.output.succeeded();
+            self.output.observe(SignalEvent::Success);
         }
         let uid = turn.target.uid.clone();
         let at = self.output.now();
@@ -96,20 +96,20 @@ impl Prober {
         sent.await.map(|()| uid)
     }
 
-    async fn ask(&self, turn: &Turn) -> ProbeResult {
+    async fn probe(&self, turn: &Turn) -> ProbeResult {
         let Some(address) = turn.target.address else {
-            return ProbeResult::nothing("the pod has no address");
+            return ProbeResult::none("the pod has no address");
         };
         let Some(port) = turn.target.port else {
-            return ProbeResult::nothing("the pod has no such port");
+            return ProbeResult::none("the pod has no such port");
         };
         let permit = timeout_at(turn.next, self.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
-            return ProbeResult::fault(ErrorCause::Busy, "not probed: too many probes at once");
+            return ProbeResult::error(ErrorCause::Busy, "not probed: too many probes at once");
         };
         let begun = Instant::now();
-        let result = self.client.make(SocketAddr::new(address, port)).await;
-        self.output.probed(begun.elapsed());
+        let result = self.client.probe(SocketAddr::new(address, port)).await;
+        self.output.observe(SignalEvent::Probe(begun.elapsed()));
         result
     }
 }

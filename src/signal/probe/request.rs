@@ -21,7 +21,7 @@ pub(super) enum BadRequest {
     Path,
 }
 
-/// What is the same in all probes of a policy.
+/// What all probes of a policy have in common.
 #[derive(Debug)]
 pub(super) struct RequestTemplate {
     scheme: &'static str,
@@ -34,9 +34,11 @@ impl RequestTemplate {
     pub(super) fn new(probe: &HttpProbe) -> Result<Self, BadRequest> {
         let mut headers = HeaderMap::new();
         for (name, value) in &probe.headers {
-            let bad = || BadRequest::Header(name.clone());
-            let value = HeaderValue::from_str(value).map_err(|_| bad())?;
-            headers.append(HeaderName::try_from(name).map_err(|_| bad())?, value);
+            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value))
+            else {
+                return Err(BadRequest::Header(name.clone()));
+            };
+            headers.append(name, value);
         }
         let host = headers.remove(HOST).filter(|host| !host.is_empty());
         default(&mut headers, USER_AGENT, super::super::USER_AGENT);
@@ -99,7 +101,7 @@ fn header(text: &str) -> Result<HeaderValue, BadRequest> {
     HeaderValue::from_str(text).map_err(|_| BadRequest::Header("Host".to_owned()))
 }
 
-/// One of the requests that redirects make of a probe, all to the pod's own address.
+/// One request of a probe: the first, or one that a redirect leads to. All go to the pod's own address.
 #[derive(Clone, Debug)]
 pub(super) struct Hop {
     ip: IpAddr,

@@ -1,15 +1,15 @@
-//! What a probe saw, in words for people.
+//! The result of a probe, in words for people.
 
 use std::sync::Arc;
 
 use crate::{core::judge::Answer, signal::ErrorCause};
 
-/// What came of a turn.
+/// The result of one turn of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbeResult {
     pub(super) answer: Answer,
     pub(super) saw: Arc<str>,
-    /// Why there is no answer, where that is not the pod's doing.
+    /// Why there is no answer, where the pod is not to blame.
     pub(super) cause: Option<ErrorCause>,
 }
 
@@ -22,16 +22,16 @@ impl ProbeResult {
         Self::of(Answer::Bad, saw)
     }
 
-    /// There was nothing to ask.
-    pub(super) fn nothing(saw: impl Into<Arc<str>>) -> Self {
+    /// There was nothing to probe.
+    pub(super) fn none(saw: impl Into<Arc<str>>) -> Self {
         Self::of(Answer::None, saw)
     }
 
-    /// It could not be asked.
-    pub(super) fn fault(cause: ErrorCause, saw: impl Into<Arc<str>>) -> Self {
+    /// The pod could not be probed.
+    pub(super) fn error(cause: ErrorCause, saw: impl Into<Arc<str>>) -> Self {
         Self {
             cause: Some(cause),
-            ..Self::nothing(saw)
+            ..Self::none(saw)
         }
     }
 

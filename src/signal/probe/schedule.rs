@@ -1,4 +1,4 @@
-//! Which pods are probed, and when it is whose turn.
+//! The pods that a policy probes, and when each has its turn.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,7 +15,7 @@ use crate::{
     signal::{SignalTarget, schedule::Schedule},
 };
 
-/// The pods of a policy.
+/// The pods of a policy and their turns.
 pub(super) struct ProbeSchedule {
     schedule: Schedule,
     initial_delay: Duration,
@@ -63,7 +63,9 @@ impl ProbeSchedule {
         let mut taken = now;
         let mut under_way = None;
         if let Some(pod) = self.forget(&target.uid) {
-            if let Some(earlier) = pod.turn.filter(|turn| *turn >= begins) {
+            if let Some(earlier) = pod.turn
+                && earlier >= begins
+            {
                 turn = turn.min(earlier);
             }
             taken = pod.taken;

@@ -1,17 +1,16 @@
-//! Why a query has no answer that counts.
+//! Why a query has no answer that counts: for samples in words, for the metric as an [`ErrorCause`].
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, io};
 
-use crate::signal::{ErrorCause, tls::RootsError};
+use crate::signal::{ErrorCause, timed_out::TimedOut, tls::RootsError};
 
 /// How much of a foreign text is repeated.
 const QUOTE: usize = 160;
 
-/// What went wrong, in words for people.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QueryError {
-    #[error("no answer within {}", humantime::format_duration(*.0))]
-    Timeout(Duration),
+    #[error(transparent)]
+    Timeout(TimedOut),
     #[error("the name {0} does not resolve")]
     Dns(String),
     #[error("{0}")]
@@ -26,13 +25,13 @@ pub(super) enum QueryError {
     Query { status: u16, error: String },
     #[error("the answer is larger than {} MiB", .0 >> 20)]
     Size(usize),
-    #[error("the answer is not what Prometheus answers")]
+    #[error("the answer is not a Prometheus query result")]
     Parse,
-    #[error("the query gives a {0}, not a vector")]
+    #[error("the query returns a {0}, not a vector")]
     Type(String),
     #[error("partial answer: {0}")]
     Warnings(String),
-    #[error("stale answer: its time has not moved on")]
+    #[error("stale answer: its timestamp has not advanced")]
     Stale,
     #[error("no series has the labels namespace and pod")]
     Labels,
@@ -70,7 +69,7 @@ impl QueryError {
         }
     }
 
-    /// What an error of the HTTP client means. Some of what it is made of has no type to be told by, only its text.
+    /// What an error of the HTTP client means. Some of its sources have no type to recognise them by, only a text.
     pub(super) fn of_client(error: &reqwest::Error) -> Self {
         if error.is_builder() {
             return Self::Request(quote(&error.to_string()));

@@ -1,4 +1,4 @@
-//! What an answer says about each pod.
+//! From an answer to a reading of each pod.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::core::{
     policy::Threshold,
 };
 
-/// What was read about one pod.
+/// What an answer says about one pod, as a sample needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PodReading {
     pub(super) answer: Answer,
@@ -34,14 +34,18 @@ pub(super) fn read<'a>(
     threshold: Threshold,
     pods: impl Iterator<Item = (&'a Uid, &'a ObjectKey)>,
 ) -> Vec<(Uid, PodReading)> {
-    let reading: Box<dyn Fn(&ObjectKey) -> PodReading> = match result {
-        Ok(result) => Box::new(|pod| judge(threshold, result.series(&pod.namespace, &pod.name))),
+    match result {
+        Ok(result) => pods
+            .map(|(uid, pod)| {
+                let series = result.series(&pod.namespace, &pod.name);
+                (uid.clone(), judge(threshold, series))
+            })
+            .collect(),
         Err(error) => {
             let all = PodReading::none(format!("Prometheus: {error}"));
-            Box::new(move |_| all.clone())
+            pods.map(|(uid, _)| (uid.clone(), all.clone())).collect()
         }
-    };
-    pods.map(|(uid, pod)| (uid.clone(), reading(pod))).collect()
+    }
 }
 
 fn judge(threshold: Threshold, series: Option<Series>) -> PodReading {

@@ -1,7 +1,7 @@
 //! One Prometheus query per policy and interval, for all its pods at once: [`run`].
 //!
-//! Every pod gets a sample per interval; without a pod nothing is asked. Whatever keeps the query from being result in full and in time is `none` for
-//! all of them.
+//! Every pod gets a sample per interval; without a pod there is no query. Where the query is not answered in full and in
+//! time, all samples are `none`.
 
 mod error;
 mod join;
@@ -20,10 +20,13 @@ use self::{
     result::{Freshness, QueryResult},
     server::Server,
 };
-use super::{SignalContext, SignalError, output::SignalOutput, schedule::Schedule};
+use super::{
+    ErrorCause, SignalContext, SignalError, SignalEvent, output::SignalOutput, schedule::Schedule,
+    timed_out::TimedOut,
+};
 use crate::core::policy::{PrometheusQuery, PrometheusServer};
 
-/// Asks about the pods of one policy for ever.
+/// Queries about the pods of one policy for ever.
 pub async fn run(
     context: SignalContext,
     query: PrometheusQuery,
@@ -35,47 +38,52 @@ pub async fn run(
     let mut turn = schedule.first(&policy, Instant::now());
     let mut server = Server::new(&query.query, server, limit);
     let mut freshness = Freshness::default();
-    let mut trouble = Trouble::default();
-    let mut watched = WatchedPods::new(context);
+    let mut last_error = LastError::default();
+    let mut pods = WatchedPods::new(context);
     loop {
-        watched.meanwhile(sleep_until(turn)).await?;
+        pods.wait_for(sleep_until(turn)).await?;
         let begun = Instant::now();
-        // There is none, or the agent stands by.
-        if watched.pods().next().is_none() {
+        // There is no pod, or the agent is a standby.
+        if pods.iter().next().is_none() {
             turn = schedule.next(&policy, begun, begun);
             continue;
         }
-        let asked = watched.meanwhile(timeout(limit, server.ask())).await?;
-        watched.output.queried(begun.elapsed());
-        let result = asked
-            .unwrap_or(Err(QueryError::Timeout(limit)))
+        let body = pods.wait_for(timeout(limit, server.ask())).await?;
+        pods.output.observe(SignalEvent::Query(begun.elapsed()));
+        let result = body
+            .unwrap_or(Err(QueryError::Timeout(TimedOut {
+                what: TimedOut::NO_ANSWER,
+                limit,
+            })))
             .and_then(|body| QueryResult::parse(&body))
             .and_then(|result| freshness.check(result));
-        trouble.note(&watched.output, result.as_ref().err());
-        let at = watched.output.now();
-        for (pod, reading) in read(&result, query.threshold, watched.pods()) {
-            watched.tell(pod, at, reading).await?;
+        last_error.update(&pods.output, result.as_ref().err());
+        let at = pods.output.now();
+        for (pod, reading) in read(&result, query.threshold, pods.iter()) {
+            pods.send(pod, at, reading).await?;
         }
         turn = schedule.next(&policy, begun, Instant::now());
     }
 }
 
-/// Whether the last query failed, and of what: only a change is worth a line in the log.
+/// Why the last query failed, if it did: only a change is worth a line in the log.
 #[derive(Default)]
-struct Trouble(Option<&'static str>);
+struct LastError(Option<ErrorCause>);
 
-impl Trouble {
-    fn note(&mut self, output: &SignalOutput, error: Option<&QueryError>) {
+impl LastError {
+    fn update(&mut self, output: &SignalOutput, error: Option<&QueryError>) {
         let before = self.0;
-        self.0 = error.map(|error| error.cause().as_str());
+        self.0 = error.map(QueryError::cause);
         let policy = &*output.policy;
         if let Some(error) = error {
-            output.failed(error.cause());
-            if self.0 != before {
-                tracing::warn!(policy, cause = self.0, %error, "no answer from Prometheus");
+            let cause = error.cause();
+            output.observe(SignalEvent::Error(cause));
+            if before != Some(cause) {
+                let cause = cause.as_str();
+                tracing::warn!(policy, cause, %error, "no answer from Prometheus");
             }
         } else {
-            output.succeeded();
+            output.observe(SignalEvent::Success);
             if before.is_some() {
                 tracing::warn!(policy, "Prometheus answers again");
             }

@@ -1,4 +1,4 @@
-//! The pods that are asked about, kept up to date while something else is waited for.
+//! The pods that a query is about, kept up to date while the signal waits for something else.
 
 use std::{collections::BTreeMap, future::Future, pin::pin};
 
@@ -16,56 +16,56 @@ use crate::{
 /// The pods of a policy.
 pub(super) struct WatchedPods {
     pub(super) output: SignalOutput,
-    pods: PodKeys,
+    keys: PodKeys,
 }
 
 struct PodKeys {
     changes: UnboundedReceiver<TargetChange>,
-    keys: BTreeMap<Uid, ObjectKey>,
+    by_uid: BTreeMap<Uid, ObjectKey>,
 }
 
 impl WatchedPods {
     pub(super) fn new(context: SignalContext) -> Self {
         Self {
             output: SignalOutput::new(&context),
-            pods: PodKeys {
+            keys: PodKeys {
                 changes: context.targets,
-                keys: BTreeMap::new(),
+                by_uid: BTreeMap::new(),
             },
         }
     }
 
     /// The pods as they are now.
-    pub(super) fn pods(&self) -> impl Iterator<Item = (&Uid, &ObjectKey)> {
-        self.pods.keys.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Uid, &ObjectKey)> {
+        self.keys.by_uid.iter()
     }
 
-    /// Waits for `work`, alive and listening all the while.
-    pub(super) async fn meanwhile<T>(
+    /// Waits for `work`; meanwhile heartbeats go out and changes of pods come in.
+    pub(super) async fn wait_for<T>(
         &mut self,
         work: impl Future<Output = T>,
     ) -> Result<T, SignalError> {
-        attend(&self.output, &mut self.pods, work).await
+        wait_for(&self.output, &mut self.keys, work).await
     }
 
-    /// Hands a sample out, unless its pod has gone meanwhile.
-    pub(super) async fn tell(
+    /// Sends a sample, unless its pod has gone meanwhile.
+    pub(super) async fn send(
         &mut self,
         pod: Uid,
         at: Now,
         reading: PodReading,
     ) -> Result<(), SignalError> {
-        if !self.pods.keys.contains_key(&pod) {
+        if !self.keys.by_uid.contains_key(&pod) {
             return Ok(());
         }
         let sent = self.output.send(pod, at, reading.answer, reading.saw);
-        attend(&self.output, &mut self.pods, sent).await?
+        wait_for(&self.output, &mut self.keys, sent).await?
     }
 }
 
-async fn attend<T>(
+async fn wait_for<T>(
     output: &SignalOutput,
-    pods: &mut PodKeys,
+    keys: &mut PodKeys,
     work: impl Future<Output = T>,
 ) -> Result<T, SignalError> {
     let mut work = pin!(work);
@@ -73,9 +73,9 @@ async fn attend<T>(
         output.beat();
         tokio::select! {
             biased;
-            change = pods.changes.recv() => match change {
-                Some(change) => pods.take(change),
-                None => return Err(SignalError::Unfed(output.policy.clone())),
+            change = keys.changes.recv() => match change {
+                Some(change) => keys.apply(change),
+                None => return Err(SignalError::TargetsClosed(output.policy.clone())),
             },
             done = &mut work => return Ok(done),
             () = sleep(HEARTBEAT) => {}
@@ -84,10 +84,10 @@ async fn attend<T>(
 }
 
 impl PodKeys {
-    fn take(&mut self, change: TargetChange) {
+    fn apply(&mut self, change: TargetChange) {
         match change {
-            TargetChange::Put(target) => drop(self.keys.insert(target.uid, target.pod)),
-            TargetChange::Remove(uid) => drop(self.keys.remove(&uid)),
+            TargetChange::Put(target) => drop(self.by_uid.insert(target.uid, target.pod)),
+            TargetChange::Remove(uid) => drop(self.by_uid.remove(&uid)),
         }
     }
 }

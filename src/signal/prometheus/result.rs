@@ -1,4 +1,4 @@
-//! What Prometheus result, as far as it matters: a value per namespace and pod.
+//! The answer of Prometheus as far as it matters here: a value per namespace and pod.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::error::{QueryError, quote};
 
-/// Remarks on the query's style that versions of Prometheus put among the warnings. The answer is whole.
+/// Remarks on the query's style that versions of Prometheus put among the warnings. The answer is complete.
 const REMARK: &str = "PromQL info:";
 
-/// The series of a whole answer.
+/// The series of a complete answer.
 #[derive(Debug, Default)]
 pub(super) struct QueryResult {
     series: HashMap<String, HashMap<String, Series>>,
     time: Option<f64>,
 }
 
-/// What the answer has about a pod.
+/// What an answer says about a pod.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Series {
     /// One series.
@@ -77,7 +77,7 @@ struct SeriesLabels {
 }
 
 impl QueryResult {
-    /// Reads the body of an answer. Twice: what its result looks like is known only when all else has been read.
+    /// Reads the body of an answer, in two passes: the form of the result is known only after the first.
     pub(super) fn parse(body: &[u8]) -> Result<Self, QueryError> {
         let envelope: Envelope = json(body)?;
         if matches!(envelope.status, ResponseStatus::Error) {
@@ -128,7 +128,7 @@ impl QueryResult {
         Ok(result)
     }
 
-    /// What there is about a pod.
+    /// What the answer says about a pod.
     pub(super) fn series(&self, namespace: &str, pod: &str) -> Option<Series> {
         self.series.get(namespace)?.get(pod).copied()
     }
@@ -138,8 +138,8 @@ fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, QueryError> {
     serde_json::from_slice(body).map_err(|_| QueryError::Parse)
 }
 
-/// Whether answers are new ones: something on the way may hand out an old one again. Compared is with the answer before
-/// and not with the latest of all, so that a server whose clock was set back costs one answer and not all.
+/// Whether answers are new: a cache on the way may send an old one again. Each is compared with the one before and not
+/// with the latest of all, so that a server whose clock is set back costs one answer and not all.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
     last: Option<f64>,

@@ -13,7 +13,7 @@ use url::form_urlencoded::Serializer;
 use super::error::{QueryError, quote};
 use crate::{core::policy::PrometheusServer, signal::tls};
 
-/// A query over 5,000 pods is result in 1 MiB; more than this is not an answer about pods.
+/// A query over 5,000 pods is answered in 1 MiB; more than this is not an answer about pods.
 const MAX_ANSWER: usize = 32 << 20;
 
 /// An error's text is at its beginning.
@@ -34,7 +34,7 @@ struct CachedClient {
 
 impl Server {
     pub(super) fn new(query: &str, settings: PrometheusServer, limit: Duration) -> Self {
-        // The server need not go on longer than its answer is waited for.
+        // The server may stop when nobody waits for its answer any more.
         let timeout = format!("{}ms", limit.as_millis());
         let mut form = Serializer::new(String::new());
         form.append_pair("query", query)
@@ -85,15 +85,17 @@ impl Server {
             Some(file) => Some(tokio::fs::read(file).await.map_err(QueryError::Roots)?),
             None => None,
         };
-        if let Some(known) = self.client.as_ref().filter(|known| known.roots == roots) {
-            return Ok(known.client.clone());
+        if let Some(cached) = &self.client
+            && cached.roots == roots
+        {
+            return Ok(cached.client.clone());
         }
         let client = build(roots.as_deref())?;
-        let known = CachedClient {
+        let cached = CachedClient {
             client: client.clone(),
             roots,
         };
-        self.client = Some(known);
+        self.client = Some(cached);
         Ok(client)
     }
 }
@@ -119,7 +121,7 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Option<()> {
     Some(())
 }
 
-/// The token as it is now: it is renewed while the agent runs.
+/// The token as it is now: it may be renewed while the agent runs.
 async fn bearer(file: &str) -> Result<HeaderValue, QueryError> {
     let read = tokio::fs::read_to_string(file).await;
     let token = read.map_err(QueryError::Token)?;
@@ -144,7 +146,7 @@ async fn body(mut answer: Response, max: usize) -> Result<Vec<u8>, QueryError> {
     Ok(body)
 }
 
-/// What Prometheus says of a query that it does not answer.
+/// The body of an answer that is an error.
 #[derive(Deserialize)]
 struct ErrorBody {
     error: String,

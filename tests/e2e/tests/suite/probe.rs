@@ -26,7 +26,7 @@ async fn what_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_what
         ("hang", "no answer within 1s"),
         (
             r#"{"health":{"answer":{"drip_ms":100}}}"#,
-            "answer not complete within 1s",
+            "no complete answer within 1s",
         ),
         ("refuse", "connection refused"),
         ("close", "before an answer"),
