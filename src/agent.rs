@@ -1,8 +1,9 @@
 //! Starts the long tasks, joins them, stops them: the only place that spawns.
 //!
-//! A long task that ends before it is told to ends the process: half an agent is worse than none.
+//! [`run`] is the agent. A long task that ends by itself ends the process: half an agent is worse than none.
 
 mod signals;
+mod tasks;
 
 use std::{
     net::SocketAddr,
@@ -19,13 +20,15 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
-    task::{AbortHandle, JoinSet},
     time::{interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::signals::Signals;
+use self::{
+    signals::Signals,
+    tasks::{TaskEnd, Tasks},
+};
 use crate::{
     cluster::{self, Candidate, Headers, Leadership, kubernetes::Kubernetes, reader::Reader},
     config::{self, Checked},
@@ -36,14 +39,14 @@ use crate::{
     signal::Clock,
 };
 
-/// What `run` is told on the command line.
+/// What the command line of `run` sets.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The policy file.
     pub config: PathBuf,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub listen: SocketAddr,
-    /// Where single pods are explained; on the loopback.
+    /// Where single pods are explained, on the loopback.
     pub explain: SocketAddr,
     /// A kubeconfig other than the usual ones.
     pub kubeconfig: Option<PathBuf>,
@@ -57,16 +60,16 @@ pub struct Settings {
     pub leader_elect: bool,
 }
 
-/// How often the policy file is looked at. A ConfigMap's volume swaps a link: no notification is as sure as a look.
+/// How often the policy file is read. A ConfigMap's volume swaps a link: no notification is as sure as reading it.
 const RELOAD: Duration = Duration::from_secs(2);
 
-/// How long the decider may take to end once it was told to.
-const LAST_WORDS: Duration = Duration::from_millis(600);
+/// How long the decider may take to stop.
+const DECIDER_STOP: Duration = Duration::from_millis(600);
 
-/// How long it may take to give up the lead: SIGTERM ends the agent within a second.
+/// How long it may take to release the Lease: SIGTERM ends the agent within a second.
 const STEP_DOWN: Duration = Duration::from_millis(300);
 
-/// News and samples that wait for the decider; then those who bring them wait.
+/// Watch events and samples that may wait for the decider; beyond that their senders wait.
 const WAITING: usize = 4096;
 
 /// The task that holds the Lease.
@@ -75,16 +78,13 @@ const LEAD: &str = "lead";
 /// The decider is late after this.
 const DECIDER_BOUND: Duration = Duration::from_secs(30);
 
-/// A watch is late after this: it speaks, if only of its failure, at least every 180 s.
+/// A watch is late after this: it reports something, if only its failure, at least every 180 s.
 const WATCH_BOUND: Duration = Duration::from_mins(5);
 
-/// Questions about pods that wait for the decider.
+/// Questions about pods that may wait for the decider.
 const QUESTIONS: usize = 16;
 
-/// A task that ended, and with what.
-type Ended = (String, anyhow::Result<()>);
-
-/// Runs until SIGTERM or SIGINT, or until a task ends that should not.
+/// Runs until SIGTERM or SIGINT, or until a task ends by itself.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -93,34 +93,38 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let mut look = interval(RELOAD);
-    let ended = loop {
+    let mut reload = interval(RELOAD);
+    let end: Result<&str, TaskEnd> = loop {
         tokio::select! {
-            ended = agent.first_end() => break Err(ended),
+            end = agent.tasks.next_end() => break Err(end),
             _ = terminate.recv() => break Ok("SIGTERM"),
             _ = interrupt.recv() => break Ok("SIGINT"),
-            _ = look.tick() => agent.reload().await,
+            _ = reload.tick() => agent.reload().await,
         }
     };
-    if let Ok(signal) = ended {
+    if let Ok(signal) = end {
         info!(signal, "stopping");
     }
     agent.stop().await;
-    ended.map(|_| ()).map_err(|(name, why)| match why {
-        Err(error) => error.context(format!("the task {name:?} ended")),
-        Ok(()) => anyhow!("the task {name:?} ended"),
+    let Err((name, result)) = end else {
+        return Ok(());
+    };
+    let ended = format!("the task {name:?} ended");
+    Err(match result {
+        Err(error) => error.context(ended),
+        Ok(()) => anyhow!(ended),
     })
 }
 
 /// The long tasks, and what a new policy file needs.
 struct Agent {
-    tasks: JoinSet<Ended>,
+    tasks: Tasks,
     signals: Signals,
     files: mpsc::Sender<FileNews>,
     config: PathBuf,
-    /// What the policy file held when it was last looked at.
+    /// What the policy file held when it was last read.
     content: Vec<u8>,
-    /// The installation's name: it names the ledger, and cannot change under it.
+    /// The installation's name: the ledger is named after it, so it cannot change.
     name: Arc<str>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -135,18 +139,16 @@ impl Agent {
             warn!("{warning}");
         }
         let file = Arc::new(file);
-        let (client, headers, namespace) = sign_in(&settings).await?;
+        let (client, headers, namespace) = connect(&settings).await?;
         let metrics = Arc::new(Metrics::new().context("register the metrics")?);
         let health = Arc::new(Health::default());
         let ready = Arc::new(AtomicBool::new(false));
         let stop = CancellationToken::new();
         let clock = Clock::new();
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::default();
 
         let listener = bind(settings.listen).await?;
-        let address = listener
-            .local_addr()
-            .context("read the address that is listened on")?;
+        let address = listener.local_addr().context("read the listen address")?;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, %address, namespace, policies = file.policies.len(), "starting");
         let pages = http::Pages {
@@ -154,28 +156,29 @@ impl Agent {
             health: health.clone(),
             ready: ready.clone(),
         };
-        spawn(&mut tasks, "http", async move {
-            Ok(http::serve(listener, pages).await?)
-        });
+        tasks.spawn(
+            "http",
+            async move { Ok(http::serve(listener, pages).await?) },
+        );
 
         let explain_listener = bind(settings.explain).await?;
         let (questions_sender, questions) = mpsc::channel(QUESTIONS);
-        spawn(&mut tasks, "explain", async move {
+        tasks.spawn("explain", async move {
             Ok(explain::serve(explain_listener, questions_sender).await?)
         });
 
         let identity = settings
             .leader_elect
             .then(|| identity(settings.instance.as_deref()));
-        let (events, teller) = events(client.clone(), settings.instance, metrics.clone());
-        spawn(&mut tasks, "events", teller.map(Ok));
+        let (events, publisher) = events(client.clone(), settings.instance, metrics.clone());
+        tasks.spawn("events", publisher.map(Ok));
 
         let (news_sender, news) = mpsc::channel(WAITING);
         let mut kinds = Vec::new();
         for (kind, watch) in cluster::watches(&client, &namespace, &file.agent, &news_sender) {
             kinds.push(kind);
             health.expect(&watch_task(kind), WATCH_BOUND);
-            spawn(&mut tasks, &watch_task(kind), watch.map(Ok));
+            tasks.spawn(&watch_task(kind), watch.map(Ok));
         }
 
         health.expect(&watch_task(cluster::LEASE), WATCH_BOUND);
@@ -188,7 +191,7 @@ impl Agent {
             step_down: step_down.clone(),
         };
         let lead = cluster::lead(&client, &namespace, &file.agent, candidate);
-        spawn(&mut tasks, LEAD, lead.map(Ok));
+        tasks.spawn(LEAD, lead.map(Ok));
 
         let (samples_sender, samples) = mpsc::channel(WAITING);
         let signal_report = SignalReport {
@@ -221,7 +224,7 @@ impl Agent {
             leads: leadership,
             stop: stop.clone(),
         };
-        spawn(&mut tasks, decider::TASK, decider.run(ears).map(Ok));
+        tasks.spawn(decider::TASK, decider.run(ears).map(Ok));
         Ok(Self {
             tasks,
             signals,
@@ -235,24 +238,12 @@ impl Agent {
         })
     }
 
-    /// The first task that ends by itself. Signals of an old policy file are stopped on purpose.
-    async fn first_end(&mut self) -> Ended {
-        loop {
-            match self.tasks.join_next().await {
-                Some(Ok(ended)) => return ended,
-                Some(Err(error)) if error.is_cancelled() => {}
-                Some(Err(error)) => return ("a task".to_owned(), Err(error.into())),
-                None => return ("all tasks".to_owned(), Ok(())),
-            }
-        }
-    }
-
-    /// Takes the policy file if it has changed and has no mistake; else the one before stays in force.
+    /// Takes the policy file if it has changed and has no mistake; otherwise the previous one stays in force.
     async fn reload(&mut self) {
         let content = match tokio::fs::read(&self.config).await {
             Ok(content) if content == self.content => return,
             Ok(content) => content,
-            // Said once: the next look finds it just as empty.
+            // Reported once: the next read finds it just as empty.
             Err(_) if self.content.is_empty() => return,
             Err(_) => Vec::new(),
         };
@@ -271,37 +262,29 @@ impl Agent {
         }
         info!(
             policies = file.policies.len(),
-            "the policy file has changed and is in force"
+            "the policy file has changed: the new one is in force"
         );
         let file = Arc::new(file);
         let senders = self.signals.start(&file, &mut self.tasks);
-        // A decider that is gone is seen where tasks are joined.
+        // Where the decider is gone, its end is reported where tasks are joined.
         let _ = self.files.send(FileNews::InForce(file, senders)).await;
     }
 
     async fn refuse(&self, why: &(dyn std::fmt::Display + Sync)) {
         self.metrics.reload_failed();
         error!(
-            "the policy file has changed and is refused; the one before stays in force, and nothing new is quarantined\n{why}"
+            "the policy file has changed and is refused: the previous one stays in force, and nothing new is quarantined\n{why}"
         );
         let _ = self.files.send(FileNews::Refused).await;
     }
 
-    /// Lets the decider end the batch that is under way, then gives the lead to another agent; all else is cut off.
+    /// Lets the decider finish the batch that is under way, then releases the Lease; everything else is aborted.
     async fn stop(&mut self) {
         self.stop.cancel();
-        // Late or not: what is cut off here is finished, or undone, after a restart.
-        let _ = timeout(LAST_WORDS, self.ended(decider::TASK)).await;
+        // If it is late: what is aborted here is finished, or undone, after a restart.
+        let _ = timeout(DECIDER_STOP, self.tasks.wait_for(decider::TASK)).await;
         self.step_down.cancel();
-        let _ = timeout(STEP_DOWN, self.ended(LEAD)).await;
-    }
-
-    async fn ended(&mut self, task: &str) {
-        while let Some(joined) = self.tasks.join_next().await {
-            if matches!(joined, Ok((name, _)) if name == task) {
-                return;
-            }
-        }
+        let _ = timeout(STEP_DOWN, self.tasks.wait_for(LEAD)).await;
     }
 }
 
@@ -310,17 +293,8 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("listen on {listen}"))
 }
 
-fn spawn(
-    tasks: &mut JoinSet<Ended>,
-    name: &str,
-    task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-) -> AbortHandle {
-    let name = name.to_owned();
-    tasks.spawn(async move { (name, task.await) })
-}
-
-/// A client, and the agent's own namespace: the one it is told, else the `ServiceAccount`'s or the context's.
-async fn sign_in(settings: &Settings) -> anyhow::Result<(Client, Headers, String)> {
+/// A client, and the agent's own namespace: as set, else the `ServiceAccount`'s or the context's.
+async fn connect(settings: &Settings) -> anyhow::Result<(Client, Headers, String)> {
     let config =
         cluster::config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
     let namespace = settings
@@ -331,9 +305,11 @@ async fn sign_in(settings: &Settings) -> anyhow::Result<(Client, Headers, String
     Ok((client, headers, namespace))
 }
 
-/// What stands in the Lease: the agent's pod, so that a container that starts anew goes on leading; else this process.
+/// The holder in the Lease: the agent's pod, so that a restarted container stays the leader; otherwise this process.
 fn identity(instance: Option<&str>) -> String {
     let began = jiff::Timestamp::now().as_millisecond();
-    let process = || format!("process-{}-{began}", std::process::id());
-    instance.map_or_else(process, ToOwned::to_owned)
+    match instance {
+        Some(pod) => pod.to_owned(),
+        None => format!("process-{}-{began}", std::process::id()),
+    }
 }

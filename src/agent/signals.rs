@@ -1,14 +1,14 @@
-//! The signals of the policy file in force: one task each.
+//! The running signals of the policy file in force, one task each: [`Signals::start`] brings them in line with a new file.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use tokio::{
     sync::{Semaphore, mpsc},
-    task::{AbortHandle, JoinSet},
+    task::AbortHandle,
 };
 
-use super::{Ended, spawn};
+use super::tasks::Tasks;
 use crate::{
     core::{
         judge::Sample,
@@ -19,10 +19,10 @@ use crate::{
     targets::Senders,
 };
 
-/// Probes under way at the same time, of all policies together.
+/// Probes under way at the same time, over all policies.
 const PROBES_AT_ONCE: usize = 512;
 
-/// A signal is late after this; it gives a sign of life every half second.
+/// A signal is late after this; it sends a heartbeat every half second.
 const SIGNAL_BOUND: Duration = Duration::from_secs(30);
 
 /// The signal of each policy.
@@ -43,7 +43,7 @@ struct Running {
 }
 
 impl Signals {
-    /// None yet.
+    /// No signal runs yet.
     pub(super) fn new(samples: mpsc::Sender<Sample>, clock: Clock, report: SignalReport) -> Self {
         Self {
             running: BTreeMap::new(),
@@ -54,27 +54,23 @@ impl Signals {
         }
     }
 
-    /// Starts the signals that are new or changed, stops those that are gone. Gives where each hears of its pods.
-    pub(super) fn start(&mut self, file: &PolicyFile, tasks: &mut JoinSet<Ended>) -> Senders {
+    /// Starts the signals that are new or changed, stops those that are gone, and returns the channel of targets of each.
+    pub(super) fn start(&mut self, file: &PolicyFile, tasks: &mut Tasks) -> Senders {
         let mut before = std::mem::take(&mut self.running);
         for policy in &file.policies {
-            let same = |running: &Running| {
-                running.signal == policy.signal && running.server == file.prometheus
-            };
             let running = match before.remove(&policy.name) {
-                Some(running) if same(&running) => running,
-                changed => {
-                    if let Some(changed) = changed {
-                        changed.task.abort();
-                    }
+                Some(running) if running.is_for(policy, file) => running,
+                Some(changed) => {
+                    changed.task.abort();
                     self.start_one(policy, file, tasks)
                 }
+                None => self.start_one(policy, file, tasks),
             };
             self.running.insert(policy.name.clone(), running);
         }
         for (policy, gone) in before {
             gone.task.abort();
-            self.observer.health.dismiss(&signal_task(&policy));
+            self.observer.health.dismiss(&signal::task_name(&policy));
         }
         let senders = self.running.iter();
         senders
@@ -82,12 +78,7 @@ impl Signals {
             .collect()
     }
 
-    fn start_one(
-        &self,
-        policy: &Arc<Policy>,
-        file: &PolicyFile,
-        tasks: &mut JoinSet<Ended>,
-    ) -> Running {
+    fn start_one(&self, policy: &Arc<Policy>, file: &PolicyFile, tasks: &mut Tasks) -> Running {
         let (targets, receiver) = mpsc::unbounded_channel();
         let context = SignalContext {
             policy: policy.clone(),
@@ -96,28 +87,28 @@ impl Signals {
             clock: self.clock.clone(),
             observer: self.observer.clone(),
         };
-        let name = signal_task(&policy.name);
+        let name = context.task();
         self.observer.health.expect(&name, SIGNAL_BOUND);
         let task = match (&policy.signal, &file.prometheus) {
             (Signal::Probe(probe), _) => {
                 let (probe, permits) = (probe.clone(), self.permits.clone());
-                spawn(tasks, &name, async move {
+                tasks.spawn(&name, async move {
                     match signal::probe::run(context, probe, permits).await? {}
                 })
             }
             (Signal::Prometheus(query), Some(server)) => {
                 let (query, server) = (query.clone(), server.clone());
-                spawn(tasks, &name, async move {
+                tasks.spawn(&name, async move {
                     match signal::prometheus::run(context, query, server).await? {}
                 })
             }
-            // A checked policy file has the server if a policy needs it.
+            // A checked policy file names the server if a policy needs it.
             (Signal::Prometheus(_), None) => {
                 let why = anyhow!(
-                    "policy {} asks Prometheus, and the file names none",
+                    "policy {} queries Prometheus, but the policy file names no server",
                     policy.name
                 );
-                spawn(tasks, &name, async move { Err(why) })
+                tasks.spawn(&name, async move { Err(why) })
             }
         };
         Running {
@@ -129,6 +120,9 @@ impl Signals {
     }
 }
 
-fn signal_task(policy: &str) -> String {
-    format!("signal {policy}")
+impl Running {
+    /// Whether it does what the policy asks for in this file.
+    fn is_for(&self, policy: &Policy, file: &PolicyFile) -> bool {
+        self.signal == policy.signal && self.server == file.prometheus
+    }
 }
