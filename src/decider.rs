@@ -251,7 +251,7 @@ impl Decider {
         }
         for pod in pods {
             self.targets
-                .aim(pod, &self.view, &self.file, &mut self.judge);
+                .update_pod(pod, &self.view, &self.file, &mut self.judge);
         }
     }
 

@@ -1,4 +1,7 @@
-//! Which pods each signal asks about.
+//! Which pods each signal watches: owns what every signal was last sent, and sends only what changes.
+//!
+//! [`Targets::update_pod`] is called for each pod that the view has changed; the judge follows along, so that it keeps
+//! streaks only of pods that a signal watches.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,46 +21,60 @@ use crate::{
     signal::{SignalTarget, TargetChange},
 };
 
-/// Where each policy's signal hears of its pods.
+/// The channel to each policy's signal.
 pub type Senders = BTreeMap<Arc<str>, UnboundedSender<TargetChange>>;
 
-/// What the signals were told.
+/// The pods that the signals watch.
 #[derive(Default)]
 pub struct Targets {
     senders: Senders,
-    told: HashMap<ObjectKey, Aimed>,
+    pods: HashMap<ObjectKey, TargetedPod>,
 }
 
-/// What was told of one pod.
-struct Aimed {
+/// A pod that at least one signal watches.
+struct TargetedPod {
     uid: Uid,
-    /// Whether it was released lately, and is still left alone.
-    left_alone: bool,
-    by_policy: BTreeMap<Arc<str>, SignalTarget>,
+    /// Whether it was released a short time ago and is still left alone.
+    settling: bool,
+    /// What the signal of each policy was last sent.
+    sent: BTreeMap<Arc<str>, SignalTarget>,
+}
+
+impl TargetedPod {
+    fn new(uid: Uid) -> Self {
+        Self {
+            uid,
+            settling: false,
+            sent: BTreeMap::new(),
+        }
+    }
 }
 
 impl Targets {
-    /// Takes the signals of a new policy file. One that was started anew knows of no pod yet.
+    /// Takes the signals of a new policy file. One that was restarted watches no pod yet.
     pub fn set_senders(&mut self, senders: Senders) {
-        let same = |policy: &Arc<str>| {
-            let before = self.senders.get(policy);
-            before
-                .zip(senders.get(policy))
-                .is_some_and(|(before, now)| before.same_channel(now))
-        };
-        for aimed in self.told.values_mut() {
-            aimed.by_policy.retain(|policy, _| same(policy));
+        let before = std::mem::replace(&mut self.senders, senders);
+        for pod in self.pods.values_mut() {
+            pod.sent.retain(
+                |policy, _| match (before.get(policy), self.senders.get(policy)) {
+                    (Some(before), Some(now)) => before.same_channel(now),
+                    _ => false,
+                },
+            );
         }
-        self.senders = senders;
     }
 
-    /// Tells the signals, and the judge, what a pod is to them now.
-    pub fn aim(&mut self, key: &ObjectKey, view: &View, file: &PolicyFile, judge: &mut Judge) {
-        let pod = view.pod(key).filter(|pod| is_asked(pod));
-        if self
-            .told
-            .get(key)
-            .is_some_and(|aimed| pod.is_none_or(|pod| pod.uid != aimed.uid))
+    /// Brings the signals, and the judge, in line with what the view says of a pod.
+    pub fn update_pod(
+        &mut self,
+        key: &ObjectKey,
+        view: &View,
+        file: &PolicyFile,
+        judge: &mut Judge,
+    ) {
+        let pod = view.pod(key).filter(|pod| can_be_watched(pod));
+        if let Some(known) = self.pods.get(key)
+            && pod.is_none_or(|pod| pod.uid != known.uid)
         {
             self.forget(key, judge);
         }
@@ -65,74 +82,71 @@ impl Targets {
             return;
         };
         let workload = workload(view, pod);
-        let aimed = self.told.entry(key.clone()).or_insert_with(|| Aimed {
-            uid: pod.uid.clone(),
-            left_alone: false,
-            by_policy: BTreeMap::new(),
-        });
-        let left_alone = pod.annotations.contains_key(keys::RELEASED);
-        let afresh = aimed.left_alone && !left_alone;
-        aimed.left_alone = left_alone;
+        let targeted = self
+            .pods
+            .entry(key.clone())
+            .or_insert_with(|| TargetedPod::new(pod.uid.clone()));
+        let settling = pod.annotations.contains_key(keys::RELEASED);
+        let has_settled = targeted.settling && !settling;
+        targeted.settling = settling;
         for policy in &file.policies {
             let Some(sender) = self.senders.get(&policy.name) else {
                 continue;
             };
-            // A signal that ended ends the agent, which sees it elsewhere.
+            // Sending fails where the signal has ended; that ends the agent, which reports it.
             if view.selects(policy, pod) {
                 judge.watch(&policy.name, &pod.uid, key, &workload);
-                if afresh {
+                if has_settled {
                     judge.begin_afresh(&policy.name, &pod.uid);
                 }
                 let target = target(policy, pod);
-                if aimed.by_policy.get(&policy.name) != Some(&target) {
+                if targeted.sent.get(&policy.name) != Some(&target) {
                     let _ = sender.send(TargetChange::Put(target.clone()));
-                    aimed.by_policy.insert(policy.name.clone(), target);
+                    targeted.sent.insert(policy.name.clone(), target);
                 }
-            } else if aimed.by_policy.remove(&policy.name).is_some() {
+            } else if targeted.sent.remove(&policy.name).is_some() {
                 judge.forget(&policy.name, &pod.uid);
                 let _ = sender.send(TargetChange::Remove(pod.uid.clone()));
             }
         }
-        if aimed.by_policy.is_empty() {
-            self.told.remove(key);
+        if targeted.sent.is_empty() {
+            self.pods.remove(key);
         }
     }
 
-    /// Takes all pods from the signals, and from the judge.
+    /// Removes all pods from the signals, and from the judge.
     pub fn clear(&mut self, judge: &mut Judge) {
-        let pods: Vec<ObjectKey> = self.told.keys().cloned().collect();
+        let pods: Vec<ObjectKey> = self.pods.keys().cloned().collect();
         for pod in pods {
             self.forget(&pod, judge);
         }
     }
 
     fn forget(&mut self, key: &ObjectKey, judge: &mut Judge) {
-        let Some(aimed) = self.told.remove(key) else {
+        let Some(pod) = self.pods.remove(key) else {
             return;
         };
-        for policy in aimed.by_policy.keys() {
-            judge.forget(policy, &aimed.uid);
+        for policy in pod.sent.keys() {
+            judge.forget(policy, &pod.uid);
             if let Some(sender) = self.senders.get(policy) {
-                let _ = sender.send(TargetChange::Remove(aimed.uid.clone()));
+                let _ = sender.send(TargetChange::Remove(pod.uid.clone()));
             }
         }
     }
 }
 
-/// A pod that has not started has nothing to answer with, one that goes away or is out is no business of a signal.
-fn is_asked(pod: &Pod) -> bool {
+/// A pod that has not started has no answer; one that is terminating or quarantined is not watched.
+fn can_be_watched(pod: &Pod) -> bool {
     pod.phase == Phase::Running && !pod.terminating && !pod.is_counted()
 }
 
-/// What a pod is compared within: its workload, else whatever owns it, else itself alone.
+/// What a pod is compared within: its workload, otherwise whatever owns it, otherwise itself alone.
 fn workload(view: &View, pod: &Pod) -> Uid {
-    let known = view
-        .workload(pod)
-        .ok()
-        .map(|workload| workload.uid().clone());
-    known
-        .or_else(|| pod.owner.as_ref().map(|owner| owner.uid.clone()))
-        .unwrap_or_else(|| pod.uid.clone())
+    match (view.workload(pod), &pod.owner) {
+        (Ok(workload), _) => workload.uid().clone(),
+        (Err(_), Some(owner)) => owner.uid.clone(),
+        (Err(_), None) => pod.uid.clone(),
+    }
 }
 
 fn target(policy: &Policy, pod: &Pod) -> SignalTarget {
