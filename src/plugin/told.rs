@@ -5,8 +5,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt;
 use serde::Serialize;
 
-/// By this the agent's Events are known.
-const AGENT: &str = "pod-quarantine.io/agent";
+use crate::core::keys;
 
 /// An Event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,7 +33,7 @@ impl Told {
     /// Whether an agent told it.
     #[must_use]
     pub fn is_of_agent(&self) -> bool {
-        self.reporter == AGENT
+        self.reporter == keys::REPORTING_CONTROLLER
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     cluster::in_short,
     core::{
         action::{Notice, Refusal},
+        keys,
         object::{ObjectKey, Reference, Uid},
         reason::Reason,
     },
@@ -53,7 +54,7 @@ pub fn events(
 ) -> (Events, impl Future<Output = ()>) {
     let (sender, receiver) = mpsc::channel(WAITING);
     let reporter = Reporter {
-        controller: "pod-quarantine.io/agent".into(),
+        controller: keys::REPORTING_CONTROLLER.into(),
         instance,
     };
     let recorder = Recorder::new(client, reporter);

@@ -31,6 +31,17 @@ pub const RESET: &str = "pod-quarantine.io/reset";
 /// Annotation of people, on a namespace: lowers the mode there.
 pub const MODE: &str = "pod-quarantine.io/mode";
 
+/// Annotation of the ledger: when it was made in place of one that was lost.
+pub const REBUILT: &str = "pod-quarantine.io/rebuilt";
+/// The finalizer that keeps a ledger until its last slot is free.
+pub const LEDGER_FINALIZER: &str = "pod-quarantine.io/ledger";
+/// Label of the agent's own objects: [`MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`].
+pub const MANAGER: &str = "pod-quarantine";
+/// The `reportingController` of the agent's Events.
+pub const REPORTING_CONTROLLER: &str = "pod-quarantine.io/agent";
+
 /// Which of the pods of a shrinking ReplicaSet goes last.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Karpenter leaves the node of such a pod.

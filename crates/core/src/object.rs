@@ -311,6 +311,12 @@ impl ControllerKind {
         Self::DaemonSet,
     ];
 
+    /// The kind of that name, if it is one that is read.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// As Kubernetes writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -451,7 +451,5 @@ impl View {
 
 /// Whether the agent reads objects of that kind.
 fn is_read(reference: &Reference) -> bool {
-    ControllerKind::ALL
-        .iter()
-        .any(|read| read.as_str() == &*reference.kind)
+    ControllerKind::parse(&reference.kind).is_some()
 }

@@ -231,8 +231,7 @@ impl<'a> Decision<'a> {
     /// About the workload of a quarantined pod; where that is of a kind that is not read, about the pod's own
     /// controller.
     fn tell_workload(&mut self, pod: &Pod, record: &Record, topic: Topic, message: String) {
-        let read = ControllerKind::ALL.map(ControllerKind::as_str);
-        let about = if read.contains(&&*record.workload.kind) {
+        let about = if ControllerKind::parse(&record.workload.kind).is_some() {
             &record.workload
         } else {
             &record.owner
