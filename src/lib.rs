@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod cluster;
 pub mod config;
+pub mod deadline;
 pub mod decider;
 pub mod plugin;
 pub mod report;

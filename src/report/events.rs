@@ -7,7 +7,7 @@ use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::metrics::Metrics;
@@ -19,6 +19,7 @@ use crate::{
         object::{ObjectKey, Reference, Uid},
         reason::Reason,
     },
+    deadline::within,
 };
 
 /// Events that wait to be told; more are dropped and counted.
@@ -64,11 +65,11 @@ pub fn events(
 
 async fn tell(recorder: Recorder, mut receiver: mpsc::Receiver<Told>, metrics: Arc<Metrics>) {
     while let Some(told) = receiver.recv().await {
-        let published = timeout(TIMEOUT, recorder.publish(&told.event, &told.regarding)).await;
+        let published = within(TIMEOUT, recorder.publish(&told.event, &told.regarding)).await;
         let why = match published {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => in_short(&error),
-            Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
+            Err(no_answer) => no_answer.to_string(),
         };
         metrics.event_dropped();
         warn!(event = told.event.reason, why, "an Event could not be told");

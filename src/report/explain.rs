@@ -14,10 +14,12 @@ use axum::{
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
-    time::timeout,
 };
 
-use crate::core::{explain::Explanation, object::ObjectKey};
+use crate::{
+    core::{explain::Explanation, object::ObjectKey},
+    deadline::within,
+};
 
 /// How long the decider may take to answer: it is late after less.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,13 +54,10 @@ async fn explain(
         decider.send(question).await.ok()?;
         answered.await.ok()
     };
-    match timeout(TIMEOUT, asked).await {
+    match within(TIMEOUT, asked).await {
         Ok(Some(explanation)) => Json(explanation).into_response(),
         // The agent ends.
         Ok(None) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Err(_) => {
-            let late = format!("no answer within {} s\n", TIMEOUT.as_secs());
-            (StatusCode::GATEWAY_TIMEOUT, late).into_response()
-        }
+        Err(no_answer) => (StatusCode::GATEWAY_TIMEOUT, format!("{no_answer}\n")).into_response(),
     }
 }

@@ -8,13 +8,11 @@ use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     core::explain::Explanation,
+    deadline::within,
     plugin::{
         arguments::Why,
         failure::{Failure, request},
@@ -50,9 +48,8 @@ pub(super) async fn ask(session: &Session, why: &Why) -> Result<Explanation, Str
     let (mut reasons, mut all_stand_by) = (Vec::new(), true);
     for agent in found {
         let name = agent.name_any();
-        let asked = timeout(TIMEOUT, forward(&agents, &name, why.agent_port, &path)).await;
-        let late = || Err(format!("no answer within {} s", TIMEOUT.as_secs()));
-        match asked.unwrap_or_else(|_| late()) {
+        let asked = within(TIMEOUT, forward(&agents, &name, why.agent_port, &path)).await;
+        match asked.unwrap_or_else(|no_answer| Err(no_answer.to_string())) {
             Ok(explanation) if explanation.acts => return Ok(explanation),
             Ok(_) => reasons.push(format!("pod {namespace}/{name}: it stands by")),
             Err(reason) => {

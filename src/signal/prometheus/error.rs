@@ -2,7 +2,10 @@
 
 use std::{error::Error as _, io};
 
-use crate::signal::{ErrorCause, timed_out::TimedOut, tls::RootsError};
+use crate::{
+    deadline::NoAnswer,
+    signal::{ErrorCause, tls::RootsError},
+};
 
 /// How much of a foreign text is repeated.
 const QUOTE: usize = 160;
@@ -10,7 +13,7 @@ const QUOTE: usize = 160;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QueryError {
     #[error(transparent)]
-    Timeout(TimedOut),
+    Timeout(#[from] NoAnswer),
     #[error("the name {0} does not resolve")]
     Dns(String),
     #[error("{0}")]

@@ -11,7 +11,7 @@ mod server;
 
 use std::convert::Infallible;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use self::{
     error::QueryError,
@@ -22,9 +22,11 @@ use self::{
 };
 use super::{
     ErrorCause, SignalContext, SignalError, SignalEvent, output::SignalOutput, schedule::Schedule,
-    timed_out::TimedOut,
 };
-use crate::core::policy::{PrometheusQuery, PrometheusServer};
+use crate::{
+    core::policy::{PrometheusQuery, PrometheusServer},
+    deadline::within,
+};
 
 /// Queries about the pods of one policy for ever.
 pub async fn run(
@@ -48,13 +50,10 @@ pub async fn run(
             turn = schedule.next(&policy, begun, begun);
             continue;
         }
-        let body = pods.wait_for(timeout(limit, server.ask())).await?;
+        let asked = pods.wait_for(within(limit, server.ask())).await?;
         pods.output.observe(SignalEvent::Query(begun.elapsed()));
-        let result = body
-            .unwrap_or(Err(QueryError::Timeout(TimedOut {
-                what: TimedOut::NO_ANSWER,
-                limit,
-            })))
+        let result = asked
+            .unwrap_or_else(|no_answer| Err(no_answer.into()))
             .and_then(|body| QueryResult::parse(&body))
             .and_then(|result| freshness.check(result));
         last_error.update(&pods.output, result.as_ref().err());
