@@ -30,7 +30,7 @@ use self::{
     tasks::{TaskEnd, Tasks},
 };
 use crate::{
-    cluster::{self, Candidate, Headers, Leadership, kubernetes::Kubernetes, reader::Reader},
+    cluster::{self, Headers, Kubernetes, LeaderCandidate, Leadership, Reader},
     config::{self, Checked},
     decider::{self, Decider, Ears, FileNews, Hands, watch_task},
     report::{
@@ -184,9 +184,9 @@ impl Agent {
         health.expect(&watch_task(cluster::LEASE), WATCH_BOUND);
         let (leads, leadership) = watch::channel(Leadership::Standby);
         let step_down = CancellationToken::new();
-        let candidate = Candidate {
+        let candidate = LeaderCandidate {
             identity,
-            news: news_sender.clone(),
+            events: news_sender.clone(),
             leads,
             step_down: step_down.clone(),
         };
@@ -296,7 +296,7 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 /// A client, and the agent's own namespace: as set, else the `ServiceAccount`'s or the context's.
 async fn connect(settings: &Settings) -> anyhow::Result<(Client, Headers, String)> {
     let config =
-        cluster::config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
+        cluster::client_config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
     let namespace = settings
         .namespace
         .clone()

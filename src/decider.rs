@@ -26,12 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    cluster::{
-        Headers, Leadership,
-        kubernetes::Kubernetes,
-        reader::Reader,
-        watch::{News, WatchState},
-    },
+    cluster::{Headers, Kubernetes, Leadership, Reader, WatchEvent, WatchState},
     core::{
         action::{Action, Follow},
         decide::{State, decide},
@@ -66,7 +61,7 @@ const BATCH: usize = 1024;
 /// What the decider hears.
 pub struct Ears {
     /// From the watches.
-    pub news: mpsc::Receiver<News>,
+    pub news: mpsc::Receiver<WatchEvent>,
     /// From the signals.
     pub samples: mpsc::Receiver<Sample>,
     /// What became of the policy file.
@@ -255,16 +250,16 @@ impl Decider {
         }
     }
 
-    fn hear_news(&mut self, news: &mut Vec<News>) {
+    fn hear_news(&mut self, news: &mut Vec<WatchEvent>) {
         for news in news.drain(..) {
             match news {
-                News::Update(kind, update) => {
+                WatchEvent::Update(kind, update) => {
                     self.hands.health.beat(&watch_task(kind));
                     let changed = self.view.update(*update);
                     self.aim(&changed);
                 }
-                News::Heard(kind) => self.hands.health.beat(&watch_task(kind)),
-                News::Watch(kind, state) => self.watch_state(kind, state),
+                WatchEvent::Bookmark(kind) => self.hands.health.beat(&watch_task(kind)),
+                WatchEvent::Watch(kind, state) => self.watch_state(kind, state),
             }
         }
     }

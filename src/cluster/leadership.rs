@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    lease::{Held, LeaseObject, update},
-    request::RequestError,
-    watch::News,
+    client::ClientError,
+    watch::WatchEvent,
+    write::{Holder, LeaseObject, update},
 };
+use crate::deadline::within;
+
 /// Its kind, as the watches have theirs.
 pub const KIND: &str = "lease";
 
@@ -63,13 +65,13 @@ impl Leadership {
     }
 }
 
-/// Who runs for it, and who hears of it.
-pub struct Candidate {
+/// Who campaigns, and who learns what comes of it.
+pub struct LeaderCandidate {
     /// What stands in the Lease as its holder; `None`: it acts without holding it.
     pub identity: Option<String>,
-    /// Hears which ledger the Lease names.
-    pub news: mpsc::Sender<News>,
-    /// Hears whether it leads.
+    /// Learns which ledger the Lease names.
+    pub events: mpsc::Sender<WatchEvent>,
+    /// Learns whether this agent leads.
     pub leads: watch::Sender<Leadership>,
     /// Told to give it up and end.
     pub step_down: CancellationToken,
@@ -81,23 +83,23 @@ pub fn lead(
     client: &Client,
     namespace: &str,
     agent: &str,
-    candidate: Candidate,
+    candidate: LeaderCandidate,
 ) -> impl Future<Output = ()> + Send + use<> {
     let lease = LeaseObject::new(client.clone(), namespace, agent);
-    stand(lease, candidate)
+    campaign(lease, candidate)
 }
 
-async fn stand(lease: LeaseObject, candidate: Candidate) {
+async fn campaign(lease: LeaseObject, candidate: LeaderCandidate) {
     if candidate.identity.is_none() {
         candidate.leads.send_replace(Leadership::Always);
     }
-    let mut look = Look {
+    let mut elector = Elector {
         lease,
-        seen: None,
+        observed: None,
         failing: false,
     };
     loop {
-        look.take(&candidate).await;
+        elector.try_once(&candidate).await;
         let leads = *candidate.leads.borrow();
         let wait = if leads.acts() { RENEW } else { WATCH };
         tokio::select! {
@@ -108,25 +110,24 @@ async fn stand(lease: LeaseObject, candidate: Candidate) {
     if let Some(identity) = &candidate.identity {
         candidate.leads.send_replace(Leadership::Standby);
         // Where that fails, the next one waits until it runs out.
-        let _ = timeout(STEP_DOWN, look.step_down(identity)).await;
+        let _ = timeout(STEP_DOWN, elector.step_down(identity)).await;
     }
 }
 
-struct Look {
+struct Elector {
     lease: LeaseObject,
     /// Who held it at the last change, and since when it has been so.
-    seen: Option<(Held, Instant)>,
+    observed: Option<(Holder, Instant)>,
     failing: bool,
 }
 
-impl Look {
-    /// Looks once, and tells what came of it. A look that fails changes nothing: time runs out by itself.
-    async fn take(&mut self, candidate: &Candidate) {
-        let looked = timeout(LOOK, self.look(candidate)).await;
-        let failure = match looked {
+impl Elector {
+    /// Looks once, and passes on what came of it. A look that fails changes nothing: time runs out by itself.
+    async fn try_once(&mut self, candidate: &LeaderCandidate) {
+        let failure = match within(LOOK, self.look(candidate)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {} s", LOOK.as_secs())),
+            Err(no_answer) => Some(no_answer.to_string()),
         };
         if let Some(why) = &failure
             && !self.failing
@@ -135,30 +136,31 @@ impl Look {
         }
         self.failing = failure.is_some();
         // A receiver that is gone means that the agent ends.
-        let _ = candidate.news.send(News::Heard(KIND)).await;
+        let _ = candidate.events.send(WatchEvent::Bookmark(KIND)).await;
     }
 
-    async fn look(&mut self, candidate: &Candidate) -> Result<(), RequestError> {
+    async fn look(&mut self, candidate: &LeaderCandidate) -> Result<(), ClientError> {
         let began = Instant::now();
         let Some(lease) = self.lease.read().await? else {
             self.lease.create().await?;
             return Ok(());
         };
-        let news = News::Update(KIND, Box::new(update(&lease)?));
-        let _ = candidate.news.send(news).await;
+        let event = WatchEvent::Update(KIND, Box::new(update(&lease)?));
+        let _ = candidate.events.send(event).await;
         let Some(identity) = &candidate.identity else {
             return Ok(());
         };
-        let held = Held::of(&lease);
-        let since = match &self.seen {
-            Some((seen, since)) if *seen == held => *since,
+        let holder = Holder::of(&lease);
+        let own = holder.identity == *identity;
+        let unheld = holder.identity.is_empty();
+        let since = match &self.observed {
+            Some((observed, since)) if *observed == holder => *since,
             _ => {
-                self.seen = Some((held.clone(), began));
+                self.observed = Some((holder, began));
                 began
             }
         };
-        let own = held.holder == *identity;
-        let free = held.holder.is_empty() || began.duration_since(since) >= DURATION;
+        let free = unheld || began.duration_since(since) >= DURATION;
         let leads = &candidate.leads;
         if !own && !free {
             leads.send_if_modified(|known| {
@@ -181,9 +183,9 @@ impl Look {
     }
 
     /// Whoever looks next finds it free.
-    async fn step_down(&mut self, identity: &str) -> Result<(), RequestError> {
+    async fn step_down(&mut self, identity: &str) -> Result<(), ClientError> {
         if let Some(lease) = self.lease.read().await?
-            && Held::of(&lease).holder == identity
+            && Holder::of(&lease).identity == identity
         {
             self.lease.hold(&lease, "", 1).await?;
         }

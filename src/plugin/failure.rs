@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use kube::{Error, runtime::watcher};
-use tokio::time::timeout;
 
-use crate::cluster::{SignInError, UnreadablePod, in_short};
+use crate::{
+    cluster::{ClientConfigError, UnreadablePod, error_chain, in_short},
+    deadline::within,
+};
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -32,24 +34,14 @@ pub enum Failure {
         why: String,
     },
     /// The kubeconfig.
-    #[error("error: {}", with_causes(.0))]
-    SignIn(#[from] SignInError),
+    #[error("error: {}", error_chain(.0))]
+    SignIn(#[from] ClientConfigError),
     /// A pod that makes no sense.
     #[error("error: {0}")]
     Pod(#[from] UnreadablePod),
     /// What cannot be done, in a sentence.
     #[error("error: {0}")]
     Refused(String),
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl Failure {
@@ -99,10 +91,10 @@ pub(super) async fn request<T>(
     what: &str,
     request: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Failure> {
-    let answered = timeout(REQUEST_TIMEOUT, request).await;
-    let answered = answered.map_err(|_| Failure::Request {
+    let answered = within(REQUEST_TIMEOUT, request).await;
+    let answered = answered.map_err(|no_answer| Failure::Request {
         what: what.to_owned(),
-        why: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
+        why: no_answer.to_string(),
     })?;
     answered.map_err(|error| Failure::of(what, &error))
 }

@@ -14,19 +14,13 @@ use super::{
     told::Told,
 };
 use crate::{
-    cluster,
+    cluster::{self, ListPages},
     core::{
         keys,
         ledger::{self, PAUSE, Pause},
         policy::Mode,
     },
 };
-
-/// By this the agent's objects are found, the ledger among them.
-const OF_AGENTS: &str = "app.kubernetes.io/managed-by=pod-quarantine";
-
-/// Objects of one answer to a list.
-const PAGE: u32 = 500;
 
 /// Whoever calls the plugin, signed in.
 #[derive(Clone)]
@@ -44,7 +38,8 @@ pub type Lowered = (String, Mode);
 impl Session {
     /// Signs in.
     pub async fn open(global: &Global) -> Result<Self, Failure> {
-        let config = cluster::config(global.kubeconfig.as_deref(), global.context.as_deref());
+        let config =
+            cluster::client_config(global.kubeconfig.as_deref(), global.context.as_deref());
         let config = config.await?;
         let namespace = global.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
@@ -127,7 +122,8 @@ impl Session {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        let of_agents = ListParams::default().labels(OF_AGENTS);
+        let of_agents = format!("{}={}", keys::MANAGED_BY, keys::MANAGER);
+        let of_agents = ListParams::default().labels(&of_agents);
         let found = request("list the ledgers", objects.list(&of_agents)).await?;
         let begin = ledger::name("");
         let ledgers = found.items.into_iter().filter_map(|object| {
@@ -178,13 +174,11 @@ async fn each<P: Clone>(
     list: impl AsyncFn(&ListParams) -> kube::Result<ObjectList<P>>,
     mut take: impl FnMut(P),
 ) -> Result<(), Failure> {
-    let mut page = ListParams::default().labels(labels).limit(PAGE);
-    loop {
-        let found = request("list the pods", list(&page)).await?;
-        found.items.into_iter().for_each(&mut take);
-        page.continue_token = found.metadata.continue_.filter(|token| !token.is_empty());
-        if page.continue_token.is_none() {
-            return Ok(());
-        }
+    let mut pages = ListPages::of(ListParams::default().labels(labels));
+    while let Some(params) = pages.next() {
+        let page = request("list the pods", list(params)).await?;
+        pages.turn(&page.metadata);
+        page.items.into_iter().for_each(&mut take);
     }
+    Ok(())
 }

@@ -8,7 +8,7 @@ pub mod api_server;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use crate::api_server::{ApiServer, Failure};
+use crate::api_server::{ApiServer, RequestError, WriteFailure};
 use pod_quarantine_core::{
     action::{Action, Quarantine, Reap, Release, Target},
     keys,
@@ -215,7 +215,7 @@ impl<Server: ApiServer> Writer<Server> {
     async fn swapped(
         &self,
         what: &str,
-        swapped: Result<Option<Ledger>, String>,
+        swapped: Result<Option<Ledger>, RequestError>,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
         match swapped {
@@ -331,18 +331,18 @@ impl<Server: ApiServer> Writer<Server> {
                 outcome.updates.push(Update::Pod(pod));
                 outcome
                     .failures
-                    .push(format!("undo an altered quarantine: {failure:?}"));
+                    .push(format!("undo an altered quarantine: {failure}"));
             }
         }
         outcome
     }
 
-    async fn failed(&self, quarantine: &Quarantine, failure: Failure) -> Outcome {
+    async fn failed(&self, quarantine: &Quarantine, failure: WriteFailure) -> Outcome {
         match failure {
-            Failure::Denied(why) => Outcome::effect(Effect::Refused(
+            WriteFailure::Denied(why) => Outcome::effect(Effect::Refused(
                 Box::new(quarantine.clone()),
                 Reason::AdmissionDenied,
-                why,
+                why.to_string(),
             )),
             failure => {
                 self.unsuccessful("quarantine", &quarantine.pod, failure)
@@ -352,11 +352,11 @@ impl<Server: ApiServer> Writer<Server> {
     }
 
     /// What did not succeed, with the pod as it is now.
-    async fn unsuccessful(&self, what: &str, pod: &Target, failure: Failure) -> Outcome {
+    async fn unsuccessful(&self, what: &str, pod: &Target, failure: WriteFailure) -> Outcome {
         let mut outcome = Outcome::default();
         match failure {
-            Failure::Conflict => outcome.conflicts = true,
-            Failure::Denied(why) | Failure::Unknown(why) => {
+            WriteFailure::Conflict => outcome.conflicts = true,
+            WriteFailure::Denied(why) | WriteFailure::Unknown(why) => {
                 outcome.failures.push(format!("{what} {}: {why}", pod.key));
             }
         }
@@ -455,7 +455,7 @@ impl<Server: ApiServer> Writer<Server> {
                 match self.server.patch(&pod, &change, false).await {
                     // The next look finds it changed.
                     Ok(pod) => outcome.updates.push(Update::Pod(pod)),
-                    Err(Failure::Conflict) => {}
+                    Err(WriteFailure::Conflict) => {}
                     Err(failure) => outcome.add(self.unsuccessful("fence", &pod, failure).await),
                 }
                 (None, outcome)
@@ -480,7 +480,7 @@ impl Outcome {
     }
 
     /// Takes in what the API server says something is, after a request that was to do so.
-    fn heard(&mut self, what: &str, answer: Result<Update, String>) {
+    fn heard(&mut self, what: &str, answer: Result<Update, RequestError>) {
         match answer {
             Ok(update) => self.updates.push(update),
             Err(error) => self.failures.push(format!("{what}: {error}")),

@@ -23,7 +23,7 @@ use pod_quarantine_core::{
 };
 use pod_quarantine_writer::{
     Writer,
-    api_server::{ApiServer, Failure},
+    api_server::{ApiServer, RequestError, WriteFailure},
 };
 
 use crate::world::{PODS, START, index_of};
@@ -64,12 +64,12 @@ pub(crate) struct Answer {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Said {
-    Patched(Result<Pod, Failure>),
+    Patched(Result<Pod, WriteFailure>),
     Got(Option<Pod>),
-    Deleted(Result<(), Failure>),
-    Ledger(Result<Update, String>),
-    Gone(Result<Vec<Update>, String>),
-    Swapped(Result<Option<Ledger>, String>),
+    Deleted(Result<(), WriteFailure>),
+    Ledger(Result<Update, RequestError>),
+    Gone(Result<Vec<Update>, RequestError>),
+    Swapped(Result<Option<Ledger>, RequestError>),
 }
 
 /// The calls about one object follow one another: the writer makes the next one when it has the answer to the last.
@@ -105,10 +105,10 @@ impl Call {
 
     /// What the writer hears where no answer comes.
     pub(crate) fn unanswered(&self) -> Said {
-        let why = || "no answer".to_owned();
+        let why = || RequestError::new("no answer");
         match self {
-            Self::Patch { .. } => Said::Patched(Err(Failure::Unknown(why()))),
-            Self::Delete(_) => Said::Deleted(Err(Failure::Unknown(why()))),
+            Self::Patch { .. } => Said::Patched(Err(WriteFailure::Unknown(why()))),
+            Self::Delete(_) => Said::Deleted(Err(WriteFailure::Unknown(why()))),
             Self::Get(_) => Said::Got(None),
             Self::CreateLedger { .. } | Self::ReadLedger | Self::NameLedger(_) => {
                 Said::Ledger(Err(why()))
@@ -248,14 +248,14 @@ impl Server {
         pending().await
     }
 
-    async fn ask_for_an_update(&self, call: Call) -> Result<Update, String> {
+    async fn ask_for_an_update(&self, call: Call) -> Result<Update, RequestError> {
         match self.ask(call).await {
             Said::Ledger(result) => result,
             other => panic!("a request about the ledger was answered {other:?}"),
         }
     }
 
-    async fn ask_for_the_ledger(&self, call: Call) -> Result<Option<Ledger>, String> {
+    async fn ask_for_the_ledger(&self, call: Call) -> Result<Option<Ledger>, RequestError> {
         match self.ask(call).await {
             Said::Swapped(result) => result,
             other => panic!("a write of the ledger was answered {other:?}"),
@@ -274,7 +274,12 @@ impl Server {
 }
 
 impl ApiServer for Server {
-    async fn patch(&self, pod: &Target, change: &Change, dry_run: bool) -> Result<Pod, Failure> {
+    async fn patch(
+        &self,
+        pod: &Target,
+        change: &Change,
+        dry_run: bool,
+    ) -> Result<Pod, WriteFailure> {
         let call = Call::Patch {
             pod: pod.clone(),
             change: change.clone(),
@@ -286,29 +291,37 @@ impl ApiServer for Server {
         }
     }
 
-    async fn get(&self, pod: &Target) -> Result<Option<Pod>, String> {
+    async fn get(&self, pod: &Target) -> Result<Option<Pod>, RequestError> {
         match self.ask(Call::Get(pod.clone())).await {
             Said::Got(pod) => Ok(pod),
             other => panic!("a GET was answered {other:?}"),
         }
     }
 
-    async fn delete(&self, pod: &Target) -> Result<(), Failure> {
+    async fn delete(&self, pod: &Target) -> Result<(), WriteFailure> {
         match self.ask(Call::Delete(pod.clone())).await {
             Said::Deleted(result) => result,
             other => panic!("a deletion was answered {other:?}"),
         }
     }
 
-    async fn create_ledger(&self, lost: Option<Timestamp>, _: &Memory) -> Result<Update, String> {
+    async fn create_ledger(
+        &self,
+        lost: Option<Timestamp>,
+        _: &Memory,
+    ) -> Result<Update, RequestError> {
         self.ask_for_an_update(Call::CreateLedger { lost }).await
     }
 
-    async fn read_ledger(&self) -> Result<Update, String> {
+    async fn read_ledger(&self) -> Result<Update, RequestError> {
         self.ask_for_an_update(Call::ReadLedger).await
     }
 
-    async fn swap_ledger(&self, before: &Ledger, after: &Ledger) -> Result<Option<Ledger>, String> {
+    async fn swap_ledger(
+        &self,
+        before: &Ledger,
+        after: &Ledger,
+    ) -> Result<Option<Ledger>, RequestError> {
         let call = Call::SwapLedger {
             before: before.clone(),
             after: after.clone(),
@@ -320,18 +333,18 @@ impl ApiServer for Server {
         &self,
         before: &Ledger,
         rebuilt: Option<Timestamp>,
-    ) -> Result<Option<Ledger>, String> {
+    ) -> Result<Option<Ledger>, RequestError> {
         let before = before.clone();
         self.ask_for_the_ledger(Call::MendLedger { before, rebuilt })
             .await
     }
 
-    async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, String> {
+    async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
         self.ask_for_an_update(Call::NameLedger(ledger.clone()))
             .await
     }
 
-    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, String> {
+    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
         match self.ask(Call::LetLedgerGo(ledger.clone())).await {
             Said::Gone(result) => result,
             other => panic!("letting the ledger go was answered {other:?}"),

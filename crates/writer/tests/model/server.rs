@@ -9,7 +9,7 @@ use pod_quarantine_core::{
     record::Values,
     update::Update,
 };
-use pod_quarantine_writer::api_server::Failure;
+use pod_quarantine_writer::api_server::WriteFailure;
 
 use crate::{
     broken::Broken,
@@ -61,19 +61,19 @@ fn patched(
     call: &Call,
     altered: Option<Altered>,
     broken: Option<Broken>,
-) -> (Option<Pod>, Result<Pod, Failure>) {
+) -> (Option<Pod>, Result<Pod, WriteFailure>) {
     let Call::Patch {
         pod: target,
         change,
         dry_run,
     } = call
     else {
-        return (None, Err(Failure::Conflict));
+        return (None, Err(WriteFailure::Conflict));
     };
     let same =
         |pod: &&Pod| pod.uid == target.uid && pod.resource_version == target.resource_version;
     let Some(before) = found.filter(same) else {
-        return (None, Err(Failure::Conflict));
+        return (None, Err(WriteFailure::Conflict));
     };
     let mut change = change.clone();
     Broken::fence(broken, &mut change);
@@ -150,7 +150,7 @@ impl Model {
                 let found = self.pod(state.pods[index]);
                 let found = found.filter(|pod| target.resource_version == pod.resource_version);
                 match found {
-                    None => Said::Deleted(Err(Failure::Conflict)),
+                    None => Said::Deleted(Err(WriteFailure::Conflict)),
                     Some(pod) => {
                         Kept::deletes(&pod)?;
                         let mut pod = (*pod).clone();

@@ -9,7 +9,7 @@ use kube::{
 
 /// Nothing says how, or what says it cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum SignInError {
+pub enum ClientConfigError {
     /// The file that was named.
     #[error("read {}", path.display())]
     Read {
@@ -27,20 +27,21 @@ pub enum SignInError {
 }
 
 /// What the kubeconfig, or the `ServiceAccount`, says. Nothing is asked twice: what did not succeed is decided afresh.
-pub async fn config(
+pub async fn client_config(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
-) -> Result<Config, SignInError> {
+) -> Result<Config, ClientConfigError> {
     let options = KubeConfigOptions {
         context: context.map(ToOwned::to_owned),
         ..KubeConfigOptions::default()
     };
     let mut config = match kubeconfig {
         Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|source| SignInError::Read {
-                path: path.to_owned(),
-                source,
-            })?;
+            let kubeconfig =
+                Kubeconfig::read_from(path).map_err(|source| ClientConfigError::Read {
+                    path: path.to_owned(),
+                    source,
+                })?;
             Config::from_custom_kubeconfig(kubeconfig, &options).await?
         }
         None if context.is_some() => Config::from_kubeconfig(&options).await?,

@@ -1,4 +1,4 @@
-//! What the API server says in the headers of any answer: its time, and how long it wants to be left alone.
+//! What the API server says in the headers of any answer: its time, and how long it wants no request.
 
 use std::{
     pin::Pin,
@@ -17,15 +17,15 @@ use tower::{Layer, Service};
 /// Clocks further apart than this cannot be trusted. `Date` has whole seconds, and answers take theirs.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(60);
 
-/// However long the API server wants to be left alone, it is asked again after this.
+/// However long the API server wants no request, it is asked again after this.
 const LONGEST_REST: Duration = Duration::from_mins(1);
 
-/// What was said last.
+/// What the last answers said.
 #[derive(Clone, Debug, Default)]
-pub struct Headers(Arc<Mutex<Said>>);
+pub struct Headers(Arc<Mutex<LastHeaders>>);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Said {
+struct LastHeaders {
     /// How far the API server's clock is ahead of this one.
     ahead: Option<SignedDuration>,
     /// No request before.
@@ -36,7 +36,7 @@ impl Headers {
     /// How far the API server's clock is ahead of the agent's, once it has said what time it is.
     #[must_use]
     pub fn ahead(&self) -> Option<SignedDuration> {
-        self.said().ahead
+        self.last().ahead
     }
 
     /// Whether the clocks are more than a minute apart.
@@ -45,24 +45,24 @@ impl Headers {
         self.ahead().is_some_and(|ahead| ahead.abs() > CLOCKS_APART)
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
+    fn last(&self) -> MutexGuard<'_, LastHeaders> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear<Body>(&self, answer: &Response<Body>) {
+    fn record<Body>(&self, answer: &Response<Body>) {
         let headers = answer.headers();
-        let mut said = self.said();
+        let mut last = self.last();
         if let Some(date) = text(headers, header::DATE)
             && let Ok(date) = rfc2822::parse(date)
         {
-            said.ahead = Some(date.timestamp().duration_since(Timestamp::now()));
+            last.ahead = Some(date.timestamp().duration_since(Timestamp::now()));
         }
         // In seconds: the API server sends no dates (`flowcontrol`, `apiserver/pkg/server/filters`).
         if answer.status() == StatusCode::TOO_MANY_REQUESTS
             && let Some(Ok(seconds)) = text(headers, header::RETRY_AFTER).map(str::parse)
         {
             let rest = Duration::from_secs(seconds).min(LONGEST_REST);
-            said.rest = Some(Instant::now() + rest);
+            last.rest = Some(Instant::now() + rest);
         }
     }
 }
@@ -71,22 +71,22 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A client that hears the headers, and waits as long as it is told to.
+/// A client that records the headers, and waits as long as they ask for.
 pub fn client(config: Config) -> Result<(Client, Headers), kube::Error> {
     let headers = Headers::default();
     let client = ClientBuilder::try_from(config)?
-        .with_layer(&Hears(headers.clone()))
+        .with_layer(&ServerHeadersLayer(headers.clone()))
         .build();
     Ok((client, headers))
 }
 
-struct Hears(Headers);
+struct ServerHeadersLayer(Headers);
 
-impl<Inner> Layer<Inner> for Hears {
-    type Service = Hearing<Inner>;
+impl<Inner> Layer<Inner> for ServerHeadersLayer {
+    type Service = ServerHeaders<Inner>;
 
     fn layer(&self, inner: Inner) -> Self::Service {
-        Hearing {
+        ServerHeaders {
             inner,
             headers: self.0.clone(),
             rest: None,
@@ -94,13 +94,13 @@ impl<Inner> Layer<Inner> for Hears {
     }
 }
 
-struct Hearing<Inner> {
+struct ServerHeaders<Inner> {
     inner: Inner,
     headers: Headers,
     rest: Option<Pin<Box<Sleep>>>,
 }
 
-impl<Inner, Sent, Body> Service<Request<Sent>> for Hearing<Inner>
+impl<Inner, Sent, Body> Service<Request<Sent>> for ServerHeaders<Inner>
 where
     Inner: Service<Request<Sent>, Response = Response<Body>>,
     Inner::Future: Send + 'static,
@@ -110,7 +110,7 @@ where
     type Future = BoxFuture<'static, Result<Inner::Response, Inner::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let until = self.headers.said().rest.filter(|end| *end > Instant::now());
+        let until = self.headers.last().rest.filter(|end| *end > Instant::now());
         if let Some(until) = until
             && self.rest.is_none()
         {
@@ -129,7 +129,7 @@ where
         answered
             .inspect(move |answer| {
                 if let Ok(answer) = answer {
-                    headers.hear(answer);
+                    headers.record(answer);
                 }
             })
             .boxed()

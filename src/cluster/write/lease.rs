@@ -10,31 +10,30 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    convert::{BadObject, resource_version},
-    request::{RequestError, within},
+use crate::{
+    cluster::client::{BadObject, ClientError, request},
+    core::{keys, ledger::Ledger, object::Uid, update::Update},
 };
-use crate::core::{ledger::Ledger, object::Uid, update::Update};
 
 /// Annotation: the uid of the ledger.
 const LEDGER: &str = "pod-quarantine.io/ledger";
 
 /// The one Lease of an installation.
 #[derive(Clone)]
-pub(super) struct LeaseObject {
+pub(crate) struct LeaseObject {
     api: Api<Lease>,
     name: String,
 }
 
 /// Who leads, as it stands in the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Held {
-    /// Who; nobody where that is empty.
-    pub(super) holder: String,
+pub(crate) struct Holder {
+    /// Its identity; nobody where that is empty.
+    pub(crate) identity: String,
     /// When it was last renewed, in the holder's words.
-    pub(super) renewed: Option<Timestamp>,
+    pub(crate) renewed: Option<Timestamp>,
     /// How often it went from one to another.
-    pub(super) transitions: i32,
+    pub(crate) transitions: i32,
 }
 
 /// The uid of the ledger that it names.
@@ -43,18 +42,22 @@ fn named(lease: &Lease) -> Option<Uid> {
     annotations.get(LEDGER).map(|uid| uid.as_str().into())
 }
 
-/// What it says to the core.
-pub(super) fn update(lease: &Lease) -> Result<Update, BadObject> {
-    let version = resource_version(&lease.metadata)?;
-    Ok(Update::Lease(named(lease), version))
+fn version(lease: &Lease) -> Result<&str, BadObject> {
+    let version = lease.metadata.resource_version.as_deref();
+    version.ok_or(BadObject::Missing("resourceVersion"))
 }
 
-impl Held {
-    pub(super) fn of(lease: &Lease) -> Self {
+/// What it says to the core.
+pub(crate) fn update(lease: &Lease) -> Result<Update, BadObject> {
+    Ok(Update::Lease(named(lease), version(lease)?.parse()?))
+}
+
+impl Holder {
+    pub(crate) fn of(lease: &Lease) -> Self {
         let spec = lease.spec.as_ref();
-        let holder = spec.and_then(|spec| spec.holder_identity.clone());
+        let identity = spec.and_then(|spec| spec.holder_identity.clone());
         Self {
-            holder: holder.unwrap_or_default(),
+            identity: identity.unwrap_or_default(),
             renewed: spec.and_then(|spec| Some(spec.renew_time.as_ref()?.0)),
             transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or(0),
         }
@@ -62,7 +65,7 @@ impl Held {
 }
 
 impl LeaseObject {
-    pub(super) fn new(client: Client, namespace: &str, agent: &str) -> Self {
+    pub(crate) fn new(client: Client, namespace: &str, agent: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: format!("pod-quarantine-{agent}"),
@@ -70,54 +73,54 @@ impl LeaseObject {
     }
 
     /// As it is now, never from a cache.
-    pub(super) async fn read(&self) -> Result<Option<Lease>, RequestError> {
-        within(self.api.get_opt(&self.name)).await
+    pub(crate) async fn read(&self) -> Result<Option<Lease>, ClientError> {
+        request(self.api.get_opt(&self.name)).await
     }
 
     /// Makes it, held by nobody. One that another agent made meanwhile is as good.
-    pub(super) async fn create(&self) -> Result<(), RequestError> {
+    pub(crate) async fn create(&self) -> Result<(), ClientError> {
         let lease = serde_json::from_value(json!({
             "metadata": {
                 "name": self.name,
-                "labels": { "app.kubernetes.io/managed-by": "pod-quarantine" },
+                "labels": { keys::MANAGED_BY: keys::MANAGER },
             },
         }));
         let lease: Lease = lease.map_err(Error::SerdeError)?;
-        match within(self.api.create(&PostParams::default(), &lease)).await {
+        match request(self.api.create(&PostParams::default(), &lease)).await {
             Ok(_) => Ok(()),
-            Err(RequestError::Api(Error::Api(status))) if status.code == 409 => Ok(()),
+            Err(error) if error.code() == Some(409) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// Writes who holds it, if it is still as it was read. `None` where it is not.
-    pub(super) async fn hold(
+    pub(crate) async fn hold(
         &self,
         before: &Lease,
         holder: &str,
         seconds: u64,
-    ) -> Result<Option<Lease>, RequestError> {
-        let held = Held::of(before);
+    ) -> Result<Option<Lease>, ClientError> {
+        let held_by = Holder::of(before);
         let now = json!(MicroTime(Timestamp::now()));
         let mut spec = json!({
             "holderIdentity": holder,
             "leaseDurationSeconds": seconds,
             "renewTime": now,
         });
-        if held.holder != holder
+        if held_by.identity != holder
             && !holder.is_empty()
             && let Some(spec) = spec.as_object_mut()
         {
             spec.insert("acquireTime".to_owned(), now);
-            let transitions = held.transitions.saturating_add(1);
+            let transitions = held_by.transitions.saturating_add(1);
             spec.insert("leaseTransitions".to_owned(), transitions.into());
         }
         self.patch(before, json!({}), spec).await
     }
 
     /// Names the ledger, unless another one is named and this one does not stand for one that was lost.
-    pub(super) async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
-        let before = self.read().await?.ok_or(RequestError::Changed)?;
+    pub(crate) async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, ClientError> {
+        let before = self.read().await?.ok_or(ClientError::Changed)?;
         let known = named(&before);
         if known.is_some_and(|known| known == ledger.uid || ledger.rebuilt.is_none()) {
             return Ok(update(&before)?);
@@ -126,18 +129,18 @@ impl LeaseObject {
     }
 
     /// Names no ledger any more, if it is this one that is named.
-    pub(super) async fn name_none(&self, ledger: &Uid) -> Result<Update, RequestError> {
-        let before = self.read().await?.ok_or(RequestError::Changed)?;
+    pub(crate) async fn name_none(&self, ledger: &Uid) -> Result<Update, ClientError> {
+        let before = self.read().await?.ok_or(ClientError::Changed)?;
         if named(&before).as_ref() != Some(ledger) {
             return Ok(update(&before)?);
         }
         match self.name(&before, None).await? {
             none @ Update::Lease(None, _) => Ok(none),
-            _ => Err(RequestError::Changed),
+            _ => Err(ClientError::Changed),
         }
     }
 
-    async fn name(&self, before: &Lease, ledger: Option<&Uid>) -> Result<Update, RequestError> {
+    async fn name(&self, before: &Lease, ledger: Option<&Uid>) -> Result<Update, ClientError> {
         let annotations = json!({ LEDGER: ledger.map(AsRef::<str>::as_ref) });
         let after = self.patch(before, annotations, json!({})).await?;
         Ok(update(after.as_ref().unwrap_or(before))?)
@@ -149,19 +152,15 @@ impl LeaseObject {
         before: &Lease,
         annotations: Value,
         spec: Value,
-    ) -> Result<Option<Lease>, RequestError> {
-        let version = before.metadata.resource_version.as_deref();
-        let version = version.ok_or(BadObject::Missing("resourceVersion"))?;
+    ) -> Result<Option<Lease>, ClientError> {
         let patch = json!({
-            "metadata": { "resourceVersion": version, "annotations": annotations },
+            "metadata": { "resourceVersion": version(before)?, "annotations": annotations },
             "spec": spec,
         });
         let params = PatchParams::default();
-        match within(self.api.patch(&self.name, &params, &Patch::Merge(&patch))).await {
+        match request(self.api.patch(&self.name, &params, &Patch::Merge(&patch))).await {
             Ok(after) => Ok(Some(after)),
-            Err(RequestError::Api(Error::Api(status))) if [404, 409].contains(&status.code) => {
-                Ok(None)
-            }
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -1,8 +1,6 @@
 //! Whether a workload is on the way from one pod template to another, by what its controller says of itself.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-use super::wire::{WireControllerSpec, WireControllerStatus};
+use super::wire::{WireControllerSpec, WireControllerStatus, WireMeta};
 use crate::core::object::ControllerKind;
 
 /// The reasons of a Deployment's condition `Progressing` that tell of no rollout: it is done, or there is none while
@@ -13,15 +11,12 @@ const AT_REST: [&str; 2] = ["NewReplicaSetAvailable", "DeploymentPaused"];
 /// `OnDelete` rolls nothing out by itself, a bare ReplicaSet has no rollouts.
 pub(super) fn is_rolling(
     kind: ControllerKind,
-    meta: &ObjectMeta,
+    meta: &WireMeta,
     spec: &WireControllerSpec,
     status: &WireControllerStatus,
 ) -> bool {
-    let unobserved = meta.generation.is_some_and(|generation| {
-        status
-            .observed_generation
-            .is_none_or(|seen| seen < generation)
-    });
+    // `None` is less than any generation.
+    let unobserved = status.observed_generation < meta.generation;
     let on_delete = spec.update_strategy.kind.as_deref() == Some("OnDelete");
     let replicas = status.replicas.unwrap_or(0);
     let updated = status.updated_replicas.unwrap_or(0);

@@ -1,0 +1,99 @@
+//! The objects of one kind, each read as a slim type.
+//!
+//! kube's `Api` wants a `Resource`, and a `Resource` keeps a whole `ObjectMeta`: metadata would be copied into one for
+//! nothing but its type. The requests below `Api` want neither.
+
+use std::marker::PhantomData;
+
+use futures::Stream;
+use kube::{
+    Client, Error, Resource,
+    api::{self, DeleteParams, GetParams, ListParams, ObjectList, Patch, PatchParams, WatchParams},
+    core::Request,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{ClientError, request};
+
+/// The objects of one kind, in a namespace or everywhere, each read as a `Wire`.
+pub(crate) struct Objects<Wire> {
+    client: Client,
+    path: Request,
+    wire: PhantomData<fn() -> Wire>,
+}
+
+impl<Wire> Clone for Objects<Wire> {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            path: self.path.clone(),
+            wire: PhantomData,
+        }
+    }
+}
+
+impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
+    /// Those of that kind; without a namespace, all of them.
+    pub(crate) fn of<Kind: Resource<DynamicType = ()>>(
+        client: &Client,
+        namespace: Option<&str>,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            path: Request::new(Kind::url_path(&(), namespace)),
+            wire: PhantomData,
+        }
+    }
+
+    /// One page. The caller bounds its time.
+    pub(crate) async fn list(&self, params: &ListParams) -> Result<ObjectList<Wire>, Error> {
+        let request = self.path.list(params).map_err(Error::BuildRequest)?;
+        self.client.request(request).await
+    }
+
+    /// What changes after that version. The caller bounds its time.
+    pub(crate) async fn watch(
+        &self,
+        params: &WatchParams,
+        version: &str,
+    ) -> Result<impl Stream<Item = Result<api::WatchEvent<Wire>, Error>> + use<Wire>, Error> {
+        let request = self.path.watch(params, version);
+        let request = request.map_err(Error::BuildRequest)?;
+        self.client.request_events(request).await
+    }
+
+    /// One object as it is now: without resourceVersion, the API server asks etcd and not its cache.
+    pub(crate) async fn get(&self, name: &str) -> Result<Option<Wire>, ClientError> {
+        let get = self.path.get(name, &GetParams::default());
+        let get = get.map_err(Error::BuildRequest)?;
+        match request(self.client.request(get)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(ClientError::Api(Error::Api(status))) if status.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A merge patch. Gives the object as it is then.
+    pub(crate) async fn patch(
+        &self,
+        name: &str,
+        params: &PatchParams,
+        patch: &Value,
+    ) -> Result<Wire, ClientError> {
+        let patch = self.path.patch(name, params, &Patch::Merge(patch));
+        let patch = patch.map_err(Error::BuildRequest)?;
+        request(self.client.request(patch)).await
+    }
+
+    pub(crate) async fn delete(
+        &self,
+        name: &str,
+        params: &DeleteParams,
+    ) -> Result<(), ClientError> {
+        let delete = self.path.delete(name, params);
+        let delete = delete.map_err(Error::BuildRequest)?;
+        request(self.client.request_status::<Wire>(delete)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! Reads what a pod's replacement would need, when the pod is about to leave its workload and at no other time.
+
+use std::fmt::Debug;
+
+use futures::future::{join3, try_join_all};
+use k8s_openapi::api::core::v1::{self, PersistentVolumeClaim, Pod, PodSpec, ResourceQuota};
+use kube::{Api, Client, Resource, api::ListParams};
+use serde::de::DeserializeOwned;
+
+use super::{node, quota};
+use crate::{
+    cluster::{
+        client::{BadObject, ClientError, ListPages, request},
+        watch::Interner,
+    },
+    core::{
+        action::Inquiry,
+        object::ObjectKey,
+        placement::Node,
+        quota::Quota,
+        replacement::{Claim, Needs},
+    },
+};
+
+/// Reads all that a replacement would need. What cannot be read is said in its place.
+pub(super) async fn needs(client: &Client, inquiry: &Inquiry) -> Needs {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &inquiry.pod.namespace);
+    let pod = match request(pods.get_opt(&inquiry.pod.name)).await {
+        Ok(Some(pod)) => pod,
+        Ok(None) => return all_failed("the pod is gone"),
+        Err(error) => return all_failed(&could_not("the pod", &error)),
+    };
+    let Some(spec) = &pod.spec else {
+        return all_failed(&could_not("the pod", &BadObject::Missing("spec").into()));
+    };
+    let (claims, quotas, nodes) = join3(
+        claims(client, &inquiry.pod, spec),
+        quotas(client, &inquiry.pod),
+        nodes(client, inquiry.with_nodes),
+    )
+    .await;
+    Needs {
+        claims: claims.map_err(|error| could_not("its PersistentVolumeClaims", &error)),
+        quotas: quotas
+            .and_then(|quotas| Ok((quota::taken(&pod, spec)?, quotas)))
+            .map_err(|error| could_not("the ResourceQuotas of its namespace", &error)),
+        nodes: nodes
+            .and_then(|nodes| Ok((node::placement(spec)?, nodes)))
+            .map_err(|error| could_not("the nodes", &error)),
+    }
+}
+
+fn could_not(what: &str, error: &ClientError) -> String {
+    format!("{what} could not be read: {error}")
+}
+
+fn all_failed(why: &str) -> Needs {
+    Needs {
+        claims: Err(why.to_owned()),
+        quotas: Err(why.to_owned()),
+        nodes: Err(why.to_owned()),
+    }
+}
+
+/// The claims that the replacement would name, too. Those of ephemeral volumes are each pod's own.
+async fn claims(
+    client: &Client,
+    pod: &ObjectKey,
+    spec: &PodSpec,
+) -> Result<Vec<Claim>, ClientError> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &pod.namespace);
+    let volumes = spec.volumes.iter().flatten();
+    let named = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    let read = named.map(|source| claim(&api, &source.claim_name));
+    try_join_all(read).await
+}
+
+/// The access modes are those of the volume that it is bound to, else those it asks for.
+async fn claim(api: &Api<PersistentVolumeClaim>, name: &str) -> Result<Claim, ClientError> {
+    let found = request(api.get_opt(name)).await?;
+    let found = found.unwrap_or_default();
+    let bound = found.status.and_then(|status| status.access_modes);
+    let asked = found.spec.and_then(|spec| spec.access_modes);
+    let modes = match bound {
+        Some(bound) if !bound.is_empty() => bound,
+        _ => asked.unwrap_or_default(),
+    };
+    Ok(Claim {
+        name: name.into(),
+        modes: modes.into_iter().map(Into::into).collect(),
+    })
+}
+
+async fn quotas(client: &Client, pod: &ObjectKey) -> Result<Vec<Quota>, ClientError> {
+    let api: Api<ResourceQuota> = Api::namespaced(client.clone(), &pod.namespace);
+    all(&api, quota::quota).await
+}
+
+async fn nodes(client: &Client, wanted: bool) -> Result<Vec<Node>, ClientError> {
+    if !wanted {
+        return Ok(Vec::new());
+    }
+    let api: Api<v1::Node> = Api::all(client.clone());
+    let mut interner = Interner::default();
+    all(&api, |object| node::node(&mut interner, object)).await
+}
+
+/// What all objects of a kind become, page by page: a page of whole objects is large.
+async fn all<K, T>(
+    api: &Api<K>,
+    mut read: impl FnMut(&K) -> Result<T, BadObject>,
+) -> Result<Vec<T>, ClientError>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let mut pages = ListPages::of(ListParams::default());
+    let mut found = Vec::new();
+    while let Some(params) = pages.next() {
+        let page = request(api.list(params)).await?;
+        for object in &page.items {
+            found.push(read(object)?);
+        }
+        pages.turn(&page.metadata);
+    }
+    Ok(found)
+}

@@ -1,0 +1,150 @@
+//! What a pod takes of the quotas of its namespace, and these.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::{
+    api::core::v1::{Pod, PodSpec, ResourceQuota, ResourceRequirements},
+    apimachinery::pkg::api::resource,
+};
+
+use crate::{
+    cluster::client::BadObject,
+    core::{
+        quantity::Quantity,
+        quota::{Amounts, PriorityClass, Quota, Scope, Taken},
+    },
+};
+
+/// Amounts by resource, as they are written.
+type Written = BTreeMap<String, resource::Quantity>;
+
+/// A quota. Until its status was first written, none of it is taken.
+pub(super) fn quota(object: &ResourceQuota) -> Result<Quota, BadObject> {
+    let name = object.metadata.name.as_deref();
+    let spec = object.spec.as_ref();
+    let status = object.status.as_ref();
+    let limited = status.and_then(|status| status.hard.as_ref());
+    let limited = limited.filter(|hard| !hard.is_empty());
+    let mut scopes = Vec::new();
+    for name in spec
+        .and_then(|spec| spec.scopes.as_ref())
+        .into_iter()
+        .flatten()
+    {
+        scopes.push(scope(name, "", &[]));
+    }
+    let selecting = spec.and_then(|spec| spec.scope_selector.as_ref()?.match_expressions.as_ref());
+    for one in selecting.into_iter().flatten() {
+        let values = one.values.as_deref().unwrap_or_default();
+        scopes.push(scope(&one.scope_name, &one.operator, values));
+    }
+    Ok(Quota {
+        name: name.ok_or(BadObject::Missing("name"))?.into(),
+        scopes,
+        hard: amounts(limited.or(spec.and_then(|spec| spec.hard.as_ref())))?,
+        used: amounts(status.and_then(|status| status.used.as_ref()))?,
+    })
+}
+
+fn scope(name: &str, operator: &str, values: &[String]) -> Scope {
+    let values = || values.iter().map(|value| value.as_str().into()).collect();
+    match (name, operator) {
+        ("Terminating", _) => Scope::HasDeadline(true),
+        ("NotTerminating", _) => Scope::HasDeadline(false),
+        ("BestEffort", _) => Scope::BestEffort(true),
+        ("NotBestEffort", _) => Scope::BestEffort(false),
+        ("PriorityClass", "In") => Scope::PriorityClass(PriorityClass::In(values())),
+        ("PriorityClass", "NotIn") => Scope::PriorityClass(PriorityClass::NotIn(values())),
+        ("PriorityClass", "DoesNotExist") => Scope::PriorityClass(PriorityClass::DoesNotExist),
+        ("PriorityClass", _) => Scope::PriorityClass(PriorityClass::Exists),
+        _ => Scope::Unknown,
+    }
+}
+
+/// What a pod takes of quotas: `PodUsageFunc` of the API server.
+pub(super) fn taken(pod: &Pod, spec: &PodSpec) -> Result<Taken, BadObject> {
+    let mut taken = Amounts::from([
+        ("pods".into(), Quantity::whole(1)),
+        ("count/pods".into(), Quantity::whole(1)),
+    ]);
+    for (resource, amount) in total(spec, |resources| resources.requests.as_ref())? {
+        taken.insert(format!("requests.{resource}").into(), amount);
+        if !is_extended(&resource) {
+            taken.insert(resource, amount);
+        }
+    }
+    for (resource, amount) in total(spec, |resources| resources.limits.as_ref())? {
+        taken.insert(format!("limits.{resource}").into(), amount);
+    }
+    let status = pod.status.as_ref();
+    let quality = status.and_then(|status| status.qos_class.as_deref());
+    Ok(Taken {
+        amounts: taken,
+        best_effort: quality == Some("BestEffort"),
+        has_deadline: spec.active_deadline_seconds.is_some(),
+        priority_class: spec.priority_class_name.as_deref().map(Into::into),
+    })
+}
+
+/// A resource that somebody added to Kubernetes, such as `example.com/gpu`: a quota counts what is requested of it.
+fn is_extended(resource: &str) -> bool {
+    resource.contains('/') && !resource.contains("kubernetes.io/")
+}
+
+/// What all containers need at the same time: those that go on running together, or the neediest of those that run
+/// before them, and the overhead.
+fn total(
+    spec: &PodSpec,
+    of: impl Fn(&ResourceRequirements) -> Option<&Written>,
+) -> Result<Amounts, BadObject> {
+    let said = |resources: Option<&ResourceRequirements>| amounts(resources.and_then(&of));
+    let mut beside = Amounts::new();
+    let mut before = Amounts::new();
+    for container in spec.init_containers.iter().flatten() {
+        let own = said(container.resources.as_ref())?;
+        if container.restart_policy.as_deref() == Some("Always") {
+            add(&mut beside, &own);
+            raise(&mut before, &beside);
+        } else {
+            let mut with_those_beside = beside.clone();
+            add(&mut with_those_beside, &own);
+            raise(&mut before, &with_those_beside);
+        }
+    }
+    let mut total = beside;
+    for container in &spec.containers {
+        add(&mut total, &said(container.resources.as_ref())?);
+    }
+    raise(&mut total, &before);
+    // What is said of the pod as a whole holds for it.
+    total.extend(said(spec.resources.as_ref())?);
+    for (resource, amount) in amounts(spec.overhead.as_ref())? {
+        if let Some(known) = total.get_mut(&resource) {
+            *known = known.plus(amount);
+        }
+    }
+    Ok(total)
+}
+
+fn add(sum: &mut Amounts, more: &Amounts) {
+    for (resource, amount) in more {
+        let known = sum.entry(resource.clone()).or_default();
+        *known = known.plus(*amount);
+    }
+}
+
+fn raise(most: &mut Amounts, to: &Amounts) {
+    for (resource, amount) in to {
+        let known = most.entry(resource.clone()).or_default();
+        *known = (*known).max(*amount);
+    }
+}
+
+/// What is written, as amounts.
+fn amounts(written: Option<&Written>) -> Result<Amounts, BadObject> {
+    let mut amounts = Amounts::new();
+    for (resource, amount) in written.into_iter().flatten() {
+        amounts.insert(Arc::from(resource.as_str()), amount.0.parse()?);
+    }
+    Ok(amounts)
+}

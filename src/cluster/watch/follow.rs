@@ -1,0 +1,205 @@
+//! One watch: it lists its kind once and then follows it, turning what it sees into [`Update`]s.
+//!
+//! Not kube-runtime's watcher: that yields nothing when it opens a watch again after an interruption, so in a quiet
+//! namespace nobody would learn that the view is no longer stale. This one passes on that it follows, and every
+//! bookmark: a decision must not be made on a watch that is dead and looks like a quiet one.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use kube::{
+    Error,
+    api::{self, ListParams, WatchParams},
+};
+use tokio::{sync::mpsc, time::sleep};
+
+use super::{Converter, WatchEvent, WatchState, kinds::WatchedKind};
+use crate::{
+    cluster::client::{BadObject, ClientError, ListPages, Objects},
+    deadline::within,
+};
+
+/// How long the API server keeps a watch open. Load balancers drop idle flows after 240 s and more.
+const WATCH_SECONDS: u32 = 170;
+
+/// How long a watch may say nothing, not even its end.
+const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+
+/// How long one page of a list may take: the API server's own bound is a minute.
+const LIST_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// How long it takes to learn whether a watch was accepted.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Waits between attempts.
+const BACKOFF: [Duration; 5] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+];
+
+/// Watches one kind, for ever. `fields` narrows it, as `metadata.name=web`.
+pub(super) async fn follow<K: WatchedKind>(
+    objects: Objects<K>,
+    fields: Option<String>,
+    events: mpsc::Sender<WatchEvent>,
+) {
+    let mut watch = Watch {
+        objects,
+        fields,
+        events,
+        converter: Converter::default(),
+        failures: 0,
+    };
+    let mut progress = Progress::Unlisted;
+    while !watch.events.is_closed() {
+        if let Err(error) = watch.step(&mut progress).await {
+            progress = progress.after(&error);
+            watch.wait_after(&error).await;
+        }
+    }
+}
+
+/// How far a watch has come.
+enum Progress<K> {
+    /// Nothing is known: everything is listed next.
+    Unlisted,
+    /// Everything up to this version is passed on: a watch is opened from there next.
+    Reached(String),
+    /// A watch is open: what it brings is passed on next.
+    Open {
+        /// Everything up to this version is passed on.
+        reached: String,
+        events: BoxStream<'static, Result<api::WatchEvent<K>, Error>>,
+    },
+}
+
+impl<K> Progress<K> {
+    /// Goes on from the same version, unless it is no longer to be had: only then is everything listed again.
+    fn after(self, error: &ClientError) -> Self {
+        match self {
+            Self::Reached(reached) | Self::Open { reached, .. } if !error.is_expired() => {
+                Self::Reached(reached)
+            }
+            _ => Self::Unlisted,
+        }
+    }
+}
+
+struct Watch<K> {
+    objects: Objects<K>,
+    fields: Option<String>,
+    events: mpsc::Sender<WatchEvent>,
+    converter: Converter,
+    /// In a row.
+    failures: usize,
+}
+
+impl<K: WatchedKind> Watch<K> {
+    /// Lists, opens the watch, or waits for what it brings: whichever is next.
+    async fn step(&mut self, progress: &mut Progress<K>) -> Result<(), ClientError> {
+        match progress {
+            Progress::Unlisted => *progress = Progress::Reached(self.list().await?),
+            Progress::Reached(version) => {
+                let reached = version.clone();
+                let events = self.open(&reached).await?;
+                *progress = Progress::Open { reached, events };
+                self.failures = 0;
+                let following = WatchEvent::Watch(K::KIND, WatchState::Following);
+                self.send(following).await;
+            }
+            Progress::Open { reached, events } => {
+                match within(SILENCE, events.try_next()).await?? {
+                    Some(event) => {
+                        if let Some(version) = self.pass_on(event).await? {
+                            *reached = version;
+                        }
+                    }
+                    // The API server ended it, as it was asked to.
+                    None => *progress = Progress::Reached(std::mem::take(reached)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that the watch is broken and waits; a version that has expired, and nothing else, is no failure.
+    async fn wait_after(&mut self, error: &ClientError) {
+        if !error.is_expired() || self.failures > 0 {
+            let why = format!("watching {}: {error}", K::KIND);
+            let broken = WatchEvent::Watch(K::KIND, WatchState::Broken(why));
+            self.send(broken).await;
+            let wait = BACKOFF.get(self.failures).or(BACKOFF.last());
+            sleep(wait.copied().unwrap_or_default()).await;
+        }
+        self.failures += 1;
+    }
+
+    async fn open(
+        &self,
+        from: &str,
+    ) -> Result<BoxStream<'static, Result<api::WatchEvent<K>, Error>>, ClientError> {
+        let params = WatchParams {
+            field_selector: self.fields.clone(),
+            ..WatchParams::default().timeout(WATCH_SECONDS)
+        };
+        let events = within(CONNECT_TIMEOUT, self.objects.watch(&params, from)).await??;
+        Ok(events.boxed())
+    }
+
+    /// Everything there is, page by page. Gives the version that it was read at.
+    async fn list(&mut self) -> Result<String, ClientError> {
+        let mut pages = ListPages::of(ListParams {
+            field_selector: self.fields.clone(),
+            ..ListParams::default()
+        });
+        let mut listed = Vec::new();
+        let mut version = None;
+        while let Some(params) = pages.next() {
+            let page = within(LIST_TIMEOUT, self.objects.list(params)).await??;
+            for object in page.items {
+                let update = object.present(&mut self.converter)?;
+                self.send(WatchEvent::Update(K::KIND, Box::new(update)))
+                    .await;
+                listed.push((object.meta().key()?, object.meta().uid()?));
+            }
+            self.send(WatchEvent::Bookmark(K::KIND)).await;
+            pages.turn(&page.metadata);
+            version = page.metadata.resource_version;
+        }
+        let version = version.ok_or(BadObject::Missing("resourceVersion"))?;
+        let number = version.parse().map_err(BadObject::from)?;
+        if let Some(all) = K::all(listed, number) {
+            self.send(WatchEvent::Update(K::KIND, Box::new(all))).await;
+        }
+        Ok(version)
+    }
+
+    /// Passes one event on. Gives the version that it brought.
+    async fn pass_on(&mut self, event: api::WatchEvent<K>) -> Result<Option<String>, ClientError> {
+        let (update, version) = match event {
+            api::WatchEvent::Added(object) | api::WatchEvent::Modified(object) => (
+                object.present(&mut self.converter)?,
+                object.meta().resource_version.clone(),
+            ),
+            api::WatchEvent::Deleted(object) => {
+                (object.gone()?, object.meta().resource_version.clone())
+            }
+            api::WatchEvent::Bookmark(bookmark) => {
+                self.send(WatchEvent::Bookmark(K::KIND)).await;
+                return Ok(Some(bookmark.metadata.resource_version));
+            }
+            api::WatchEvent::Error(status) => return Err(Error::Api(status).into()),
+        };
+        self.send(WatchEvent::Update(K::KIND, Box::new(update)))
+            .await;
+        Ok(version)
+    }
+
+    /// A receiver that is gone means that the agent ends; the caller's loop sees it.
+    async fn send(&self, event: WatchEvent) {
+        let _ = self.events.send(event).await;
+    }
+}

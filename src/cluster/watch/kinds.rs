@@ -1,0 +1,190 @@
+//! The kinds that are watched, and what each becomes in the view.
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+    core::v1,
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::Resource;
+use serde::de::DeserializeOwned;
+
+use super::{
+    Converter,
+    wire::{
+        WireBudget, WireDaemonSet, WireDeployment, WireLedger, WireMeta, WireNamespace,
+        WireNetworkPolicy, WirePod, WireReplicaSet, WireService, WireStatefulSet,
+    },
+};
+use crate::{
+    cluster::client::BadObject,
+    core::{
+        object::{ControllerKind, ObjectKey, ResourceVersion, SelectingKind, Uid},
+        update::Update,
+    },
+};
+
+/// A kind that is watched, as what is read of one of its objects.
+pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + 'static {
+    /// Where the API server has it.
+    type Kind: Resource<DynamicType = ()>;
+    /// Kind, as a person writes it.
+    const KIND: &'static str;
+    /// Its metadata.
+    fn meta(&self) -> &WireMeta;
+    /// It is there, or changed.
+    fn present(&self, converter: &mut Converter) -> Result<Update, BadObject>;
+    /// It is gone.
+    fn gone(&self) -> Result<Update, BadObject>;
+    /// These are all there are.
+    fn all(listed: Vec<(ObjectKey, Uid)>, version: ResourceVersion) -> Option<Update>;
+}
+
+type Listed = Vec<(ObjectKey, Uid)>;
+
+fn keys_of<Set: FromIterator<ObjectKey>>(listed: Listed) -> Set {
+    listed.into_iter().map(|(key, _)| key).collect()
+}
+
+impl WatchedKind for WirePod {
+    type Kind = v1::Pod;
+    const KIND: &'static str = "pods";
+
+    fn meta(&self) -> &WireMeta {
+        &self.metadata
+    }
+
+    fn present(&self, converter: &mut Converter) -> Result<Update, BadObject> {
+        Ok(Update::Pod(converter.pod(self)?))
+    }
+
+    fn gone(&self) -> Result<Update, BadObject> {
+        Ok(Update::PodGone(self.metadata.key()?, self.metadata.uid()?))
+    }
+
+    fn all(listed: Listed, version: ResourceVersion) -> Option<Update> {
+        Some(Update::AllPods(
+            listed.into_iter().map(|(_, uid)| uid).collect(),
+            version,
+        ))
+    }
+}
+
+macro_rules! watched_controllers {
+    ($($wire:ident: $kind:ident, $name:literal;)*) => {$(
+        impl WatchedKind for $wire {
+            type Kind = $kind;
+            const KIND: &'static str = $name;
+
+            fn meta(&self) -> &WireMeta {
+                &self.metadata
+            }
+
+            fn present(&self, converter: &mut Converter) -> Result<Update, BadObject> {
+                let kind = ControllerKind::$kind;
+                Ok(Update::Controller(converter.controller(kind, &self.metadata, &self.spec, &self.status)?))
+            }
+
+            fn gone(&self) -> Result<Update, BadObject> {
+                Ok(Update::ControllerGone(ControllerKind::$kind, self.metadata.key()?))
+            }
+
+            fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
+                Some(Update::AllControllers(ControllerKind::$kind, keys_of(listed)))
+            }
+        }
+    )*};
+}
+
+watched_controllers! {
+    WireDeployment: Deployment, "deployments";
+    WireReplicaSet: ReplicaSet, "replicasets";
+    WireStatefulSet: StatefulSet, "statefulsets";
+    WireDaemonSet: DaemonSet, "daemonsets";
+}
+
+macro_rules! watched_selecting {
+    ($($wire:ident of $api:ty: $kind:ident, $name:literal, $present:expr;)*) => {$(
+        impl WatchedKind for $wire {
+            type Kind = $api;
+            const KIND: &'static str = $name;
+
+            fn meta(&self) -> &WireMeta {
+                &self.metadata
+            }
+
+            fn present(&self, converter: &mut Converter) -> Result<Update, BadObject> {
+                let present: fn(&Self, &mut Converter) -> Result<_, BadObject> = $present;
+                Ok(Update::Selecting(present(self, converter)?))
+            }
+
+            fn gone(&self) -> Result<Update, BadObject> {
+                Ok(Update::SelectingGone(SelectingKind::$kind, self.metadata.key()?))
+            }
+
+            fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
+                Some(Update::AllSelecting(SelectingKind::$kind, keys_of(listed)))
+            }
+        }
+    )*};
+}
+
+watched_selecting! {
+    WireService of v1::Service: Service, "services", |wire, converter| converter.service(wire);
+    WireBudget of PodDisruptionBudget: PodDisruptionBudget, "poddisruptionbudgets", |wire, converter| {
+        converter.budget(wire)
+    };
+    WireNetworkPolicy of NetworkPolicy: NetworkPolicy, "networkpolicies", |wire, converter| {
+        converter.selecting(SelectingKind::NetworkPolicy, &wire.metadata, Some(&wire.spec.pod_selector))
+    };
+}
+
+impl WatchedKind for WireNamespace {
+    type Kind = v1::Namespace;
+    const KIND: &'static str = "namespaces";
+
+    fn meta(&self) -> &WireMeta {
+        &self.metadata
+    }
+
+    fn present(&self, converter: &mut Converter) -> Result<Update, BadObject> {
+        Ok(Update::Namespace(converter.namespace(self)?))
+    }
+
+    fn gone(&self) -> Result<Update, BadObject> {
+        Ok(Update::NamespaceGone(self.metadata.key()?.name))
+    }
+
+    fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
+        Some(Update::AllNamespaces(
+            listed.into_iter().map(|(key, _)| key.name).collect(),
+        ))
+    }
+}
+
+impl WatchedKind for WireLedger {
+    type Kind = v1::ConfigMap;
+    const KIND: &'static str = "ledger";
+
+    fn meta(&self) -> &WireMeta {
+        &self.metadata
+    }
+
+    fn present(&self, _: &mut Converter) -> Result<Update, BadObject> {
+        Ok(Update::Ledger(self.ledger()?))
+    }
+
+    fn gone(&self) -> Result<Update, BadObject> {
+        let version = self.metadata.version()?;
+        Ok(Update::LedgerGone(Some(version)))
+    }
+
+    /// One object is watched, by name: if it is there, its own update came before.
+    fn all(listed: Listed, version: ResourceVersion) -> Option<Update> {
+        if listed.is_empty() {
+            Some(Update::LedgerGone(Some(version)))
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The API server of a real cluster.
+
+use jiff::Timestamp;
+use kube::Client;
+use pod_quarantine_writer::api_server::{ApiServer, RequestError, WriteFailure};
+
+use super::{lease::LeaseObject, ledger::LedgerObject, pods::PodsApi};
+use crate::core::{
+    action::Target,
+    ledger::{Ledger, Memory},
+    object::Pod,
+    restore::Change,
+    update::Update,
+};
+
+/// The pods, the ledger and the Lease, reached by one client.
+#[derive(Clone)]
+pub struct Kubernetes {
+    pods: PodsApi,
+    ledger: LedgerObject,
+    lease: LeaseObject,
+}
+
+impl Kubernetes {
+    /// Reached with that client; the ledger is that of the installation `agent` in `namespace`.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
+        Self {
+            ledger: LedgerObject::new(client.clone(), namespace, agent),
+            lease: LeaseObject::new(client.clone(), namespace, agent),
+            pods: PodsApi::new(client),
+        }
+    }
+}
+
+impl ApiServer for Kubernetes {
+    async fn patch(
+        &self,
+        pod: &Target,
+        change: &Change,
+        dry_run: bool,
+    ) -> Result<Pod, WriteFailure> {
+        Ok(self.pods.patch(pod, change, dry_run).await?)
+    }
+
+    async fn get(&self, pod: &Target) -> Result<Option<Pod>, RequestError> {
+        Ok(self.pods.get(pod).await?)
+    }
+
+    async fn delete(&self, pod: &Target) -> Result<(), WriteFailure> {
+        Ok(self.pods.delete(pod).await?)
+    }
+
+    async fn create_ledger(
+        &self,
+        lost: Option<Timestamp>,
+        memory: &Memory,
+    ) -> Result<Update, RequestError> {
+        Ok(self.ledger.create(lost, memory).await?)
+    }
+
+    async fn read_ledger(&self) -> Result<Update, RequestError> {
+        Ok(self.ledger.read().await?)
+    }
+
+    async fn swap_ledger(
+        &self,
+        before: &Ledger,
+        after: &Ledger,
+    ) -> Result<Option<Ledger>, RequestError> {
+        Ok(self.ledger.swap(before, after).await?)
+    }
+
+    async fn mend_ledger(
+        &self,
+        before: &Ledger,
+        rebuilt: Option<Timestamp>,
+    ) -> Result<Option<Ledger>, RequestError> {
+        Ok(self.ledger.mend(before, rebuilt).await?)
+    }
+
+    async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
+        Ok(self.lease.name_ledger(ledger).await?)
+    }
+
+    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
+        let lease = self.lease.name_none(&ledger.uid).await?;
+        let ledger = self.ledger.let_go(ledger).await?;
+        Ok(vec![lease, ledger])
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}

@@ -1,0 +1,139 @@
+//! The ledger object: a ConfigMap in the agent's namespace, one entry per slot.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client, Error,
+    api::{PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{
+        client::{ClientError, Objects, request},
+        watch::WireLedger,
+    },
+    core::{
+        keys,
+        ledger::{self, Ledger, Memory},
+        update::Update,
+    },
+};
+
+/// The one object that slots are written to.
+#[derive(Clone)]
+pub(super) struct LedgerObject {
+    objects: Objects<WireLedger>,
+    /// For what is made: that is written as a whole.
+    config_maps: Api<ConfigMap>,
+    name: String,
+}
+
+impl LedgerObject {
+    pub(super) fn new(client: Client, namespace: &str, agent: &str) -> Self {
+        Self {
+            objects: Objects::of::<ConfigMap>(&client, Some(namespace)),
+            config_maps: Api::namespaced(client, namespace),
+            name: ledger::name(agent),
+        }
+    }
+
+    /// Makes the object. One that another agent made meanwhile is as good.
+    pub(super) async fn create(
+        &self,
+        lost: Option<Timestamp>,
+        memory: &Memory,
+    ) -> Result<Update, ClientError> {
+        let mut annotations = BTreeMap::new();
+        annotations.extend(lost.map(|lost| (keys::REBUILT.to_owned(), lost.to_string())));
+        let object = serde_json::from_value(json!({
+            "metadata": {
+                "name": self.name,
+                "annotations": annotations,
+                "finalizers": [keys::LEDGER_FINALIZER],
+                "labels": { keys::MANAGED_BY: keys::MANAGER },
+            },
+            "data": memory.entries(),
+        }));
+        let object: ConfigMap = object.map_err(Error::SerdeError)?;
+        let params = PostParams::default();
+        match request(self.config_maps.create(&params, &object)).await {
+            Ok(_) => {}
+            Err(error) if error.code() == Some(409) => {}
+            Err(error) => return Err(error),
+        }
+        self.read().await
+    }
+
+    /// Reads the object, never from a cache.
+    pub(super) async fn read(&self) -> Result<Update, ClientError> {
+        match self.objects.get(&self.name).await? {
+            Some(wire) => Ok(Update::Ledger(wire.ledger()?)),
+            None => Ok(Update::LedgerGone(None)),
+        }
+    }
+
+    /// Writes the entries in which `after` differs from `before`, if the object is still as `before` was read.
+    /// `None` where it is not: then nothing was written.
+    pub(super) async fn swap(
+        &self,
+        before: &Ledger,
+        after: &Ledger,
+    ) -> Result<Option<Ledger>, ClientError> {
+        let (old, new) = (before.entries(), after.entries());
+        let written = new
+            .iter()
+            .filter(|(key, text)| old.get(*key) != Some(*text));
+        let written = written.map(|(key, text)| (key.clone(), Value::from(text.as_str())));
+        let removed = old
+            .keys()
+            .filter(|key| !new.contains_key(*key))
+            .map(|key| (key.clone(), Value::Null));
+        let patch = json!({
+            "metadata": { "resourceVersion": before.resource_version.to_string() },
+            "data": written.chain(removed).collect::<serde_json::Map<_, _>>(),
+        });
+        self.patch(&patch).await
+    }
+
+    /// Guards the object by a finalizer, the one there is meant to be, and says when it was rebuilt.
+    pub(super) async fn mend(
+        &self,
+        before: &Ledger,
+        rebuilt: Option<Timestamp>,
+    ) -> Result<Option<Ledger>, ClientError> {
+        let annotations = rebuilt.map(|rebuilt| json!({ keys::REBUILT: rebuilt.to_string() }));
+        self.patch(&json!({
+            "metadata": {
+                "resourceVersion": before.resource_version.to_string(),
+                "finalizers": [keys::LEDGER_FINALIZER],
+                "annotations": annotations.unwrap_or_else(|| json!({})),
+            },
+        }))
+        .await
+    }
+
+    /// Takes the finalizers off.
+    pub(super) async fn let_go(&self, before: &Ledger) -> Result<Update, ClientError> {
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": before.resource_version.to_string(),
+                "finalizers": null,
+            },
+        });
+        self.patch(&patch).await?;
+        self.read().await
+    }
+
+    /// A merge patch that asks for a version; `None` where the object is of another one.
+    async fn patch(&self, patch: &Value) -> Result<Option<Ledger>, ClientError> {
+        let params = PatchParams::default();
+        match self.objects.patch(&self.name, &params, patch).await {
+            Ok(wire) => Ok(Some(wire.ledger()?)),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Requests about one pod: each with a bound on its time, each write with its preconditions.
+
+use k8s_openapi::api::core::v1;
+use kube::{
+    Client,
+    api::{DeleteParams, PatchParams, Preconditions},
+};
+use serde_json::json;
+
+use crate::{
+    cluster::{
+        client::{ClientError, Objects},
+        watch::{Converter, WirePod},
+    },
+    core::{action::Target, object::Pod, restore::Change},
+};
+
+/// The pods of the cluster, as the writer reaches them.
+#[derive(Clone)]
+pub(super) struct PodsApi {
+    client: Client,
+}
+
+impl PodsApi {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn of(&self, pod: &Target) -> Objects<WirePod> {
+        Objects::of::<v1::Pod>(&self.client, Some(&pod.key.namespace))
+    }
+
+    /// The pod as it is now, never from a cache.
+    pub(super) async fn get(&self, pod: &Target) -> Result<Option<Pod>, ClientError> {
+        match self.of(pod).get(&pod.key.name).await? {
+            Some(wire) => Ok(Some(Converter::default().pod(&wire)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
+    pub(super) async fn patch(
+        &self,
+        pod: &Target,
+        change: &Change,
+        dry_run: bool,
+    ) -> Result<Pod, ClientError> {
+        let patch = json!({
+            "metadata": {
+                "uid": pod.uid,
+                "resourceVersion": pod.resource_version.to_string(),
+                "labels": change.labels,
+                "annotations": change.annotations,
+            },
+        });
+        let params = PatchParams {
+            dry_run,
+            ..PatchParams::default()
+        };
+        let wire = self.of(pod).patch(&pod.key.name, &params, &patch).await?;
+        Ok(Converter::default().pod(&wire)?)
+    }
+
+    pub(super) async fn delete(&self, pod: &Target) -> Result<(), ClientError> {
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: Some(pod.uid.to_string()),
+            resource_version: Some(pod.resource_version.to_string()),
+        });
+        self.of(pod).delete(&pod.key.name, &params).await
+    }
+}
