@@ -214,11 +214,11 @@ impl Decider {
         self.leads = leads;
         self.hands.report.metrics.leads(leads);
         if leads {
-            info!("acts");
+            info!("acting as leader");
             self.aim_all();
             return;
         }
-        warn!("no longer leads: stands by");
+        warn!("lost leadership, standing by");
         self.in_flight = None;
         self.aside.clear();
         self.state = State::default();
@@ -272,7 +272,7 @@ impl Decider {
         if let WatchState::Broken(why) = &state {
             warn!(
                 kind,
-                why, "a watch does not follow: nothing new is quarantined"
+                why, "a watch is out of sync: nothing new is quarantined"
             );
         }
         self.hands

@@ -176,7 +176,7 @@ impl Elector {
         if taken.is_some() {
             let before = leads.send_replace(Leadership::Until(began + ACTS_FOR));
             if !before.acts() {
-                info!(identity, "leads");
+                info!(identity, "acquired the Lease");
             }
         }
         Ok(())
