@@ -1,0 +1,379 @@
+//! The edges to the API server, before one that answers as a test says: what a watch passes on when it is interrupted,
+//! and what a look-up makes of objects that it cannot read.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::future::{BoxFuture, FutureExt, pending, ready};
+use http::{Request, Response};
+use jiff::Timestamp;
+use kube::{Client, client::Body};
+use pod_quarantine::{
+    cluster::{Reader, WatchEvent, WatchState, watches},
+    core::{
+        action::Inquiry,
+        judge::Now,
+        keys,
+        object::{ObjectKey, Pod},
+        quantity::Quantity,
+        replacement::Needs,
+        update::Update,
+    },
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+/// The status and the body of an answer.
+type Answer = (u16, String);
+
+/// What answers the request for a path, where anything does.
+type Behaviour = Arc<dyn Fn(&str) -> Option<Answer> + Send + Sync>;
+
+struct Server {
+    behaviour: Behaviour,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl tower::Service<Request<Body>> for Server {
+    type Response = Response<Body>;
+    type Error = http::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, http::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), http::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let uri = request.uri().to_string();
+        self.asked.lock().unwrap().push(uri.clone());
+        match (self.behaviour)(&uri) {
+            Some((status, body)) => {
+                let answer = Response::builder().status(status);
+                ready(answer.body(Body::from(body.into_bytes()))).boxed()
+            }
+            None => pending().boxed(),
+        }
+    }
+}
+
+/// A client of a server that answers so, and what it will have been asked.
+fn client(
+    behaviour: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static,
+) -> (Client, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let server = Server {
+        behaviour: Arc::new(behaviour),
+        asked: asked.clone(),
+    };
+    (Client::new(server, "shop"), asked)
+}
+
+fn ok(body: &Value) -> Answer {
+    (200, body.to_string())
+}
+
+fn refused(code: u16) -> Answer {
+    let reason = if code == 404 { "NotFound" } else { "Refused" };
+    let status = json!({ "kind": "Status", "code": code, "reason": reason, "message": "no" });
+    (code, status.to_string())
+}
+
+fn list(items: &[Value], version: &str) -> Answer {
+    ok(&json!({ "metadata": { "resourceVersion": version }, "items": items }))
+}
+
+fn pod(version: &str) -> Value {
+    json!({ "metadata": {
+        "namespace": "shop",
+        "name": "web-0",
+        "uid": "u-0",
+        "resourceVersion": version,
+        "labels": { "app": "web" },
+        "annotations": {
+            keys::HOLD: "true",
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        },
+        "ownerReferences": [
+            { "apiVersion": "v1", "kind": "Node", "name": "a", "uid": "u-a" },
+            {
+                "apiVersion": "apps/v1",
+                "kind": "ReplicaSet",
+                "name": "web",
+                "uid": "u-rs",
+                "controller": true,
+            },
+        ],
+    } })
+}
+
+/// A watch of pods: lists, then each of these answers to one watch, then no answer any more. Gives the first `count`
+/// events, and the requests.
+async fn watched(answers: Vec<Answer>, count: usize) -> (Vec<WatchEvent>, Vec<String>) {
+    let answers = Mutex::new(VecDeque::from(answers));
+    let (client, asked) = client(move |uri| {
+        if uri.contains("watch=true") {
+            answers.lock().unwrap().pop_front()
+        } else {
+            Some(list(&[pod("7")], "9"))
+        }
+    });
+    let (sender, mut receiver) = mpsc::channel(64);
+    let mut watches = watches(&client, "shop", "default", &sender);
+    let (kind, pods) = watches.swap_remove(0);
+    assert_eq!(kind, "pods");
+    let watch = tokio::spawn(pods);
+    let mut events = Vec::new();
+    while events.len() < count {
+        events.push(receiver.recv().await.unwrap());
+    }
+    watch.abort();
+    let asked = asked.lock().unwrap().clone();
+    (events, asked)
+}
+
+fn events(lines: &[Value]) -> Answer {
+    let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+    (200, lines.concat())
+}
+
+fn version_asked(uri: &str) -> &str {
+    let from = uri.split("resourceVersion=").nth(1).unwrap_or_default();
+    from.split('&').next().unwrap_or_default()
+}
+
+fn pod_of(event: &WatchEvent) -> &Pod {
+    match event {
+        WatchEvent::Update("pods", update) => match &**update {
+            Update::Pod(pod) => pod,
+            other => panic!("{other:?} is of no pod"),
+        },
+        other => panic!("{other:?} is of no pod"),
+    }
+}
+
+fn follows(event: &WatchEvent) -> bool {
+    *event == WatchEvent::Watch("pods", WatchState::Following)
+}
+
+fn breaks(event: &WatchEvent) -> bool {
+    matches!(event, WatchEvent::Watch("pods", WatchState::Broken(_)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_becomes_pods_a_bookmark_and_what_is_all() {
+    let (events, _) = watched(Vec::new(), 3).await;
+    let pod = pod_of(&events[0]);
+    assert_eq!(pod.key, ObjectKey::new("shop", "web-0"));
+    assert_eq!(pod.resource_version.to_string(), "7");
+    assert_eq!(pod.labels.get("app").map(|value| &**value), Some("web"));
+    let annotations: Vec<&str> = pod.annotations.keys().map(|key| &**key).collect();
+    assert_eq!(annotations, [keys::HOLD]);
+    let owner = pod.owner.as_ref().unwrap();
+    assert_eq!(owner.to_string(), "ReplicaSet web");
+    assert_eq!(events[1], WatchEvent::Bookmark("pods"));
+    assert!(
+        matches!(&events[2], WatchEvent::Update(_, all) if matches!(**all, Update::AllPods(..)))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_says_that_it_follows_again_after_an_interruption() {
+    let opened = events(&[]);
+    let (events, asked) = watched(vec![opened.clone(), refused(500), opened], 6).await;
+    assert!(follows(&events[3]), "{events:?}");
+    assert!(breaks(&events[4]), "{events:?}");
+    assert!(follows(&events[5]), "{events:?}");
+    let versions: Vec<&str> = asked.iter().skip(1).map(|uri| version_asked(uri)).collect();
+    assert_eq!(versions[..3], ["9", "9", "9"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_goes_on_from_the_last_change_or_bookmark() {
+    let bookmark = json!({ "kind": "Pod", "apiVersion": "v1",
+        "metadata": { "resourceVersion": "30", "creationTimestamp": null } });
+    let first = events(&[json!({ "type": "MODIFIED", "object": pod("20") })]);
+    let second = events(&[json!({ "type": "BOOKMARK", "object": bookmark })]);
+    let third = events(&[]);
+    let (events, asked) = watched(vec![first, second, third], 8).await;
+    assert_eq!(pod_of(&events[4]).resource_version.to_string(), "20");
+    assert_eq!(events[6], WatchEvent::Bookmark("pods"));
+    let versions: Vec<&str> = asked.iter().skip(1).map(|uri| version_asked(uri)).collect();
+    assert_eq!(versions[..3], ["9", "20", "30"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_has_expired_is_listed_again_and_breaks_nothing() {
+    let expired = json!({ "kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "old" });
+    let expired = events(&[json!({ "type": "ERROR", "object": expired })]);
+    let (events, asked) = watched(vec![expired, events(&[])], 8).await;
+    assert!(!events.iter().any(breaks), "{events:?}");
+    assert!(follows(&events[7]), "{events:?}");
+    let lists = asked.iter().filter(|uri| !uri.contains("watch=true"));
+    assert_eq!(lists.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_cannot_be_opened_in_time_is_broken() {
+    let (events, _) = watched(Vec::new(), 4).await;
+    let expected = "watching pods: no answer within 15s".to_owned();
+    assert_eq!(
+        events[3],
+        WatchEvent::Watch("pods", WatchState::Broken(expected))
+    );
+}
+
+/// What a pod's replacement needs, where these paths have these objects.
+async fn needs(objects: Vec<(&'static str, Answer)>) -> Needs {
+    let (client, _) = client(move |uri| {
+        let path = uri.split('?').next().unwrap_or_default();
+        let found = objects.iter().find(|(known, _)| *known == path);
+        Some(found.map_or_else(|| refused(404), |(_, answer)| answer.clone()))
+    });
+    let inquiry = Inquiry {
+        pod: ObjectKey::new("shop", "web-0"),
+        uid: "u-0".into(),
+        with_nodes: true,
+        at: Now {
+            wall: Timestamp::UNIX_EPOCH,
+            moment: Duration::ZERO,
+        },
+    };
+    Reader::new(client).inquire(inquiry).await.1.needs
+}
+
+const POD: &str = "/api/v1/namespaces/shop/pods/web-0";
+const CLAIM: &str = "/api/v1/namespaces/shop/persistentvolumeclaims/data";
+const QUOTAS: &str = "/api/v1/namespaces/shop/resourcequotas";
+const NODES: &str = "/api/v1/nodes";
+
+fn spec(spec: &Value) -> Answer {
+    ok(
+        &json!({ "metadata": { "name": "web-0" }, "spec": spec, "status": { "qosClass": "Burstable" } }),
+    )
+}
+
+#[tokio::test]
+async fn what_a_replacement_needs_is_read_in_full() {
+    let needs = needs(vec![
+        (
+            POD,
+            spec(&json!({
+                "containers": [{ "name": "web", "resources": { "requests": { "cpu": "500m", "example.com/gpu": "1" } } }],
+                "initContainers": [{ "name": "proxy", "restartPolicy": "Always", "resources": { "requests": { "cpu": "1" } } }],
+                "overhead": { "cpu": "250m" },
+                "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }, { "name": "tmp", "emptyDir": {} }],
+                "nodeSelector": { "disk": "ssd" },
+                "tolerations": [{ "key": "gpu", "operator": "Exists" }, { "key": "", "effect": "NoSchedule" }],
+                "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+                    { "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a"] }, { "key": "cores", "operator": "Gt", "values": ["4"] }] },
+                ] } } },
+            })),
+        ),
+        (
+            CLAIM,
+            ok(
+                &json!({ "metadata": { "name": "data" }, "spec": { "accessModes": ["ReadWriteMany"] }, "status": { "accessModes": ["ReadWriteOnce"] } }),
+            ),
+        ),
+        (
+            QUOTAS,
+            list(
+                &[
+                    json!({ "metadata": { "name": "q" }, "spec": { "hard": { "pods": "3" }, "scopes": ["NotTerminating"] } }),
+                ],
+                "1",
+            ),
+        ),
+        (
+            NODES,
+            list(
+                &[json!({
+                    "metadata": { "name": "a", "labels": { "disk": "ssd", "zone": "a", "cores": "8" } },
+                    "spec": { "taints": [{ "key": "gpu", "effect": "NoSchedule" }, { "key": "soft", "effect": "PreferNoSchedule" }] },
+                    "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+                })],
+                "1",
+            ),
+        ),
+    ])
+    .await;
+    let claims = needs.claims.unwrap();
+    assert_eq!(claims[0].modes, ["ReadWriteOnce".into()]);
+    let (taken, quotas) = needs.quotas.unwrap();
+    let amount = |text: &str| text.parse::<Quantity>().unwrap();
+    assert_eq!(taken.amounts["requests.cpu"], amount("1750m"));
+    assert_eq!(taken.amounts["requests.example.com/gpu"], amount("1"));
+    assert!(!taken.amounts.contains_key("example.com/gpu"));
+    assert!(!taken.best_effort);
+    assert_eq!(quotas[0].hard["pods"], amount("3"));
+    assert_eq!(quotas[0].scopes.len(), 1);
+    let (placement, nodes) = needs.nodes.unwrap();
+    assert_eq!(nodes[0].taints.len(), 1);
+    assert!(placement.fits(&nodes[0]));
+}
+
+/// Each field that cannot be read, of which object, and which need is then said to be unread.
+#[tokio::test]
+async fn what_cannot_be_read_is_no_need_that_is_met() {
+    let web = || spec(&json!({ "containers": [] }));
+    let quota = |hard: Value| list(&[json!({ "metadata": { "name": "q" }, "spec": hard })], "1");
+    let none = || list(&[], "1");
+
+    let bad = quota(json!({ "hard": { "pods": "many" } }));
+    let bad_amount = needs(vec![(POD, web()), (QUOTAS, bad), (NODES, none())]).await;
+    let why = bad_amount.quotas.unwrap_err();
+    assert!(
+        why.starts_with("the ResourceQuotas of its namespace could not be read: "),
+        "{why}"
+    );
+    assert!(bad_amount.claims.is_ok() && bad_amount.nodes.is_ok());
+
+    let bad = quota(json!({ "hard": 7 }));
+    let bad_type = needs(vec![(POD, web()), (QUOTAS, bad), (NODES, none())]).await;
+    assert!(bad_type.quotas.is_err());
+
+    let bad = list(
+        &[json!({ "metadata": { "name": "a" }, "spec": { "taints": "x" } })],
+        "1",
+    );
+    let bad_node = needs(vec![(POD, web()), (QUOTAS, none()), (NODES, bad)]).await;
+    assert!(
+        bad_node
+            .nodes
+            .unwrap_err()
+            .starts_with("the nodes could not be read: ")
+    );
+
+    let bad = json!({ "containers": [], "affinity": { "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+            { "matchExpressions": [{ "key": "zone", "operator": "Near" }] },
+        ] } } } });
+    let bad_operator = needs(vec![(POD, spec(&bad)), (QUOTAS, none()), (NODES, none())]).await;
+    assert!(bad_operator.nodes.is_err());
+
+    let bad =
+        json!({ "containers": [], "volumes": [{ "name": "data", "persistentVolumeClaim": {} }] });
+    let nameless = needs(vec![(POD, spec(&bad)), (QUOTAS, none()), (NODES, none())]).await;
+    assert!(nameless.claims.is_err());
+
+    let bad = ok(&json!({ "metadata": { "name": "web-0" } }));
+    let without_spec = needs(vec![(POD, bad), (QUOTAS, none()), (NODES, none())]).await;
+    assert!(without_spec.claims.is_err() && without_spec.quotas.is_err());
+
+    let denied = needs(vec![(POD, web()), (QUOTAS, refused(403)), (NODES, none())]).await;
+    assert!(denied.quotas.unwrap_err().contains("HTTP 403"));
+
+    let gone = needs(Vec::new()).await;
+    assert_eq!(gone.claims.unwrap_err(), "the pod is gone");
+}
