@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{
     client::ClientError,
     watch::WatchEvent,
-    write::{Holder, LeaseObject, update},
+    write::{Holder, LeaseObject, lease_update},
 };
 use crate::deadline::within;
 
@@ -145,7 +145,7 @@ impl Elector {
             self.lease.create().await?;
             return Ok(());
         };
-        let event = WatchEvent::Update(KIND, Box::new(update(&lease)?));
+        let event = WatchEvent::Update(KIND, Box::new(lease_update(&lease)?));
         let _ = candidate.events.send(event).await;
         let Some(identity) = &candidate.identity else {
             return Ok(());

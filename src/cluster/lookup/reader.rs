@@ -1,4 +1,4 @@
-//! Reads what no watch tells: what a decision needs to know of one pod alone.
+//! Looks up what no watch brings: what a decision needs to know of one pod alone.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const INQUIRIES: usize = 8;
 /// Pods that are followed at the same time, by a watch for each of their Services.
 const FOLLOWS: usize = 32;
 
-/// The eyes of the agent, beside its watches.
+/// The agent's look-ups.
 #[derive(Clone)]
 pub struct Reader {
     client: Client,

@@ -26,8 +26,8 @@ use crate::{
 
 /// A kind that is watched, as what is read of one of its objects.
 pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + 'static {
-    /// Where the API server has it.
-    type Kind: Resource<DynamicType = ()>;
+    /// The whole object.
+    type Object: Resource<DynamicType = ()>;
     /// Kind, as a person writes it.
     const KIND: &'static str;
     /// Its metadata.
@@ -47,7 +47,7 @@ fn keys_of<Set: FromIterator<ObjectKey>>(listed: Listed) -> Set {
 }
 
 impl WatchedKind for WirePod {
-    type Kind = v1::Pod;
+    type Object = v1::Pod;
     const KIND: &'static str = "pods";
 
     fn meta(&self) -> &WireMeta {
@@ -73,7 +73,7 @@ impl WatchedKind for WirePod {
 macro_rules! watched_controllers {
     ($($wire:ident: $kind:ident, $name:literal;)*) => {$(
         impl WatchedKind for $wire {
-            type Kind = $kind;
+            type Object = $kind;
             const KIND: &'static str = $name;
 
             fn meta(&self) -> &WireMeta {
@@ -106,7 +106,7 @@ watched_controllers! {
 macro_rules! watched_selecting {
     ($($wire:ident of $api:ty: $kind:ident, $name:literal, $present:expr;)*) => {$(
         impl WatchedKind for $wire {
-            type Kind = $api;
+            type Object = $api;
             const KIND: &'static str = $name;
 
             fn meta(&self) -> &WireMeta {
@@ -140,7 +140,7 @@ watched_selecting! {
 }
 
 impl WatchedKind for WireNamespace {
-    type Kind = v1::Namespace;
+    type Object = v1::Namespace;
     const KIND: &'static str = "namespaces";
 
     fn meta(&self) -> &WireMeta {
@@ -163,7 +163,7 @@ impl WatchedKind for WireNamespace {
 }
 
 impl WatchedKind for WireLedger {
-    type Kind = v1::ConfigMap;
+    type Object = v1::ConfigMap;
     const KIND: &'static str = "ledger";
 
     fn meta(&self) -> &WireMeta {

@@ -60,10 +60,10 @@ pub fn watches(
         client: &Client,
         events: &mpsc::Sender<WatchEvent>,
     ) -> (&'static str, BoxFuture<'static, ()>) {
-        let objects = Objects::<K>::of::<K::Kind>(client, None);
+        let objects = Objects::<K>::of::<K::Object>(client, None);
         (K::KIND, follow(objects, None, events.clone()).boxed())
     }
-    let ledger = Objects::of::<<WireLedger as WatchedKind>::Kind>(client, Some(namespace));
+    let ledger = Objects::of::<<WireLedger as WatchedKind>::Object>(client, Some(namespace));
     let ledger_only = format!("metadata.name={}", ledger::name(agent));
     vec![
         all::<WirePod>(client, events),

@@ -48,7 +48,7 @@ fn version(lease: &Lease) -> Result<&str, BadObject> {
 }
 
 /// What it says to the core.
-pub(crate) fn update(lease: &Lease) -> Result<Update, BadObject> {
+pub(crate) fn lease_update(lease: &Lease) -> Result<Update, BadObject> {
     Ok(Update::Lease(named(lease), version(lease)?.parse()?))
 }
 
@@ -123,7 +123,7 @@ impl LeaseObject {
         let before = self.read().await?.ok_or(ClientError::Changed)?;
         let known = named(&before);
         if known.is_some_and(|known| known == ledger.uid || ledger.rebuilt.is_none()) {
-            return Ok(update(&before)?);
+            return Ok(lease_update(&before)?);
         }
         self.name(&before, Some(&ledger.uid)).await
     }
@@ -132,7 +132,7 @@ impl LeaseObject {
     pub(crate) async fn name_none(&self, ledger: &Uid) -> Result<Update, ClientError> {
         let before = self.read().await?.ok_or(ClientError::Changed)?;
         if named(&before).as_ref() != Some(ledger) {
-            return Ok(update(&before)?);
+            return Ok(lease_update(&before)?);
         }
         match self.name(&before, None).await? {
             none @ Update::Lease(None, _) => Ok(none),
@@ -143,7 +143,7 @@ impl LeaseObject {
     async fn name(&self, before: &Lease, ledger: Option<&Uid>) -> Result<Update, ClientError> {
         let annotations = json!({ LEDGER: ledger.map(AsRef::<str>::as_ref) });
         let after = self.patch(before, annotations, json!({})).await?;
-        Ok(update(after.as_ref().unwrap_or(before))?)
+        Ok(lease_update(after.as_ref().unwrap_or(before))?)
     }
 
     /// A merge patch, if the Lease is still as it was read. `None` where it is not.

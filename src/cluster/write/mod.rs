@@ -6,7 +6,7 @@ mod ledger;
 mod pods;
 
 pub use self::kubernetes::Kubernetes;
-pub(super) use self::lease::{Holder, LeaseObject, update};
+pub(super) use self::lease::{Holder, LeaseObject, lease_update};
 
 use kube::Error;
 use pod_quarantine_writer::api_server::{RequestError, WriteFailure};

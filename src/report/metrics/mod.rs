@@ -150,7 +150,7 @@ impl Metrics {
             )?,
             watch_broken: registrar.gauge(
                 "watch_broken",
-                "1 while a watch does not follow: nothing new is quarantined then.",
+                "1 while a watch is out of sync: nothing new is quarantined then.",
                 &["kind"],
             )?,
             events_dropped: registrar.counter("events_dropped_total", "Events that could not be told.", &[])?,
