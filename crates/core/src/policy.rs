@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::selector::Selector;
 
+/// The policy's name in records, the log and the metrics where a person asked and no policy selects the pod.
+pub const MANUAL: &str = "by-hand";
+
 /// The whole policy file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyFile {
