@@ -9,19 +9,19 @@ use pod_quarantine::{
 };
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Takes a bad pod out of its Service, keeps it running to be looked into, and deletes it when its time is up.
+/// Takes an unhealthy pod out of its Services, keeps it running for investigation, and deletes it when its TTL expires.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {
+struct AgentCommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: AgentCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Watch pods, quarantine bad ones, put back and reap.
-    Run(Run),
-    /// Read a policy file as `run` would: print every mistake, or what the file means.
+enum AgentCommand {
+    /// Run the agent: watch pods, quarantine unhealthy ones, release and delete quarantined ones.
+    Run(RunArgs),
+    /// Read a policy file as `run` does: print every mistake, or what the file means.
     Check {
         /// The policy file.
         file: PathBuf,
@@ -31,26 +31,26 @@ enum Command {
 }
 
 #[derive(clap::Args)]
-struct Run {
-    /// The policy file; reloaded when it changes.
+struct RunArgs {
+    /// The policy file; it is reloaded when it changes.
     #[arg(long, default_value = "/etc/pod-quarantine/config.yaml")]
     config: PathBuf,
-    /// Where /metrics, /healthz and /readyz are served.
+    /// The address that serves /metrics, /healthz and /readyz.
     #[arg(long, default_value = "[::]:9090")]
     listen: SocketAddr,
-    /// Where single pods are explained, for `kubectl quarantine why`: on the loopback, reached by a port-forward.
+    /// The loopback address that explains single pods, for `kubectl quarantine why` through a port-forward.
     #[arg(long, default_value = "127.0.0.1:9091", value_parser = loopback)]
     explain: SocketAddr,
-    /// The form of the log.
-    #[arg(long, value_enum, default_value_t = Log::Json)]
-    log: Log,
-    /// A kubeconfig; by default `KUBECONFIG`, ~/.kube/config, then the pod's `ServiceAccount`.
+    /// The format of the log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    log: LogFormat,
+    /// The kubeconfig; by default `KUBECONFIG`, then ~/.kube/config, then the pod's `ServiceAccount`.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig.
+    /// The context of the kubeconfig; by default its current context.
     #[arg(long)]
     context: Option<String>,
-    /// The agent's own namespace, where its ledger lives; by default the `ServiceAccount`'s or the context's.
+    /// The agent's own namespace, with its ledger and its Lease; by default the `ServiceAccount`'s, then the context's.
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: Option<String>,
     /// Act only while holding the Lease, so that one of several replicas does the work. No limit depends on it.
@@ -62,27 +62,27 @@ struct Run {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Log {
+enum LogFormat {
     Json,
     Text,
 }
 
-/// The verdicts of single pods are for those who may reach into the agent's pod, and for nobody else.
+/// Only users who may open a port-forward to the agent's pod read the verdicts of single pods.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()
         .map_err(|_| "expected an address and a port such as 127.0.0.1:9091".to_owned())?;
     if !address.ip().is_loopback() {
-        return Err("pods are explained on the loopback only, such as 127.0.0.1:9091".to_owned());
+        return Err("expected an address of the loopback, such as 127.0.0.1:9091".to_owned());
     }
     Ok(address)
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Run(run) => self::run(run),
-        Command::Check { file } => check(&file),
-        Command::Schema => {
+    match AgentCommandLine::parse().command {
+        AgentCommand::Run(arguments) => run(arguments),
+        AgentCommand::Check { file } => check(&file),
+        AgentCommand::Schema => {
             println!("{:#}", config::schema());
             ExitCode::SUCCESS
         }
@@ -105,17 +105,17 @@ fn check(file: &std::path::Path) -> ExitCode {
     }
 }
 
-fn run(run: Run) -> ExitCode {
-    start_log(run.log);
+fn run(arguments: RunArgs) -> ExitCode {
+    start_log(arguments.log);
     let settings = Settings {
-        config: run.config,
-        listen: run.listen,
-        explain: run.explain,
-        kubeconfig: run.kubeconfig,
-        context: run.context,
-        namespace: run.namespace,
-        instance: run.instance,
-        leader_elect: run.leader_elect,
+        config: arguments.config,
+        listen: arguments.listen,
+        explain: arguments.explain,
+        kubeconfig: arguments.kubeconfig,
+        context: arguments.context,
+        namespace: arguments.namespace,
+        instance: arguments.instance,
+        leader_elect: arguments.leader_elect,
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -136,17 +136,17 @@ fn run(run: Run) -> ExitCode {
     }
 }
 
-/// `RUST_LOG` narrows or widens what is logged, such as `pod_quarantine=debug`.
-fn start_log(form: Log) {
+/// Starts the log; `RUST_LOG` sets what is logged, such as `pod_quarantine=debug`.
+fn start_log(format: LogFormat) {
     let filter = std::env::var("RUST_LOG")
         .ok()
         .and_then(|filter| filter.parse().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
     let registry = tracing_subscriber::registry().with(filter);
-    match form {
-        Log::Json => registry
+    match format {
+        LogFormat::Json => registry
             .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
             .init(),
-        Log::Text => registry.with(tracing_subscriber::fmt::layer()).init(),
+        LogFormat::Text => registry.with(tracing_subscriber::fmt::layer()).init(),
     }
 }
