@@ -13,7 +13,7 @@ use clap::CommandFactory;
 use pod_quarantine::{
     config,
     core::{keys, policy::Mode, reason::Reason},
-    plugin::{arguments::Arguments, list::table, quarantined::Quarantined},
+    plugin::{arguments::Arguments, list::table, quarantined::Quarantined, session::FoundPod},
     report::metrics::Metrics,
 };
 
@@ -172,9 +172,9 @@ fn it_names_every_field_that_programs_read() {
             "labels": { keys::STATE: "quarantined" },
         },
     });
-    let pod = serde_json::from_value(pod).unwrap();
+    let pod = FoundPod::read(serde_json::from_value(pod).unwrap()).unwrap();
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let listed = Quarantined::read(&pod, Mode::Enforce, now).unwrap();
+    let listed = Quarantined::of(&pod, Mode::Enforce, now);
     let listed = serde_json::to_value(listed).unwrap();
     let quoted = quoted();
     for field in listed.as_object().unwrap().keys() {

@@ -24,18 +24,18 @@ async fn main() -> ExitCode {
         // Help goes to standard output with 0, a mistake to standard error with 2.
         Err(mistake) => mistake.exit(),
     };
-    let said = match plugin::run(&arguments).await {
-        Ok(said) => said,
+    let printout = match plugin::run(&arguments).await {
+        Ok(printout) => printout,
         Err(failure) => {
             eprintln!("{failure}");
             return ExitCode::FAILURE;
         }
     };
-    print(&said.text);
-    for line in &said.aside {
+    print(&printout.stdout);
+    for line in &printout.stderr {
         eprintln!("{line}");
     }
-    if said.failed {
+    if printout.failed {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

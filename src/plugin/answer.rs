@@ -1,6 +1,6 @@
-//! A command is written on a pod, and the agent's answer is waited for.
+//! A command is written on a pod, and the agent's answer is awaited.
 //!
-//! The agent answers by what it does to the pod, or by an Event. Which Events are new is told by their versions: the
+//! The agent answers by what it does to the pod, or by an Event. New Events are found by their resourceVersions: the
 //! clocks of this machine and of the agent need not agree.
 
 use std::{
@@ -10,109 +10,109 @@ use std::{
 };
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1;
 use kube::{ResourceExt, runtime::watcher::watch_object};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{arguments::Waiting, failure::Failure, session::Session, told::Told};
-use crate::{cluster::read_pod, core::object::Pod};
+use super::{
+    arguments::Waiting,
+    events::PodEvent,
+    failure::CommandFailure,
+    session::{FoundPod, Session},
+};
+use crate::core::{object::Pod, policy};
 
-/// How often the Events are looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often the Events are read.
+const EVENTS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long after a refusal the pod may still change: it may be another installation's refusal, or an old one.
+/// How long after a refusal the pod may still change: it may be another agent's refusal, or an old one.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// So begins the refusal of an installation none of whose policies selects the pod: one that has a policy for it tells
-/// more.
-const UNSELECTED: &str = "policy by-hand ";
-
 /// A command to the agent.
-pub(super) struct Command<'a> {
+pub(super) struct PodCommand<'a> {
     /// The pod, as it was read.
-    pub(super) pod: &'a v1::Pod,
+    pub(super) pod: &'a Pod,
     /// The annotation.
     pub(super) key: &'static str,
-    /// Its text.
+    /// The annotation's text.
     pub(super) value: &'a str,
-    /// Whether it is carried out.
+    /// Whether the agent has carried it out.
     pub(super) is_done: fn(&Pod) -> bool,
-    /// The Events that refuse it, the more telling first.
+    /// The reasons of the Events that refuse it, the more precise first.
     pub(super) refusals: &'static [&'static str],
 }
 
-/// What came of it.
-pub(super) enum Answer {
-    /// Nobody waited.
-    Unknown,
-    /// The pod as it is now.
-    Done(Box<v1::Pod>),
-    /// Why not.
+/// The agent's answer to a command.
+pub(super) enum AgentAnswer {
+    /// Nobody waited for it.
+    NotAwaited,
+    /// The command is carried out; the pod as it is now.
+    Done(Box<FoundPod>),
+    /// The command is refused, for this reason.
     Refused(String),
-    /// The pod is gone.
+    /// The pod no longer exists.
     Gone,
     /// No agent has answered; why its Events cannot be read, if they cannot.
-    Silent(Option<Failure>),
+    None(Option<CommandFailure>),
 }
 
-impl Command<'_> {
-    /// Writes it and waits.
+impl PodCommand<'_> {
+    /// Writes the command and waits for the answer.
     pub(super) async fn give(
         &self,
         session: &Session,
         waiting: Waiting,
-    ) -> Result<Answer, Failure> {
-        let uid = self.pod.uid().unwrap_or_default();
-        // Where the same command stands already, the answer may have been given: it is not given twice.
-        let stands = self.pod.annotations().contains_key(self.key);
-        let before = match session.events(&uid).await {
-            Ok(events) if !stands => events.into_iter().map(|told| told.version).collect(),
+    ) -> Result<AgentAnswer, CommandFailure> {
+        // The answer to the same command may be there already: it is not given twice.
+        let is_new = self.pod.annotation(self.key).is_none();
+        let before = match session.events(&self.pod.uid).await {
+            Ok(events) if is_new => events.into_iter().map(|event| event.version).collect(),
             Ok(_) | Err(_) => BTreeSet::new(),
         };
         let written = session.annotate(self.pod, self.key, Some(self.value));
         written.await?;
         if waiting.no_wait {
-            return Ok(Answer::Unknown);
+            return Ok(AgentAnswer::NotAwaited);
         }
-        self.wait(session, &uid, &before, waiting.timeout).await
+        self.wait(session, &before, waiting.timeout).await
     }
 
     async fn wait(
         &self,
         session: &Session,
-        uid: &str,
         before: &BTreeSet<String>,
         timeout: Duration,
-    ) -> Result<Answer, Failure> {
-        let mut seen = pin!(watch_object(session.pods(), &self.pod.name_any()));
-        let mut late = pin!(sleep(timeout));
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ) -> Result<AgentAnswer, CommandFailure> {
+        let uid = &*self.pod.uid;
+        let mut changes = pin!(watch_object(session.pods(), &self.pod.key.name));
+        let mut deadline = pin!(sleep(timeout));
+        let mut events_due = interval(EVENTS_INTERVAL);
+        events_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut refused: Option<(Instant, String)> = None;
         let mut unread = None;
         loop {
             tokio::select! {
                 biased;
-                Some(pod) = seen.next() => {
-                    let pod = pod.map_err(|error| Failure::of_watch("watch the pod", &error))?;
-                    let Some(pod) = pod.filter(|pod| pod.uid().as_deref() == Some(uid)) else {
-                        return Ok(Answer::Gone);
+                Some(pod) = changes.next() => {
+                    let pod = pod.map_err(|error| CommandFailure::of_watch("watch the pod", &error))?;
+                    let found = match pod {
+                        Some(pod) if pod.uid().as_deref() == Some(uid) => FoundPod::read(pod)?,
+                        Some(_) | None => return Ok(AgentAnswer::Gone),
                     };
-                    if (self.is_done)(&read_pod(&pod)?) {
-                        return Ok(Answer::Done(Box::new(pod)));
+                    if (self.is_done)(&found.pod) {
+                        return Ok(AgentAnswer::Done(Box::new(found)));
                     }
                 }
-                () = &mut late => return Ok(match refused {
-                    Some((_, note)) => Answer::Refused(note),
-                    None => Answer::Silent(unread),
+                () = &mut deadline => return Ok(match refused {
+                    Some((_, note)) => AgentAnswer::Refused(note),
+                    None => AgentAnswer::None(unread),
                 }),
-                _ = look.tick() => match session.events(uid).await {
+                _ = events_due.tick() => match session.events(uid).await {
                     Ok(events) => {
                         unread = None;
                         if let Some(note) = self.refusal(&events, before) {
                             let since = refused.map_or_else(Instant::now, |(since, _)| since);
                             if since.elapsed() >= GRACE {
-                                return Ok(Answer::Refused(note));
+                                return Ok(AgentAnswer::Refused(note));
                             }
                             refused = Some((since, note));
                         }
@@ -123,31 +123,42 @@ impl Command<'_> {
         }
     }
 
-    /// The note of the Event that tells most and last why it is refused, among those that are new.
-    fn refusal(&self, events: &[Told], before: &BTreeSet<String>) -> Option<String> {
-        let rank = |told: &Told| {
-            let refusals = self.refusals.iter();
-            let rank = refusals.rev().position(|reason| *reason == told.reason);
-            let ignored = told.reason == "BadAnnotation" && told.note.contains(self.key);
-            rank.or(ignored.then_some(self.refusals.len()))
-        };
-        let new = events
-            .iter()
-            .filter(|told| told.is_of_agent() && !before.contains(&told.version));
-        let ranked = new.filter_map(|told| {
-            let selected = !told.note.starts_with(UNSELECTED);
-            Some((rank(told)?, selected, told.at, &told.note))
-        });
-        ranked.max().map(|(.., note)| note.clone())
+    /// The note of the most precise, then latest, refusal among the new Events.
+    fn refusal(&self, events: &[PodEvent], before: &BTreeSet<String>) -> Option<String> {
+        let mut refusals = Vec::new();
+        for event in events {
+            let is_new = event.is_of_agent() && !before.contains(&event.version);
+            if is_new && let Some(rank) = self.rank(event) {
+                refusals.push((rank, names_a_policy(&event.note), event.at, &event.note));
+            }
+        }
+        refusals.into_iter().max().map(|(.., note)| note.clone())
     }
+
+    /// How precise a refusal is; `None` for an Event that is none.
+    fn rank(&self, event: &PodEvent) -> Option<usize> {
+        if event.reason == "BadAnnotation" && event.note.contains(self.key) {
+            return Some(self.refusals.len());
+        }
+        let mut least_precise_first = self.refusals.iter().rev();
+        least_precise_first.position(|reason| *reason == event.reason)
+    }
+}
+
+/// Whether a refusal is of an agent that has a policy for the pod. A refusal by any other agent is less precise, and no
+/// field of the Event tells them apart: the note begins with the policy.
+fn names_a_policy(note: &str) -> bool {
+    !note.starts_with(&format!("policy {} ", policy::MANUAL))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn told(reason: &str, note: &str, version: &str) -> Told {
-        Told {
+    fn event(reason: &str, note: &str, version: &str) -> PodEvent {
+        PodEvent {
             at: None,
             reason: reason.to_owned(),
             note: note.to_owned(),
@@ -159,32 +170,33 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_that_tells_most_is_said() {
-        let pod = v1::Pod::default();
-        let command = Command {
-            pod: &pod,
+    fn the_most_precise_refusal_is_printed() {
+        let pod = json!({ "metadata": { "namespace": "shop", "name": "web-0", "uid": "u-1", "resourceVersion": "7" } });
+        let found = FoundPod::read(serde_json::from_value(pod).unwrap()).unwrap();
+        let command = PodCommand {
+            pod: &found.pod,
             key: "pod-quarantine.io/quarantine",
             value: "x",
             is_done: |_| false,
             refusals: &["QuarantineRefused", "WouldQuarantine"],
         };
-        let mut foreign = told("QuarantineRefused", "of another program", "1");
+        let mut foreign = event("QuarantineRefused", "of another program", "1");
         foreign.reporter = "kubelet".to_owned();
-        let mut events = vec![foreign, told("Released", "put back", "2")];
+        let mut events = vec![foreign, event("Released", "put back", "2")];
         let before = BTreeSet::from(["9".to_owned()]);
-        let mut said = |reason: &str, note: &str, version: &str| {
-            events.push(told(reason, note, version));
+        let mut printed = |reason: &str, note: &str, version: &str| {
+            events.push(event(reason, note, version));
             command.refusal(&events, &before)
         };
-        assert_eq!(said("QuarantineRefused", "an old one", "9"), None);
-        assert_eq!(said("BadAnnotation", "another key", "3"), None);
-        let observed = said("WouldQuarantine", "policy by-hand (x): observe", "4");
+        assert_eq!(printed("QuarantineRefused", "an old one", "9"), None);
+        assert_eq!(printed("BadAnnotation", "another key", "3"), None);
+        let observed = printed("WouldQuarantine", "policy by-hand (x): observe", "4");
         assert_eq!(observed.as_deref(), Some("policy by-hand (x): observe"));
-        let own = said("QuarantineRefused", "policy web (x): limit", "5");
+        let own = printed("QuarantineRefused", "policy web (x): limit", "5");
         assert_eq!(own.as_deref(), Some("policy web (x): limit"));
-        let other = said("QuarantineRefused", "policy by-hand (x): limit", "6");
+        let other = printed("QuarantineRefused", "policy by-hand (x): limit", "6");
         assert_eq!(other, own);
         let note = "pod-quarantine.io/quarantine is ignored";
-        assert_eq!(said("BadAnnotation", note, "7").as_deref(), Some(note));
+        assert_eq!(printed("BadAnnotation", note, "7").as_deref(), Some(note));
     }
 }

@@ -6,10 +6,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind
 
 use crate::{config::duration, core::overrides::LONGEST_TTL};
 
-/// As much as the Event that tells of it has room for.
+/// The Event about a pause has room for as many characters.
 const LONGEST_PAUSE_REASON: usize = 500;
 
-/// Lists, explains, quarantines, releases and holds pods that pod-quarantine takes out of service.
+/// Lists, explains, quarantines, releases and holds pods, and pauses the agent of pod-quarantine.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "kubectl-quarantine",
@@ -18,65 +18,65 @@ const LONGEST_PAUSE_REASON: usize = 500;
     after_help = "Exit codes: 0 done, 1 refused or failed, 2 usage."
 )]
 pub struct Arguments {
-    /// Which cluster, where on it, and in what form.
+    /// The cluster, the namespace, and the output format.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: PluginCommand,
 }
 
-/// What every command understands, as in kubectl.
+/// The flags of every command, as in kubectl.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
-    /// The namespace; by default the context's.
+    /// The namespace of the pods; by default the namespace of the context.
     #[arg(short, long, global = true)]
     pub namespace: Option<String>,
     /// List the pods of all namespaces.
     #[arg(short = 'A', long, global = true, conflicts_with = "namespace")]
     pub all_namespaces: bool,
-    /// A context of the kubeconfig.
+    /// The context of the kubeconfig to use; by default its current context.
     #[arg(long, global = true)]
     pub context: Option<String>,
-    /// A kubeconfig other than the usual ones.
+    /// The kubeconfig to use; by default `KUBECONFIG`, then ~/.kube/config.
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Another form than a table or sentences.
+    /// The output format; by default a table or sentences.
     #[arg(short, long, value_enum, global = true)]
-    pub output: Option<Output>,
+    pub output: Option<OutputFormat>,
 }
 
-/// The forms of `-o`.
+/// The formats of `-o`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For programs.
+pub enum OutputFormat {
+    /// JSON.
     Json,
-    /// The same for people.
+    /// The same as YAML.
     Yaml,
     /// `pod/NAME`.
     Name,
-    /// More columns.
+    /// A table with more columns.
     Wide,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub enum PluginCommand {
     /// List quarantined pods.
     #[command(visible_alias = "ls")]
-    List(List),
+    List(ListArgs),
     /// Explain why a pod is quarantined, or why it is not.
-    Why(Why),
+    Why(WhyArgs),
     /// Quarantine pods now, and wait for the agent's answer.
-    Add(Add),
-    /// Put pods back, and wait for the agent's answer.
-    Release(Release),
-    /// Do not delete quarantined pods when their time is up, or not until then.
-    Hold(Hold),
-    /// Quarantine nothing and delete nothing until it is resumed; releases are carried out.
-    Pause(Pause),
-    /// Let a paused agent go on.
-    Resume(Installation),
+    Add(AddArgs),
+    /// Release quarantined pods, and wait for the agent's answer.
+    Release(ReleaseArgs),
+    /// Keep quarantined pods after their TTL expires, for a time or until the hold is removed.
+    Hold(HoldArgs),
+    /// Pause the agent: until it is resumed it quarantines nothing and deletes nothing; it still carries out releases.
+    Pause(PauseArgs),
+    /// Resume a paused agent.
+    Resume(AgentArgs),
     /// Print a completion script.
     Completion {
         /// The shell.
@@ -84,48 +84,60 @@ pub enum Command {
     },
 }
 
+/// One agent, which is all replicas of one installation: the same flags on every command about it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Agent")]
+pub struct AgentArgs {
+    /// The namespace in which the agent runs.
+    #[arg(
+        id = "agent_namespace",
+        long = "agent-namespace",
+        default_value = "pod-quarantine",
+        value_name = "NAMESPACE"
+    )]
+    pub namespace: String,
+    /// The name of the agent, `agent` in its policy file. By default `pause` and `resume` take the agent `default`, the
+    /// other commands every agent of the namespace.
+    #[arg(id = "agent", long = "agent", value_name = "NAME")]
+    pub name: Option<String>,
+    /// The port at which the agent explains pods on its loopback address.
+    #[arg(
+        id = "agent_port",
+        long = "agent-port",
+        default_value_t = 9091,
+        value_name = "PORT"
+    )]
+    pub port: u16,
+}
+
 /// Of `list`.
 #[derive(Args, Clone, Debug)]
-pub struct List {
-    /// Where the agent runs, to say whether it is paused.
-    #[arg(long, default_value = "pod-quarantine", value_name = "NAMESPACE")]
-    pub agent_namespace: String,
+pub struct ListArgs {
+    /// The agent, of which `list` prints whether it is paused.
+    #[command(flatten)]
+    pub agent: AgentArgs,
 }
 
 /// Of `why`.
 #[derive(Args, Clone, Debug)]
-pub struct Why {
+pub struct WhyArgs {
     /// The pod.
     #[arg(value_name = "POD", value_parser = pod_name)]
     pub pod: String,
-    /// Where the agent runs, which is asked about a pod that is not quarantined.
-    #[arg(long, default_value = "pod-quarantine", value_name = "NAMESPACE")]
-    pub agent_namespace: String,
-    /// The port of its loopback at which it explains pods.
-    #[arg(long, default_value_t = 9091, value_name = "PORT")]
-    pub agent_port: u16,
+    /// The agent, which explains a pod that is not quarantined.
+    #[command(flatten)]
+    pub agent: AgentArgs,
 }
 
 /// Of `pause`.
 #[derive(Args, Clone, Debug)]
-pub struct Pause {
-    /// Why; whoever looks for what is not quarantined reads it.
+pub struct PauseArgs {
+    /// The reason; `list`, `why` and the refusals of pods print it.
     #[arg(long, value_name = "TEXT", value_parser = pause_reason)]
     pub reason: String,
-    /// Which one.
+    /// The agent to pause.
     #[command(flatten)]
-    pub installation: Installation,
-}
-
-/// One installation of the agent: all its replicas.
-#[derive(Args, Clone, Debug)]
-pub struct Installation {
-    /// Where the agent runs.
-    #[arg(long, default_value = "pod-quarantine", value_name = "NAMESPACE")]
-    pub agent_namespace: String,
-    /// Its name, as `agent` in its policy file says.
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    pub agent: String,
+    pub agent: AgentArgs,
 }
 
 /// How long to wait for the agent.
@@ -134,55 +146,72 @@ pub struct Waiting {
     /// How long to wait for the agent's answer.
     #[arg(long, default_value = "30s", value_parser = time)]
     pub timeout: Duration,
-    /// Write the command and wait for no answer.
+    /// Write the command on the pod without waiting for the agent's answer.
     #[arg(long, conflicts_with = "timeout")]
     pub no_wait: bool,
 }
 
 /// Of `add`.
 #[derive(Args, Clone, Debug)]
-pub struct Add {
+pub struct AddArgs {
     /// The pods.
     #[arg(value_name = "POD", value_parser = pod_name, required = true)]
     pub pods: Vec<String>,
-    /// Why; it is kept in the record.
+    /// The reason, which the record keeps.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: String,
-    /// For how long to wait.
+    /// How long to wait.
     #[command(flatten)]
     pub waiting: Waiting,
 }
 
 /// Of `release`.
 #[derive(Args, Clone, Debug)]
-pub struct Release {
+pub struct ReleaseArgs {
     /// The pods.
     #[arg(value_name = "POD", value_parser = pod_name, required = true)]
     pub pods: Vec<String>,
-    /// Put them back also where that would hurt.
+    /// Release the pods even where the agent would refuse: not Ready, of an old revision, without an owner.
     #[arg(long)]
     pub force: bool,
-    /// For how long to wait.
+    /// How long to wait.
     #[command(flatten)]
     pub waiting: Waiting,
 }
 
 /// Of `hold`.
 #[derive(Args, Clone, Debug)]
-pub struct Hold {
+pub struct HoldArgs {
     /// The pods.
     #[arg(value_name = "POD", value_parser = pod_name, required = true)]
     pub pods: Vec<String>,
-    /// For how long from now, such as 4h; without it until it is taken off.
+    /// How long to hold the pods from now, such as 4h; by default until the hold is removed.
     #[arg(long = "for", value_name = "DURATION", value_parser = hold_time, conflicts_with = "off")]
     pub time: Option<Duration>,
-    /// Hold them no longer.
+    /// Remove the hold.
     #[arg(long)]
     pub off: bool,
 }
 
+impl AgentArgs {
+    /// The name of the agent where a command is about one alone.
+    #[must_use]
+    pub fn name_or_default(&self) -> &str {
+        self.name.as_deref().unwrap_or("default")
+    }
+
+    /// Whether a command is about the agent of that name, too.
+    #[must_use]
+    pub fn includes(&self, name: &str) -> bool {
+        match &self.name {
+            Some(only) => only == name,
+            None => true,
+        }
+    }
+}
+
 impl Arguments {
-    /// Reads a command line; a mistake in it is what clap says.
+    /// Reads a command line; clap describes a mistake in it.
     pub fn read(
         words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
@@ -194,15 +223,20 @@ impl Arguments {
             ..
         } = &arguments.global;
         match arguments.command {
-            Command::Pause(_) | Command::Resume(_) if namespace.is_some() || *all_namespaces => {
+            PluginCommand::Pause(_) | PluginCommand::Resume(_)
+                if namespace.is_some() || *all_namespaces =>
+            {
                 conflict(
-                    "all that an agent does is paused, wherever: it is named by --agent-namespace and --agent",
+                    "a pause is about everything that an agent does, in every namespace: name the agent with --agent-namespace and --agent",
                 )
             }
-            Command::Why(_) | Command::Add(_) | Command::Release(_) | Command::Hold(_)
+            PluginCommand::Why(_)
+            | PluginCommand::Add(_)
+            | PluginCommand::Release(_)
+            | PluginCommand::Hold(_)
                 if *all_namespaces =>
             {
-                conflict("a pod cannot be named across all namespaces")
+                conflict("a pod is named within one namespace: use -n instead of -A")
             }
             _ => Ok(arguments),
         }
@@ -216,7 +250,7 @@ fn pod_name(text: &str) -> Result<String, String> {
         .iter()
         .filter_map(|prefix| text.strip_prefix(prefix));
     let name = stripped.next().unwrap_or(text);
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '.';
+    let fits = |letter: char| matches!(letter, 'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.');
     if name.is_empty() || !name.chars().all(fits) {
         return Err("expected a pod, as NAME or pod/NAME".to_owned());
     }
@@ -226,12 +260,12 @@ fn pod_name(text: &str) -> Result<String, String> {
 fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("expected a reason, for whoever looks into the pod".to_owned());
+        return Err("expected a reason".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// It stands in the ledger, which must have room for other things.
+/// The reason is kept in the ledger, which must have room for other things.
 fn pause_reason(text: &str) -> Result<String, String> {
     let text = reason(text)?;
     if text.chars().count() > LONGEST_PAUSE_REASON {

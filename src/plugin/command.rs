@@ -1,33 +1,28 @@
-//! `add`, `release` and `hold`: what people write on pods, and what the agent makes of it.
+//! `add`, `release` and `hold`: commands that people write on pods, and the agent's answers.
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1;
-use kube::ResourceExt;
 use serde::Serialize;
 
 use super::{
-    age::point,
-    answer::{Answer, Command},
-    arguments::{Add, Hold, Output, Release, Waiting},
-    failure::Failure,
-    output::{Said, structured},
+    answer::{AgentAnswer, PodCommand},
+    arguments::{AddArgs, HoldArgs, OutputFormat, ReleaseArgs, Waiting},
+    failure::CommandFailure,
+    print::{Printout, format_time, lines, structured},
     quarantined::Quarantined,
-    session::Session,
-    table::lines,
+    session::{FoundPod, Session},
 };
 use crate::{
-    cluster::read_pod,
     config::duration::written,
     core::{keys, policy::Mode},
 };
 
-/// What became of one pod.
+/// What became of a command for one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outcome {
-    /// Its namespace.
+pub struct CommandOutcome {
+    /// The pod's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The pod's name.
     pub name: String,
     /// Whether it was done.
     pub done: bool,
@@ -35,30 +30,28 @@ pub struct Outcome {
     pub message: String,
 }
 
-/// What `-o json` prints.
+/// The form of `-o json`.
 #[derive(Serialize)]
-struct List<'a> {
+struct OutcomeList<'a> {
     kind: &'static str,
-    items: &'a [Outcome],
+    items: &'a [CommandOutcome],
 }
 
 /// Quarantines pods.
 pub(super) async fn add(
     session: &Session,
-    add: &Add,
-    output: Option<Output>,
-) -> Result<Said, Failure> {
+    add: &AddArgs,
+    output: Option<OutputFormat>,
+) -> Result<Printout, CommandFailure> {
     let one = async |name: &str| {
-        let pod = session.pod(name).await?;
-        let known = read_pod(&pod)?;
-        let refused = |why: &str| Err(Failure::Refused(format!("pod/{name} {why}")));
-        if known.terminating {
-            return refused("is being deleted");
+        let FoundPod { pod, .. } = session.pod(name).await?;
+        if pod.terminating {
+            return Err(refused(name, "is being deleted"));
         }
-        if known.is_counted() {
-            return refused("is quarantined already");
+        if pod.is_counted() {
+            return Err(refused(name, "is already quarantined"));
         }
-        let command = Command {
+        let command = PodCommand {
             pod: &pod,
             key: keys::QUARANTINE,
             value: &add.reason,
@@ -66,20 +59,21 @@ pub(super) async fn add(
             refusals: &["QuarantineRefused", "WouldQuarantine"],
         };
         let answer = command.give(session, add.waiting).await?;
-        say(&command, session, add.waiting, answer, "quarantined")
+        let words = ("quarantine", "quarantined");
+        describe(&command, session, add.waiting, answer, words)
     };
-    every(session, &add.pods, output, one).await
+    for_each(session, &add.pods, output, one).await
 }
 
-/// Puts pods back.
+/// Releases pods.
 pub(super) async fn release(
     session: &Session,
-    release: &Release,
-    output: Option<Output>,
-) -> Result<Said, Failure> {
+    release: &ReleaseArgs,
+    output: Option<OutputFormat>,
+) -> Result<Printout, CommandFailure> {
     let one = async |name: &str| {
-        let pod = quarantined(session, name).await?;
-        let command = Command {
+        let FoundPod { pod, .. } = quarantined(session, name).await?;
+        let command = PodCommand {
             pod: &pod,
             key: keys::RELEASE,
             value: if release.force { "force" } else { "true" },
@@ -87,120 +81,129 @@ pub(super) async fn release(
             refusals: &["ReleaseRefused"],
         };
         let answer = command.give(session, release.waiting).await?;
-        say(&command, session, release.waiting, answer, "released")
+        let words = ("release", "released");
+        describe(&command, session, release.waiting, answer, words)
     };
-    every(session, &release.pods, output, one).await
+    for_each(session, &release.pods, output, one).await
 }
 
-/// Holds pods, or holds them no longer. Nobody answers: what is written is what counts.
+/// Holds pods, or removes their holds. No answer is awaited: a hold is in force once it is written.
 pub(super) async fn hold(
     session: &Session,
-    hold: &Hold,
-    output: Option<Output>,
-) -> Result<Said, Failure> {
-    let until = hold.time.map(|time| Timestamp::now() + time).map(point);
-    let value = until.as_deref().unwrap_or("true");
-    let value = (!hold.off).then_some(value);
-    let one = async |name: &str| {
-        let pod = quarantined(session, name).await?;
-        session.annotate(&pod, keys::HOLD, value).await?;
-        Ok(match (hold.off, &until) {
-            (true, _) => "held no longer".to_owned(),
-            (false, Some(until)) => format!("held until {until}"),
-            (false, None) => "held until the hold is taken off".to_owned(),
-        })
+    hold: &HoldArgs,
+    output: Option<OutputFormat>,
+) -> Result<Printout, CommandFailure> {
+    let until = hold.time.map(|time| format_time(Timestamp::now() + time));
+    let (value, message) = match (hold.off, &until) {
+        (true, _) => (None, "hold removed".to_owned()),
+        (false, Some(until)) => (Some(until.as_str()), format!("held until {until}")),
+        (false, None) => (Some("true"), "held until the hold is removed".to_owned()),
     };
-    every(session, &hold.pods, output, one).await
+    let one = async |name: &str| {
+        let FoundPod { pod, .. } = quarantined(session, name).await?;
+        session.annotate(&pod, keys::HOLD, value).await?;
+        Ok(message.clone())
+    };
+    for_each(session, &hold.pods, output, one).await
 }
 
-/// A pod that counts as quarantined, and nothing else.
-async fn quarantined(session: &Session, name: &str) -> Result<v1::Pod, Failure> {
-    let pod = session.pod(name).await?;
-    let known = read_pod(&pod)?;
-    if !known.is_counted() {
-        let why = if known.terminating {
-            "is being deleted"
-        } else {
-            "is not quarantined"
-        };
-        return Err(Failure::Refused(format!("pod/{name} {why}")));
+/// A pod that counts as quarantined; any other pod is a failure.
+async fn quarantined(session: &Session, name: &str) -> Result<FoundPod, CommandFailure> {
+    let found = session.pod(name).await?;
+    if found.pod.is_counted() {
+        Ok(found)
+    } else if found.pod.terminating {
+        Err(refused(name, "is being deleted"))
+    } else {
+        Err(refused(name, "is not quarantined"))
     }
-    Ok(pod)
 }
 
-/// An answer in words.
-fn say(
-    command: &Command,
+fn refused(name: &str, why: &str) -> CommandFailure {
+    CommandFailure::Refused(format!("pod/{name} {why}"))
+}
+
+/// An answer in words; `words` are the noun and the participle of the command.
+fn describe(
+    command: &PodCommand<'_>,
     session: &Session,
     waiting: Waiting,
-    answer: Answer,
-    done: &str,
-) -> Result<String, Failure> {
-    let name = command.pod.name_any();
-    let stands = format!(
-        "the command stands; take it off with: kubectl -n {} annotate pod {name} {}-",
+    answer: AgentAnswer,
+    (noun, done): (&str, &str),
+) -> Result<String, CommandFailure> {
+    let name = &command.pod.key.name;
+    let remains = format!(
+        "the command remains on the pod; remove it with: kubectl -n {} annotate pod {name} {}-",
         session.namespace, command.key
     );
     let why = match answer {
-        Answer::Unknown => return Ok(format!("asked to be {done}")),
-        Answer::Done(pod) => {
-            let out = Quarantined::read(&pod, Mode::Enforce, Timestamp::now())?;
-            let expires = out.and_then(|out| out.expires_at);
+        AgentAnswer::NotAwaited => return Ok(format!("{noun} requested")),
+        AgentAnswer::Done(found) => {
+            let quarantined = Quarantined::of(&found, Mode::Enforce, Timestamp::now());
+            let expires = quarantined.and_then(|quarantined| quarantined.expires_at);
             return Ok(match expires {
-                Some(expires) => format!("{done}, kept until {}", point(expires)),
+                Some(expires) => format!("{done}, kept until {}", format_time(expires)),
                 None => done.to_owned(),
             });
         }
-        Answer::Refused(note) => format!("not {done}: {note}\n{stands}"),
-        Answer::Gone => "is gone".to_owned(),
-        Answer::Silent(unread) => {
-            let unread = unread.map(|why| format!(" (its Events cannot be read: {why})"));
+        AgentAnswer::Refused(note) => format!("not {done}: {note}\n{remains}"),
+        AgentAnswer::Gone => "no longer exists".to_owned(),
+        AgentAnswer::None(unread) => {
             let time = written(waiting.timeout);
-            let unread = unread.unwrap_or_default();
-            format!("not {done}: no agent has answered within {time}{unread}\n{stands}")
+            let unread = match unread {
+                Some(why) => format!(" (the pod's Events cannot be read: {why})"),
+                None => String::new(),
+            };
+            format!("not {done}: no agent has answered within {time}{unread}\n{remains}")
         }
     };
-    Err(Failure::Refused(format!("pod/{name} {why}")))
+    Err(refused(name, &why))
 }
 
-/// Does one thing to several pods at once, and says what became of each, in the order in which they were named.
-async fn every(
+/// Carries out a command for several pods at once; the outcomes are in the order in which the pods were named.
+async fn for_each(
     session: &Session,
     pods: &[String],
-    output: Option<Output>,
-    one: impl AsyncFn(&str) -> Result<String, Failure>,
-) -> Result<Said, Failure> {
+    output: Option<OutputFormat>,
+    one: impl AsyncFn(&str) -> Result<String, CommandFailure>,
+) -> Result<Printout, CommandFailure> {
     let results = join_all(pods.iter().map(|name| one(name))).await;
-    let outcome = |(name, result): (&String, Result<String, Failure>)| Outcome {
-        namespace: session.namespace.clone(),
-        name: name.clone(),
-        done: result.is_ok(),
-        message: result.unwrap_or_else(|failure| failure.to_string()),
-    };
-    let outcomes: Vec<Outcome> = pods.iter().zip(results).map(outcome).collect();
-    told(&outcomes, output)
+    let mut outcomes = Vec::new();
+    for (name, result) in pods.iter().zip(results) {
+        outcomes.push(CommandOutcome {
+            namespace: session.namespace.clone(),
+            name: name.clone(),
+            done: result.is_ok(),
+            message: result.unwrap_or_else(|failure| failure.to_string()),
+        });
+    }
+    print_outcomes(&outcomes, output)
 }
 
-/// What became of several pods.
-pub fn told(outcomes: &[Outcome], output: Option<Output>) -> Result<Said, Failure> {
-    let (done, failed): (Vec<&Outcome>, Vec<_>) = outcomes.iter().partition(|one| one.done);
-    let mut said = Said {
-        failed: !failed.is_empty(),
-        ..Said::default()
-    };
-    if matches!(output, Some(Output::Json | Output::Yaml)) {
-        let list = List {
+/// Prints what became of a command for several pods.
+pub fn print_outcomes(
+    outcomes: &[CommandOutcome],
+    output: Option<OutputFormat>,
+) -> Result<Printout, CommandFailure> {
+    let mut printout = Printout::default();
+    let mut done = Vec::new();
+    for outcome in outcomes {
+        let CommandOutcome { name, message, .. } = outcome;
+        match (outcome.done, output) {
+            (true, Some(OutputFormat::Name)) => done.push(format!("pod/{name}")),
+            (true, _) => done.push(format!("pod/{name} {message}")),
+            (false, _) => printout.stderr.push(message.clone()),
+        }
+    }
+    printout.failed = !printout.stderr.is_empty();
+    printout.stdout = lines(done);
+    if matches!(output, Some(OutputFormat::Json | OutputFormat::Yaml)) {
+        let list = OutcomeList {
             kind: "OutcomeList",
             items: outcomes,
         };
-        said.text = structured(output, &list)?;
-        return Ok(said);
+        printout.stdout = structured(output, &list)?;
+        printout.stderr.clear();
     }
-    let line = |one: &&Outcome| match output {
-        Some(Output::Name) => format!("pod/{}", one.name),
-        _ => format!("pod/{} {}", one.name, one.message),
-    };
-    said.text = lines(done.iter().map(line));
-    said.aside = failed.iter().map(|one| one.message.clone()).collect();
-    Ok(said)
+    Ok(printout)
 }

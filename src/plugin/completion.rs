@@ -1,5 +1,5 @@
-//! What may come next on a command line: for `kubectl quarantine`, which asks a program of this name in front of it, and
-//! as a script for `kubectl-quarantine`.
+//! What may come next on a command line: for `kubectl quarantine`, where kubectl asks the program [`PROGRAM`], and as a
+//! script for `kubectl-quarantine`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,32 +9,31 @@ use tokio::time::timeout;
 
 use super::{
     arguments::{Arguments, Global},
-    output::Said,
+    print::{Printout, lines},
     session::Session,
-    table::lines,
 };
 use crate::core::keys;
 
-/// By this name kubectl looks for the program that completes the plugin.
+/// The program of this name completes the plugin for kubectl.
 pub const PROGRAM: &str = "kubectl_complete-quarantine";
 
-/// What kubectl is told behind the candidates: there are no others, files least of all.
+/// The directive to kubectl behind the candidates: there are no others, and no files.
 const NO_FILES: &str = ":4";
 
-/// Whoever pressed the key waits no longer.
+/// How long the user waits for candidates.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// More pods than anybody reads.
+/// How many pods are offered: nobody reads more.
 const PODS: u32 = 500;
 
 /// A script that completes `kubectl-quarantine`.
-pub(super) fn script(shell: clap_complete::Shell) -> Said {
+pub(super) fn script(shell: clap_complete::Shell) -> Printout {
     let mut script = Vec::new();
     let program = "kubectl-quarantine";
     clap_complete::generate(shell, &mut Arguments::command(), program, &mut script);
-    Said {
-        text: String::from_utf8_lossy(&script).into_owned(),
-        ..Said::default()
+    Printout {
+        stdout: String::from_utf8_lossy(&script).into_owned(),
+        ..Printout::default()
     }
 }
 
@@ -61,10 +60,9 @@ pub async fn complete(words: &[String]) -> String {
         Next::Pod(labels) => (pods(&global, labels).await, Some(NO_FILES)),
         Next::File => (Vec::new(), None),
     };
-    let fitting = candidates
-        .into_iter()
-        .filter(|candidate| candidate.starts_with(partial));
-    lines(fitting.chain(directive.map(ToOwned::to_owned)))
+    let mut fitting = candidates;
+    fitting.retain(|candidate| candidate.starts_with(partial));
+    lines(fitting.into_iter().chain(directive.map(ToOwned::to_owned)))
 }
 
 /// Reads the words before the one that is to be completed as far as they make sense.
@@ -98,10 +96,6 @@ pub fn next(before: &[String], partial: &str) -> (Global, Next) {
 }
 
 fn after(command: &Command, expected: Option<&Arg>, partial: &str) -> Next {
-    let values = |arg: &Arg| -> Vec<String> {
-        let values = arg.get_possible_values();
-        values.iter().map(|one| one.get_name().to_owned()).collect()
-    };
     if let Some(arg) = expected {
         return match arg.get_id().as_str() {
             "kubeconfig" => Next::File,
@@ -124,13 +118,19 @@ fn after(command: &Command, expected: Option<&Arg>, partial: &str) -> Next {
     }
 }
 
-/// The flag that is written so, `-n` or `--namespace`.
+/// The words that an argument may be.
+fn values(arg: &Arg) -> Vec<String> {
+    let values = arg.get_possible_values();
+    let names = values.iter().map(|value| value.get_name().to_owned());
+    names.collect()
+}
+
+/// The flag `-n` or `--namespace`.
 fn flag_of<'a>(command: &'a Command, written: &str) -> Option<&'a Arg> {
     let mut all = command.get_arguments();
-    all.find(|arg| {
-        let long = arg.get_long().map(|long| format!("--{long}"));
-        let short = arg.get_short().map(|short| format!("-{short}"));
-        [long, short].into_iter().flatten().any(|of| of == written)
+    all.find(|arg| match written.strip_prefix("--") {
+        Some(long) => arg.get_long() == Some(long),
+        None => arg.get_short().map(|short| format!("-{short}")).as_deref() == Some(written),
     })
 }
 
@@ -143,7 +143,7 @@ fn note(global: &mut Global, arg: &Arg, value: &str) {
     }
 }
 
-/// The names of pods. A cluster that does not answer has none.
+/// The names of pods; none of a cluster that does not answer.
 async fn pods(global: &Global, labels: &str) -> Vec<String> {
     let found = async {
         let session = Session::open(global).await.ok()?;

@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of kubectl where they are the API server's.
+//! What can go wrong, in the words of kubectl where the API server says them.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::{
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why a command is not done.
+/// Why a command is not carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The API server says no.
+pub enum CommandFailure {
+    /// The API server refuses a request.
     #[error("Error from server ({reason}): {message}")]
     Server {
         /// HTTP status.
@@ -25,7 +25,7 @@ pub enum Failure {
         /// In a sentence.
         message: String,
     },
-    /// It could not be asked.
+    /// A request gets no answer.
     #[error("error: {what}: {why}")]
     Request {
         /// What was tried.
@@ -33,10 +33,10 @@ pub enum Failure {
         /// What went wrong.
         why: String,
     },
-    /// The kubeconfig.
+    /// The kubeconfig names no cluster that can be reached.
     #[error("error: {}", error_chain(.0))]
     SignIn(#[from] ClientConfigError),
-    /// A pod that makes no sense.
+    /// A pod cannot be read.
     #[error("error: {0}")]
     Pod(#[from] UnreadablePod),
     /// What cannot be done, in a sentence.
@@ -44,8 +44,8 @@ pub enum Failure {
     Refused(String),
 }
 
-impl Failure {
-    /// What became of a request.
+impl CommandFailure {
+    /// The failure of a request.
     pub(super) fn of(what: &str, error: &Error) -> Self {
         match error {
             Error::Api(status) => Self::Server {
@@ -60,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// What became of a watch.
+    /// The failure of a watch.
     pub(super) fn of_watch(what: &str, error: &watcher::Error) -> Self {
         match error {
             watcher::Error::InitialListFailed(error)
@@ -79,7 +79,7 @@ impl Failure {
         matches!(self, Self::Server { code: 404, .. })
     }
 
-    /// Whether the right to it is missing.
+    /// Whether the right to the request is missing.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Server { code: 403, .. })
@@ -90,11 +90,11 @@ impl Failure {
 pub(super) async fn request<T>(
     what: &str,
     request: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Failure> {
+) -> Result<T, CommandFailure> {
     let answered = within(REQUEST_TIMEOUT, request).await;
-    let answered = answered.map_err(|no_answer| Failure::Request {
+    let answered = answered.map_err(|no_answer| CommandFailure::Request {
         what: what.to_owned(),
         why: no_answer.to_string(),
     })?;
-    answered.map_err(|error| Failure::of(what, &error))
+    answered.map_err(|error| CommandFailure::of(what, &error))
 }

@@ -4,67 +4,66 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    age::{between, point},
-    arguments::{List as Arguments, Output},
-    failure::Failure,
-    output::{Said, structured},
-    paused::{Paused, known, pauses},
+    arguments::{ListArgs, OutputFormat},
+    failure::CommandFailure,
+    paused::{Paused, known_pauses, pauses},
+    print::{Printout, aligned, format_age, format_time, lines, structured},
     quarantined::Quarantined,
     session::{Lowered, Session},
-    table::{aligned, lines},
 };
-use crate::{cluster::read_pod, core::policy::Mode};
+use crate::core::policy::Mode;
 
-/// What `-o json` prints.
+/// The form of `-o json`.
 #[derive(Serialize)]
-struct List<'a> {
+struct QuarantinedPodList<'a> {
     kind: &'static str,
-    /// The installation that is paused; of several the first.
+    /// The first of the agents that are paused.
     pause: Option<&'a Paused>,
     items: &'a [Quarantined],
 }
 
-/// Lists them, and says which namespaces lower the mode and what is paused.
+/// Lists the quarantined pods, and says which namespaces lower the mode and which agents are paused.
 pub async fn list(
     session: &Session,
-    list: &Arguments,
+    list: &ListArgs,
     everywhere: bool,
-    output: Option<Output>,
-) -> Result<Said, Failure> {
-    let (marked, lowered, paused) = futures::join!(
-        session.marked(),
+    output: Option<OutputFormat>,
+) -> Result<Printout, CommandFailure> {
+    let (tracked, lowered, paused) = futures::join!(
+        session.tracked(),
         session.lowered(),
-        session.paused(&list.agent_namespace)
+        session.paused(&list.agent)
     );
-    let mut said = Said::default();
+    let mut printout = Printout::default();
     let lowered = lowered.unwrap_or_else(|failure| {
-        let aside = format!("the modes of namespaces are not known: {failure}");
-        said.aside.push(aside);
+        let line = format!("the modes of namespaces are unknown: {failure}");
+        printout.stderr.push(line);
         Vec::new()
     });
-    said.aside.extend(modes(&lowered));
-    let paused = known(paused, output, &mut said.aside);
-    said.aside.extend(pauses(&paused));
+    printout.stderr.extend(modes(&lowered));
+    let paused = known_pauses(paused, output, &mut printout.stderr);
+    printout.stderr.extend(pauses(&paused));
     let now = Timestamp::now();
     let mut pods = Vec::new();
-    for pod in marked? {
-        let mode = mode_of(&lowered, &read_pod(&pod)?.key.namespace);
-        let listed = Quarantined::read(&pod, mode, now)?;
-        pods.extend(listed.map(|pod| pod.noting_pauses(&paused)));
+    for found in tracked? {
+        let mode = mode_of(&lowered, &found.pod.key.namespace);
+        if let Some(pod) = Quarantined::of(&found, mode, now) {
+            pods.push(pod.noting_pauses(&paused));
+        }
     }
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    said.text = match output {
-        Some(Output::Json | Output::Yaml) => {
-            let list = List {
+    printout.stdout = match output {
+        Some(OutputFormat::Json | OutputFormat::Yaml) => {
+            let list = QuarantinedPodList {
                 kind: "QuarantinedPodList",
                 pause: paused.first(),
                 items: &pods,
             };
             structured(output, &list)?
         }
-        Some(Output::Name) => names(&pods),
-        _ if pods.is_empty() => {
-            said.aside.push(if everywhere {
+        Some(OutputFormat::Name) => names(&pods),
+        Some(OutputFormat::Wide) | None if pods.is_empty() => {
+            printout.stderr.push(if everywhere {
                 "No quarantined pods found".to_owned()
             } else {
                 format!(
@@ -74,12 +73,13 @@ pub async fn list(
             });
             String::new()
         }
-        _ => table(&pods, everywhere, output == Some(Output::Wide), now),
+        Some(OutputFormat::Wide) => table(&pods, everywhere, true, now),
+        None => table(&pods, everywhere, false, now),
     };
-    Ok(said)
+    Ok(printout)
 }
 
-/// How far a namespace lets anything go.
+/// The mode that a namespace allows.
 #[must_use]
 pub fn mode_of(lowered: &[Lowered], namespace: &str) -> Mode {
     let mut lowered = lowered.iter();
@@ -87,27 +87,27 @@ pub fn mode_of(lowered: &[Lowered], namespace: &str) -> Mode {
     found.map_or(Mode::Enforce, |(_, mode)| *mode)
 }
 
-/// One line for each mode that namespaces lower everything to.
+/// One line for each mode that namespaces lower their pods to.
 #[must_use]
 pub fn modes(lowered: &[Lowered]) -> Vec<String> {
-    let line = |mode: Mode, means: &str| {
-        let of_mode = lowered.iter().filter(|(_, of)| *of == mode);
-        let names: Vec<&str> = of_mode.map(|(name, _)| name.as_str()).collect();
-        let names = match &names[..] {
-            [] => return None,
-            [name] => format!("namespace {name}"),
-            names => format!("namespaces {}", names.join(", ")),
-        };
-        Some(format!("{names}: the mode is {}: {means}", mode.as_str()))
-    };
-    let said = [
-        line(Mode::Off, "nothing is touched"),
-        line(
+    let mut lines = Vec::new();
+    for (mode, means) in [
+        (Mode::Off, "nothing is touched"),
+        (
             Mode::Observe,
             "nothing is quarantined and nothing is deleted",
         ),
-    ];
-    said.into_iter().flatten().collect()
+    ] {
+        let of_mode = lowered.iter().filter(|(_, of)| *of == mode);
+        let names: Vec<&str> = of_mode.map(|(name, _)| name.as_str()).collect();
+        let names = match &names[..] {
+            [] => continue,
+            [name] => format!("namespace {name}"),
+            names => format!("namespaces {}", names.join(", ")),
+        };
+        lines.push(format!("{names}: the mode is {}: {means}", mode.as_str()));
+    }
+    lines
 }
 
 fn names(pods: &[Quarantined]) -> String {
@@ -148,18 +148,17 @@ pub fn table(pods: &[Quarantined], everywhere: bool, wide: bool, now: Timestamp)
 }
 
 fn row(pod: &Quarantined, everywhere: bool, wide: bool, now: Timestamp) -> Vec<String> {
-    let unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "<unknown>".to_owned());
     let mut cells = Vec::new();
     if everywhere {
         cells.push(pod.namespace.clone());
     }
-    let age = pod.quarantined_at.map(|at| between(at, now));
+    let age = pod.quarantined_at.map(|at| format_age(at, now));
     cells.extend([
         pod.name.clone(),
-        unknown(&pod.workload),
-        unknown(&pod.policy),
+        or_unknown(pod.workload.as_deref()),
+        or_unknown(pod.policy.as_deref()),
         reason(pod),
-        unknown(&age),
+        or_unknown(age.as_deref()),
         time_left(pod, now),
         held(pod, now),
     ]);
@@ -169,19 +168,25 @@ fn row(pod: &Quarantined, everywhere: bool, wide: bool, now: Timestamp) -> Vec<S
         } else {
             pod.services.join(",")
         };
+        let restarts = pod.restarts.map(|restarts| restarts.to_string());
+        let expires = pod.expires_at.map(format_time);
         cells.extend([
-            unknown(&pod.agent),
+            or_unknown(pod.agent.as_deref()),
             pod.node.clone().unwrap_or_else(|| "<none>".to_owned()),
-            unknown(&pod.phase),
-            unknown(&pod.restarts.map(|restarts| restarts.to_string())),
+            or_unknown(pod.phase.as_deref()),
+            or_unknown(restarts.as_deref()),
             services,
-            unknown(&pod.expires_at.map(point)),
+            or_unknown(expires.as_deref()),
         ]);
     }
     cells
 }
 
-/// Why it was quarantined, and what is wrong with it as a quarantined pod.
+fn or_unknown(text: Option<&str>) -> String {
+    text.unwrap_or("<unknown>").to_owned()
+}
+
+/// Why the pod was quarantined, and what is wrong with its record or label.
 fn reason(pod: &Quarantined) -> String {
     match (&pod.problem, &pod.reason) {
         (None, Some(reason)) => reason.clone(),
@@ -199,7 +204,7 @@ fn time_left(pod: &Quarantined, now: Timestamp) -> String {
         (Some(_), Some(mode), _) if pod.problem.is_none() => format!("paused ({mode})"),
         (Some(_), None, _) if pod.problem.is_none() && pod.paused => "paused".to_owned(),
         (Some(_), ..) => "never".to_owned(),
-        (None, _, Some(expires)) => between(now, expires),
+        (None, _, Some(expires)) => format_age(now, expires),
         (None, _, None) => "<unknown>".to_owned(),
     }
 }
@@ -208,6 +213,6 @@ fn held(pod: &Quarantined, now: Timestamp) -> String {
     match (pod.held, pod.held_until) {
         (false, _) => "no".to_owned(),
         (true, None) => "yes".to_owned(),
-        (true, Some(until)) => between(now, until),
+        (true, Some(until)) => format_age(now, until),
     }
 }

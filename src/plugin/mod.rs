@@ -1,46 +1,46 @@
 //! `kubectl quarantine`: what people ask of the agent, in kubectl's manner.
 //!
-//! [`run`] carries out one command line. Everything that is said is put together by pure functions from values and
+//! [`run`] carries out one command line. Everything that is printed is put together by pure functions from values and
 //! the time; the rest reads pods, writes annotations and waits for the agent.
 
-pub mod age;
 mod answer;
 pub mod arguments;
 pub mod command;
 pub mod completion;
+pub mod events;
 pub mod failure;
 pub mod list;
-pub mod output;
 mod pause;
 pub mod paused;
+pub mod print;
 pub mod quarantined;
 pub mod session;
-pub mod table;
-pub mod told;
 pub mod why;
 
 use self::{
-    arguments::{Arguments, Command},
-    failure::Failure,
-    output::Said,
+    arguments::{Arguments, PluginCommand},
+    failure::CommandFailure,
+    print::Printout,
     session::Session,
 };
 
 /// Carries out a command line.
-pub async fn run(arguments: &Arguments) -> Result<Said, Failure> {
+pub async fn run(arguments: &Arguments) -> Result<Printout, CommandFailure> {
     let Arguments { global, command } = arguments;
     let output = global.output;
     let session = || Session::open(global);
     match command {
-        Command::List(list) => {
+        PluginCommand::List(list) => {
             list::list(&session().await?, list, global.all_namespaces, output).await
         }
-        Command::Why(why) => why::why(&session().await?, why, output).await,
-        Command::Add(add) => command::add(&session().await?, add, output).await,
-        Command::Release(release) => command::release(&session().await?, release, output).await,
-        Command::Hold(hold) => command::hold(&session().await?, hold, output).await,
-        Command::Pause(pause) => pause::pause(&session().await?, pause, output).await,
-        Command::Resume(resume) => pause::resume(&session().await?, resume, output).await,
-        Command::Completion { shell } => Ok(completion::script(*shell)),
+        PluginCommand::Why(why) => why::why(&session().await?, why, output).await,
+        PluginCommand::Add(add) => command::add(&session().await?, add, output).await,
+        PluginCommand::Release(release) => {
+            command::release(&session().await?, release, output).await
+        }
+        PluginCommand::Hold(hold) => command::hold(&session().await?, hold, output).await,
+        PluginCommand::Pause(pause) => pause::pause(&session().await?, pause, output).await,
+        PluginCommand::Resume(agent) => pause::resume(&session().await?, agent, output).await,
+        PluginCommand::Completion { shell } => Ok(completion::script(*shell)),
     }
 }

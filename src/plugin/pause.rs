@@ -1,4 +1,4 @@
-//! `pause` and `resume`: one switch for all that an installation does, kept in its ledger.
+//! `pause` and `resume`: one switch for everything that an agent does, kept in its ledger.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -9,25 +9,23 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    arguments::{self, Installation, Output},
-    command::{Outcome, told},
-    failure::{Failure, request},
-    output::Said,
+    arguments::{AgentArgs, OutputFormat, PauseArgs},
+    command::{CommandOutcome, print_outcomes},
+    failure::{CommandFailure, request},
+    print::{Printout, lines, sanitize},
     session::Session,
-    table::{lines, plain},
 };
 use crate::core::ledger::{self, PAUSE, Pause};
 
-/// Pauses an installation. Paused once more it has another reason, and is paused since it was first.
+/// Pauses an agent. Pausing again replaces the reason and keeps the start time.
 pub(super) async fn pause(
     session: &Session,
-    pause: &arguments::Pause,
-    output: Option<Output>,
-) -> Result<Said, Failure> {
-    let ledger = Ledger::of(session, &pause.installation);
+    pause: &PauseArgs,
+    output: Option<OutputFormat>,
+) -> Result<Printout, CommandFailure> {
+    let ledger = AgentLedger::of(session, &pause.agent);
     let paused = async {
-        let before = ledger.pause().await?;
-        let since = match before {
+        let since = match ledger.pause().await? {
             Some(before) => before.since,
             None => Some(Timestamp::now()),
         };
@@ -36,18 +34,18 @@ pub(super) async fn pause(
             since,
         };
         ledger.write(Some(&entry)).await?;
-        Ok(format!("quarantine paused: {}", plain(&pause.reason)))
+        Ok(format!("quarantine paused: {}", sanitize(&pause.reason)))
     };
-    ledger.say(paused.await, output)
+    ledger.print(paused.await, output)
 }
 
-/// Lets it go on.
+/// Resumes an agent.
 pub(super) async fn resume(
     session: &Session,
-    installation: &Installation,
-    output: Option<Output>,
-) -> Result<Said, Failure> {
-    let ledger = Ledger::of(session, installation);
+    agent: &AgentArgs,
+    output: Option<OutputFormat>,
+) -> Result<Printout, CommandFailure> {
+    let ledger = AgentLedger::of(session, agent);
     let resumed = async {
         if ledger.pause().await?.is_none() {
             return Ok("quarantine was not paused".to_owned());
@@ -55,29 +53,29 @@ pub(super) async fn resume(
         ledger.write(None).await?;
         Ok("quarantine resumed".to_owned())
     };
-    ledger.say(resumed.await, output)
+    ledger.print(resumed.await, output)
 }
 
-/// The ledger of an installation.
-struct Ledger<'a> {
+/// The ledger of an agent.
+struct AgentLedger<'a> {
     session: &'a Session,
-    installation: &'a Installation,
+    agent: &'a AgentArgs,
     objects: Api<ConfigMap>,
     name: String,
 }
 
-impl<'a> Ledger<'a> {
-    fn of(session: &'a Session, installation: &'a Installation) -> Self {
+impl<'a> AgentLedger<'a> {
+    fn of(session: &'a Session, agent: &'a AgentArgs) -> Self {
         Self {
             session,
-            installation,
-            objects: Api::namespaced(session.client.clone(), &installation.agent_namespace),
-            name: ledger::name(&installation.agent),
+            agent,
+            objects: Api::namespaced(session.client.clone(), &agent.namespace),
+            name: ledger::name(agent.name_or_default()),
         }
     }
 
-    /// The pause that stands there.
-    async fn pause(&self) -> Result<Option<Pause>, Failure> {
+    /// The pause in the ledger, where there is one.
+    async fn pause(&self) -> Result<Option<Pause>, CommandFailure> {
         let read = request("get the ledger", self.objects.get(&self.name)).await;
         let object = match read {
             Ok(object) => object,
@@ -87,8 +85,8 @@ impl<'a> Ledger<'a> {
         Ok(data.get(PAUSE).map(|text| Pause::read(text)))
     }
 
-    /// Writes it, or takes it off, and touches no other entry: the agent writes there, too.
-    async fn write(&self, pause: Option<&Pause>) -> Result<(), Failure> {
+    /// Writes or removes the pause, and no other entry: the agent writes the others.
+    async fn write(&self, pause: Option<&Pause>) -> Result<(), CommandFailure> {
         // Plain strings and times: serialising them cannot fail.
         let entry = pause.map(|pause| serde_json::to_string(pause).unwrap_or_default());
         let patch = Patch::Merge(json!({ "data": { PAUSE: entry } }));
@@ -100,59 +98,57 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// A failure with what would be right.
-    async fn explained(&self, failure: Failure) -> Failure {
+    /// A failure, with what would be right.
+    async fn explained(&self, failure: CommandFailure) -> CommandFailure {
         let Self { name, .. } = self;
-        let Installation {
-            agent_namespace,
-            agent,
-        } = self.installation;
+        let namespace = &self.agent.namespace;
+        let agent = self.agent.name_or_default();
         if failure.is_not_found() {
-            // Where they may not be looked for, the sentence tells what is missing all the same.
+            // Without the right to look for other ledgers, the sentence still says what is missing.
             let others = self.session.ledgers(None).await.unwrap_or_default();
-            let others: Vec<String> = others.iter().map(option).collect();
-            let there_are = match &others[..] {
-                [] => "say where it runs with --agent-namespace and --agent".to_owned(),
-                others => format!("there is {}", others.join(" and ")),
+            let others: Vec<String> = others.iter().map(flags).collect();
+            let right = match &others[..] {
+                [] => "name the agent with --agent-namespace and --agent".to_owned(),
+                others => format!("use {}", others.join(" or ")),
             };
-            return Failure::Refused(format!(
-                "no agent {agent} keeps a ledger in namespace {agent_namespace} (configmap/{name}): {there_are}"
+            return CommandFailure::Refused(format!(
+                "namespace {namespace} has no ledger of agent {agent} (configmap/{name}): {right}"
             ));
         }
         if failure.is_forbidden() {
-            return Failure::Refused(format!(
-                "the rights to get and patch configmap/{name} in namespace {agent_namespace} are missing: {failure}"
+            return CommandFailure::Refused(format!(
+                "the rights to get and patch configmap/{name} in namespace {namespace} are missing: {failure}"
             ));
         }
         failure
     }
 
-    /// What became of it, in the form of the other commands.
-    fn say(
+    /// Prints the outcome, in the form of the other commands.
+    fn print(
         &self,
-        result: Result<String, Failure>,
-        output: Option<Output>,
-    ) -> Result<Said, Failure> {
-        let outcome = Outcome {
-            namespace: self.installation.agent_namespace.clone(),
-            name: self.installation.agent.clone(),
+        result: Result<String, CommandFailure>,
+        output: Option<OutputFormat>,
+    ) -> Result<Printout, CommandFailure> {
+        let outcome = CommandOutcome {
+            namespace: self.agent.namespace.clone(),
+            name: self.agent.name_or_default().to_owned(),
             done: result.is_ok(),
             message: result.unwrap_or_else(|failure| failure.to_string()),
         };
         let done = match output {
-            Some(Output::Name) => format!("configmap/{}", self.name),
+            Some(OutputFormat::Name) => format!("configmap/{}", self.name),
             _ => outcome.message.clone(),
         };
-        let mut said = told(std::slice::from_ref(&outcome), output)?;
-        if outcome.done && !matches!(output, Some(Output::Json | Output::Yaml)) {
-            said.text = lines([done].into_iter());
+        let mut printout = print_outcomes(std::slice::from_ref(&outcome), output)?;
+        if outcome.done && !matches!(output, Some(OutputFormat::Json | OutputFormat::Yaml)) {
+            printout.stdout = lines([done]);
         }
-        Ok(said)
+        Ok(printout)
     }
 }
 
-/// The options that name the installation of a ledger.
-fn option((agent, ledger): &(String, ConfigMap)) -> String {
+/// The flags that name the agent of a ledger.
+fn flags((agent, ledger): &(String, ConfigMap)) -> String {
     let namespace = ledger.metadata.namespace.as_deref().unwrap_or_default();
     format!("--agent-namespace {namespace} --agent {agent}")
 }

@@ -1,27 +1,31 @@
-//! The pause as it is shown: which installations people have paused.
+//! The pauses that are printed: which agents people have paused.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{age::point, arguments::Output, failure::Failure, table::plain};
+use super::{
+    arguments::OutputFormat,
+    failure::CommandFailure,
+    print::{format_time, sanitize},
+};
 use crate::core::ledger::Pause;
 
 /// What a pause means, besides that people's releases are carried out.
 const MEANS: &str = "nothing is quarantined and nothing is deleted";
 
-/// An installation that people have paused, in the form of `-o json`.
+/// An agent that people have paused, in the form of `-o json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Paused {
-    /// The installation, `namespace/name`.
+    /// The agent, `namespace/name`.
     pub agent: String,
-    /// Why, in people's words.
+    /// The reason, in people's words.
     pub reason: String,
-    /// Since when, where that is known.
+    /// When the pause began, where that is known.
     pub since: Option<Timestamp>,
 }
 
 impl Paused {
-    /// The installation `agent`, with what stands in its ledger.
+    /// The agent `agent`, with the pause in its ledger.
     #[must_use]
     pub fn new(agent: String, pause: &Pause) -> Self {
         Self {
@@ -31,14 +35,16 @@ impl Paused {
         }
     }
 
-    /// Since when and why.
+    /// When the pause began, and why.
     #[must_use]
     pub fn why(&self) -> String {
-        let since = self.since.map(|since| format!(" since {}", point(since)));
-        let since = since.unwrap_or_default();
+        let since = match self.since {
+            Some(since) => format!(" since {}", format_time(since)),
+            None => String::new(),
+        };
         match self.reason.trim() {
             "" => format!("paused{since}"),
-            reason => format!("paused{since}: {}", plain(reason)),
+            reason => format!("paused{since}: {}", sanitize(reason)),
         }
     }
 
@@ -49,25 +55,34 @@ impl Paused {
     }
 }
 
-/// One line for each installation that is paused.
+/// One line for each agent that is paused.
 #[must_use]
 pub fn pauses(paused: &[Paused]) -> Vec<String> {
-    let line = |one: &Paused| format!("agent {}: {}", one.agent, one.text());
-    paused.iter().map(line).collect()
+    let mut lines = Vec::new();
+    for pause in paused {
+        lines.push(format!("agent {}: {}", pause.agent, pause.text()));
+    }
+    lines
 }
 
-/// What is paused, as far as that is known. Whoever may not look into the agent's namespace hears of it only where
-/// details are asked for: it is so on every call.
-pub(super) fn known(
-    read: Result<Vec<Paused>, Failure>,
-    output: Option<Output>,
-    aside: &mut Vec<String>,
+/// The pauses that could be read. A user without rights in the agent's namespace learns of it only where details are
+/// requested, as otherwise it would be printed on every call.
+pub(super) fn known_pauses(
+    read: Result<Vec<Paused>, CommandFailure>,
+    output: Option<OutputFormat>,
+    stderr: &mut Vec<String>,
 ) -> Vec<Paused> {
-    let details = matches!(output, Some(Output::Wide | Output::Json | Output::Yaml));
-    read.unwrap_or_else(|failure| {
-        if details || !failure.is_forbidden() {
-            aside.push(format!("whether it is paused is not known: {failure}"));
+    let details = matches!(
+        output,
+        Some(OutputFormat::Wide | OutputFormat::Json | OutputFormat::Yaml)
+    );
+    match read {
+        Ok(paused) => paused,
+        Err(failure) => {
+            if details || !failure.is_forbidden() {
+                stderr.push(format!("whether the agent is paused is unknown: {failure}"));
+            }
+            Vec::new()
         }
-        Vec::new()
-    })
+    }
 }

@@ -1,91 +1,88 @@
 //! A pod that counts as quarantined, as it is listed.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1;
 use serde::Serialize;
 
-use super::{failure::Failure, paused::Paused};
-use crate::{
-    cluster::read_pod,
-    core::{
-        keys,
-        object::Pod,
-        overrides::{self, Hold, Overrides},
-        policy::Mode,
-        record::{self, Reading, Record},
-    },
+use super::{paused::Paused, session::FoundPod};
+use crate::core::{
+    keys,
+    object::Pod,
+    overrides::{self, Hold, Overrides},
+    policy::Mode,
+    record::{self, Reading, Record},
 };
 
 /// One pod, in the form of `-o json`: part of the contract, only added to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantined {
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The pod's name.
     pub name: String,
-    /// Its uid.
+    /// The pod's uid.
     pub uid: String,
-    /// The installation that took it out, `namespace/name`.
+    /// The agent that quarantined the pod, `namespace/name`.
     pub agent: Option<String>,
-    /// Where it came from, such as `Deployment/web`.
+    /// The workload that the pod came from, such as `Deployment/web`.
     pub workload: Option<String>,
-    /// The policy that asked for it.
+    /// The policy that quarantined the pod.
     pub policy: Option<String>,
-    /// Why.
+    /// Why the pod was quarantined.
     pub reason: Option<String>,
-    /// Since when.
+    /// When the pod was quarantined.
     pub quarantined_at: Option<Timestamp>,
-    /// When its time is up.
+    /// When its TTL expires.
     pub expires_at: Option<Timestamp>,
-    /// Whether people hold it now.
+    /// Whether people hold the pod now.
     pub held: bool,
-    /// Until when, if not for as long as they like.
+    /// When the hold ends, if it does.
     pub held_until: Option<Timestamp>,
-    /// Why it is not deleted when its time is up, other than that it is held.
+    /// Why the pod is not deleted when its TTL expires, other than that it is held.
     pub kept_because: Option<String>,
-    /// What is wrong with its record or its state label.
+    /// What is wrong with the pod's record or state label.
     pub problem: Option<String>,
-    /// The mode that its namespace lowers everything to, if it does.
+    /// The mode that the namespace lowers everything to, if it does.
     pub namespace_mode: Option<String>,
-    /// Whether people have paused the installation that took it out.
+    /// Whether people have paused the agent that quarantined the pod.
     pub paused: bool,
-    /// The Services it left.
+    /// The Services that the pod left.
     pub services: Vec<String>,
-    /// The node it runs on.
+    /// The pod's node.
     pub node: Option<String>,
-    /// Its phase.
+    /// The pod's phase.
     pub phase: Option<String>,
-    /// How often its containers were restarted since.
+    /// How often the pod's containers were restarted since the quarantine.
     pub restarts: Option<u32>,
-    /// Whether its deletion has begun.
+    /// Whether the pod's deletion has begun.
     pub terminating: bool,
 }
 
 impl Quarantined {
-    /// Reads a pod; `None` if it does not count as quarantined. `mode`: how far its namespace lets anything go.
-    pub fn read(pod: &v1::Pod, mode: Mode, now: Timestamp) -> Result<Option<Self>, Failure> {
-        let known = read_pod(pod)?;
-        let reading = record::read(&known);
-        if !known.has_state_label() && reading == Reading::Absent {
-            return Ok(None);
+    /// A pod as it is listed; `None` if it does not count as quarantined. `mode`: the mode that its namespace allows.
+    #[must_use]
+    pub fn of(found: &FoundPod, mode: Mode, now: Timestamp) -> Option<Self> {
+        let FoundPod { object, pod } = found;
+        let reading = record::read(pod);
+        if !pod.has_state_label() && reading == Reading::Absent {
+            return None;
         }
-        let overrides = overrides::read(&known);
-        let problem = problem(&known, &reading);
+        let overrides = overrides::read(pod);
         let record = reading.record();
-        let (status, spec) = (pod.status.as_ref(), pod.spec.as_ref());
-        let kept = problem.clone().map(|(_, why)| why).or(match mode {
-            Mode::Off | Mode::Observe => {
-                let mode = mode.as_str();
-                Some(format!("its namespace lowers the mode to {mode}"))
-            }
+        let (status, spec) = (object.status.as_ref(), object.spec.as_ref());
+        let (problem, mut kept_because) = problem(pod, &reading).unzip();
+        let namespace_mode = match mode {
+            Mode::Off | Mode::Observe => Some(mode.as_str().to_owned()),
             Mode::Enforce => None,
-        });
+        };
+        if let (None, Some(mode)) = (&kept_because, &namespace_mode) {
+            kept_because = Some(format!("the namespace lowers the mode to {mode}"));
+        }
         let text = |of: fn(&Record) -> &str| record.map(|record| of(record).to_owned());
-        Ok(Some(Self {
-            namespace: known.key.namespace.to_string(),
-            name: known.key.name.to_string(),
-            uid: known.uid.to_string(),
+        Some(Self {
+            namespace: pod.key.namespace.to_string(),
+            name: pod.key.name.to_string(),
+            uid: pod.uid.to_string(),
             agent: text(|record| &record.agent),
             workload: record.map(|record| {
                 let workload = &record.workload;
@@ -100,9 +97,9 @@ impl Quarantined {
                 Hold::Until(end) if end > now => Some(end),
                 Hold::Until(_) | Hold::Open | Hold::No => None,
             },
-            kept_because: kept,
-            problem: problem.map(|(what, _)| what),
-            namespace_mode: (mode < Mode::Enforce).then(|| mode.as_str().to_owned()),
+            kept_because,
+            problem,
+            namespace_mode,
             paused: false,
             services: record
                 .into_iter()
@@ -111,12 +108,12 @@ impl Quarantined {
                 .collect(),
             node: spec.and_then(|spec| spec.node_name.clone()),
             phase: status.and_then(|status| status.phase.clone()),
-            restarts: record.map(|record| known.restarts.saturating_sub(record.restarts)),
-            terminating: known.terminating,
-        }))
+            restarts: record.map(|record| pod.restarts.saturating_sub(record.restarts)),
+            terminating: pod.terminating,
+        })
     }
 
-    /// Notes whether its installation is one of those that are paused.
+    /// Notes whether its agent is one of those that are paused.
     #[must_use]
     pub fn noting_pauses(mut self, paused: &[Paused]) -> Self {
         let agent = self.agent.as_deref();
@@ -128,21 +125,22 @@ impl Quarantined {
     }
 }
 
-/// What is wrong, and what follows: none of these is ever reaped.
+/// What is wrong, and what follows: no such pod is ever reaped.
 fn problem(pod: &Pod, reading: &Reading) -> Option<(String, String)> {
-    let nobody = "nothing tells how it was: it counts, and is never deleted";
+    let unknown =
+        "its original labels are unknown: the pod counts against the limits, and is never deleted";
     match reading {
-        Reading::Absent => Some(("record missing".to_owned(), nobody.to_owned())),
-        Reading::Damaged(why) => Some((format!("record damaged: {why}"), nobody.to_owned())),
+        Reading::Absent => Some(("record missing".to_owned(), unknown.to_owned())),
+        Reading::Damaged(why) => Some((format!("record damaged: {why}"), unknown.to_owned())),
         Reading::Newer(version, _) => Some((
             format!("record of the newer version {version}"),
-            "a newer agent wrote its record: only force releases it, and nothing deletes it"
+            "a newer agent wrote its record: only a forced release works, and the pod is never deleted"
                 .to_owned(),
         )),
         Reading::Readable(_) if !pod.has_state_label() => Some((
-            "state label taken off".to_owned(),
+            "state label removed".to_owned(),
             format!(
-                "{} was taken off: it counts until it is released",
+                "the label {} was removed: the pod counts against the limits until it is released",
                 keys::STATE
             ),
         )),
@@ -150,7 +148,7 @@ fn problem(pod: &Pod, reading: &Reading) -> Option<(String, String)> {
     }
 }
 
-/// When its time is up: what people wrote comes before the record, if it can be read.
+/// When the TTL expires: a ttl annotation that can be read comes before the record.
 fn expires(record: &Record, overrides: &Overrides) -> Timestamp {
     let overridden = overrides.ttl.map(|ttl| record.at.checked_add(ttl));
     match overridden {

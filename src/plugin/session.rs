@@ -1,6 +1,6 @@
 //! The cluster as the plugin reaches it: one namespace of it, or all.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
+use k8s_openapi::api::core::v1::{self, ConfigMap, Event, Namespace};
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, ObjectList, Patch, PatchParams},
@@ -8,43 +8,64 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    arguments::Global,
-    failure::{Failure, request},
+    arguments::{AgentArgs, Global},
+    events::PodEvent,
+    failure::{CommandFailure, request},
     paused::Paused,
-    told::Told,
 };
 use crate::{
-    cluster::{self, ListPages},
+    cluster::{self, ListPages, UnreadablePod, read_pod},
     core::{
         keys,
         ledger::{self, PAUSE, Pause},
+        object::Pod,
         policy::Mode,
     },
 };
 
-/// Whoever calls the plugin, signed in.
+/// The agents' pods are labelled so, in `deploy/base`.
+pub(super) const AGENT_PODS: &str = "app.kubernetes.io/name=pod-quarantine";
+
+/// The user's connection to a cluster.
 #[derive(Clone)]
 pub struct Session {
-    /// For what is not in here.
+    /// The client, for requests that are not in here.
     pub client: Client,
-    /// The namespace that is meant.
+    /// The namespace of the pods.
     pub namespace: String,
     everywhere: bool,
+}
+
+/// A pod as the API server sends it and as the core reads it: it is parsed once.
+#[derive(Clone, Debug)]
+pub struct FoundPod {
+    /// The whole object.
+    pub object: v1::Pod,
+    /// What the core reads of it.
+    pub pod: Pod,
+}
+
+impl FoundPod {
+    /// Parses a pod.
+    pub fn read(object: v1::Pod) -> Result<Self, UnreadablePod> {
+        let pod = read_pod(&object)?;
+        Ok(Self { object, pod })
+    }
 }
 
 /// A namespace that lowers the mode, and to what.
 pub type Lowered = (String, Mode);
 
 impl Session {
-    /// Signs in.
-    pub async fn open(global: &Global) -> Result<Self, Failure> {
+    /// Connects to the cluster that the flags name.
+    pub async fn open(global: &Global) -> Result<Self, CommandFailure> {
         let config =
             cluster::client_config(global.kubeconfig.as_deref(), global.context.as_deref());
         let config = config.await?;
         let namespace = global.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client =
-            Client::try_from(config).map_err(|error| Failure::of("build the client", &error))?;
+        let client = Client::try_from(config)
+            .map_err(|error| CommandFailure::of("build the client", &error))?;
         Ok(Self {
             client,
             namespace,
@@ -52,51 +73,53 @@ impl Session {
         })
     }
 
-    /// Pods of the namespace.
+    /// The pods of the namespace.
     #[must_use]
-    pub fn pods(&self) -> Api<Pod> {
+    pub fn pods(&self) -> Api<v1::Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     /// One pod.
-    pub async fn pod(&self, name: &str) -> Result<Pod, Failure> {
-        request("get the pod", self.pods().get(name)).await
+    pub async fn pod(&self, name: &str) -> Result<FoundPod, CommandFailure> {
+        let object = request("get the pod", self.pods().get(name)).await?;
+        Ok(FoundPod::read(object)?)
     }
 
-    /// Writes an annotation on this very pod, or takes it off.
+    /// Writes an annotation on a pod, or removes it; not on another pod of the same name.
     pub async fn annotate(
         &self,
         pod: &Pod,
         key: &str,
         value: Option<&str>,
-    ) -> Result<Pod, Failure> {
-        let patch = json!({ "metadata": { "uid": pod.uid(), "annotations": { key: value } } });
+    ) -> Result<(), CommandFailure> {
+        let patch = json!({ "metadata": { "uid": &*pod.uid, "annotations": { key: value } } });
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        let (pods, name) = (self.pods(), pod.name_any());
-        request("annotate the pod", pods.patch(&name, &params, &patch)).await
+        let (pods, name) = (self.pods(), &pod.key.name);
+        request("annotate the pod", pods.patch(name, &params, &patch)).await?;
+        Ok(())
     }
 
     /// The Events about a pod, oldest first.
-    pub async fn events(&self, uid: &str) -> Result<Vec<Told>, Failure> {
+    pub async fn events(&self, uid: &str) -> Result<Vec<PodEvent>, CommandFailure> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
         let events = request("list the Events", events.list(&about)).await?;
-        let mut told: Vec<Told> = events.items.iter().map(Told::from).collect();
-        told.sort_by(|a, b| (a.at, &a.reason).cmp(&(b.at, &b.reason)));
-        Ok(told)
+        let mut events: Vec<PodEvent> = events.items.iter().map(PodEvent::from).collect();
+        events.sort_by(|a, b| (a.at, &a.reason).cmp(&(b.at, &b.reason)));
+        Ok(events)
     }
 
-    /// Every pod that counts as quarantined, or may: by its state label, and by a record where the label was taken
-    /// off. For the latter all pods are looked at, by their metadata alone and page by page.
-    pub async fn marked(&self) -> Result<Vec<Pod>, Failure> {
-        let pods: Api<Pod> = if self.everywhere {
+    /// Every pod that counts as quarantined, or may: by its state label, and by a record where the label was removed.
+    /// For the latter the metadata of all pods is read, page by page.
+    pub async fn tracked(&self) -> Result<Vec<FoundPod>, CommandFailure> {
+        let pods: Api<v1::Pod> = if self.everywhere {
             Api::all(self.client.clone())
         } else {
             self.pods()
         };
-        let mut marked = Vec::new();
+        let mut tracked = Vec::new();
         let list = async |page: &ListParams| pods.list(page).await;
-        each(keys::STATE, list, |pod| marked.push(pod)).await?;
+        each(keys::STATE, list, |pod| tracked.push(pod)).await?;
         let mut recorded = Vec::new();
         let list = async |page: &ListParams| pods.list_metadata(page).await;
         each(&format!("!{}", keys::STATE), list, |pod| {
@@ -107,17 +130,21 @@ impl Session {
         .await?;
         for pod in recorded {
             let namespace = pod.namespace().unwrap_or_default();
-            let of_pod: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
-            marked.extend(request("get the pod", of_pod.get_opt(&pod.name_any())).await?);
+            let of_pod: Api<v1::Pod> = Api::namespaced(self.client.clone(), &namespace);
+            tracked.extend(request("get the pod", of_pod.get_opt(&pod.name_any())).await?);
         }
-        Ok(marked)
+        let mut found = Vec::new();
+        for object in tracked {
+            found.push(FoundPod::read(object)?);
+        }
+        Ok(found)
     }
 
-    /// The ledgers of a namespace, or of all, by the name of their agents.
+    /// The ledgers of a namespace, or of all namespaces, by the names of their agents.
     pub(super) async fn ledgers(
         &self,
         namespace: Option<&str>,
-    ) -> Result<Vec<(String, ConfigMap)>, Failure> {
+    ) -> Result<Vec<(String, ConfigMap)>, CommandFailure> {
         let objects: Api<ConfigMap> = match namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
@@ -125,27 +152,45 @@ impl Session {
         let of_agents = format!("{}={}", keys::MANAGED_BY, keys::MANAGER);
         let of_agents = ListParams::default().labels(&of_agents);
         let found = request("list the ledgers", objects.list(&of_agents)).await?;
-        let begin = ledger::name("");
-        let ledgers = found.items.into_iter().filter_map(|object| {
-            let name = object.name_any();
-            let agent = name.strip_prefix(&begin)?;
-            Some((agent.to_owned(), object))
-        });
-        Ok(ledgers.collect())
+        let prefix = ledger::name("");
+        let mut ledgers = Vec::new();
+        for object in found.items {
+            if let Some(agent) = object.name_any().strip_prefix(&prefix) {
+                ledgers.push((agent.to_owned(), object));
+            }
+        }
+        Ok(ledgers)
     }
 
-    /// The installations of a namespace that people have paused, in the order of their names.
-    pub(super) async fn paused(&self, namespace: &str) -> Result<Vec<Paused>, Failure> {
-        let ledgers = self.ledgers(Some(namespace)).await?;
-        let paused = ledgers.into_iter().filter_map(|(agent, object)| {
-            let pause = Pause::read(object.data?.get(PAUSE)?);
-            Some(Paused::new(format!("{namespace}/{agent}"), &pause))
-        });
-        Ok(paused.collect())
+    /// The pods of the agents in a namespace that are not being deleted, Ready ones first.
+    pub(super) async fn agent_pods(&self, namespace: &str) -> Result<Vec<v1::Pod>, CommandFailure> {
+        let pods: Api<v1::Pod> = Api::namespaced(self.client.clone(), namespace);
+        let of_agents = ListParams::default().labels(AGENT_PODS);
+        let found = request("list the agent's pods", pods.list(&of_agents)).await?;
+        let mut found = found.items;
+        found.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        found.sort_by_key(|pod| (!is_ready(pod), pod.name_any()));
+        Ok(found)
+    }
+
+    /// The agents that people have paused, in the order of their names.
+    pub(super) async fn paused(&self, agent: &AgentArgs) -> Result<Vec<Paused>, CommandFailure> {
+        let namespace = &agent.namespace;
+        let mut paused = Vec::new();
+        for (name, object) in self.ledgers(Some(namespace)).await? {
+            let data = object.data.unwrap_or_default();
+            if let Some(text) = data.get(PAUSE)
+                && agent.includes(&name)
+            {
+                let agent = format!("{namespace}/{name}");
+                paused.push(Paused::new(agent, &Pause::read(text)));
+            }
+        }
+        Ok(paused)
     }
 
     /// The namespaces that lower the mode, in the order of their names.
-    pub async fn lowered(&self) -> Result<Vec<Lowered>, Failure> {
+    pub async fn lowered(&self) -> Result<Vec<Lowered>, CommandFailure> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let found = if self.everywhere {
             let all = ListParams::default();
@@ -156,24 +201,35 @@ impl Session {
             let found = request("get the namespace", found).await?;
             found.into_iter().collect()
         };
-        let lowered = |namespace: &kube::core::PartialObjectMeta<Namespace>| {
-            let mode = namespace.annotations().get(keys::MODE)?;
-            // What cannot be read counts as `off`.
+        let mut lowered: Vec<Lowered> = Vec::new();
+        for namespace in &found {
+            let Some(mode) = namespace.annotations().get(keys::MODE) else {
+                continue;
+            };
+            // A mode that cannot be read counts as `off`.
             let mode = Mode::parse(mode).unwrap_or(Mode::Off);
-            (mode < Mode::Enforce).then(|| (namespace.name_any(), mode))
-        };
-        let mut lowered: Vec<Lowered> = found.iter().filter_map(lowered).collect();
+            if mode < Mode::Enforce {
+                lowered.push((namespace.name_any(), mode));
+            }
+        }
         lowered.sort();
         Ok(lowered)
     }
 }
 
-/// Lists the pods that a selector of labels selects, page by page.
+fn is_ready(pod: &v1::Pod) -> bool {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Lists the pods that a label selector selects, page by page.
 async fn each<P: Clone>(
     labels: &str,
     list: impl AsyncFn(&ListParams) -> kube::Result<ObjectList<P>>,
     mut take: impl FnMut(P),
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let mut pages = ListPages::of(ListParams::default().labels(labels));
     while let Some(params) = pages.next() {
         let page = request("list the pods", list(params)).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use pod_quarantine::plugin::arguments::{Arguments, Command, Output};
+use pod_quarantine::plugin::arguments::{AgentArgs, Arguments, OutputFormat, PluginCommand};
 
 fn read(line: &str) -> Result<Arguments, ErrorKind> {
     let words = std::iter::once("kubectl-quarantine").chain(line.split_whitespace());
@@ -23,7 +23,7 @@ fn the_flags_of_kubectl_stand_before_and_after_the_command() {
         let global = understood(line).global;
         assert_eq!(global.namespace.as_deref(), Some("shop"));
         assert_eq!(global.context.as_deref(), Some("test"));
-        assert_eq!(global.output, Some(Output::Wide));
+        assert_eq!(global.output, Some(OutputFormat::Wide));
     }
     assert!(understood("list -A").global.all_namespaces);
     assert!(understood("ls -A").global.all_namespaces);
@@ -32,7 +32,7 @@ fn the_flags_of_kubectl_stand_before_and_after_the_command() {
 #[test]
 fn a_pod_is_named_as_in_kubectl() {
     for text in ["web-0", "pod/web-0", "pods/web-0", "po/web-0"] {
-        let Command::Why(why) = understood(&format!("why {text}")).command else {
+        let PluginCommand::Why(why) = understood(&format!("why {text}")).command else {
             panic!("{text}")
         };
         assert_eq!(why.pod, "web-0");
@@ -45,7 +45,8 @@ fn a_pod_is_named_as_in_kubectl() {
 
 #[test]
 fn several_pods_may_be_named() {
-    let Command::Release(release) = understood("release web-0 pod/web-1 --force").command else {
+    let PluginCommand::Release(release) = understood("release web-0 pod/web-1 --force").command
+    else {
         panic!("not release")
     };
     assert_eq!(release.pods, ["web-0", "web-1"]);
@@ -55,7 +56,7 @@ fn several_pods_may_be_named() {
 
 #[test]
 fn a_hold_is_for_ever_or_for_a_time_or_off() {
-    let Command::Hold(hold) = understood("hold web-0 --for 1h30m").command else {
+    let PluginCommand::Hold(hold) = understood("hold web-0 --for 1h30m").command else {
         panic!("not hold")
     };
     assert_eq!(hold.time, Some(Duration::from_mins(90)));
@@ -73,24 +74,25 @@ fn a_hold_is_for_ever_or_for_a_time_or_off() {
 }
 
 #[test]
-fn a_pause_is_of_one_installation() {
+fn a_pause_is_of_one_agent() {
     let words = [
         "kubectl-quarantine",
         "pause",
         "--reason",
         " we move the cluster ",
     ];
-    let Command::Pause(pause) = Arguments::read(words).unwrap().command else {
+    let PluginCommand::Pause(pause) = Arguments::read(words).unwrap().command else {
         panic!("not pause")
     };
     assert_eq!(pause.reason, "we move the cluster");
-    assert_eq!(pause.installation.agent_namespace, "pod-quarantine");
-    assert_eq!(pause.installation.agent, "default");
-    let Command::Resume(resume) = understood("resume --agent-namespace ops --agent b").command
+    assert_eq!(pause.agent.namespace, "pod-quarantine");
+    assert_eq!(pause.agent.name_or_default(), "default");
+    let PluginCommand::Resume(resume) =
+        understood("resume --agent-namespace ops --agent b").command
     else {
         panic!("not resume")
     };
-    assert_eq!((&*resume.agent_namespace, &*resume.agent), ("ops", "b"));
+    assert_eq!((&*resume.namespace, resume.name_or_default()), ("ops", "b"));
     let long = format!("pause --reason {}", "x".repeat(501));
     for (line, kind) in [
         ("pause", ErrorKind::MissingRequiredArgument),
@@ -103,8 +105,33 @@ fn a_pause_is_of_one_installation() {
     }
 }
 
+/// The agent that a command is about.
+fn agent(command: PluginCommand) -> Option<AgentArgs> {
+    match command {
+        PluginCommand::List(list) => Some(list.agent),
+        PluginCommand::Why(why) => Some(why.agent),
+        PluginCommand::Pause(pause) => Some(pause.agent),
+        PluginCommand::Resume(agent) => Some(agent),
+        _ => None,
+    }
+}
+
 #[test]
-fn what_makes_no_sense_is_a_mistake() {
+fn the_agent_is_named_by_the_same_flags_everywhere() {
+    for line in ["list", "why web-0", "pause --reason x", "resume"] {
+        let flags = "--agent-namespace ops --agent b --agent-port 9092";
+        let named = agent(understood(&format!("{line} {flags}")).command).unwrap();
+        assert_eq!(named.namespace, "ops", "{line}");
+        assert_eq!(named.port, 9092, "{line}");
+        assert!(named.includes("b") && !named.includes("default"), "{line}");
+        let any = agent(understood(line).command).unwrap();
+        assert_eq!(any.namespace, "pod-quarantine", "{line}");
+        assert!(any.includes("b") && any.includes("default"), "{line}");
+    }
+}
+
+#[test]
+fn contradictory_and_incomplete_lines_are_mistakes() {
     for (line, kind) in [
         ("add web-0", ErrorKind::MissingRequiredArgument),
         ("add --reason x", ErrorKind::MissingRequiredArgument),

@@ -1,4 +1,4 @@
-//! What may come next on a command line.
+//! Completions of a command line.
 
 use pod_quarantine::{
     core::keys,
@@ -42,6 +42,10 @@ async fn words_that_fit_are_offered_and_no_files() {
         (vec!["list", "-o", ""], "json\nyaml\nname\nwide\n:4\n"),
         (vec!["release", "--f"], "--force\n:4\n"),
         (vec!["hold", "--off", "--kube"], "--kubeconfig\n:4\n"),
+        (
+            vec!["why", "web-0", "--agent"],
+            "--agent-namespace\n--agent\n--agent-port\n:4\n",
+        ),
         (vec!["completion", "z"], "zsh\n:4\n"),
         (vec!["list", "--kubeconfig", ""], ""),
     ] {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::pods::{annotated, now, pod, read, record, recorded};
 
 fn listed_in(pod: Value, mode: Mode) -> Quarantined {
-    let listed = Quarantined::read(&read(pod), mode, now()).unwrap();
+    let listed = Quarantined::of(&read(pod), mode, now());
     listed.expect("it counts as quarantined")
 }
 
@@ -75,7 +75,7 @@ fn wide_says_where_it_runs_and_what_it_left() {
 }
 
 #[test]
-fn what_people_wrote_counts() {
+fn annotations_of_people_count() {
     let longer = listed(annotated(keys::TTL, "48h"));
     assert_eq!(cell(&longer, "TIME LEFT"), "47h");
     let unreadable = listed(annotated(keys::TTL, "a while"));
@@ -108,11 +108,11 @@ fn a_pod_whose_record_tells_nothing_is_shown_and_never_deleted() {
             recorded(&newer.to_string()),
             "HTTP 500 (record of the newer version 2)",
         ),
-        (unlabelled, "HTTP 500 (state label taken off)"),
+        (unlabelled, "HTTP 500 (state label removed)"),
     ] {
         let pod = listed(pod);
-        let said = cell(&pod, "REASON");
-        assert!(said.contains(reason), "{said}");
+        let text = cell(&pod, "REASON");
+        assert!(text.contains(reason), "{text}");
         assert_eq!(cell(&pod, "TIME LEFT"), "never");
     }
     assert_eq!(cell(&listed(recorded("{")), "POLICY"), "<unknown>");
@@ -125,7 +125,7 @@ fn a_pod_in_service_is_not_listed() {
     other["uid"] = "u-9".into();
     let mut copied = recorded(&other.to_string());
     copied["metadata"]["labels"] = json!({});
-    let listed = Quarantined::read(&read(copied), Mode::Enforce, now()).unwrap();
+    let listed = Quarantined::of(&read(copied), Mode::Enforce, now());
     assert_eq!(listed, None);
 }
 
@@ -173,7 +173,7 @@ fn a_pause_stops_the_clock_of_the_agent_that_took_the_pod_out() {
     assert_eq!(pod_is(stopped), ("paused".to_owned(), Some(why)));
     let anothers = listed(pod()).noting_pauses(&own[..1]);
     assert_eq!(pod_is(anothers), ("3h55m".to_owned(), None));
-    // What holds for longer than a pause is said instead.
+    // A cause that outlasts the pause is printed instead.
     let lowered = listed_in(pod(), Mode::Off).noting_pauses(&own);
     assert_eq!(cell(&lowered, "TIME LEFT"), "paused (off)");
     let mut newer = record();
@@ -183,7 +183,7 @@ fn a_pause_stops_the_clock_of_the_agent_that_took_the_pod_out() {
 }
 
 #[test]
-fn a_pause_is_told_whatever_people_wrote_into_the_ledger() {
+fn a_pause_is_printed_whatever_people_wrote_into_the_ledger() {
     let entry = "{\"reason\":\"we move\",\"since\":\"2030-01-31T12:01:00.5Z\"}";
     let all = [entry, "wait,\nsays Ann", " "];
     let all = all.map(|entry| paused("pod-quarantine/default", entry));

@@ -1,4 +1,4 @@
-//! What `kubectl quarantine` understands and says: pods in, texts out.
+//! What `kubectl quarantine` understands and prints: pods in, texts out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,11 +7,11 @@
     reason = "a test that meets the unexpected fails, and says where"
 )]
 
-mod age;
 mod arguments;
 mod completion;
-mod kept;
 mod list;
 mod outcome;
 mod pods;
+mod print;
+mod quarantined;
 mod why;

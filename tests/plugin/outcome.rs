@@ -1,13 +1,13 @@
-//! What became of several pods.
+//! The outcomes of a command for several pods.
 
 use pod_quarantine::plugin::{
-    arguments::Output,
-    command::{Outcome, told},
+    arguments::OutputFormat,
+    command::{CommandOutcome, print_outcomes},
 };
 use serde_json::{Value, json};
 
-fn outcomes() -> [Outcome; 2] {
-    let outcome = |name: &str, done, message: &str| Outcome {
+fn outcomes() -> [CommandOutcome; 2] {
+    let outcome = |name: &str, done, message: &str| CommandOutcome {
         namespace: "shop".to_owned(),
         name: name.to_owned(),
         done,
@@ -21,24 +21,28 @@ fn outcomes() -> [Outcome; 2] {
 
 #[test]
 fn one_that_fails_fails_the_command_and_hides_nothing() {
-    let said = told(&outcomes(), None).unwrap();
-    assert_eq!(said.text, "pod/web-0 released\n");
-    assert_eq!(said.aside, ["error: pod/web-1 is not quarantined"]);
-    assert!(said.failed);
-    assert!(!told(&outcomes()[..1], None).unwrap().failed);
+    let printed = print_outcomes(&outcomes(), None).unwrap();
+    assert_eq!(printed.stdout, "pod/web-0 released\n");
+    assert_eq!(printed.stderr, ["error: pod/web-1 is not quarantined"]);
+    assert!(printed.failed);
+    assert!(!print_outcomes(&outcomes()[..1], None).unwrap().failed);
 }
 
 #[test]
 fn names_and_values_are_for_programs() {
-    let said = told(&outcomes(), Some(Output::Name)).unwrap();
-    assert_eq!(said.text, "pod/web-0\n");
-    let said = told(&outcomes(), Some(Output::Json)).unwrap();
-    let value: Value = serde_json::from_str(&said.text).unwrap();
+    let printed = print_outcomes(&outcomes(), Some(OutputFormat::Name)).unwrap();
+    assert_eq!(printed.stdout, "pod/web-0\n");
+    let printed = print_outcomes(&outcomes(), Some(OutputFormat::Json)).unwrap();
+    let value: Value = serde_json::from_str(&printed.stdout).unwrap();
     assert_eq!(
         value["items"][0],
         json!({ "namespace": "shop", "name": "web-0", "done": true, "message": "released" })
     );
-    assert!(said.failed);
-    let said = told(&outcomes(), Some(Output::Yaml)).unwrap();
-    assert!(said.text.contains("name: web-0\n"), "{}", said.text);
+    assert!(printed.failed);
+    let printed = print_outcomes(&outcomes(), Some(OutputFormat::Yaml)).unwrap();
+    assert!(
+        printed.stdout.contains("name: web-0\n"),
+        "{}",
+        printed.stdout
+    );
 }

@@ -1,8 +1,7 @@
 //! A quarantined pod, as the API server has it.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use pod_quarantine::plugin::told::Told;
+use pod_quarantine::plugin::{events::PodEvent, session::FoundPod};
 use serde_json::{Value, json};
 
 /// Five minutes after the quarantine.
@@ -81,12 +80,12 @@ pub(crate) fn annotated(key: &str, text: &str) -> Value {
     pod
 }
 
-pub(crate) fn read(pod: Value) -> Pod {
-    serde_json::from_value(pod).unwrap()
+pub(crate) fn read(pod: Value) -> FoundPod {
+    FoundPod::read(serde_json::from_value(pod).unwrap()).unwrap()
 }
 
-pub(crate) fn event(reason: &str, note: &str) -> Told {
-    Told {
+pub(crate) fn event(reason: &str, note: &str) -> PodEvent {
+    PodEvent {
         at: Some(at("2030-01-31T12:00:00Z")),
         reason: reason.to_owned(),
         note: note.to_owned(),

@@ -7,7 +7,7 @@ use pod_quarantine::{
         ledger::Pause,
         record::Evidence,
     },
-    plugin::{told::Told, why::in_service::InService},
+    plugin::{events::PodEvent, why::in_service::InService},
 };
 use serde_json::{Value, json};
 
@@ -57,8 +57,8 @@ fn answer(pod: Option<Explained>) -> Explanation {
     }
 }
 
-fn in_service(pod: Value, asked: Result<Explanation, String>, events: Vec<Told>) -> InService {
-    InService::read(&read(pod), asked, events).unwrap()
+fn in_service(pod: Value, asked: Result<Explanation, String>, events: Vec<PodEvent>) -> InService {
+    InService::of(&read(pod).pod, asked, events)
 }
 
 fn text(explained: Explained) -> String {
@@ -66,7 +66,7 @@ fn text(explained: Explained) -> String {
 }
 
 #[test]
-fn a_healthy_pod_is_told_with_what_was_seen() {
+fn a_healthy_pod_is_explained_with_its_samples() {
     assert_eq!(
         text(explained()),
         "\
@@ -81,7 +81,7 @@ Policies:   answers (mode enforce): healthy
 }
 
 #[test]
-fn what_holds_a_pod_back_is_told() {
+fn what_holds_back_a_quarantine_is_printed() {
     let mut pod = explained();
     let limit = HeldBack {
         reason: "WorkloadLimit".to_owned(),
@@ -104,12 +104,12 @@ Pod:        shop/web-7d4b9c-x2x8k
 State:      not quarantined
 Agent:      pod-quarantine/default
 Workload:   Deployment web
-Mode:       its namespace lowers it to observe
-Exempt:     yes: it is never quarantined
-By hand:    held back by WorkloadLimit: the workload's limit is reached: 2 of at most 2
+Mode:       the namespace lowers the mode to observe
+Exempt:     yes: the pod is never quarantined
+Manual:     held back by WorkloadLimit: the workload's limit is reached: 2 of at most 2
 Policies:   answers (mode enforce): unhealthy: 4 bad probes in a row: HTTP 500
               held back by WorkloadLimit: the workload's limit is reached: 2 of at most 2
-              nothing was seen yet
+              no sample yet
             not selected by queue, slow
 Mistakes:   exempt is \"?\"
 "
@@ -117,13 +117,13 @@ Mistakes:   exempt is \"?\"
 }
 
 #[test]
-fn a_pod_that_no_policy_selects_is_told_so() {
+fn a_pod_that_no_policy_selects_is_explained() {
     let mut pod = explained();
     pod.policies.clear();
     pod.other_policies = vec!["queue".to_owned()];
     pod.workload = None;
     let text = text(pod);
-    assert!(text.contains("none selects it\n"), "{text}");
+    assert!(text.contains("no policy selects the pod\n"), "{text}");
     assert!(text.contains("not selected by queue\n"), "{text}");
     assert!(
         text.contains("ReplicaSet web-7d4b9c, which the agent"),
@@ -132,16 +132,16 @@ fn a_pod_that_no_policy_selects_is_told_so() {
 }
 
 #[test]
-fn a_pod_that_the_agent_does_not_know_is_told_so() {
+fn a_pod_that_the_agent_does_not_know_is_named_so() {
     let mut answer = answer(None);
     answer.stale = Some("the pods were not read yet".to_owned());
     let text = in_service(plain(), Ok(answer), Vec::new()).text(now());
     assert!(text.contains("may be out of date: the pods were not read yet"));
-    assert!(text.contains("it knows of no such pod"), "{text}");
+    assert!(text.contains("the agent does not know the pod"), "{text}");
 }
 
 #[test]
-fn a_pause_is_told_with_its_reason() {
+fn a_pause_is_printed_with_its_reason() {
     let mut answer = answer(Some(explained()));
     answer.pause = Some(Pause::read("{\"reason\":\"we move\"}"));
     let text = in_service(plain(), Ok(answer), Vec::new()).text(now());
@@ -150,10 +150,7 @@ fn a_pause_is_told_with_its_reason() {
 }
 
 #[test]
-fn an_agent_that_does_not_say_whether_it_acts_does() {
-    let older = json!({ "agent": "pod-quarantine/default", "stale": null, "pod": null });
-    let older: Explanation = serde_json::from_value(older).unwrap();
-    assert_eq!(older, answer(None));
+fn an_agent_says_whether_it_leads() {
     let mut standby = answer(None);
     standby.acts = false;
     let sent = serde_json::to_string(&standby).unwrap();
@@ -161,7 +158,7 @@ fn an_agent_that_does_not_say_whether_it_acts_does() {
 }
 
 #[test]
-fn without_an_agent_the_pod_and_its_events_are_told() {
+fn without_an_agent_the_annotations_and_events_are_printed() {
     let why_not = || Err("no pod is there".to_owned());
     let nothing = in_service(plain(), why_not(), Vec::new());
     assert!(nothing.says_nothing());
@@ -173,19 +170,19 @@ fn without_an_agent_the_pod_and_its_events_are_told() {
     exempt["metadata"]["annotations"] = json!({ keys::EXEMPT: "true" });
     let exempt = in_service(exempt, why_not(), Vec::new());
     assert!(!exempt.says_nothing());
-    let said = exempt.text(now());
+    let printed = exempt.text(now());
     assert!(
-        said.contains("Annotations:   pod-quarantine.io/exempt: \"true\""),
-        "{said}"
+        printed.contains("Annotations:   pod-quarantine.io/exempt: \"true\""),
+        "{printed}"
     );
 
     let mut refused = event("QuarantineRefused", "policy answers: the pod is exempt");
     refused.count = 3;
     let refused = in_service(plain(), why_not(), vec![refused]);
     assert!(!refused.says_nothing());
-    let said = refused.text(now());
+    let printed = refused.text(now());
     let line = "5m   QuarantineRefused   policy answers: the pod is exempt (x3)";
-    assert!(said.contains(line), "{said}");
+    assert!(printed.contains(line), "{printed}");
 }
 
 #[test]

@@ -7,60 +7,59 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, ResourceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     core::explain::Explanation,
     deadline::within,
     plugin::{
-        arguments::Why,
-        failure::{Failure, request},
-        session::Session,
-        table::plain,
+        arguments::WhyArgs,
+        failure::{CommandFailure, request},
+        print::sanitize,
+        session::{AGENT_PODS, Session},
     },
 };
-
-/// By this the agent's pods are found, as `deploy/base` labels them.
-const LABEL: &str = "app.kubernetes.io/name=pod-quarantine";
 
 /// How long one agent may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// More than any explanation is long.
+/// The most bytes that are read of an answer: no explanation is as long.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// What the first agent that acts says; else why none does. One that stands by knows no verdicts.
-pub(super) async fn ask(session: &Session, why: &Why) -> Result<Explanation, String> {
-    let namespace = &why.agent_namespace;
-    let agents: Api<Pod> = Api::namespaced(session.client.clone(), namespace);
-    let of_agent = ListParams::default().labels(LABEL);
-    let found = request("list the agent's pods", agents.list(&of_agent)).await;
-    let mut found = found.map_err(|failure| not_asked(&failure))?.items;
-    found.retain(|agent| agent.metadata.deletion_timestamp.is_none());
-    found.sort_by_key(|agent| (!is_ready(agent), agent.name_any()));
+/// What the agent that leads says of the pod, else why none does: an agent that stands by knows no verdicts.
+pub(super) async fn ask(session: &Session, why: &WhyArgs) -> Result<Explanation, String> {
+    let namespace = &why.agent.namespace;
+    let found = session.agent_pods(namespace).await;
+    let found = found.map_err(|failure| not_asked(&failure))?;
     if found.is_empty() {
         return Err(not_asked(&format!(
-            "no pod in namespace {namespace} is labelled {LABEL}"
+            "no pod in namespace {namespace} is labelled {AGENT_PODS}"
         )));
     }
+    let agents: Api<Pod> = Api::namespaced(session.client.clone(), namespace);
     let path = format!("/pods/{}/{}", session.namespace, why.pod);
     let (mut reasons, mut all_stand_by) = (Vec::new(), true);
     for agent in found {
         let name = agent.name_any();
-        let asked = within(TIMEOUT, forward(&agents, &name, why.agent_port, &path)).await;
-        match asked.unwrap_or_else(|no_answer| Err(no_answer.to_string())) {
+        let asked = within(TIMEOUT, forward(&agents, &name, why.agent.port, &path)).await;
+        let reason = match asked.unwrap_or_else(|no_answer| Err(no_answer.to_string())) {
+            Ok(explanation) if !is_of(why, &explanation) => {
+                all_stand_by = false;
+                format!("belongs to agent {}", explanation.agent)
+            }
             Ok(explanation) if explanation.acts => return Ok(explanation),
-            Ok(_) => reasons.push(format!("pod {namespace}/{name}: it stands by")),
+            Ok(_) => "standing by".to_owned(),
             Err(reason) => {
                 all_stand_by = false;
-                reasons.push(format!("pod {namespace}/{name}: {reason}"));
+                reason
             }
-        }
+        };
+        reasons.push(format!("pod {namespace}/{name}: {reason}"));
     }
     let reasons = reasons.join("; ");
     Err(if all_stand_by {
-        format!("no agent acts now: {reasons}")
+        format!("no agent is the leader now: {reasons}")
     } else {
         not_asked(&reasons)
     })
@@ -70,11 +69,12 @@ fn not_asked(why: &impl Display) -> String {
     format!("no agent could be asked: {why}")
 }
 
-fn is_ready(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+/// Whether the agent that the command names gives the explanation.
+fn is_of(why: &WhyArgs, explanation: &Explanation) -> bool {
+    match explanation.agent.rsplit_once('/') {
+        Some((_, name)) => why.agent.includes(name),
+        None => true,
+    }
 }
 
 async fn forward(
@@ -88,13 +88,13 @@ async fn forward(
     let mut forwarder = request("open a port-forward", opened)
         .await
         .map_err(|failure| match failure {
-            Failure::Server {
+            CommandFailure::Server {
                 code: 403, message, ..
             } => format!("the right to a port-forward is missing: {message}"),
             failure => failure.to_string(),
         })?;
     let stream = forwarder.take_stream(port).ok_or("no stream was opened")?;
-    let trouble = forwarder.take_error(port);
+    let error = forwarder.take_error(port);
     let answer = get(stream, path).await;
     let why = match answer {
         Ok((StatusCode::OK, body)) => {
@@ -107,13 +107,13 @@ async fn forward(
         }
         Err(error) => error.to_string(),
     };
-    // What the kubelet says of a port that nobody listens on comes beside the stream.
+    // The kubelet reports a port that nobody listens on outside the stream.
     forwarder.abort();
-    let said = match trouble {
-        Some(trouble) => trouble.await,
+    let reported = match error {
+        Some(error) => error.await,
         None => None,
     };
-    Err(plain(said.unwrap_or(why).trim()))
+    Err(sanitize(reported.unwrap_or(why).trim()))
 }
 
 /// A GET on an open stream.
@@ -134,7 +134,7 @@ where
         let body = Limited::new(answer.into_body(), LONGEST_ANSWER);
         Ok((status, body.collect().await?.to_bytes()))
     });
-    // The end of the connection is not the end of the work: what was read before it is still handed out.
+    // The end of the connection is not the end of the work: what was read before it is still returned.
     let connection = pin!(async {
         drop(connection.await);
         future::pending().await

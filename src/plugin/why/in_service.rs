@@ -1,22 +1,24 @@
-//! A pod that is not quarantined, in words: its verdicts, and what holds it back.
+//! A pod that is not quarantined, in words: its verdicts, and what holds back its quarantine.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1;
 use serde::Serialize;
 
-use super::lines;
 use crate::{
-    cluster::read_pod,
     core::{
-        explain::{Explained, Explanation, Opinion},
+        explain::{Explained, Explanation, HeldBack, Opinion},
         keys,
+        object::Pod,
     },
-    plugin::{age::point, failure::Failure, paused::Paused, table::described, told::Told},
+    plugin::{
+        events::{PodEvent, event_lines},
+        paused::Paused,
+        print::{format_time, paragraphs},
+    },
 };
 
-/// What people write on pods.
+/// The annotations that people write on pods.
 const OF_PEOPLE: [&str; 5] = [
     keys::EXEMPT,
     keys::QUARANTINE,
@@ -29,58 +31,56 @@ const OF_PEOPLE: [&str; 5] = [
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InService {
-    /// Always false: so the two answers of `why` are told apart.
+    /// Always false: it tells the two answers of `why` apart.
     pub quarantined: bool,
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The pod's name.
     pub name: String,
-    /// Its uid.
+    /// The pod's uid.
     pub uid: String,
-    /// What people wrote on it.
+    /// The annotations that people wrote on the pod.
     pub annotations: BTreeMap<String, String>,
-    /// What an agent says of it.
+    /// What an agent says of the pod.
     pub explanation: Option<Explanation>,
-    /// Why none says anything.
+    /// Why no agent says anything.
     pub not_asked: Option<String>,
-    /// The latest Events about it, oldest first.
-    pub events: Vec<Told>,
+    /// The latest Events about the pod, oldest first.
+    pub events: Vec<PodEvent>,
 }
 
 impl InService {
-    /// Reads a pod, with what an agent says of it or why none does.
-    pub fn read(
-        pod: &v1::Pod,
-        asked: Result<Explanation, String>,
-        events: Vec<Told>,
-    ) -> Result<Self, Failure> {
-        let known = read_pod(pod)?;
+    /// A pod, with what an agent says of it or why no agent does.
+    #[must_use]
+    pub fn of(pod: &Pod, asked: Result<Explanation, String>, events: Vec<PodEvent>) -> Self {
         let (explanation, not_asked) = match asked {
             Ok(explanation) => (Some(explanation), None),
             Err(why) => (None, Some(why)),
         };
-        let annotations = OF_PEOPLE.into_iter().filter_map(|key| {
-            let text = known.annotation(key)?;
-            Some((key.to_owned(), text.to_owned()))
-        });
-        Ok(Self {
+        let mut annotations = BTreeMap::new();
+        for key in OF_PEOPLE {
+            if let Some(text) = pod.annotation(key) {
+                annotations.insert(key.to_owned(), text.to_owned());
+            }
+        }
+        Self {
             quarantined: false,
-            namespace: known.key.namespace.to_string(),
-            name: known.key.name.to_string(),
-            uid: known.uid.to_string(),
-            annotations: annotations.collect(),
+            namespace: pod.key.namespace.to_string(),
+            name: pod.key.name.to_string(),
+            uid: pod.uid.to_string(),
+            annotations,
             explanation,
             not_asked,
             events,
-        })
+        }
     }
 
-    /// Whether nothing explains it: no agent, nothing that people wrote, no Event of an agent.
+    /// Whether nothing explains the pod: no agent, no annotation of people, no Event of an agent.
     #[must_use]
     pub fn says_nothing(&self) -> bool {
         self.explanation.is_none()
             && self.annotations.is_empty()
-            && !self.events.iter().any(Told::is_of_agent)
+            && !self.events.iter().any(PodEvent::is_of_agent)
     }
 
     /// In words.
@@ -91,15 +91,15 @@ impl InService {
         } = self;
         let pod = ("Pod", vec![format!("{namespace}/{name}")]);
         let state = ("State", vec!["not quarantined".to_owned()]);
-        let mut paragraphs = vec![pod, state];
+        let mut all = vec![pod, state];
         if let Some(explanation) = &self.explanation {
-            paragraphs.extend(explained(explanation));
+            all.extend(explained(explanation));
         }
         let written = self.annotations.iter();
         let written = written.map(|(key, text)| format!("{key}: {text:?}"));
-        paragraphs.push(("Annotations", written.collect()));
-        paragraphs.push(("Events", lines(&self.events, now)));
-        described(&paragraphs)
+        all.push(("Annotations", written.collect()));
+        all.push(("Events", event_lines(&self.events, now)));
+        paragraphs(&all)
     }
 }
 
@@ -112,27 +112,28 @@ fn explained(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
         stale,
         pod,
     } = explanation;
-    let stale = stale.as_ref();
-    let stale = stale.map(|why| format!("what it knows may be out of date: {why}"));
     let mut of_agent = vec![agent.clone()];
-    of_agent.extend(stale);
-    let pause = pause.iter();
-    of_agent.extend(pause.map(|pause| Paused::new(agent.clone(), pause).text()));
+    if let Some(why) = stale {
+        of_agent.push(format!("its view of the cluster may be out of date: {why}"));
+    }
+    if let Some(pause) = pause {
+        of_agent.push(Paused::new(agent.clone(), pause).text());
+    }
     let Some(pod) = pod else {
-        of_agent.push("it knows of no such pod".to_owned());
+        of_agent.push("the agent does not know the pod".to_owned());
         return vec![("Agent", of_agent)];
     };
     let workload = match (&pod.workload, &pod.owner) {
         (Some(workload), _) => workload.clone(),
         (None, Some(owner)) => format!("{owner}, which the agent does not read or has not seen"),
-        (None, None) => "none: nobody would replace it".to_owned(),
+        (None, None) => "none: no controller would replace the pod".to_owned(),
     };
     vec![
         ("Agent", of_agent),
         ("Workload", vec![workload]),
         ("Mode", mode(pod)),
         ("Exempt", exempt(pod)),
-        ("By hand", by_hand(pod)),
+        ("Manual", manual(pod)),
         ("Policies", policies(pod)),
         ("Mistakes", pod.mistakes.clone()),
     ]
@@ -141,26 +142,32 @@ fn explained(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
 fn mode(pod: &Explained) -> Vec<String> {
     match &*pod.namespace_mode {
         "enforce" => Vec::new(),
-        lowered => vec![format!("its namespace lowers it to {lowered}")],
+        lowered => vec![format!("the namespace lowers the mode to {lowered}")],
     }
 }
 
 fn exempt(pod: &Explained) -> Vec<String> {
-    let exempt = pod.exempt;
-    let line = exempt.then(|| "yes: it is never quarantined".to_owned());
-    line.into_iter().collect()
+    if pod.exempt {
+        vec!["yes: the pod is never quarantined".to_owned()]
+    } else {
+        Vec::new()
+    }
 }
 
-fn by_hand(pod: &Explained) -> Vec<String> {
-    let asked = pod.asked.as_ref();
-    let line = asked.map(|back| format!("held back by {}: {}", back.reason, back.sentence));
-    line.into_iter().collect()
+/// Why the quarantine that a person requested is not carried out.
+fn manual(pod: &Explained) -> Vec<String> {
+    pod.asked.iter().map(held_back_by).collect()
+}
+
+fn held_back_by(refusal: &HeldBack) -> String {
+    let HeldBack { reason, sentence } = refusal;
+    format!("held back by {reason}: {sentence}")
 }
 
 fn policies(pod: &Explained) -> Vec<String> {
     let mut lines: Vec<String> = pod.policies.iter().flat_map(opinion).collect();
     if lines.is_empty() {
-        lines.push("none selects it".to_owned());
+        lines.push("no policy selects the pod".to_owned());
     }
     if !pod.other_policies.is_empty() {
         let others = pod.other_policies.join(", ");
@@ -178,21 +185,23 @@ fn opinion(opinion: &Opinion) -> Vec<String> {
         evidence,
         held_back,
     } = opinion;
-    let reason = reason.as_ref().map(|reason| format!(": {reason}"));
-    let reason = reason.unwrap_or_default();
+    let reason = match reason {
+        Some(reason) => format!(": {reason}"),
+        None => String::new(),
+    };
     let mut lines = vec![format!("{policy} (mode {mode}): {verdict}{reason}")];
     match held_back {
-        Some(back) => lines.push(format!("  held back by {}: {}", back.reason, back.sentence)),
+        Some(refusal) => lines.push(format!("  {}", held_back_by(refusal))),
         None if verdict == "unhealthy" => {
-            lines.push("  nothing holds it back: it is about to be quarantined".to_owned());
+            lines.push("  nothing holds it back: the pod is about to be quarantined".to_owned());
         }
         None => {}
     }
     if evidence.is_empty() {
-        lines.push("  nothing was seen yet".to_owned());
+        lines.push("  no sample yet".to_owned());
     }
-    let sample = evidence.iter();
-    let samples = sample.map(|one| format!("  {}   {}", point(one.at), one.saw));
-    lines.extend(samples);
+    for sample in evidence {
+        lines.push(format!("  {}   {}", format_time(sample.at), sample.saw));
+    }
     lines
 }

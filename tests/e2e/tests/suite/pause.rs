@@ -37,8 +37,8 @@ async fn stays(scene: &Scene, pod: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How often an Event of that reason was told about the ledger.
-async fn told(scene: &Scene, reason: &str) -> anyhow::Result<usize> {
+/// How many Events of that reason are about the ledger.
+async fn events_with(scene: &Scene, reason: &str) -> anyhow::Result<usize> {
     let begin = format!("{reason}: ");
     let events = scene.stage.events(scene.agent.namespace(), LEDGER).await?;
     Ok(events.iter().filter(|one| one.starts_with(&begin)).count())
@@ -62,7 +62,7 @@ async fn shown(plugin: &Plugin, scene: &Scene, kept: &str, left: &str) -> anyhow
     has(row.context("it is not listed")?, &["   paused   "])?;
 
     let why = asked(plugin, scene, &format!("why {kept} -n {namespace}")).await?;
-    has(&why.done()?, &["it is not deleted: paused since 20"])?;
+    has(&why.done()?, &["the pod is not deleted: paused since 20"])?;
     let why = asked(plugin, scene, &format!("why {left} -n {namespace}")).await?;
     has(
         &why.done()?,
@@ -83,7 +83,7 @@ async fn shown(plugin: &Plugin, scene: &Scene, kept: &str, left: &str) -> anyhow
 }
 
 #[tokio::test]
-async fn paused_it_carries_out_releases_alone_also_when_it_starts_anew() -> anyhow::Result<()> {
+async fn a_paused_agent_carries_out_releases_alone_also_after_a_restart() -> anyhow::Result<()> {
     let scene = Scene::set("pause", 4, Labels::NoToggle, &roomy()).await?;
     let plugin = scene.stage.plugin().await?;
     let namespace = scene.namespace();
@@ -131,7 +131,7 @@ async fn paused_it_carries_out_releases_alone_also_when_it_starts_anew() -> anyh
     scene.untouched(bad).await?;
     scene.untouched(asked_for).await?;
 
-    assert_eq!(told(&scene, "Resumed").await?, 0);
+    assert_eq!(events_with(&scene, "Resumed").await?, 0);
     let resumed = asked(&plugin, &scene, "resume").await?;
     assert_eq!(resumed.done()?, "quarantine resumed\n");
     scene.web.quarantined(bad).await?;
@@ -148,7 +148,7 @@ async fn paused_it_carries_out_releases_alone_also_when_it_starts_anew() -> anyh
 }
 
 #[tokio::test]
-async fn who_pauses_the_wrong_agent_or_may_not_is_told_so() -> anyhow::Result<()> {
+async fn pausing_the_wrong_agent_or_without_the_rights_is_refused() -> anyhow::Result<()> {
     let stage = Stage::open().await?;
     let scene = Scene::set_on(stage, "pause-no", 1, Labels::NoToggle, PROBE).await?;
     let plugin = scene.stage.plugin().await?;
@@ -169,10 +169,10 @@ async fn who_pauses_the_wrong_agent_or_may_not_is_told_so() -> anyhow::Result<()
         let refused = plugin.run(&wrong).await?.refused()?;
         println!("{refused}");
         let right = format!("--agent-namespace {agent} --agent default");
-        has(&refused, &["keeps a ledger in namespace ", &right])?;
+        has(&refused, &["has no ledger of agent ", &right])?;
     }
 
-    // Whoever may look at the pods alone is not told on every call what else there would be to see.
+    // A user who may read pods alone is not reminded on every call of what else there is to see.
     let viewer = scene.stage.plugin_of_viewer(&[namespace]).await?;
     for line in ["pause --reason x", "resume"] {
         let refused = asked(&viewer, &scene, line).await?.refused()?;
@@ -180,13 +180,13 @@ async fn who_pauses_the_wrong_agent_or_may_not_is_told_so() -> anyhow::Result<()
         let right = format!("get and patch configmap/{LEDGER} in namespace {agent}");
         has(&refused, &[&right, "(Forbidden)"])?;
     }
-    let said = "whether it is paused is not known: Error from server (Forbidden)";
+    let unknown = "whether the agent is paused is unknown: Error from server (Forbidden)";
     let line = format!("list -n {namespace}");
     let listed = asked(&viewer, &scene, &line).await?;
     ensure!(!listed.err.contains("paused"), "{listed:?}");
     listed.done()?;
     let wide = asked(&viewer, &scene, &format!("{line} -o wide")).await?;
-    has(&wide.err, &[said])?;
+    has(&wide.err, &[unknown])?;
     wide.done()?;
     let name = asked(&plugin, &scene, "resume -o name").await?.done()?;
     assert_eq!(name, format!("configmap/{LEDGER}\n"));

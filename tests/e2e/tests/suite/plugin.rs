@@ -78,12 +78,12 @@ async fn other_forms(plugin: &Plugin, scene: &Scene, held: &str) -> anyhow::Resu
     Ok(())
 }
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_quarantined_is_listed_whatever_became_of_its_record() -> anyhow::Result<()> {
+    async fn a_quarantined_pod_is_listed_whatever_became_of_its_record() -> anyhow::Result<()> {
         // Alone: agents that start meanwhile would take the damaged record for one of theirs.
         let stage = Stage::open_alone().await?;
         let scene = Scene::set_on(stage, "plugin-list", 4, Labels::NoToggle, &roomy()).await?;
@@ -136,7 +136,7 @@ mod alone {
             &["Deployment/web", "web", "to be looked into", "12h"],
         )?;
         has(row(damaged), &["<unknown>", "record damaged", "never"])?;
-        has(row(unlabelled), &["(state label taken off)", "never"])?;
+        has(row(unlabelled), &["(state label removed)", "never"])?;
         has(row(plain), &["to be looked into", "9h", "no"])?;
 
         other_forms(&plugin, &scene, held).await?;
@@ -163,22 +163,25 @@ mod alone {
 }
 
 #[tokio::test]
-async fn a_pod_is_quarantined_held_and_released_by_hand() -> anyhow::Result<()> {
+async fn a_pod_is_quarantined_held_and_released_manually() -> anyhow::Result<()> {
     let scene = Scene::set("plugin-hand", 3, Labels::NoToggle, PROBE).await?;
     let plugin = scene.stage.plugin().await?;
     let (namespace, pod) = (scene.namespace(), &scene.pods[0]);
     let add = |name: &'static str| ["add", name, "-n", namespace, "--reason", "wrong prices"];
-    let said = plugin
+    let printed = plugin
         .run_words(&["add", pod, "-n", namespace, "--reason", "wrong prices"])
         .await?;
-    let said = said.done()?;
-    has(&said, &[&format!("pod/{pod} quarantined, kept until 20")])?;
+    let printed = printed.done()?;
+    has(
+        &printed,
+        &[&format!("pod/{pod} quarantined, kept until 20")],
+    )?;
     let out = scene.web.quarantined(pod).await?;
     assert_eq!(&*test_e2e::record(&out)?.reason, "wrong prices");
     let again = plugin
         .run(&format!("add {pod} -n {namespace} --reason again"))
         .await?;
-    has(&again.refused()?, &["is quarantined already"])?;
+    has(&again.refused()?, &["is already quarantined"])?;
     let missing = plugin.run_words(&add("web-0")).await?.refused()?;
     has(
         &missing,
@@ -209,11 +212,11 @@ async fn a_pod_is_quarantined_held_and_released_by_hand() -> anyhow::Result<()> 
         .done()?;
     assert_eq!(hold(&scene.web.pod(pod).await?), None);
 
-    let said = plugin
+    let printed = plugin
         .run(&format!("release {pod} -n {namespace}"))
         .await?
         .done()?;
-    assert_eq!(said, format!("pod/{pod} released\n"));
+    assert_eq!(printed, format!("pod/{pod} released\n"));
     scene.back(pod).await?;
     for command in ["release", "hold"] {
         let again = plugin
@@ -230,7 +233,7 @@ async fn a_pod_is_quarantined_held_and_released_by_hand() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
-async fn what_the_agent_refuses_is_said_and_stands() -> anyhow::Result<()> {
+async fn a_refused_command_is_explained_and_remains_on_the_pod() -> anyhow::Result<()> {
     let policy = changed(
         PROBE,
         &[(
@@ -256,7 +259,7 @@ async fn what_the_agent_refuses_is_said_and_stands() -> anyhow::Result<()> {
         &refused,
         &[
             "not quarantined: policy web (x): the workload's limit is reached",
-            "the command stands; take it off with: kubectl -n",
+            "the command remains on the pod; remove it with: kubectl -n",
         ],
     )?;
     // Asked once more, the answer is the same, although the agent gives it once.
@@ -279,7 +282,10 @@ async fn what_the_agent_refuses_is_said_and_stands() -> anyhow::Result<()> {
     println!("{refused}");
     has(
         &refused,
-        &["not released: it is not Ready", "the command stands"],
+        &[
+            "not released: it is not Ready",
+            "the command remains on the pod",
+        ],
     )?;
     let out = scene.web.pod(pod).await?;
     assert!(
@@ -300,7 +306,7 @@ async fn what_the_agent_refuses_is_said_and_stands() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_answers_where_no_agent_runs() -> anyhow::Result<()> {
+async fn no_answer_comes_where_no_agent_runs() -> anyhow::Result<()> {
     let stage = Stage::open().await?;
     let plugin = stage.plugin().await?;
     let namespace = stage.namespace("plugin-nobody").await?;
@@ -314,10 +320,7 @@ async fn nobody_answers_where_no_agent_runs() -> anyhow::Result<()> {
         "{refused}"
     );
     let line = format!("add {} -n {name} --reason x --no-wait", pods[0]);
-    has(
-        &plugin.run(&line).await?.done()?,
-        &["asked to be quarantined"],
-    )?;
+    has(&plugin.run(&line).await?.done()?, &["quarantine requested"])?;
     namespace.delete().await
 }
 

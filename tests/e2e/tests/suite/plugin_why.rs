@@ -38,7 +38,7 @@ async fn a_quarantined_pod_is_explained_by_its_record() -> anyhow::Result<()> {
             "web (agent ",
             "bad probes in a row: HTTP 500",
             "Deployment/web; ReplicaSet/web-",
-            "has let it go",
+            "no longer owns the pod",
             "enabled: \"true\" -> \"false\"",
             "karpenter.sh/do-not-disrupt: none -> \"true\"",
             "deleted in ",
@@ -112,16 +112,16 @@ async fn a_pod_that_is_not_quarantined_is_explained_by_the_agent_or_by_its_event
     // Without the right, its Events are what is left; a pod without any leaves nothing to say.
     let namespaces = [scene.namespace(), scene.agent.namespace()];
     let viewer = scene.stage.plugin_of_viewer(&namespaces).await?;
-    let told = why(&viewer, &scene, second, "").await?;
-    println!("{told:#?}");
+    let allowed = why(&viewer, &scene, second, "").await?;
+    println!("{allowed:#?}");
     has(
-        &told.err,
+        &allowed.err,
         &["the right to a port-forward is missing", "pods/portforward"],
     )?;
-    has(&told.done()?, &["QuarantineRefused   policy web"])?;
-    let untold = why(&viewer, &scene, healthy, "").await?;
+    has(&allowed.done()?, &["QuarantineRefused   policy web"])?;
+    let denied = why(&viewer, &scene, healthy, "").await?;
     has(
-        &untold.refused()?,
+        &denied.refused()?,
         &["the right to a port-forward is missing"],
     )?;
     let listed = viewer
@@ -172,7 +172,7 @@ async fn hand_lease_to(scene: &Scene, holder: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn of_two_replicas_the_one_that_acts_explains() -> anyhow::Result<()> {
+async fn of_two_replicas_the_leader_explains() -> anyhow::Result<()> {
     let scene = Scene::set("plugin-two", 2, Labels::NoToggle, PROBE).await?;
     let plugin = scene.stage.plugin().await?;
     scene.seen_good().await?;
@@ -203,8 +203,8 @@ async fn of_two_replicas_the_one_that_acts_explains() -> anyhow::Result<()> {
             hand_lease_to(&scene, "somebody else").await?;
             let nobody = why(&plugin, &scene, pod, "").await?.refused()?;
             println!("{nobody}");
-            has(&nobody, &["warning: no agent acts now: pod "])?;
-            ensure!(nobody.matches(": it stands by").count() == 2, "{nobody}");
+            has(&nobody, &["warning: no agent is the leader now: pod "])?;
+            ensure!(nobody.matches(": standing by").count() == 2, "{nobody}");
             Ok(())
         })
         .await?;

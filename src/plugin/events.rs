@@ -1,43 +1,44 @@
-//! Events, as far as they are shown.
+//! Events about a pod, as far as they are printed.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt;
 use serde::Serialize;
 
+use super::print::{columns, format_age, sanitize};
 use crate::core::keys;
 
-/// An Event.
+/// An Event about a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Told {
-    /// When it was told last.
+pub struct PodEvent {
+    /// When it was last published.
     pub at: Option<Timestamp>,
     /// Its reason, such as `QuarantineRefused`.
     pub reason: String,
     /// The sentence.
     pub note: String,
-    /// Who told it.
+    /// The controller or component that published it.
     pub reporter: String,
-    /// How often it was told.
+    /// How often it was published.
     pub count: i32,
-    /// Which Event it is.
+    /// Its uid.
     #[serde(skip)]
     pub uid: String,
-    /// Changes whenever it is told again.
+    /// Its resourceVersion, which changes whenever it is published again.
     #[serde(skip)]
     pub version: String,
 }
 
-impl Told {
-    /// Whether an agent told it.
+impl PodEvent {
+    /// Whether an agent published it.
     #[must_use]
     pub fn is_of_agent(&self) -> bool {
         self.reporter == keys::REPORTING_CONTROLLER
     }
 }
 
-impl From<&Event> for Told {
+impl From<&Event> for PodEvent {
     fn from(event: &Event) -> Self {
         let series = event.series.as_ref();
         let repeated = series.and_then(|series| series.last_observed_time.as_ref());
@@ -63,4 +64,19 @@ impl From<&Event> for Told {
             version: event.resource_version().unwrap_or_default(),
         }
     }
+}
+
+/// One line for each Event.
+pub(super) fn event_lines(events: &[PodEvent], now: Timestamp) -> Vec<String> {
+    let mut rows = Vec::new();
+    for event in events {
+        let age = event.at.map(|at| format_age(at, now));
+        let times = match event.count {
+            ..=1 => String::new(),
+            count => format!(" (x{count})"),
+        };
+        let note = format!("{}{times}", sanitize(event.note.trim()));
+        rows.push(vec![age.unwrap_or_default(), event.reason.clone(), note]);
+    }
+    columns(&rows).lines().map(ToOwned::to_owned).collect()
 }

@@ -2,20 +2,20 @@
 
 use pod_quarantine::{
     core::{keys, policy::Mode},
-    plugin::why::kept::Kept,
+    plugin::why::quarantined::QuarantineDetails,
 };
 use serde_json::{Value, json};
 
 use crate::pods::{annotated, event, now, pod, read, record, recorded};
 
-fn kept(pod: Value, mode: Mode) -> Kept {
+fn details(pod: Value, mode: Mode) -> QuarantineDetails {
     let events = vec![event("Quarantined", "policy web-5xx: HTTP 500.\nKept")];
-    let kept = Kept::read(&read(pod), mode, events, now()).unwrap();
-    kept.expect("it counts as quarantined")
+    let details = QuarantineDetails::of(&read(pod), mode, events, now());
+    details.expect("it counts as quarantined")
 }
 
 fn text(pod: Value) -> String {
-    kept(pod, Mode::Enforce).text(now())
+    details(pod, Mode::Enforce).text(now())
 }
 
 /// The lines of a paragraph.
@@ -31,7 +31,7 @@ fn paragraph(text: &str, head: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_record_is_told_in_words() {
+fn the_record_is_explained_in_words() {
     assert_eq!(
         text(pod()),
         "\
@@ -41,14 +41,14 @@ Policy:          web-5xx (agent pod-quarantine/default)
 Reason:          3 bad probes in a row: HTTP 500
 Evidence:        2030-01-31T11:59:50Z   HTTP 500
                  2030-01-31T11:59:55Z   HTTP 500
-Taken from:      Deployment/web; ReplicaSet/web-7d4b9c has let it go
+Taken from:      Deployment/web; ReplicaSet/web-7d4b9c no longer owns the pod
 Services left:   web
                  web-canary
 Labels:          enabled: \"true\" -> \"false\"
                  pod-template-hash: \"7d4b9c\" -> none
 Annotations:     karpenter.sh/do-not-disrupt: none -> \"true\"
 Next:            deleted in 3h55m, at 2030-01-31T16:00:00Z
-Restarts:        1 since it was quarantined: what was in memory is lost
+Restarts:        1 since the quarantine: the state in memory is lost
                  no container has a liveness probe
 Events:          5m   Quarantined   policy web-5xx: HTTP 500. Kept
 "
@@ -56,7 +56,7 @@ Events:          5m   Quarantined   policy web-5xx: HTTP 500. Kept
 }
 
 #[test]
-fn what_others_changed_since_is_told() {
+fn later_changes_by_others_are_printed() {
     let mut changed = annotated(keys::DO_NOT_DISRUPT, "no");
     changed["metadata"]["labels"]["enabled"] = "perhaps".into();
     changed["metadata"]["ownerReferences"] = json!([{
@@ -73,63 +73,65 @@ fn what_others_changed_since_is_told() {
     let from = paragraph(&text, "Taken from");
     assert_eq!(
         from,
-        ["Deployment/web; ReplicaSet/web-7d4b9c still owns it"]
+        ["Deployment/web; ReplicaSet/web-7d4b9c still owns the pod"]
     );
 }
 
 #[test]
-fn a_pod_that_stays_in_its_controller_is_told_so() {
+fn of_a_pod_that_stays_in_its_controller_the_services_alone_are_named() {
     let mut record = record();
     record["detach"] = "service".into();
     let text = text(recorded(&record.to_string()));
     let from = paragraph(&text, "Taken from");
-    assert_eq!(from, ["its Services alone; Deployment/web keeps it"]);
+    assert_eq!(from, ["its Services alone; it stays in Deployment/web"]);
 }
 
 #[test]
-fn what_will_happen_when_is_told() {
-    let next = |pod: Value, mode: Mode| paragraph(&kept(pod, mode).text(now()), "Next");
+fn what_will_happen_when_is_printed() {
+    let next = |pod: Value, mode: Mode| paragraph(&details(pod, mode).text(now()), "Next");
     let enforced = |pod| next(pod, Mode::Enforce);
     assert_eq!(
         enforced(annotated(keys::HOLD, "true")),
         [
-            "held; let go of it with: kubectl quarantine hold web-7d4b9c-x2x8k --off",
-            "its time is up in 3h55m, at 2030-01-31T16:00:00Z",
+            "held; remove the hold with: kubectl quarantine hold web-7d4b9c-x2x8k --off",
+            "its TTL expires in 3h55m, at 2030-01-31T16:00:00Z",
         ]
     );
     assert_eq!(
         enforced(annotated(keys::HOLD, "2030-01-31T18:00:00Z")),
         [
             "held for 5h55m, until 2030-01-31T18:00:00Z",
-            "its time is up in 3h55m, at 2030-01-31T16:00:00Z",
+            "its TTL expires in 3h55m, at 2030-01-31T16:00:00Z",
         ]
     );
     assert_eq!(
         enforced(annotated(keys::TTL, "1m")),
-        ["to be deleted: its time was up at 2030-01-31T12:01:00Z"]
+        ["about to be deleted: its TTL expired at 2030-01-31T12:01:00Z"]
     );
     assert_eq!(
         enforced(recorded("{")),
-        ["it is not deleted: nothing tells how it was: it counts, and is never deleted"]
+        [
+            "the pod is not deleted: its original labels are unknown: the pod counts against the limits, and is never deleted"
+        ]
     );
     assert_eq!(
         next(pod(), Mode::Observe)[0],
-        "it is not deleted: its namespace lowers the mode to observe"
+        "the pod is not deleted: the namespace lowers the mode to observe"
     );
     let asked = enforced(annotated(keys::RELEASE, "true"));
     assert!(
-        asked[1].starts_with("its release is asked for (\"true\")"),
+        asked[1].starts_with("its release is requested (\"true\")"),
         "{asked:?}"
     );
     let mistaken = enforced(annotated(keys::TTL, "1M"));
     assert!(mistaken[1].contains("expected a duration"), "{mistaken:?}");
     let mut going = pod();
     going["metadata"]["deletionTimestamp"] = "2030-01-31T12:04:00Z".into();
-    assert_eq!(enforced(going), ["it is being deleted"]);
+    assert_eq!(enforced(going), ["the pod is being deleted"]);
 }
 
 #[test]
-fn a_restart_in_quarantine_is_told() {
+fn a_restart_in_quarantine_is_printed() {
     let mut probed = pod();
     probed["spec"]["containers"][0]["livenessProbe"] = json!({ "tcpSocket": { "port": 80 } });
     let status = &mut probed["status"]["containerStatuses"][0];
@@ -139,18 +141,18 @@ fn a_restart_in_quarantine_is_told() {
     assert_eq!(
         paragraph(&text(probed.clone()), "Restarts"),
         [
-            "1 since it was quarantined, the last one 3m ago: what was in memory is lost",
+            "1 since the quarantine, the last one 3m ago: the state in memory is lost",
             "container web is restarted when its liveness probe fails",
         ]
     );
     probed["status"]["containerStatuses"][0]["restartCount"] = 1.into();
     let before = paragraph(&text(probed), "Restarts");
-    assert_eq!(before[0], "none since it was quarantined");
+    assert_eq!(before[0], "none since the quarantine");
 }
 
 #[test]
 fn programs_read_the_same_and_more() {
-    let value = serde_json::to_value(kept(pod(), Mode::Enforce)).unwrap();
+    let value = serde_json::to_value(details(pod(), Mode::Enforce)).unwrap();
     assert_eq!(value["quarantined"], true);
     assert_eq!(value["name"], "web-7d4b9c-x2x8k");
     assert_eq!(value["evidence"][0]["saw"], "HTTP 500");

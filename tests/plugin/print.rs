@@ -1,13 +1,13 @@
-//! Ages are kubectl's.
+//! Ages and times are printed as kubectl prints them.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pod_quarantine::plugin::age::{between, point};
+use pod_quarantine::plugin::print::{format_age, format_time};
 
 fn age(seconds: u64) -> String {
     let from = Timestamp::UNIX_EPOCH;
-    between(from, from + Duration::from_secs(seconds))
+    format_age(from, from + Duration::from_secs(seconds))
 }
 
 #[test]
@@ -39,13 +39,13 @@ fn an_age_has_as_many_figures_as_in_kubectl() {
 }
 
 #[test]
-fn what_is_not_yet_is_now() {
+fn a_moment_in_the_future_is_0s_ago() {
     let now: Timestamp = "2030-01-31T12:00:00Z".parse().unwrap();
-    assert_eq!(between(now, now - Duration::from_secs(5)), "0s");
+    assert_eq!(format_age(now, now - Duration::from_secs(5)), "0s");
 }
 
 #[test]
-fn a_point_in_time_is_said_to_the_second() {
+fn a_moment_is_printed_to_the_second() {
     let at: Timestamp = "2030-01-31T12:00:00.987654321Z".parse().unwrap();
-    assert_eq!(point(at), "2030-01-31T12:00:00Z");
+    assert_eq!(format_time(at), "2030-01-31T12:00:00Z");
 }
