@@ -163,6 +163,9 @@ pub struct AddArgs {
     /// How long to wait.
     #[command(flatten)]
     pub waiting: Waiting,
+    /// The agent, which is looked for where no answer comes.
+    #[command(flatten)]
+    pub agent: AgentArgs,
 }
 
 /// Of `release`.
@@ -177,6 +180,9 @@ pub struct ReleaseArgs {
     /// How long to wait.
     #[command(flatten)]
     pub waiting: Waiting,
+    /// The agent, which is looked for where no answer comes.
+    #[command(flatten)]
+    pub agent: AgentArgs,
 }
 
 /// Of `hold`.
@@ -191,6 +197,9 @@ pub struct HoldArgs {
     /// Remove the hold.
     #[arg(long)]
     pub off: bool,
+    /// The agent. A hold needs no answer of it: the flags are those of the other commands.
+    #[command(flatten)]
+    pub agent: AgentArgs,
 }
 
 impl AgentArgs {

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::{
     answer::{AgentAnswer, PodCommand},
-    arguments::{AddArgs, HoldArgs, OutputFormat, ReleaseArgs, Waiting},
+    arguments::{AddArgs, AgentArgs, HoldArgs, OutputFormat, ReleaseArgs, Waiting},
     failure::CommandFailure,
     print::{Printout, format_time, lines, structured},
     quarantined::Quarantined,
-    session::{FoundPod, Session},
+    session::{AGENT_PODS, FoundPod, Session},
 };
 use crate::{
     config::duration::written,
@@ -60,7 +60,7 @@ pub(super) async fn add(
         };
         let answer = command.give(session, add.waiting).await?;
         let words = ("quarantine", "quarantined");
-        describe(&command, session, add.waiting, answer, words)
+        describe(&command, session, add.waiting, &add.agent, answer, words).await
     };
     for_each(session, &add.pods, output, one).await
 }
@@ -82,7 +82,8 @@ pub(super) async fn release(
         };
         let answer = command.give(session, release.waiting).await?;
         let words = ("release", "released");
-        describe(&command, session, release.waiting, answer, words)
+        let (waiting, agent) = (release.waiting, &release.agent);
+        describe(&command, session, waiting, agent, answer, words).await
     };
     for_each(session, &release.pods, output, one).await
 }
@@ -124,10 +125,11 @@ fn refused(name: &str, why: &str) -> CommandFailure {
 }
 
 /// An answer in words; `words` are the noun and the participle of the command.
-fn describe(
+async fn describe(
     command: &PodCommand<'_>,
     session: &Session,
     waiting: Waiting,
+    agent: &AgentArgs,
     answer: AgentAnswer,
     (noun, done): (&str, &str),
 ) -> Result<String, CommandFailure> {
@@ -154,10 +156,29 @@ fn describe(
                 Some(why) => format!(" (the pod's Events cannot be read: {why})"),
                 None => String::new(),
             };
-            format!("not {done}: no agent has answered within {time}{unread}\n{remains}")
+            let cause = match cause_of_silence(session, agent).await {
+                Some(cause) => format!(": {cause}"),
+                None => String::new(),
+            };
+            format!("not {done}: no agent has answered within {time}{unread}{cause}\n{remains}")
         }
     };
     Err(refused(name, &why))
+}
+
+/// Why no agent answers, as far as the user may look into the agent's namespace.
+async fn cause_of_silence(session: &Session, agent: &AgentArgs) -> Option<String> {
+    let (pods, paused) =
+        futures::join!(session.agent_pods(&agent.namespace), session.paused(agent));
+    if pods.is_ok_and(|pods| pods.is_empty()) {
+        let namespace = &agent.namespace;
+        return Some(format!(
+            "no pod in namespace {namespace} is labelled {AGENT_PODS} (see --agent-namespace)"
+        ));
+    }
+    let paused = paused.unwrap_or_default();
+    let paused = paused.first()?;
+    Some(format!("agent {}: {}", paused.agent, paused.why()))
 }
 
 /// Carries out a command for several pods at once; the outcomes are in the order in which the pods were named.

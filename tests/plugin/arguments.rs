@@ -110,15 +110,26 @@ fn agent(command: PluginCommand) -> Option<AgentArgs> {
     match command {
         PluginCommand::List(list) => Some(list.agent),
         PluginCommand::Why(why) => Some(why.agent),
+        PluginCommand::Add(add) => Some(add.agent),
+        PluginCommand::Release(release) => Some(release.agent),
+        PluginCommand::Hold(hold) => Some(hold.agent),
         PluginCommand::Pause(pause) => Some(pause.agent),
         PluginCommand::Resume(agent) => Some(agent),
-        _ => None,
+        PluginCommand::Completion { .. } => None,
     }
 }
 
 #[test]
 fn the_agent_is_named_by_the_same_flags_everywhere() {
-    for line in ["list", "why web-0", "pause --reason x", "resume"] {
+    for line in [
+        "list",
+        "why web-0",
+        "add web-0 --reason x",
+        "release web-0",
+        "hold web-0",
+        "pause --reason x",
+        "resume",
+    ] {
         let flags = "--agent-namespace ops --agent b --agent-port 9092";
         let named = agent(understood(&format!("{line} {flags}")).command).unwrap();
         assert_eq!(named.namespace, "ops", "{line}");

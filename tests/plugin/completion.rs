@@ -43,7 +43,7 @@ async fn words_that_fit_are_offered_and_no_files() {
         (vec!["release", "--f"], "--force\n:4\n"),
         (vec!["hold", "--off", "--kube"], "--kubeconfig\n:4\n"),
         (
-            vec!["why", "web-0", "--agent"],
+            vec!["add", "web-0", "--agent"],
             "--agent-namespace\n--agent\n--agent-port\n:4\n",
         ),
         (vec!["completion", "z"], "zsh\n:4\n"),
