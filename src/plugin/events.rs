@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::print::{columns, format_age, sanitize};
+use super::print::{columns, format_age, sanitize, serialize_time};
 use crate::core::keys;
 
 /// An Event about a pod.
@@ -13,6 +13,7 @@ use crate::core::keys;
 #[serde(rename_all = "camelCase")]
 pub struct PodEvent {
     /// When it was last published.
+    #[serde(serialize_with = "serialize_time")]
     pub at: Option<Timestamp>,
     /// Its reason, such as `QuarantineRefused`.
     pub reason: String,

@@ -12,7 +12,7 @@ use super::{
     arguments::{AgentArgs, OutputFormat, PauseArgs},
     command::{CommandOutcome, print_outcomes},
     failure::{CommandFailure, request},
-    print::{Printout, lines, sanitize},
+    print::{Printout, lines, sanitize, to_the_second},
     session::Session,
 };
 use crate::core::ledger::{self, PAUSE, Pause};
@@ -27,7 +27,7 @@ pub(super) async fn pause(
     let paused = async {
         let since = match ledger.pause().await? {
             Some(before) => before.since,
-            None => Some(Timestamp::now()),
+            None => Some(to_the_second(Timestamp::now())),
         };
         let entry = Pause {
             reason: pause.reason.as_str().into(),

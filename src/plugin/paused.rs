@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     arguments::OutputFormat,
     failure::CommandFailure,
-    print::{format_time, sanitize},
+    print::{format_time, sanitize, serialize_time},
 };
 use crate::core::ledger::Pause;
 
@@ -21,6 +21,7 @@ pub struct Paused {
     /// The reason, in people's words.
     pub reason: String,
     /// When the pause began, where that is known.
+    #[serde(serialize_with = "serialize_time")]
     pub since: Option<Timestamp>,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{arguments::OutputFormat, failure::CommandFailure};
 
@@ -73,6 +73,22 @@ fn two_units(
 #[must_use]
 pub fn format_time(at: Timestamp) -> String {
     format!("{at:.0}")
+}
+
+/// A moment without its fraction of a second, as people and programs read it.
+#[must_use]
+pub(super) fn to_the_second(at: Timestamp) -> Timestamp {
+    // The second of a time is a time.
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// Serialises a moment to the second.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(super) fn serialize_time<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.map(format_time).serialize(serializer)
 }
 
 /// The space between two columns: as in kubectl there are no borders, and nothing is cut.

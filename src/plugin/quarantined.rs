@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{paused::Paused, session::FoundPod};
+use super::{paused::Paused, print::serialize_time, session::FoundPod};
 use crate::core::{
     keys,
     object::Pod,
@@ -31,12 +31,15 @@ pub struct Quarantined {
     /// Why the pod was quarantined.
     pub reason: Option<String>,
     /// When the pod was quarantined.
+    #[serde(serialize_with = "serialize_time")]
     pub quarantined_at: Option<Timestamp>,
     /// When its TTL expires.
+    #[serde(serialize_with = "serialize_time")]
     pub expires_at: Option<Timestamp>,
     /// Whether people hold the pod now.
     pub held: bool,
     /// When the hold ends, if it does.
+    #[serde(serialize_with = "serialize_time")]
     pub held_until: Option<Timestamp>,
     /// Why the pod is not deleted when its TTL expires, other than that it is held.
     pub kept_because: Option<String>,

@@ -205,6 +205,18 @@ fn a_pause_is_printed_whatever_people_wrote_into_the_ledger() {
 }
 
 #[test]
+fn times_are_printed_to_the_second() {
+    let mut record = record();
+    record["at"] = "2030-01-31T12:00:00.123456789Z".into();
+    record["expires"] = "2030-01-31T16:00:00.987654321Z".into();
+    let pod = listed(recorded(&record.to_string()));
+    assert_eq!(cell(&pod, "EXPIRES"), "2030-01-31T16:00:00Z");
+    let value = serde_json::to_value(pod).unwrap();
+    assert_eq!(value["quarantinedAt"], "2030-01-31T12:00:00Z");
+    assert_eq!(value["expiresAt"], "2030-01-31T16:00:00Z");
+}
+
+#[test]
 fn programs_read_a_form_that_stays() {
     let pod = listed(annotated(keys::HOLD, "2030-01-31T12:15:00Z"));
     assert_eq!(

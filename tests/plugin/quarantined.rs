@@ -155,7 +155,10 @@ fn programs_read_the_same_and_more() {
     let value = serde_json::to_value(details(pod(), Mode::Enforce)).unwrap();
     assert_eq!(value["quarantined"], true);
     assert_eq!(value["name"], "web-7d4b9c-x2x8k");
-    assert_eq!(value["evidence"][0]["saw"], "HTTP 500");
+    assert_eq!(
+        value["evidence"][0],
+        json!({ "at": "2030-01-31T11:59:50Z", "saw": "HTTP 500" })
+    );
     assert_eq!(
         value["labels"][1],
         json!({ "key": "pod-template-hash", "before": "7d4b9c", "written": null, "now": null })

@@ -14,7 +14,7 @@ use crate::{
     plugin::{
         events::{PodEvent, event_lines},
         paused::Paused,
-        print::{format_time, paragraphs},
+        print::{format_time, paragraphs, to_the_second},
     },
 };
 
@@ -54,7 +54,7 @@ impl InService {
     #[must_use]
     pub fn of(pod: &Pod, asked: Result<Explanation, String>, events: Vec<PodEvent>) -> Self {
         let (explanation, not_asked) = match asked {
-            Ok(explanation) => (Some(explanation), None),
+            Ok(explanation) => (Some(with_times_to_the_second(explanation)), None),
             Err(why) => (None, Some(why)),
         };
         let mut annotations = BTreeMap::new();
@@ -101,6 +101,18 @@ impl InService {
         all.push(("Events", event_lines(&self.events, now)));
         paragraphs(&all)
     }
+}
+
+fn with_times_to_the_second(mut explanation: Explanation) -> Explanation {
+    if let Some(pause) = &mut explanation.pause {
+        pause.since = pause.since.map(to_the_second);
+    }
+    for opinion in explanation.pod.iter_mut().flat_map(|pod| &mut pod.policies) {
+        for sample in &mut opinion.evidence {
+            sample.at = to_the_second(sample.at);
+        }
+    }
+    explanation
 }
 
 /// What an agent says.

@@ -15,7 +15,7 @@ use crate::{
     },
     plugin::{
         events::{PodEvent, event_lines},
-        print::{format_age, format_time, paragraphs},
+        print::{format_age, format_time, paragraphs, to_the_second},
         quarantined::Quarantined,
         session::FoundPod,
     },
@@ -79,7 +79,7 @@ impl QuarantineDetails {
         Some(Self {
             quarantined: true,
             listed,
-            evidence: record.map_or_else(Vec::new, |record| record.evidence.clone()),
+            evidence: record.map(evidence).unwrap_or_default(),
             detach: record.map(|record| record.detach),
             owner: record.map(|record| format!("{}/{}", record.owner.kind, record.owner.name)),
             owned_by: pod
@@ -256,6 +256,14 @@ fn value(value: Option<&str>) -> String {
 
 fn edit_lines(edits: &[RecordedEdit]) -> Vec<String> {
     edits.iter().map(RecordedEdit::text).collect()
+}
+
+fn evidence(record: &Record) -> Vec<Evidence> {
+    let mut samples = record.evidence.clone();
+    for sample in &mut samples {
+        sample.at = to_the_second(sample.at);
+    }
+    samples
 }
 
 fn labels(pod: &Pod, record: &Record) -> Vec<RecordedEdit> {
