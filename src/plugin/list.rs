@@ -8,10 +8,10 @@ use super::{
     failure::CommandFailure,
     paused::{Paused, known_pauses, pauses},
     print::{Printout, aligned, format_age, format_time, lines, structured},
-    quarantined::Quarantined,
+    quarantined::{Quarantined, Requester},
     session::{Lowered, Session},
 };
-use crate::core::policy::Mode;
+use crate::core::policy::{MANUAL, Mode};
 
 /// The form of `-o json`.
 #[derive(Serialize)]
@@ -156,7 +156,7 @@ fn row(pod: &Quarantined, everywhere: bool, wide: bool, now: Timestamp) -> Vec<S
     cells.extend([
         pod.name.clone(),
         or_unknown(pod.workload.as_deref()),
-        or_unknown(pod.policy.as_deref()),
+        policy(pod, wide),
         reason(pod),
         or_unknown(age.as_deref()),
         time_left(pod, now),
@@ -184,6 +184,18 @@ fn row(pod: &Quarantined, everywhere: bool, wide: bool, now: Timestamp) -> Vec<S
 
 fn or_unknown(text: Option<&str>) -> String {
     text.unwrap_or("<unknown>").to_owned()
+}
+
+/// The policy that quarantined the pod; `manual` where a person did, with the policy whose ttl applies in the wide table.
+fn policy(pod: &Quarantined, wide: bool) -> String {
+    let policy = pod.policy.as_deref();
+    match (pod.requester, policy) {
+        (Some(Requester::Person), Some(policy)) if wide && policy != MANUAL => {
+            format!("manual ({policy})")
+        }
+        (Some(Requester::Person), _) => "manual".to_owned(),
+        (Some(Requester::Policy) | None, policy) => or_unknown(policy),
+    }
 }
 
 /// Why the pod was quarantined, and what is wrong with its record or label.

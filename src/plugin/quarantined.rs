@@ -8,7 +8,7 @@ use crate::core::{
     keys,
     object::Pod,
     overrides::{self, Hold, Overrides},
-    policy::Mode,
+    policy::{MANUAL, Mode},
     record::{self, Reading, Record},
 };
 
@@ -26,8 +26,11 @@ pub struct Quarantined {
     pub agent: Option<String>,
     /// The workload that the pod came from, such as `Deployment/web`.
     pub workload: Option<String>,
-    /// The policy that quarantined the pod.
+    /// The policy whose ttl applies: also of a pod that a person quarantined, if a policy selects the pod.
     pub policy: Option<String>,
+    /// Who requested the quarantine, where that is known.
+    #[serde(skip)]
+    pub requester: Option<Requester>,
     /// Why the pod was quarantined.
     pub reason: Option<String>,
     /// When the pod was quarantined.
@@ -61,6 +64,15 @@ pub struct Quarantined {
     pub terminating: bool,
 }
 
+/// Who requests a quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requester {
+    /// A policy, by its signal.
+    Policy,
+    /// A person, by an annotation.
+    Person,
+}
+
 impl Quarantined {
     /// A pod as it is listed; `None` if it does not count as quarantined. `mode`: the mode that its namespace allows.
     #[must_use]
@@ -92,6 +104,7 @@ impl Quarantined {
                 format!("{}/{}", workload.kind, workload.name)
             }),
             policy: text(|record| &record.policy),
+            requester: record.map(requester),
             reason: text(|record| &record.reason),
             quarantined_at: record.map(|record| record.at),
             expires_at: record.map(|record| expires(record, &overrides)),
@@ -125,6 +138,15 @@ impl Quarantined {
             self.kept_because.get_or_insert_with(|| pause.why());
         }
         self
+    }
+}
+
+/// The record of a person's request has no samples. That of a signal has some, unless the pod's labels fill the record.
+fn requester(record: &Record) -> Requester {
+    if &*record.policy == MANUAL || record.evidence.is_empty() {
+        Requester::Person
+    } else {
+        Requester::Policy
     }
 }
 

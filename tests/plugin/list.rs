@@ -205,6 +205,26 @@ fn a_pause_is_printed_whatever_people_wrote_into_the_ledger() {
 }
 
 #[test]
+fn a_pod_that_a_person_quarantined_is_of_no_policy() {
+    let manual = |policy: &str| {
+        let mut record = record();
+        record["policy"] = policy.into();
+        record["evidence"] = json!([]);
+        listed(recorded(&record.to_string()))
+    };
+    let narrow = |pod| table(std::slice::from_ref(&pod), false, false, now());
+    for policy in ["web-5xx", "by-hand"] {
+        let text = narrow(manual(policy));
+        assert!(text.contains("Deployment/web   manual   3 bad"), "{text}");
+    }
+    // The policy whose ttl applies is for those who look closer.
+    assert_eq!(cell(&manual("web-5xx"), "POLICY"), "manual (web-5xx)");
+    assert_eq!(cell(&manual("by-hand"), "POLICY"), "manual");
+    let value = serde_json::to_value(manual("web-5xx")).unwrap();
+    assert_eq!(value["policy"], "web-5xx");
+}
+
+#[test]
 fn times_are_printed_to_the_second() {
     let mut record = record();
     record["at"] = "2030-01-31T12:00:00.123456789Z".into();

@@ -151,6 +151,23 @@ fn a_restart_in_quarantine_is_printed() {
 }
 
 #[test]
+fn of_a_manual_quarantine_the_policy_whose_ttl_applies_is_named() {
+    let policy = |name: &str| {
+        let mut record = record();
+        record["policy"] = name.into();
+        record["evidence"] = json!([]);
+        let text = text(recorded(&record.to_string()));
+        assert!(paragraph(&text, "Evidence")[0].starts_with("none: a person"));
+        paragraph(&text, "Policy").concat()
+    };
+    assert_eq!(
+        policy("web-5xx"),
+        "manual; the ttl is that of policy web-5xx (agent pod-quarantine/default)"
+    );
+    assert_eq!(policy("by-hand"), "manual (agent pod-quarantine/default)");
+}
+
+#[test]
 fn programs_read_the_same_and_more() {
     let value = serde_json::to_value(details(pod(), Mode::Enforce)).unwrap();
     assert_eq!(value["quarantined"], true);

@@ -9,14 +9,14 @@ use crate::{
         keys,
         object::Pod,
         overrides,
-        policy::{Detach, Mode},
+        policy::{Detach, MANUAL, Mode},
         record::{self, Evidence, Record},
         restore,
     },
     plugin::{
         events::{PodEvent, event_lines},
         print::{format_age, format_time, paragraphs, to_the_second},
-        quarantined::Quarantined,
+        quarantined::{Quarantined, Requester},
         session::FoundPod,
     },
 };
@@ -135,7 +135,15 @@ impl QuarantineDetails {
             return Vec::new();
         };
         let agent = self.listed.agent.as_deref().unwrap_or_default();
-        vec![format!("{policy} (agent {agent})")]
+        vec![match self.listed.requester {
+            Some(Requester::Person) if policy == MANUAL => {
+                format!("manual (agent {agent})")
+            }
+            Some(Requester::Person) => {
+                format!("manual; the ttl is that of policy {policy} (agent {agent})")
+            }
+            Some(Requester::Policy) | None => format!("{policy} (agent {agent})"),
+        }]
     }
 
     fn evidence_text(&self) -> Vec<String> {

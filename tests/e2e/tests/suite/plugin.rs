@@ -71,6 +71,7 @@ async fn other_forms(plugin: &Plugin, scene: &Scene, held: &str) -> anyhow::Resu
             "RESTARTS",
             "LEFT SERVICES",
             "EXPIRES",
+            "manual (web)",
             &agent,
             "Running",
         ],
@@ -133,7 +134,7 @@ mod alone {
         };
         has(
             row(held),
-            &["Deployment/web", "web", "to be looked into", "12h"],
+            &["Deployment/web   manual   ", "to be looked into", "12h"],
         )?;
         has(row(damaged), &["<unknown>", "record damaged", "never"])?;
         has(row(unlabelled), &["(state label removed)", "never"])?;
