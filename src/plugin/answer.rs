@@ -52,7 +52,7 @@ pub(super) enum AgentAnswer {
     /// The pod no longer exists.
     Gone,
     /// No agent has answered; why its Events cannot be read, if they cannot.
-    None(Option<CommandFailure>),
+    NoAnswer(Option<CommandFailure>),
 }
 
 impl PodCommand<'_> {
@@ -104,7 +104,7 @@ impl PodCommand<'_> {
                 }
                 () = &mut deadline => return Ok(match refused {
                     Some((_, note)) => AgentAnswer::Refused(note),
-                    None => AgentAnswer::None(unread),
+                    None => AgentAnswer::NoAnswer(unread),
                 }),
                 _ = events_due.tick() => match session.events(uid).await {
                     Ok(events) => {

@@ -150,7 +150,7 @@ async fn describe(
         }
         AgentAnswer::Refused(note) => format!("not {done}: {note}\n{remains}"),
         AgentAnswer::Gone => "no longer exists".to_owned(),
-        AgentAnswer::None(unread) => {
+        AgentAnswer::NoAnswer(unread) => {
             let time = written(waiting.timeout);
             let unread = match unread {
                 Some(why) => format!(" (the pod's Events cannot be read: {why})"),

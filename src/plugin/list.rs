@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     arguments::{ListArgs, OutputFormat},
     failure::CommandFailure,
-    paused::{Paused, known_pauses, pauses},
+    paused::{Paused, pauses, report_unknown_pauses},
     print::{Printout, aligned, format_age, format_time, lines, structured},
     quarantined::{Quarantined, Requester},
     session::{Lowered, Session},
@@ -41,7 +41,7 @@ pub async fn list(
         Vec::new()
     });
     printout.stderr.extend(modes(&lowered));
-    let paused = known_pauses(paused, output, &mut printout.stderr);
+    let paused = report_unknown_pauses(paused, output, &mut printout.stderr);
     printout.stderr.extend(pauses(&paused));
     let now = Timestamp::now();
     let mut pods = Vec::new();

@@ -66,9 +66,9 @@ pub fn pauses(paused: &[Paused]) -> Vec<String> {
     lines
 }
 
-/// The pauses that could be read. A user without rights in the agent's namespace learns of it only where details are
-/// requested, as otherwise it would be printed on every call.
-pub(super) fn known_pauses(
+/// Takes the pauses as far as they can be read, and reports where they cannot. A user without rights in the agent's
+/// namespace learns of it only where details are requested, as otherwise it would be printed on every call.
+pub(super) fn report_unknown_pauses(
     read: Result<Vec<Paused>, CommandFailure>,
     output: Option<OutputFormat>,
     stderr: &mut Vec<String>,

@@ -11,7 +11,7 @@ use super::{
     arguments::{OutputFormat, WhyArgs},
     failure::CommandFailure,
     list::mode_of,
-    paused::known_pauses,
+    paused::report_unknown_pauses,
     print::{Printout, structured},
     session::Session,
 };
@@ -43,7 +43,7 @@ pub(super) async fn why(
     let mode = mode_of(&lowered, &session.namespace);
     if let Some(mut details) = QuarantineDetails::of(&found, mode, events.clone(), now) {
         let paused = session.paused(&why.agent).await;
-        let paused = known_pauses(paused, output, &mut printout.stderr);
+        let paused = report_unknown_pauses(paused, output, &mut printout.stderr);
         details.listed = details.listed.noting_pauses(&paused);
         printout.stdout = match output {
             Some(OutputFormat::Json | OutputFormat::Yaml) => structured(output, &details)?,
