@@ -1,10 +1,12 @@
 //! The policy file after it was read and checked: what is judged, and within which limits.
 //!
-//! Built by `config`; plain values only. Defaults and bounds are those of the README's table.
+//! Built by `config`; plain values only. Every default is here, in a `new` or a `Default`: the reader of the file takes
+//! it from there, says it to people and writes it into the JSON Schema.
 
 use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::selector::Selector;
 
@@ -20,9 +22,9 @@ pub struct PolicyFile {
     pub prometheus: Option<PrometheusServer>,
     /// Bounds on what may be quarantined.
     pub limits: Limits,
-    /// How long a pod that no policy selects is kept after it was quarantined by hand.
+    /// How long a pod that no policy selects is kept after a manual quarantine.
     pub ttl: Duration,
-    /// What to do about a pod that no policy selects and that is quarantined by hand.
+    /// How far a manual quarantine of a pod that no policy selects goes.
     pub mode: Mode,
     /// Whether the autoscalers are asked to leave the node while a pod is kept on it.
     pub keep_node: bool,
@@ -39,7 +41,7 @@ impl PolicyFile {
             prometheus: None,
             limits: Limits::default(),
             ttl: DEFAULT_TTL,
-            mode: Mode::Observe,
+            mode: Mode::default(),
             keep_node: true,
             policies,
         }
@@ -53,11 +55,26 @@ impl PolicyFile {
 }
 
 /// How far a decision is carried out. Ordered: the lowest of several wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "camelCase")]
 pub enum Mode {
     /// Nothing is touched.
     Off,
     /// Decide, log and count; change nothing.
+    #[default]
     Observe,
     /// Act.
     Enforce,
@@ -65,22 +82,18 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode, lowest first.
-    pub const ALL: [Self; 3] = [Self::Off, Self::Observe, Self::Enforce];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As it is written in the file, on a namespace and in `/metrics`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Observe => "observe",
-            Self::Enforce => "enforce",
-        }
+        self.into()
     }
 
     /// The mode written so, if it is one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+        text.parse().ok()
     }
 }
 
@@ -311,10 +324,10 @@ pub struct Policy {
     pub also_leave: Vec<Selector>,
     /// What becomes of NetworkPolicies that the pod cannot stay in.
     pub network_policies: NetworkPolicies,
-    /// Whether a pod is taken out, too, where its replacement would share a volume, a port of the node or an identity
-    /// with it: by default not.
+    /// Whether a pod is quarantined even if its replacement would share a volume, a port of the node or an identity
+    /// with it.
     pub allow_exclusive: bool,
-    /// How long a released pod is left alone: 1 s to 24 h, by default 5 m.
+    /// How long a released pod is left alone: 1 s to 24 h.
     pub settle: Duration,
     /// What follows where the replacement is not Ready in time.
     pub on_replacement_timeout: OnReplacementTimeout,
@@ -332,15 +345,15 @@ impl Policy {
             namespaces: None,
             signal,
             ttl: DEFAULT_TTL,
-            mode: Mode::Observe,
+            mode: Mode::default(),
             detach: Detach::default(),
             keep_labels: BTreeSet::new(),
             also_leave: Vec::new(),
-            network_policies: NetworkPolicies::Leave,
+            network_policies: NetworkPolicies::default(),
             allow_exclusive: false,
             settle: DEFAULT_SETTLE,
-            on_replacement_timeout: OnReplacementTimeout::Keep,
-            contrast: Contrast::Required,
+            on_replacement_timeout: OnReplacementTimeout::default(),
+            contrast: Contrast::default(),
         }
     }
 
@@ -377,8 +390,11 @@ impl Policy {
 }
 
 /// What a pod is taken out of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "camelCase")]
+#[strum(serialize_all = "camelCase")]
 pub enum Detach {
     /// Out of its Services and out of its controller, so that a replacement starts.
     #[default]
@@ -388,29 +404,35 @@ pub enum Detach {
 }
 
 /// What becomes of NetworkPolicies that a pod cannot stay in. It stays where a choice exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "camelCase")]
 pub enum NetworkPolicies {
-    /// They are left (the default), and that is told.
+    /// They are left, and an Event says so.
+    #[default]
     Leave,
-    /// They are kept, and the pod is not taken out.
+    /// They are kept, and the pod is not quarantined.
     Keep,
 }
 
 /// What follows where a replacement is not Ready in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "camelCase")]
 pub enum OnReplacementTimeout {
-    /// The quarantined pod is kept (the default), and that is told.
+    /// The quarantined pod is kept, and an Event says so.
+    #[default]
     Keep,
-    /// It is put back.
+    /// It is released.
     Release,
-    /// It is deleted, so that what it holds is free.
+    /// It is deleted, so that the resources it holds are free.
     Reap,
 }
 
 /// Whether a verdict needs another pod, or an earlier time, in which the signal said `good`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "camelCase")]
 pub enum Contrast {
-    /// It does (the default): a signal that has never said `good` says nothing.
+    /// It does: a signal that has never said `good` says nothing.
+    #[default]
     Required,
     /// It does not.
     None,
@@ -428,21 +450,21 @@ pub enum Signal {
 /// An HTTP probe, field for field a Kubernetes probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProbe {
-    /// Path and query, begins with `/`; by default `/`.
+    /// Path and query, begins with `/`.
     pub path: String,
     /// Number, or name of a container's port.
     pub port: Port,
-    /// By default HTTP. A certificate is not verified, as the kubelet does not.
+    /// A certificate is not verified, as the kubelet does not.
     pub scheme: Scheme,
     /// Headers in the order of the file; `Host` among them sets the request's host.
     pub headers: Vec<(String, String)>,
-    /// By default 10 s; 1 s to 1 h.
+    /// 1 s to 1 h.
     pub period: Duration,
-    /// By default 1 s; at least 1 s, at most the period.
+    /// At least 1 s, at most the period.
     pub timeout: Duration,
-    /// Bad samples in a row that make a pod unhealthy: by default 3, at least 1.
+    /// Bad samples in a row that make a pod unhealthy.
     pub failure_threshold: NonZeroU32,
-    /// By default 0 s, counted from the start of the pod.
+    /// Counted from the start of the pod.
     pub initial_delay: Duration,
 }
 
@@ -453,11 +475,11 @@ impl HttpProbe {
         Self {
             path: "/".to_owned(),
             port,
-            scheme: Scheme::Http,
+            scheme: Scheme::default(),
             headers: Vec::new(),
             period: Duration::from_secs(10),
             timeout: Duration::from_secs(1),
-            failure_threshold: NonZeroU32::MIN.saturating_add(2),
+            failure_threshold: const { NonZeroU32::new(3).unwrap() },
             initial_delay: Duration::ZERO,
         }
     }
@@ -473,9 +495,11 @@ pub enum Port {
 }
 
 /// How a probe speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Scheme {
     /// Plain.
+    #[default]
     Http,
     /// TLS, the certificate unverified.
     Https,
@@ -488,10 +512,23 @@ pub struct PrometheusQuery {
     pub query: String,
     /// When a value is bad.
     pub threshold: Threshold,
-    /// Time between two queries: by default 15 s; 1 s to 1 h.
+    /// Time between two queries: 1 s to 1 h.
     pub interval: Duration,
-    /// How long a pod must have been bad, as in an alerting rule: by default 1 m, 1 s to 24 h.
+    /// How long a pod must have been bad, as in an alerting rule: 1 s to 24 h.
     pub hold_for: Duration,
+}
+
+impl PrometheusQuery {
+    /// The query that says nothing but what it asks, and when a value is bad.
+    #[must_use]
+    pub fn new(query: String, threshold: Threshold) -> Self {
+        Self {
+            query,
+            threshold,
+            interval: Duration::from_secs(15),
+            hold_for: Duration::from_mins(1),
+        }
+    }
 }
 
 /// When a value is bad. Both are strict.
@@ -520,12 +557,26 @@ impl Threshold {
 pub struct PrometheusServer {
     /// Base address, `http` or `https`; a path prefix is kept.
     pub url: String,
-    /// A file whose content is sent as `Authorization: Bearer`, read anew for each query.
+    /// A file whose content is sent as `Authorization: Bearer`, read again for each query.
     pub bearer_token_file: Option<String>,
     /// PEM certificates to trust instead of the compiled-in ones.
     pub ca_file: Option<String>,
     /// Further headers, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, String)>,
-    /// By default 10 s.
+    /// How long an answer may take: at most 5 m.
     pub timeout: Duration,
+}
+
+impl PrometheusServer {
+    /// The server that says nothing but its address.
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        Self {
+            url,
+            bearer_token_file: None,
+            ca_file: None,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(10),
+        }
+    }
 }

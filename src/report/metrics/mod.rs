@@ -194,7 +194,7 @@ impl Metrics {
     /// A policy file is in force: counters of its policies exist from now on, so that a rate over them is no gap.
     pub fn policies(&self, file: &PolicyFile) {
         self.config_last_reload_successful.set(1);
-        for mode in Mode::ALL {
+        for &mode in Mode::ALL {
             self.mode
                 .with_label_values(&[mode.as_str()])
                 .set((mode == file.mode).into());
