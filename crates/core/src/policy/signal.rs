@@ -1,0 +1,148 @@
+//! Where the evidence of a policy comes from: a probe, or a query.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use strum::{IntoStaticStr, VariantArray};
+
+/// Where the evidence comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// An HTTP probe of the pod's own address.
+    Probe(HttpProbe),
+    /// A Prometheus query for all pods at once.
+    Prometheus(PrometheusQuery),
+}
+
+/// An HTTP probe, field for field a Kubernetes probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// Path and query, begins with `/`.
+    pub path: String,
+    /// Number, or name of a container's port.
+    pub port: Port,
+    /// A certificate is not verified, as the kubelet does not.
+    pub scheme: Scheme,
+    /// Headers in the order of the file; `Host` among them sets the request's host.
+    pub headers: Vec<(String, String)>,
+    /// 1 s to 1 h.
+    pub period: Duration,
+    /// At least 1 s, at most the period.
+    pub timeout: Duration,
+    /// Bad samples in a row that make a pod unhealthy.
+    pub failure_threshold: NonZeroU32,
+    /// Counted from the start of the pod.
+    pub initial_delay: Duration,
+}
+
+impl HttpProbe {
+    /// The probe that says nothing but its port.
+    #[must_use]
+    pub fn new(port: Port) -> Self {
+        Self {
+            path: "/".to_owned(),
+            port,
+            scheme: Scheme::default(),
+            headers: Vec::new(),
+            period: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            failure_threshold: const { NonZeroU32::new(3).unwrap() },
+            initial_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// A port of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// By number.
+    Number(u16),
+    /// By the name that a container gives it.
+    Name(Arc<str>),
+}
+
+/// How a probe speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Scheme {
+    /// Plain.
+    #[default]
+    Http,
+    /// TLS, the certificate unverified.
+    Https,
+}
+
+/// A query whose series are joined to pods by their labels `namespace` and `pod`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrometheusQuery {
+    /// PromQL.
+    pub query: String,
+    /// When a value is bad.
+    pub threshold: Threshold,
+    /// Time between two queries: 1 s to 1 h.
+    pub interval: Duration,
+    /// How long a pod must have been bad, as in an alerting rule: 1 s to 24 h.
+    pub hold_for: Duration,
+}
+
+impl PrometheusQuery {
+    /// The query that says nothing but what it asks, and when a value is bad.
+    #[must_use]
+    pub fn new(query: String, threshold: Threshold) -> Self {
+        Self {
+            query,
+            threshold,
+            interval: Duration::from_secs(15),
+            hold_for: Duration::from_mins(1),
+        }
+    }
+}
+
+/// When a value is bad. Both are strict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// Above this number.
+    Above(f64),
+    /// Below this number.
+    Below(f64),
+}
+
+impl Threshold {
+    /// Whether a value is bad; `None` for a value that is not a number.
+    #[must_use]
+    pub fn is_bad(self, value: f64) -> Option<bool> {
+        match self {
+            _ if value.is_nan() => None,
+            Self::Above(bound) => Some(value > bound),
+            Self::Below(bound) => Some(value < bound),
+        }
+    }
+}
+
+/// The Prometheus to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusServer {
+    /// Base address, `http` or `https`; a path prefix is kept.
+    pub url: String,
+    /// A file whose content is sent as `Authorization: Bearer`, read again for each query.
+    pub bearer_token_file: Option<String>,
+    /// PEM certificates to trust instead of the compiled-in ones.
+    pub ca_file: Option<String>,
+    /// Further headers, such as `X-Scope-OrgID`.
+    pub headers: Vec<(String, String)>,
+    /// How long an answer may take: at most 5 m.
+    pub timeout: Duration,
+}
+
+impl PrometheusServer {
+    /// The server that says nothing but its address.
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        Self {
+            url,
+            bearer_token_file: None,
+            ca_file: None,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
