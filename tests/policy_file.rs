@@ -1,7 +1,7 @@
 //! The policy file from outside: what is accepted, what is refused, and how that is said.
 //!
 //! Each `tests/policy_file/NAME.yaml` has a `NAME.txt` with everything that `check` says about it.
-//! `UPDATE_EXPECTED=1 cargo test --test policy_file` writes them anew; read the difference.
+//! `UPDATE_EXPECTED=1 cargo test --test policy_file` writes them again; read the difference.
 
 #![cfg(test)]
 
@@ -29,7 +29,7 @@ fn expect_file(path: &Path, found: &str) {
 /// What the command `check` says about a text.
 fn said(name: &str, text: &str) -> String {
     match config::check_text(name, text) {
-        Err(mistakes) => format!("{mistakes}\n"),
+        Err(errors) => format!("{errors}\n"),
         Ok(checked) => {
             let mut said = String::new();
             for warning in &checked.warnings {
@@ -73,22 +73,63 @@ fn the_committed_schema_is_the_readers() {
     expect_file(&path, &schema);
 }
 
-#[test]
-fn a_file_that_cannot_be_read_is_one_mistake_without_a_place() {
-    let mistakes = config::read("no/such/file.yaml").unwrap_err();
-    let said = "no/such/file.yaml: reading the policy file failed: No such file or directory (os error 2)\n\n1 mistake";
-    assert_eq!(mistakes.to_string(), said);
-    assert!(mistakes.iter().all(|mistake| mistake.place.is_none()));
+/// A document with every default of the schema written out.
+fn with_defaults(mut document: Json, schema: &Json) -> Json {
+    match &mut document {
+        Json::Object(map) => {
+            let properties = schema["properties"].as_object().into_iter().flatten();
+            for (key, schema) in properties {
+                if let Some(default) = schema.get("default") {
+                    map.entry(key).or_insert_with(|| default.clone());
+                }
+                if let Some(value) = map.get_mut(key) {
+                    *value = with_defaults(value.take(), schema);
+                }
+            }
+        }
+        Json::Array(list) => {
+            for value in list {
+                *value = with_defaults(value.take(), &schema["items"]);
+            }
+        }
+        _ => {}
+    }
+    document
 }
 
 #[test]
-fn bytes_that_are_no_text_are_told_with_their_place() {
+fn the_defaults_of_the_schema_are_those_of_the_reader() {
+    let short = serde_json::json!({
+        "prometheus": { "url": "http://p" },
+        "policies": [
+            { "name": "a", "pods": { "matchLabels": { "a": "b" } }, "probe": { "httpGet": { "port": 80 } } },
+            { "name": "b", "pods": { "matchLabels": { "a": "b" } }, "prometheus": { "query": "up", "below": 1 } },
+        ],
+    });
+    let long = with_defaults(short.clone(), &config::schema());
+    let limits = &long["limits"];
+    assert_eq!(limits["workload"]["max"], "10%", "{long:#}");
+    assert_eq!(limits["pacing"]["duringRollout"], false, "{long:#}");
+    let read = |document: &Json| config::parse("a.yaml", &document.to_string()).unwrap().file;
+    assert_eq!(read(&long), read(&short));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_error_without_a_place() {
+    let errors = config::read("no/such/file.yaml").unwrap_err();
+    let said = "error: reading the policy file failed: No such file or directory (os error 2)\n--> no/such/file.yaml\n\n1 error";
+    assert_eq!(errors.to_string(), said);
+    assert!(errors.iter().all(|error| error.place.is_none()));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_reported_with_their_place() {
     let path = std::env::temp_dir().join(format!("policy-{}.yaml", std::process::id()));
     fs::write(&path, b"mode: observe\nagent: \xff\n").unwrap();
     let said = config::read(&path).unwrap_err().to_string();
     fs::remove_file(&path).unwrap();
     let expected = format!(
-        "{}:2:8: the file is not UTF-8 text from here on\n    2 | agent: \n      |        ^\n\n1 mistake",
+        "error: the file is not valid UTF-8 from here on\n --> {}:2:8\n  |\n2 | agent: \n  |        ^\n\n1 error",
         path.display()
     );
     assert_eq!(said, expected);
@@ -101,15 +142,15 @@ fn a_file_of_more_than_a_mebibyte_is_refused() {
         .to_string();
     assert_eq!(
         said,
-        "big.yaml: the policy file is longer than 1 MiB\n\n1 mistake"
+        "error: the policy file is longer than 1 MiB\n--> big.yaml\n\n1 error"
     );
 }
 
 #[test]
 fn what_a_file_unfolds_to_is_bounded() {
     let said = |text: &str| {
-        let mistakes = config::parse("a.yaml", text).unwrap_err();
-        mistakes.iter().next().unwrap().message.clone()
+        let errors = config::parse("a.yaml", text).unwrap_err();
+        errors.iter().next().unwrap().message.clone()
     };
     let many = format!("policies: [{}]", "1,".repeat(60_000));
     assert_eq!(said(&many), "the file has more than 50000 values");
@@ -136,20 +177,29 @@ fn what_a_file_unfolds_to_is_bounded() {
 }
 
 #[test]
-fn of_very_many_mistakes_the_first_are_shown_and_all_are_counted() {
+fn of_very_many_errors_the_first_are_shown_and_all_are_counted() {
     let text = format!("policies: [{}]", "1, ".repeat(1_000));
-    let mistakes = config::parse("many.yaml", &text).unwrap_err();
-    assert_eq!((mistakes.count(), mistakes.iter().len()), (1_000, 500));
+    let errors = config::parse("many.yaml", &text).unwrap_err();
+    assert_eq!((errors.count(), errors.iter().len()), (1_000, 500));
     assert!(
-        mistakes
+        errors
             .to_string()
-            .ends_with("\n1000 mistakes, 500 of them shown")
+            .ends_with("\n1000 errors, the first 500 of them shown")
     );
 }
 
-/// The agent must go on with a query that only another dialect knows; `check` is there to stop a typing error.
 #[test]
-fn a_query_that_is_not_promql_is_a_mistake_in_check_and_a_warning_in_run() {
+fn a_line_that_is_too_long_to_show_is_named_all_the_same() {
+    let text = format!("{{ agent: {}, ttl: 1M }}", "a".repeat(1 << 16));
+    let errors = config::parse("long.yaml", &text).unwrap_err();
+    let last = errors.iter().last().unwrap().to_string();
+    let expected = "error: ttl: must be a duration such as 15s, 1h30m or 7d, is \"1M\"; write a lower-case m for minutes\n--> long.yaml:1:65553";
+    assert_eq!(last, expected);
+}
+
+/// The agent must accept a query that only another dialect knows; `check` is there to stop a typing error.
+#[test]
+fn a_query_that_is_not_promql_is_an_error_in_check_and_a_warning_in_run() {
     let text = "{ prometheus: { url: http://p }, policies: [{ name: a, pods: { matchLabels: { a: b } }, \
                 prometheus: { query: 'rate(up[1m]', below: 1 } }] }";
     assert_eq!(config::check_text("a.yaml", text).unwrap_err().count(), 1);
@@ -163,15 +213,15 @@ fn a_query_that_is_not_promql_is_a_mistake_in_check_and_a_warning_in_run() {
 }
 
 #[test]
-fn mistakes_can_be_written_as_json() {
-    let mistakes = config::parse("a.yaml", "mode: observe\nttl: 91d").unwrap_err();
+fn errors_can_be_written_as_json() {
+    let errors = config::parse("a.yaml", "mode: observe\nttl: 91d").unwrap_err();
     let expected = serde_json::json!([
-        { "severity": "mistake", "file": "a.yaml", "line": 1, "column": 1, "width": 4,
-          "message": "the file: \"policies\" is missing: which pods are judged by which evidence; one at least" },
-        { "severity": "mistake", "file": "a.yaml", "line": 2, "column": 6, "width": 3,
+        { "severity": "error", "file": "a.yaml", "line": 1, "column": 1, "width": 4,
+          "message": "the file: \"policies\" is missing: at least one policy, each with its pods and its signal" },
+        { "severity": "error", "file": "a.yaml", "line": 2, "column": 6, "width": 3,
           "message": "ttl: must be from 1s to 90d, is \"91d\"" },
     ]);
-    assert_eq!(serde_json::to_value(&mistakes).unwrap(), expected);
+    assert_eq!(serde_json::to_value(&errors).unwrap(), expected);
 }
 
 /// Keys of the file, and one that is none.
@@ -353,14 +403,14 @@ static SCHEMA: LazyLock<jsonschema::Validator> =
 const ONLY_THE_READER: [&str; 11] = [
     "must be from 1s to",
     "must be at most periodSeconds",
-    "a policy before this one is named",
-    "is kept for quarantines",
-    "selects every pod",
-    "selects everything",
-    "which Prometheus?",
+    "duplicate policy name",
+    "is reserved for manual quarantines",
+    "selects every pod; if that is intended",
+    "selects every pod, so no pod can leave it",
+    "needs a Prometheus server",
     "In and NotIn need",
-    "Exists and DoesNotExist take none",
-    "must have a number from 0 to 65535 as its port",
+    "Exists and DoesNotExist take no values",
+    "must have a port from 0 to 65535",
     "is not PromQL",
 ];
 
@@ -371,8 +421,8 @@ proptest! {
     #[test]
     fn schema_and_reader_agree(document in prop_oneof![changed(), documents()]) {
         let read = config::check_text("a.yaml", &document.to_string());
-        let beyond = read.as_ref().is_err_and(|mistakes| {
-            mistakes.iter().all(|mistake| ONLY_THE_READER.iter().any(|known| mistake.message.contains(known)))
+        let beyond = read.as_ref().is_err_and(|errors| {
+            errors.iter().all(|error| ONLY_THE_READER.iter().any(|known| error.message.contains(known)))
         });
         prop_assert_eq!(read.is_ok() || beyond, SCHEMA.is_valid(&document), "{:?}", read);
     }
@@ -389,9 +439,9 @@ proptest! {
     ) {
         let text = EXAMPLE.get(..at).zip(EXAMPLE.get((at + length).min(EXAMPLE.len())..));
         let text = text.map(|(before, after)| format!("{before}{with}{after}")).unwrap_or_default();
-        if let Err(mistakes) = config::parse("a.yaml", &text) {
-            prop_assert!(mistakes.count() > 0);
-            for place in mistakes.iter().filter_map(|mistake| mistake.place.as_ref()) {
+        if let Err(errors) = config::parse("a.yaml", &text) {
+            prop_assert!(errors.count() > 0);
+            for place in errors.iter().filter_map(|error| error.place.as_ref()) {
                 prop_assert!(place.line <= text.split('\n').count(), "line {} of {text:?}", place.line);
             }
         }

@@ -5,42 +5,43 @@ use std::{rc::Rc, sync::Arc};
 use serde_json::{Value as Json, json};
 
 use super::{
-    context::{Context, Step},
+    context::{PathStep, ReadContext},
+    kind::{Collection, ValueKind},
     pattern::Pattern,
-    reader::Kind,
-    yaml::{Entry, Node, Value, quoted},
+    yaml::{Entry, YamlNode, YamlValue, quoted},
 };
 
 /// A list of one kind of values.
-pub(super) struct List<K> {
+pub(super) struct ListOf<K> {
     of: K,
-    at_least: usize,
+    min_items: usize,
 }
 
 /// A list that may be empty.
-pub(super) fn list<K: Kind>(of: K) -> List<K> {
-    List { of, at_least: 0 }
+pub(super) fn list<K: ValueKind>(of: K) -> ListOf<K> {
+    ListOf { of, min_items: 0 }
 }
 
-/// A list with one value at least.
-pub(super) fn some<K: Kind>(of: K) -> List<K> {
-    List { of, at_least: 1 }
+/// A list with at least one value.
+pub(super) fn non_empty_list<K: ValueKind>(of: K) -> ListOf<K> {
+    ListOf { of, min_items: 1 }
 }
 
-impl<K: Kind> Kind for List<K> {
+impl<K: ValueKind> ValueKind for ListOf<K> {
     type Value = Vec<K::Value>;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<Self::Value> {
-        let Value::List(items) = &node.value else {
-            context.unlike(node, "a list");
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<Self::Value> {
+        let YamlValue::List(items) = &node.value else {
+            context.mismatch(node, "a list");
             return None;
         };
-        if items.len() < self.at_least {
-            context.wrong(node, "must not be empty");
+        if items.len() < self.min_items {
+            context.error(node, "must not be empty");
             return None;
         }
-        let mut read = |(index, item): (usize, &Rc<Node>)| {
-            context.within(Step::Index(index), |context| self.of.read(item, context))
+        let mut read = |(index, item): (usize, &Rc<YamlNode>)| {
+            let step = PathStep::Index(index);
+            context.within(step, |context| self.of.read(item, context))
         };
         // All are read before any is missed.
         let values: Vec<_> = items.iter().enumerate().map(&mut read).collect();
@@ -48,22 +49,28 @@ impl<K: Kind> Kind for List<K> {
     }
 
     fn schema(&self) -> Json {
-        json!({ "type": "array", "items": self.of.schema(), "minItems": self.at_least })
+        json!({ "type": "array", "items": self.of.schema(), "minItems": self.min_items })
+    }
+}
+
+impl<K: ValueKind> Collection for ListOf<K> {
+    fn empty() -> Json {
+        json!([])
     }
 }
 
 /// A mapping from names of one form to one kind of values.
-pub(super) struct Table<K> {
+pub(super) struct MapOf<K> {
     pub(super) keys: &'static Pattern,
     pub(super) values: K,
 }
 
-impl<K: Kind> Kind for Table<K> {
+impl<K: ValueKind> ValueKind for MapOf<K> {
     type Value = Vec<(Arc<str>, K::Value)>;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<Self::Value> {
-        let Value::Map(entries) = &node.value else {
-            context.unlike(node, "a mapping");
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<Self::Value> {
+        let YamlValue::Map(entries) = &node.value else {
+            context.mismatch(node, "a mapping");
             return None;
         };
         let mut read = |entry: &Entry| {
@@ -71,12 +78,16 @@ impl<K: Kind> Kind for Table<K> {
             let fits = self.keys.matches(key);
             if !fits {
                 let message = format!("the key {} must be {}", quoted(key), self.keys.meaning);
-                let message = context.about(&message);
-                context.mistake(&entry.key_span, message);
+                let message = context.with_path(&message);
+                context.error_at(&entry.key_span, message);
             }
-            let step = Step::Key(if fits { key.to_owned() } else { quoted(key) });
+            let step = PathStep::Key(if fits { key.to_owned() } else { quoted(key) });
             let value = context.within(step, |context| self.values.read(&entry.node, context));
-            fits.then_some((Arc::from(key), value?))
+            if fits {
+                Some((Arc::from(key), value?))
+            } else {
+                None
+            }
         };
         let values: Vec<_> = entries.iter().map(&mut read).collect();
         values.into_iter().collect()
@@ -88,5 +99,11 @@ impl<K: Kind> Kind for Table<K> {
             "propertyNames": self.keys.schema(),
             "additionalProperties": self.values.schema(),
         })
+    }
+}
+
+impl<K: ValueKind> Collection for MapOf<K> {
+    fn empty() -> Json {
+        json!({})
     }
 }

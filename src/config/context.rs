@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, ops::Range};
 
 use super::{
-    finding::{Finding, Mistakes, Severity, Source},
-    yaml::Node,
+    diagnostic::{Diagnostic, Errors, Severity, Source},
+    yaml::YamlNode,
 };
 
 /// How strictly a file is read.
@@ -17,91 +17,92 @@ pub(super) enum Strictness {
 }
 
 /// What was found so far, and where the reading is.
-pub(super) struct Context<'t> {
+pub(super) struct ReadContext<'t> {
     source: &'t Source<'t>,
     strictness: Strictness,
-    mistakes: Found,
-    warnings: Found,
-    path: Vec<Step>,
+    errors: Collected,
+    warnings: Collected,
+    path: Vec<PathStep>,
 }
 
-/// Findings that are kept of each severity: more than anybody reads, and few enough to cost nothing.
+/// Diagnostics that are kept of each severity: more than anybody reads, and few enough to cost nothing.
 const MOST_KEPT: usize = 500;
 
-/// Findings of one severity.
+/// Diagnostics of one severity.
 #[derive(Default)]
-struct Found {
+struct Collected {
     count: usize,
     /// The first of them, each with the first byte it is about.
-    kept: Vec<(usize, Finding)>,
+    kept: Vec<(usize, Diagnostic)>,
 }
 
-impl Found {
-    fn add(&mut self, start: usize, finding: impl FnOnce() -> Finding) {
+impl Collected {
+    fn add(&mut self, start: usize, diagnostic: impl FnOnce() -> Diagnostic) {
         self.count += 1;
         if self.kept.len() < MOST_KEPT {
-            self.kept.push((start, finding()));
+            self.kept.push((start, diagnostic()));
         }
     }
 
-    fn in_order(mut self) -> Vec<Finding> {
+    fn in_order(mut self) -> Vec<Diagnostic> {
         self.kept.sort_by_key(|(start, _)| *start);
-        self.kept.into_iter().map(|(_, finding)| finding).collect()
+        let kept = self.kept.into_iter();
+        kept.map(|(_, diagnostic)| diagnostic).collect()
     }
 }
 
 /// One step from a value to one within it.
-pub(super) enum Step {
+pub(super) enum PathStep {
     Key(String),
     Index(usize),
 }
 
-impl<'t> Context<'t> {
+impl<'t> ReadContext<'t> {
     pub(super) fn new(source: &'t Source<'t>, strictness: Strictness) -> Self {
         Self {
             source,
             strictness,
-            mistakes: Found::default(),
-            warnings: Found::default(),
+            errors: Collected::default(),
+            warnings: Collected::default(),
             path: Vec::new(),
         }
     }
 
-    /// A mistake at these bytes of the text; the message stands as it is.
-    pub(super) fn mistake(&mut self, span: &Range<usize>, message: String) {
-        let finding = || {
+    /// An error at these bytes of the text; the message stands as it is.
+    pub(super) fn error_at(&mut self, span: &Range<usize>, message: String) {
+        let diagnostic = || {
             self.source
-                .finding(Severity::Mistake, span.clone(), message)
+                .diagnostic(Severity::Error, span.clone(), message)
         };
-        self.mistakes.add(span.start, finding);
+        self.errors.add(span.start, diagnostic);
     }
 
-    /// A mistake in the value of a node.
-    pub(super) fn wrong(&mut self, node: &Node, message: &str) {
-        let message = self.about(message);
-        self.mistake(&node.span, message);
+    /// An error in the value of a node.
+    pub(super) fn error(&mut self, node: &YamlNode, message: &str) {
+        let message = self.with_path(message);
+        self.error_at(&node.span, message);
     }
 
     /// A node that is not what it must be.
-    pub(super) fn unlike(&mut self, node: &Node, expected: &str) {
+    pub(super) fn mismatch(&mut self, node: &YamlNode, expected: &str) {
         let found = node.value.described();
-        self.wrong(node, &format!("must be {expected}, is {found}"));
+        self.error(node, &format!("must be {expected}, is {found}"));
     }
 
-    /// Something that is allowed and probably not meant.
-    pub(super) fn warn(&mut self, node: &Node, message: &str) {
-        let message = self.about(message);
-        let finding = || {
+    /// Something that is allowed and probably not intended.
+    pub(super) fn warn(&mut self, node: &YamlNode, message: &str) {
+        let message = self.with_path(message);
+        let diagnostic = || {
             self.source
-                .finding(Severity::Warning, node.span.clone(), message)
+                .diagnostic(Severity::Warning, node.span.clone(), message)
         };
-        self.warnings.add(node.span.start, finding);
+        self.warnings.add(node.span.start, diagnostic);
     }
 
     /// Something that only the command `check` refuses.
-    pub(super) fn doubt(&mut self, node: &Node, message: &str) {
+    pub(super) fn error_in_check(&mut self, node: &YamlNode, message: &str) {
         match self.strictness {
-            Strictness::Check => self.wrong(node, message),
+            Strictness::Check => self.error(node, message),
             Strictness::Run => self.warn(node, message),
         }
     }
@@ -110,16 +111,16 @@ impl<'t> Context<'t> {
         self.strictness
     }
 
-    /// Mistakes and warnings, each in the order of the file.
-    pub(super) fn into_findings(self) -> (Mistakes, Vec<Finding>) {
-        let count = self.mistakes.count;
+    /// Errors and warnings, each in the order of the file.
+    pub(super) fn into_diagnostics(self) -> (Errors, Vec<Diagnostic>) {
+        let count = self.errors.count;
         (
-            Mistakes::new(self.mistakes.in_order(), count),
+            Errors::new(self.errors.in_order(), count),
             self.warnings.in_order(),
         )
     }
 
-    pub(super) fn within<T>(&mut self, step: Step, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn within<T>(&mut self, step: PathStep, read: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(step);
         let value = read(self);
         self.path.pop();
@@ -131,16 +132,16 @@ impl<'t> Context<'t> {
         let mut path = String::new();
         for step in &self.path {
             match step {
-                Step::Key(key) if path.is_empty() => path.push_str(key),
-                Step::Key(key) => path.extend([".", key]),
-                Step::Index(index) => _ = write!(path, "[{index}]"),
+                PathStep::Key(key) if path.is_empty() => path.push_str(key),
+                PathStep::Key(key) => path.extend([".", key]),
+                PathStep::Index(index) => _ = write!(path, "[{index}]"),
             }
         }
         path
     }
 
-    /// A message with the place in words before it.
-    pub(super) fn about(&self, message: &str) -> String {
+    /// A message with the path before it.
+    pub(super) fn with_path(&self, message: &str) -> String {
         match self.path() {
             path if path.is_empty() => format!("the file: {message}"),
             path => format!("{path}: {message}"),

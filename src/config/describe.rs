@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
-use super::duration::written;
+use super::duration::format_duration;
 use crate::core::{
     policy::{
-        ClusterLimits, Contrast, Detach, HoldLimits, HttpProbe, Limits, MaxPods, MinPods, Mode,
-        NamespaceLimits, NetworkPolicies, OnReplacementTimeout, PacingLimits, Policy, PolicyFile,
-        Port, PrometheusQuery, ReapLimits, Scheme, Signal, Threshold, WorkloadLimits,
+        Contrast, Detach, HttpProbe, Limits, MaxPods, MinPods, Mode, NetworkPolicies,
+        OnReplacementTimeout, PacingLimits, Policy, PolicyFile, Port, PrometheusQuery, Scheme,
+        Signal, StormLimits, Threshold, WorkloadLimits,
     },
     selector::Selector,
 };
@@ -33,30 +33,23 @@ fn write_file(text: &mut String, file: &PolicyFile) -> fmt::Result {
         policies,
     } = file;
     writeln!(text, "agent {agent}")?;
-    line(
-        text,
-        "mode",
-        &format!("{} (where a policy does not say otherwise)", means(*mode)),
-    )?;
-    let kept = written(*ttl);
-    line(
-        text,
-        "by hand",
-        &format!("a pod that a person quarantines and no policy selects is kept for {kept}"),
-    )?;
-    let node = if *keep_node {
-        "the autoscalers are asked to leave the node while a quarantined pod is on it"
+    let words = format!("{} (policies without their own mode)", means(*mode));
+    line(text, "mode", &words)?;
+    let ttl = format_duration(*ttl);
+    let words = format!(
+        "a pod that no policy selects is kept for {ttl} after a manual quarantine, then deleted"
+    );
+    line(text, "manual", &words)?;
+    let words = if *keep_node {
+        "the autoscalers are asked to keep a node while a quarantined pod runs on it"
     } else {
-        "the autoscalers may take the node, and a quarantined pod with it"
+        "the autoscalers may remove a node, and the quarantined pods on it"
     };
-    line(text, "nodes", node)?;
+    line(text, "nodes", words)?;
     if let Some(server) = prometheus {
-        let timeout = written(server.timeout);
-        line(
-            text,
-            "asks",
-            &format!("{}, for an answer within {timeout}", server.url),
-        )?;
+        let timeout = format_duration(server.timeout);
+        let words = format!("{}, which may take {timeout} to answer", server.url);
+        line(text, "prometheus", &words)?;
     }
     writeln!(text, "\nlimits")?;
     write_limits(text, limits)?;
@@ -81,168 +74,159 @@ fn means(mode: Mode) -> &'static str {
 
 fn write_limits(text: &mut String, limits: &Limits) -> fmt::Result {
     let Limits {
-        cluster:
-            ClusterLimits {
-                max: cluster_max,
-                per_hour: cluster_per_hour,
-            },
-        namespace: NamespaceLimits { max: namespace_max },
-        workload:
-            WorkloadLimits {
-                max: workload_max,
-                min_ready: workload_min_ready,
-            },
+        cluster,
+        namespace,
+        workload,
         storm,
-        pacing:
-            PacingLimits {
-                replacement_timeout,
-                retries,
-                during_rollout,
-            },
-        reap: ReapLimits {
-            per_minute: reaps_per_minute,
-        },
-        hold: HoldLimits { max: hold_max },
+        pacing,
+        reap,
+        hold,
     } = limits;
-    line(
-        text,
-        "cluster",
-        &format!(
-            "at most {} in quarantine at once, at most {cluster_per_hour} within an hour",
-            count(*cluster_max, "pod")
-        ),
-    )?;
+    let (pods, per_hour) = (count(cluster.max, "pod"), cluster.per_hour);
+    let words =
+        format!("at most {pods} in quarantine at once, at most {per_hour} new ones an hour");
+    line(text, "cluster", &words)?;
+    let pods = count(namespace.max, "pod");
     line(
         text,
         "namespace",
-        &format!("at most {} in each", count(*namespace_max, "pod")),
+        &format!("at most {pods} of each namespace"),
     )?;
-    let workload = match workload_max {
-        MaxPods::Count(number) => format!("at most {} of each", count(number.get(), "pod")),
+    write_workload(text, workload)?;
+    write_storm(text, storm)?;
+    write_pacing(text, pacing)?;
+    let pods = count(reap.per_minute, "pod");
+    let words = format!("at most {pods} deleted a minute, after their TTL has expired");
+    line(text, "reap", &words)?;
+    let longest = format_duration(hold.max);
+    let words = format!("at most {longest} beyond the TTL of a pod");
+    line(text, "hold", &words)
+}
+
+fn write_workload(text: &mut String, limits: &WorkloadLimits) -> fmt::Result {
+    let WorkloadLimits { max, min_ready } = limits;
+    let most = match max {
+        MaxPods::Count(number) => {
+            format!("at most {} of each workload", count(number.get(), "pod"))
+        }
         MaxPods::Percent(percent) => {
-            let of = |replicas: u32| (replicas * u32::from(*percent) / 100).max(1);
-            let examples = [4, 20, 50].map(|replicas| format!("{} of {replicas}", of(replicas)));
+            let examples = [4, 20, 50].map(|desired| format!("{} of {desired}", max.of(desired)));
             format!(
-                "at most {percent}% of the desired replicas of each, rounded down and never less than 1: {}",
+                "at most {percent}% of the desired replicas of each workload, rounded down but never less than 1: {}",
                 examples.join(", ")
             )
         }
     };
-    line(text, "workload", &workload)?;
-    let least = match workload_min_ready {
-        MinPods::Count(0) | MinPods::Percent(0) => "none".to_owned(),
-        MinPods::Count(number) => format!("at least {}", count(*number, "pod")),
-        MinPods::Percent(percent) => format!("at least {percent}% of the desired replicas"),
+    line(text, "workload", &most)?;
+    let words = match min_ready {
+        MinPods::Count(0) | MinPods::Percent(0) => {
+            "a Ready pod is quarantined even if no other pod of its workload is Ready".to_owned()
+        }
+        MinPods::Count(number) => format!(
+            "a Ready pod is quarantined only with at least {} of its workload",
+            count(*number, "other Ready pod")
+        ),
+        MinPods::Percent(percent) => format!(
+            "a Ready pod is quarantined only if at least {percent}% of the desired replicas stay Ready"
+        ),
     };
-    line(
-        text,
-        "",
-        &format!("{least} of each to stay Ready where a Ready one is taken out"),
-    )?;
-    line(
-        text,
-        "storm",
-        &format!(
-            "nothing new where more than {}% of a workload's pods, or {}% of all, are unhealthy (two at least),",
-            storm.workload, storm.cluster
-        ),
-    )?;
-    let cooldown = written(storm.cooldown);
-    line(text, "", &format!("until that is over for {cooldown}"))?;
-    let reaps = count(*reaps_per_minute, "pod");
-    line(
-        text,
-        "reap",
-        &format!("at most {reaps} deleted a minute, once their time is up"),
-    )?;
-    let held = written(*hold_max);
-    line(
-        text,
-        "hold",
-        &format!("at most {held} longer than a pod's time"),
-    )?;
-    let replaced = written(*replacement_timeout);
-    line(
-        text,
-        "pacing",
-        &format!(
-            "the next pod of a workload once the replacement of the last one is Ready; that is to be within {replaced}"
-        ),
-    )?;
-    let soon = written(*replacement_timeout * 2);
-    let retried = count(*retries, "replacement");
-    line(
-        text,
-        "",
-        &format!(
-            "after {retried} in a row that turned unhealthy within {soon}, the workload is left alone"
-        ),
-    )?;
-    let rollout = if *during_rollout {
-        "also while the workload is rolled out"
+    line(text, "", &words)
+}
+
+fn write_storm(text: &mut String, limits: &StormLimits) -> fmt::Result {
+    let StormLimits {
+        workload,
+        cluster,
+        cooldown,
+    } = limits;
+    let words = format!(
+        "nothing new while more than {workload}% of the pods of a workload, or {cluster}% of all watched pods, are unhealthy"
+    );
+    line(text, "storm", &words)?;
+    let cooldown = format_duration(*cooldown);
+    let words = format!("(at least two of them), and for {cooldown} afterwards");
+    line(text, "", &words)
+}
+
+fn write_pacing(text: &mut String, limits: &PacingLimits) -> fmt::Result {
+    let PacingLimits {
+        replacement_timeout,
+        retries,
+        during_rollout,
+    } = limits;
+    let timeout = format_duration(*replacement_timeout);
+    let words = format!(
+        "the next pod of a workload waits until the replacement of the previous one is Ready, which may take {timeout}"
+    );
+    line(text, "pacing", &words)?;
+    let soon = format_duration(*replacement_timeout * 2);
+    let retries = count(*retries, "replacement");
+    let words = format!(
+        "a workload is left alone after {retries} in a row that turned unhealthy within {soon}"
+    );
+    line(text, "", &words)?;
+    let words = if *during_rollout {
+        "pods are quarantined even while a rollout of their workload is in progress"
     } else {
-        "not while the workload is rolled out"
+        "no pod is quarantined while a rollout of its workload is in progress"
     };
-    line(text, "", rollout)
+    line(text, "", words)
 }
 
 fn write_policy(text: &mut String, policy: &Policy) -> fmt::Result {
-    line(text, "pods", &selects(&policy.pods, "every pod"))?;
+    line(text, "pods", &selects(&policy.pods, "all pods"))?;
     let namespaces = policy.namespaces.as_ref().map_or_else(
-        || "all but kube-* and the agent's own".to_owned(),
-        |namespaces| selects(namespaces, "all, kube-* and the agent's own too"),
+        || "all except kube-* and the agent's own".to_owned(),
+        |namespaces| selects(namespaces, "all, including kube-* and the agent's own"),
     );
     line(text, "namespaces", &namespaces)?;
     match &policy.signal {
         Signal::Probe(probe) => write_probe(text, probe)?,
         Signal::Prometheus(query) => write_query(text, query)?,
     }
-    match policy.contrast {
-        Contrast::Required => line(
-            text,
-            "only if",
-            "the same says good of another pod of its workload, or has said so of this one since it started",
-        )?,
-        Contrast::None => line(
-            text,
-            "even if",
-            "the same has never said good of any pod (contrast: none)",
-        )?,
-    }
-    let out = match policy.detach {
-        Detach::Workload => "out of its Services and its workload",
-        Detach::Service => "out of its Services, not out of its workload, one pod of each",
+    let words = match policy.contrast {
+        Contrast::Required => {
+            "required: the signal also says good of another pod of the workload, or has said so of this pod since it started"
+        }
+        Contrast::None => "none: the signal need not have said good of any pod",
     };
-    let out = format!("{out}, kept for {}, then deleted", written(policy.ttl));
-    let then = match policy.mode {
-        Mode::Off => "nothing (off)".to_owned(),
-        Mode::Observe => format!("nothing but a log line and a count (observe); in enforce: {out}"),
-        Mode::Enforce => out,
+    line(text, "contrast", words)?;
+    let leaves = match policy.detach {
+        Detach::Workload => "leaves its Services and its workload",
+        Detach::Service => {
+            "leaves its Services but not its workload, one pod of each workload at a time"
+        }
     };
-    line(text, "then", &then)?;
+    let ttl = format_duration(policy.ttl);
+    let acts = format!("the pod {leaves}, is kept for {ttl}, then deleted");
+    let words = match policy.mode {
+        Mode::Off => "off: nothing".to_owned(),
+        Mode::Observe => {
+            format!("observe: only a log line and a count; in enforce {acts}")
+        }
+        Mode::Enforce => format!("enforce: {acts}"),
+    };
+    line(text, "action", &words)?;
     if policy.detach == Detach::Workload {
-        let replacement = match policy.on_replacement_timeout {
-            OnReplacementTimeout::Keep => "kept all the same",
-            OnReplacementTimeout::Release => "put back",
-            OnReplacementTimeout::Reap => "deleted, so that what it holds is free",
+        let then = match policy.on_replacement_timeout {
+            OnReplacementTimeout::Keep => "stays in quarantine",
+            OnReplacementTimeout::Release => "is released",
+            OnReplacementTimeout::Reap => "is deleted, so that the resources it holds are free",
         };
-        let without = format!("a replacement that is Ready in time: {replacement}");
-        line(text, "without", &without)?;
+        let words = format!("if its replacement is not Ready in time, the pod {then}");
+        line(text, "timeout", &words)?;
         if policy.allow_exclusive {
-            let shared = "the replacement would share a volume, a port of the node or an identity with it (allowExclusive)";
-            line(text, "even if", shared)?;
+            let words = "allowed: the replacement may share a volume, a port of the node or an identity with the pod";
+            line(text, "exclusive", words)?;
         }
     }
     if policy.network_policies == NetworkPolicies::Keep {
-        let kept = "a NetworkPolicy would no longer select the pod (networkPolicies: keep)";
-        line(text, "not if", kept)?;
+        let words = "keep: no quarantine if a NetworkPolicy would no longer select the pod";
+        line(text, "network", words)?;
     }
-    let settled = written(policy.settle);
-    line(
-        text,
-        "released",
-        &format!("a pod that is put back is left alone for {settled}, then judged afresh"),
-    )?;
+    let settle = format_duration(policy.settle);
+    let words = format!("a released pod is left alone for {settle}, then judged again");
+    line(text, "release", &words)?;
     if !policy.keep_labels.is_empty() {
         let keys: Vec<&str> = policy.keep_labels.iter().map(AsRef::as_ref).collect();
         line(text, "never edits", &keys.join(", "))?;
@@ -280,39 +264,31 @@ fn write_probe(text: &mut String, probe: &HttpProbe) -> fmt::Result {
         Port::Number(number) => number.to_string(),
         Port::Name(name) => format!("<{name}>"),
     };
-    let mut asked = format!(
-        "GET {scheme}://<pod>:{port}{path} every {}",
-        written(*period)
-    );
+    let each = format_duration(*period);
+    let mut request = format!("GET {scheme}://<pod>:{port}{path} every {each}");
     if !initial_delay.is_zero() {
-        write!(
-            asked,
-            ", from {} after the start of the pod",
-            written(*initial_delay)
-        )?;
+        let delay = format_duration(*initial_delay);
+        write!(request, ", from {delay} after the start of the pod")?;
     }
     if !headers.is_empty() {
         let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
-        write!(asked, ", with {}", names.join(", "))?;
+        write!(request, ", with {}", names.join(", "))?;
     }
-    line(text, "measures", &asked)?;
-    line(
-        text,
-        "bad",
-        &format!(
-            "no answer within {}, or a status that is not 200 to 399",
-            written(*timeout)
-        ),
-    )?;
+    line(text, "signal", &request)?;
+    let timeout = format_duration(*timeout);
+    let words = format!("no answer within {timeout}, or a status outside 200 to 399");
+    line(text, "bad", &words)?;
     let bad = count(failure_threshold.get(), "bad probe");
-    let unhealthy = match failure_threshold.get() - 1 {
+    let words = match failure_threshold.get() - 1 {
         0 => format!("after {bad}"),
         gaps => {
-            let (period, least) = (written(*period), written(period.saturating_mul(gaps)));
-            format!("after {bad} in a row, {period} apart: {least} after the first at the earliest")
+            let earliest = format_duration(period.saturating_mul(gaps));
+            format!(
+                "after {bad} in a row, {each} apart: at the earliest {earliest} after the first"
+            )
         }
     };
-    line(text, "unhealthy", &unhealthy)
+    line(text, "unhealthy", &words)
 }
 
 fn write_query(text: &mut String, query: &PrometheusQuery) -> fmt::Result {
@@ -322,10 +298,11 @@ fn write_query(text: &mut String, query: &PrometheusQuery) -> fmt::Result {
         interval,
         hold_for,
     } = query;
+    let interval = format_duration(*interval);
     line(
         text,
-        "measures",
-        &format!("one query for all pods every {}:", written(*interval)),
+        "signal",
+        &format!("one query for all pods every {interval}:"),
     )?;
     for query in query.lines().filter(|line| !line.trim().is_empty()) {
         line(text, "", &format!("  {query}"))?;
@@ -334,15 +311,13 @@ fn write_query(text: &mut String, query: &PrometheusQuery) -> fmt::Result {
         Threshold::Above(bound) => format!("a value above {bound}"),
         Threshold::Below(bound) => format!("a value below {bound}"),
     };
-    line(
-        text,
-        "bad",
-        &format!("{bad}; no value, or NaN, is neither good nor bad"),
-    )?;
+    let words = format!("{bad}; no value, or NaN, is neither good nor bad");
+    line(text, "bad", &words)?;
+    let hold_for = format_duration(*hold_for);
     line(
         text,
         "unhealthy",
-        &format!("after {} of bad values", written(*hold_for)),
+        &format!("after {hold_for} of bad values"),
     )
 }
 

@@ -31,13 +31,15 @@ const UNITS: [(&str, u64); 5] = [
 /// The duration written so; `None` if it is none or would not fit.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
-    let fits = FORM.matches(text);
-    fits.then(|| humantime::parse_duration(text).ok()).flatten()
+    if !FORM.matches(text) {
+        return None;
+    }
+    humantime::parse_duration(text).ok()
 }
 
-/// A duration as [`parse`] reads it, to the millisecond. From two days on there are days in it, as in kubectl's ages.
+/// A duration as [`parse`] reads it back, to the millisecond. From two days on there are days in it, as in kubectl's ages.
 #[must_use]
-pub fn written(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if rest == 0 {
         return "0s".to_owned();
@@ -85,10 +87,12 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         for text in ["0s", "1s", "1s500ms", "1m30s", "24h", "36h", "2d", "90d"] {
-            assert_eq!(parse(text).map(written).as_deref(), Some(text));
+            assert_eq!(parse(text).map(format_duration).as_deref(), Some(text));
         }
         assert_eq!(
-            written(Duration::from_secs(u64::MAX)).chars().last(),
+            format_duration(Duration::from_secs(u64::MAX))
+                .chars()
+                .last(),
             Some('s')
         );
     }

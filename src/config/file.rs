@@ -5,76 +5,69 @@ use std::{sync::Arc, time::Duration};
 use http::Uri;
 
 use super::{
-    collections::{Table, some},
-    context::Context,
+    collections::{MapOf, non_empty_list},
+    context::ReadContext,
+    kind::ValueKind,
     limits,
+    numbers::DurationKind,
     pattern::{DNS_LABEL, HEADER_NAME, HEADER_VALUE, HTTP_URL},
-    policy::{self, Defaults},
-    reader::{Fields, Kind, record},
-    values::{Choice, FileName, Switch, Text, Time},
-    yaml::Node,
+    policy::{self, FileDefaults},
+    reader::{Fields, object},
+    values::{Boolean, FileName, Matching, choice},
+    yaml::YamlNode,
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{Limits, Mode, PolicyFile, PrometheusServer},
+    policy::{PolicyFile, PrometheusServer},
 };
 
-pub(super) const DAY: Duration = Duration::from_hours(24);
-
-/// The modes.
-pub(super) const MODE: Choice<Mode> = Choice(&[
-    ("off", Mode::Off),
-    ("observe", Mode::Observe),
-    ("enforce", Mode::Enforce),
-]);
-
 /// A whole policy file.
-pub(super) fn policy_file() -> impl Kind<Value = PolicyFile> {
-    record(|fields| {
+pub(super) fn policy_file() -> impl ValueKind<Value = PolicyFile> {
+    object(|fields| {
+        let default = PolicyFile::new(Vec::new());
         let mode = fields.or(
             "mode",
-            "how far the policies go that do not say it themselves: observe (the default) decides, logs, counts and changes nothing; enforce acts; off touches nothing",
-            MODE,
-            Mode::Observe,
+            "how far the policies go that have no mode of their own: observe decides, logs and counts, and changes nothing; enforce acts; off touches nothing",
+            choice(),
+            default.mode,
         );
         let prometheus = fields.optional(
             "prometheus",
-            "the Prometheus that the policies with a query ask; only needed if there are any",
-            record(server),
+            "the Prometheus server for the policies with a query; only needed if there are any",
+            object(server),
         );
         let agent = fields.or(
             "agent",
-            "name of this installation (by default \"default\"): it acts on its own records and counts everybody's",
-            Text(&DNS_LABEL),
-            Arc::from("default"),
+            "name of this installation: it acts on its own records and counts those of all installations",
+            Matching(&DNS_LABEL),
+            default.agent,
         );
-        let limits = fields.or(
+        let limits = fields.section(
             "limits",
-            "how many pods may be in quarantine at once, how soon after each other, and when it is not the pod",
-            record(limits::limits),
-            Limits::default(),
+            "how many pods may be in quarantine at once, and how fast they follow each other",
+            limits::limits,
         );
         let ttl = fields.or(
             "ttl",
-            "how long a quarantined pod is kept before it is deleted, where its policy does not say it: by default 24h, at most 90d",
-            Time { most: LONGEST_TTL },
-            DAY,
+            "how long a quarantined pod is kept before it is deleted, if its policy has no ttl of its own",
+            DurationKind { max: LONGEST_TTL },
+            default.ttl,
         );
         let keep_node = fields.or(
             "keepNode",
-            "whether the autoscalers are asked to leave the node while a quarantined pod is on it: by default true",
-            Switch,
-            true,
+            "whether the autoscalers are asked to keep a node while a quarantined pod runs on it",
+            Boolean,
+            default.keep_node,
         );
-        let defaults = Defaults {
-            mode: mode.unwrap_or(Mode::Observe),
-            ttl: ttl.unwrap_or(DAY),
+        let defaults = FileDefaults {
+            mode: mode.unwrap_or(default.mode),
+            ttl: ttl.unwrap_or(default.ttl),
             has_prometheus: fields.has("prometheus"),
         };
         let policies = fields.required(
             "policies",
-            "which pods are judged by which evidence; one at least",
-            policy::Policies(some(record(move |fields| {
+            "at least one policy, each with its pods and its signal",
+            policy::Policies(non_empty_list(object(move |fields| {
                 policy::policy(fields, &defaults)
             }))),
         );
@@ -91,6 +84,7 @@ pub(super) fn policy_file() -> impl Kind<Value = PolicyFile> {
 }
 
 fn server(fields: &mut Fields) -> Option<PrometheusServer> {
+    let default = PrometheusServer::new(String::new());
     let url = fields.required(
         "url",
         "its address, such as http://prometheus.monitoring:9090; a path is kept",
@@ -98,30 +92,29 @@ fn server(fields: &mut Fields) -> Option<PrometheusServer> {
     );
     let bearer_token_file = fields.optional(
         "bearerTokenFile",
-        "a file with the token to sign in with; it is read anew for each query",
+        "a file with the bearer token; it is read again for each query",
         FileName,
     );
     let ca_file = fields.optional(
         "caFile",
-        "a file with the certificates to trust (PEM), instead of the compiled-in ones",
+        "a file with the CA certificates to trust (PEM), instead of the built-in ones",
         FileName,
     );
-    let headers = fields.or(
+    let headers = fields.or_empty(
         "headers",
         "further headers of each query, such as X-Scope-OrgID",
-        Table {
+        MapOf {
             keys: &HEADER_NAME,
-            values: Text(&HEADER_VALUE),
+            values: Matching(&HEADER_VALUE),
         },
-        Vec::new(),
     );
     let timeout = fields.or(
         "timeout",
-        "how long an answer may take: by default 10s, at most 5m",
-        Time {
-            most: Duration::from_mins(5),
+        "how long an answer may take",
+        DurationKind {
+            max: Duration::from_mins(5),
         },
-        Duration::from_secs(10),
+        default.timeout,
     );
     let owned = |(name, value): (Arc<str>, Arc<str>)| (name.to_string(), value.to_string());
     Some(PrometheusServer {
@@ -133,29 +126,29 @@ fn server(fields: &mut Fields) -> Option<PrometheusServer> {
     })
 }
 
-/// The address of a Prometheus.
+/// The address of a Prometheus server.
 struct Url;
 
-impl Kind for Url {
+impl ValueKind for Url {
     type Value = String;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<String> {
-        let url = Text(&HTTP_URL).read(node, context)?;
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<String> {
+        let url = Matching(&HTTP_URL).read(node, context)?;
         let uri = url.parse::<Uri>().unwrap_or_default();
         let Some(authority) = uri.authority() else {
-            context.unlike(node, HTTP_URL.meaning);
+            context.mismatch(node, HTTP_URL.meaning);
             return None;
         };
         let wrong = if authority.as_str().contains('@') {
-            "must not hold a password; put a token into bearerTokenFile"
+            "must not contain a password; use bearerTokenFile for a token"
         } else if authority.as_str() != authority.host() && authority.port_u16().is_none() {
-            "must have a number from 0 to 65535 as its port"
+            "must have a port from 0 to 65535"
         } else if uri.query().is_some() || url.contains('#') {
-            "must end with the path: the query is the agent's"
+            "must end with its path; the agent adds the query"
         } else {
             return Some(url.to_string());
         };
-        context.wrong(node, wrong);
+        context.error(node, wrong);
         None
     }
 

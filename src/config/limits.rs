@@ -3,165 +3,127 @@
 use std::time::Duration;
 
 use super::{
-    file::DAY,
-    reader::{Fields, record},
-    values::{AtLeast, Percent, Portion, Switch, Time, Whole},
+    numbers::{CountOrPercent, DurationKind, Integer, MinCountOrPercent, Percent},
+    reader::Fields,
+    values::Boolean,
 };
 use crate::core::{
     overrides::LONGEST_TTL,
     policy::{
-        ClusterLimits, HoldLimits, Limits, MaxPods, MinPods, NamespaceLimits, PacingLimits,
-        ReapLimits, StormLimits, WorkloadLimits,
+        ClusterLimits, HoldLimits, Limits, NamespaceLimits, PacingLimits, ReapLimits, StormLimits,
+        WorkloadLimits,
     },
 };
 
+const DAY: Duration = Duration::from_hours(24);
+
+/// Pods that a limit counts.
+const PODS: Integer = Integer { min: 1, max: 1000 };
+
 pub(super) fn limits(fields: &mut Fields) -> Option<Limits> {
-    let default = Limits::default();
-    let cluster = fields.or(
-        "cluster",
-        "in the whole cluster",
-        record(self::cluster),
-        (default.cluster.max, default.cluster.per_hour),
-    );
-    let namespace_max = fields.or(
-        "namespace",
-        "in one namespace",
-        record(|fields| {
-            pods(
-                fields,
-                "pods in quarantine at once in one namespace: by default 5",
-                5,
-            )
-        }),
-        default.namespace.max,
-    );
-    let workload = fields.or(
-        "workload",
-        "in one workload",
-        record(self::workload),
-        (default.workload.max, default.workload.min_ready),
-    );
-    let storm = fields.or(
+    let cluster = fields.section("cluster", "limits of the whole cluster", cluster);
+    let namespace = fields.section("namespace", "limits of each namespace", namespace);
+    let workload = fields.section("workload", "limits of each workload", workload);
+    let storm = fields.section(
         "storm",
-        "when it is not the pod: nothing new is quarantined",
-        record(self::storm),
-        default.storm,
+        "when so many pods are unhealthy that the cause lies elsewhere, and nothing new is quarantined",
+        storm,
     );
-    let pacing = fields.or(
+    let pacing = fields.section(
         "pacing",
-        "how pods of one workload follow each other",
-        record(self::pacing),
-        (
-            default.pacing.replacement_timeout,
-            default.pacing.retries,
-            default.pacing.during_rollout,
-        ),
+        "how pods of one workload follow each other into quarantine",
+        pacing,
     );
-    let reaps_per_minute = fields.or(
+    let reap = fields.section(
         "reap",
-        "how fast pods are deleted whose time is up",
-        record(|fields| {
-            fields.or(
-                "perMinute",
-                "deletions in one minute: by default 10",
-                Whole {
-                    least: 1,
-                    most: 1000,
-                },
-                10,
-            )
-        }),
-        default.reap.per_minute,
+        "how fast pods are deleted whose TTL has expired",
+        reap,
     );
-    let hold_max = fields.or(
-        "hold",
-        "how long pods can be held",
-        record(|fields| {
-            fields.or(
-                "max",
-                "how long a pod can be held by annotation after its time is up: by default 7d, at most 90d",
-                Time { most: LONGEST_TTL },
-                7 * DAY,
-            )
-        }),
-        default.hold.max,
-    );
-    let (max, per_hour) = cluster?;
-    let cluster = ClusterLimits { max, per_hour };
-    let (max, min_ready) = workload?;
-    let workload = WorkloadLimits { max, min_ready };
-    let (replacement_timeout, retries, during_rollout) = pacing?;
+    let hold = fields.section("hold", "how long a pod can be held", hold);
     Some(Limits {
-        cluster,
-        namespace: NamespaceLimits {
-            max: namespace_max?,
-        },
-        workload,
+        cluster: cluster?,
+        namespace: namespace?,
+        workload: workload?,
         storm: storm?,
-        pacing: PacingLimits {
-            replacement_timeout,
-            retries,
-            during_rollout,
-        },
-        reap: ReapLimits {
-            per_minute: reaps_per_minute?,
-        },
-        hold: HoldLimits { max: hold_max? },
+        pacing: pacing?,
+        reap: reap?,
+        hold: hold?,
     })
 }
 
-fn cluster(fields: &mut Fields) -> Option<(u32, u32)> {
-    let max = pods(
-        fields,
-        "pods in quarantine at once in the cluster: by default 10",
-        10,
+fn cluster(fields: &mut Fields) -> Option<ClusterLimits> {
+    let default = ClusterLimits::default();
+    let max = fields.or(
+        "max",
+        "pods of the cluster that are in quarantine at once",
+        PODS,
+        default.max,
     );
     let per_hour = fields.or(
         "perHour",
-        "quarantines that begin in the cluster within an hour: by default 20",
-        Whole {
-            least: 1,
-            most: 10_000,
+        "quarantines that begin in the cluster within an hour",
+        Integer {
+            min: 1,
+            max: 10_000,
         },
-        20,
+        default.per_hour,
     );
-    max.zip(per_hour)
+    Some(ClusterLimits {
+        max: max?,
+        per_hour: per_hour?,
+    })
 }
 
-fn workload(fields: &mut Fields) -> Option<(MaxPods, MinPods)> {
+fn namespace(fields: &mut Fields) -> Option<NamespaceLimits> {
+    let default = NamespaceLimits::default();
     let max = fields.or(
         "max",
-        "pods in quarantine at once in one workload: a number, or a share of its desired replicas, rounded down but never less than one: by default 10%",
-        Portion { most: 1000 },
-        MaxPods::Percent(10),
+        "pods of one namespace that are in quarantine at once",
+        PODS,
+        default.max,
+    );
+    Some(NamespaceLimits { max: max? })
+}
+
+fn workload(fields: &mut Fields) -> Option<WorkloadLimits> {
+    let default = WorkloadLimits::default();
+    let max = fields.or(
+        "max",
+        "pods of one workload that are in quarantine at once: a number, or a percentage of its desired replicas, rounded down but never less than one",
+        CountOrPercent { max: 1000 },
+        default.max,
     );
     let min_ready = fields.or(
         "minReady",
-        "pods of a workload that stay Ready when a Ready one is taken out: a number, or a share of its desired replicas, rounded up: by default 50%",
-        AtLeast { most: 100_000 },
-        MinPods::Percent(50),
+        "pods of a workload that stay Ready when a Ready pod is quarantined: a number, or a percentage of its desired replicas, rounded up",
+        MinCountOrPercent { max: 100_000 },
+        default.min_ready,
     );
-    max.zip(min_ready)
+    Some(WorkloadLimits {
+        max: max?,
+        min_ready: min_ready?,
+    })
 }
 
 fn storm(fields: &mut Fields) -> Option<StormLimits> {
+    let default = StormLimits::default();
     let workload = fields.or(
         "workload",
-        "where more than this share of the pods of a workload is unhealthy, and two at least, nothing new is quarantined there: by default 50%",
+        "while more than this percentage of the pods of a workload is unhealthy, and at least two of them, no further pod of it is quarantined",
         Percent,
-        50,
+        default.workload,
     );
     let cluster = fields.or(
         "cluster",
-        "where more than this share of all watched pods is unhealthy, and two at least, nothing new is quarantined: by default 20%",
+        "while more than this percentage of all watched pods is unhealthy, and at least two of them, no further pod is quarantined",
         Percent,
-        20,
+        default.cluster,
     );
     let cooldown = fields.or(
         "cooldown",
-        "how long the share must have been at the mark or below before it goes on: by default 10m, at most 24h",
-        Time { most: DAY },
-        Duration::from_mins(10),
+        "how long the percentage must stay at or below the threshold before the storm is over",
+        DurationKind { max: DAY },
+        default.cooldown,
     );
     Some(StormLimits {
         workload: workload?,
@@ -170,39 +132,53 @@ fn storm(fields: &mut Fields) -> Option<StormLimits> {
     })
 }
 
-fn pacing(fields: &mut Fields) -> Option<(Duration, u32, bool)> {
+fn pacing(fields: &mut Fields) -> Option<PacingLimits> {
+    let default = PacingLimits::default();
     let replacement_timeout = fields.or(
         "replacementTimeout",
-        "how long a replacement may take to be Ready: by default 5m, at most 24h",
-        Time { most: DAY },
-        Duration::from_mins(5),
+        "how long a replacement may take to become Ready",
+        DurationKind { max: DAY },
+        default.replacement_timeout,
     );
     let retries = fields.or(
         "retries",
-        "how many replacements of a workload in a row may turn unhealthy within twice replacementTimeout before it is left alone: by default 3",
-        Whole {
-            least: 1,
-            most: 100,
-        },
-        3,
+        "how many replacements of a workload in a row may turn unhealthy within twice replacementTimeout before the workload is left alone",
+        Integer { min: 1, max: 100 },
+        default.retries,
     );
     let during_rollout = fields.or(
         "duringRollout",
-        "whether pods are taken out while their workload is rolled out: by default false",
-        Switch,
-        false,
+        "whether pods are quarantined while a rollout of their workload is in progress",
+        Boolean,
+        default.during_rollout,
     );
-    Some((replacement_timeout?, retries?, during_rollout?))
+    Some(PacingLimits {
+        replacement_timeout: replacement_timeout?,
+        retries: retries?,
+        during_rollout: during_rollout?,
+    })
 }
 
-fn pods(fields: &mut Fields, about: &str, default: u32) -> Option<u32> {
-    fields.or(
+fn reap(fields: &mut Fields) -> Option<ReapLimits> {
+    let default = ReapLimits::default();
+    let per_minute = fields.or(
+        "perMinute",
+        "pods that are deleted within a minute",
+        PODS,
+        default.per_minute,
+    );
+    Some(ReapLimits {
+        per_minute: per_minute?,
+    })
+}
+
+fn hold(fields: &mut Fields) -> Option<HoldLimits> {
+    let default = HoldLimits::default();
+    let max = fields.or(
         "max",
-        about,
-        Whole {
-            least: 1,
-            most: 1000,
-        },
-        default,
-    )
+        "how long an annotation can hold a pod after its TTL has expired",
+        DurationKind { max: LONGEST_TTL },
+        default.max,
+    );
+    Some(HoldLimits { max: max? })
 }

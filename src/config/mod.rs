@@ -1,17 +1,19 @@
-//! The policy file: its text, its places, its mistakes, and what it means.
+//! The policy file: its text, the errors in it with their places, and what it means.
 //!
 //! The way in is [`read`] (as `run` reads a file) or [`check`] (as the command `check` does, which is stricter).
 //! Text becomes a tree that knows its places (`yaml`); one declaration per key (`file`, `policy`, `signal`,
 //! `selector`) reads that tree and describes itself, so that [`schema`] and the reader cannot differ (`reader`).
-//! A mistake never stops the reading: all of them are reported at once.
+//! An error never stops the reading: all of them are reported at once.
 
 mod collections;
 mod context;
 mod describe;
+mod diagnostic;
 pub mod duration;
 mod file;
-mod finding;
+mod kind;
 mod limits;
+mod numbers;
 mod pattern;
 mod policy;
 mod promql;
@@ -27,57 +29,57 @@ use std::{fs::File, io::Read, path::Path};
 use crate::core::policy::PolicyFile;
 
 use self::{
-    context::{Context, Strictness},
-    finding::Source,
-    reader::Kind,
+    context::{ReadContext, Strictness},
+    diagnostic::Source,
+    kind::ValueKind,
 };
 pub use self::{
     describe::describe,
-    finding::{Finding, Mistakes, Place, Severity},
+    diagnostic::{Diagnostic, Errors, Place, Severity},
     schema::schema,
 };
 
 /// A `ConfigMap` holds at most 1 MiB, so no policy file is longer.
 const LONGEST_FILE: u64 = 1 << 20;
 
-/// A policy file without mistakes.
+/// A policy file without errors.
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// What it says.
     pub file: PolicyFile,
-    /// What is allowed and probably not meant, in the order of the file.
-    pub warnings: Vec<Finding>,
+    /// What is allowed and probably not intended, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a policy file as the agent does: a query that is not PromQL as we know it is a warning,
-/// for Prometheus' relatives speak dialects.
-pub fn read(path: impl AsRef<Path>) -> Result<Checked, Mistakes> {
+/// Reads a policy file as the agent does: a query that is not PromQL is a warning, for the relatives of Prometheus
+/// have dialects.
+pub fn read(path: impl AsRef<Path>) -> Result<Checked, Errors> {
     open(path.as_ref(), Strictness::Run)
 }
 
-/// The same for a text that is already there; `name` is what mistakes call it.
-pub fn parse(name: &str, text: &str) -> Result<Checked, Mistakes> {
+/// The same for a text that is already there; errors name it `name`.
+pub fn parse(name: &str, text: &str) -> Result<Checked, Errors> {
     understand(name, text, Strictness::Run)
 }
 
-/// Reads a policy file as the command `check` does: a query that is not PromQL is a mistake,
-/// and a file that the policy names and that is not there is a warning.
-pub fn check(path: impl AsRef<Path>) -> Result<Checked, Mistakes> {
+/// Reads a policy file as the command `check` does: a query that is not PromQL is an error,
+/// and a file that the policy names and that does not exist is a warning.
+pub fn check(path: impl AsRef<Path>) -> Result<Checked, Errors> {
     open(path.as_ref(), Strictness::Check)
 }
 
-/// The same for a text that is already there; `name` is what mistakes call it.
-pub fn check_text(name: &str, text: &str) -> Result<Checked, Mistakes> {
+/// The same for a text that is already there; errors name it `name`.
+pub fn check_text(name: &str, text: &str) -> Result<Checked, Errors> {
     understand(name, text, Strictness::Check)
 }
 
-fn open(path: &Path, strictness: Strictness) -> Result<Checked, Mistakes> {
+fn open(path: &Path, strictness: Strictness) -> Result<Checked, Errors> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     let outcome =
         File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes));
     if let Err(error) = outcome {
-        return Err(Mistakes::of_the_file(
+        return Err(Errors::of_the_file(
             &name,
             format!("reading the policy file failed: {error}"),
         ));
@@ -88,31 +90,28 @@ fn open(path: &Path, strictness: Strictness) -> Result<Checked, Mistakes> {
             let (valid, _) = bytes.split_at(error.valid_up_to());
             let text = String::from_utf8_lossy(valid);
             let source = Source::new(&name, &text);
-            let message = "the file is not UTF-8 text from here on".to_owned();
+            let message = "the file is not valid UTF-8 from here on".to_owned();
             let end = valid.len();
-            Err(Mistakes::from(source.finding(
-                Severity::Mistake,
-                end..end,
-                message,
-            )))
+            let error = source.diagnostic(Severity::Error, end..end, message);
+            Err(Errors::from(error))
         }
     }
 }
 
-fn understand(name: &str, text: &str, strictness: Strictness) -> Result<Checked, Mistakes> {
+fn understand(name: &str, text: &str, strictness: Strictness) -> Result<Checked, Errors> {
     if text.len() as u64 > LONGEST_FILE {
         let message = "the policy file is longer than 1 MiB".to_owned();
-        return Err(Mistakes::of_the_file(name, message));
+        return Err(Errors::of_the_file(name, message));
     }
     let source = Source::new(name, text);
-    let mut context = Context::new(&source, strictness);
+    let mut context = ReadContext::new(&source, strictness);
     let file = yaml::parse(&source, &mut |span, message| {
-        context.mistake(&span, message);
+        context.error_at(&span, message);
     })
     .and_then(|root| file::policy_file().read(&root, &mut context));
-    let (mistakes, warnings) = context.into_findings();
+    let (errors, warnings) = context.into_diagnostics();
     match file {
-        Some(file) if mistakes.count() == 0 => Ok(Checked { file, warnings }),
-        _ => Err(mistakes),
+        Some(file) if errors.count() == 0 => Ok(Checked { file, warnings }),
+        _ => Err(errors),
     }
 }

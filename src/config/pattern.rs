@@ -58,21 +58,21 @@ impl Pattern {
 pub(super) static DNS_LABEL: Pattern = Pattern::new(
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
     1..=63,
-    "a DNS label (lower-case letters, digits and \"-\", letters or digits at both ends, at most 63 characters)",
+    "a DNS label (lower-case letters, digits and \"-\", a letter or digit at both ends, at most 63 characters)",
 );
 
 /// A label's key: at most 253 characters of prefix, a slash and 63 of name.
 pub(super) static LABEL_KEY: Pattern = Pattern::new(
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
     1..=317,
-    "a label key (an optional DNS name and \"/\", then at most 63 letters, digits, \"-\", \"_\" or \".\", letters or digits at both ends)",
+    "a label key (an optional DNS name and \"/\", then at most 63 letters, digits, \"-\", \"_\" or \".\", a letter or digit at both ends)",
 );
 
 /// A label's value.
 pub(super) static LABEL_VALUE: Pattern = Pattern::new(
     "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
     0..=63,
-    "a label value (at most 63 letters, digits, \"-\", \"_\" or \".\", letters or digits at both ends)",
+    "a label value (at most 63 letters, digits, \"-\", \"_\" or \".\", a letter or digit at both ends)",
 );
 
 /// A header's name, as the API server accepts it in a probe.
@@ -103,17 +103,23 @@ pub(super) static HTTP_URL: Pattern = Pattern::new(
     "an http:// or https:// address",
 );
 
-/// A share of a number.
-pub(super) static PERCENT: Pattern =
-    Pattern::new("^([1-9][0-9]?|100)%$", 2..=4, "a share from 1% to 100%");
+/// A percentage.
+pub(super) static PERCENT: Pattern = Pattern::new(
+    "^([1-9][0-9]?|100)%$",
+    2..=4,
+    "a percentage from 1% to 100%",
+);
 
-/// A share of a number, which may be nothing.
-pub(super) static PERCENT_OR_NONE: Pattern =
-    Pattern::new("^([1-9]?[0-9]|100)%$", 2..=4, "a share from 0% to 100%");
+/// A percentage that may be zero.
+pub(super) static PERCENT_OR_ZERO: Pattern = Pattern::new(
+    "^([1-9]?[0-9]|100)%$",
+    2..=4,
+    "a percentage from 0% to 100%",
+);
 
 /// A name of a port, as IANA registers them: with a letter, and no "-" at an end or beside another.
 pub(super) static PORT_NAME: Pattern = Pattern::new(
     "^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$",
     1..=15,
-    "a port's name (at most 15 lower-case letters, digits and \"-\", one letter at least)",
+    "the name of a port (at most 15 lower-case letters, digits and \"-\", with at least one letter)",
 );

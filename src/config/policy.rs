@@ -1,94 +1,113 @@
-//! One policy of the file: which pods, which evidence, what follows.
+//! One policy of the file: which pods, which signal, what follows.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use serde_json::Value as Json;
 
 use super::{
-    collections::{List, list},
-    context::Context,
-    file::{DAY, MODE},
+    collections::{ListOf, list},
+    context::ReadContext,
+    kind::ValueKind,
+    numbers::DurationKind,
     pattern::{DNS_LABEL, LABEL_KEY},
-    reader::{Fields, Kind, record},
+    reader::{Fields, object},
     selector::selector,
     signal,
-    values::{Choice, Switch, Text, Time},
-    yaml::{Node, Value},
+    values::{Boolean, Matching, choice},
+    yaml::{YamlNode, YamlValue},
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{
-        Contrast, DEFAULT_SETTLE, Detach, Mode, NetworkPolicies, OnReplacementTimeout, Policy,
-        Signal,
-    },
+    policy::{Detach, HttpProbe, Mode, NetworkPolicies, Policy, Port, Signal},
     selector::Selector,
 };
 
+const DAY: Duration = Duration::from_hours(24);
+
 /// What the file says for all of its policies.
-pub(super) struct Defaults {
+pub(super) struct FileDefaults {
     pub(super) mode: Mode,
     pub(super) ttl: Duration,
     pub(super) has_prometheus: bool,
 }
 
-/// The name that records carry where a person asked for the quarantine.
+/// The name that records carry of manual quarantines.
 const BY_HAND: &str = "by-hand";
 
 /// A policy.
-pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy> {
+pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy> {
+    // Of this only the defaults are read, and it has none of what is required.
+    let default = Policy::new(
+        "",
+        Selector::default(),
+        Signal::Probe(HttpProbe::new(Port::Number(0))),
+    );
     let name = fields.required(
         "name",
         "a name that no other policy of the file has",
-        Text(&DNS_LABEL),
+        Matching(&DNS_LABEL),
     );
-    let pods = fields.required(
-        "pods",
-        "which pods it is about: a label selector",
-        selector(),
-    );
+    let pods = fields.required("pods", "label selector of the watched pods", selector());
     let namespaces = fields.optional(
         "namespaces",
-        "in which namespaces: a label selector over namespaces: by default all but kube-* and the agent's own",
+        "label selector of the namespaces with watched pods (by default all except kube-* and the agent's own)",
         selector(),
     );
     let signal = signal(fields);
-    let ttl = fields.or(
+    let ttl = fields.or_inherited(
         "ttl",
-        "how long a quarantined pod is kept before it is deleted: by default the file's, at most 90d",
-        Time { most: LONGEST_TTL },
-        defaults.ttl,
+        "how long a quarantined pod is kept before it is deleted",
+        DurationKind { max: LONGEST_TTL },
+        ("the file's ttl", file.ttl),
     );
-    let mode = fields.or(
+    let mode = fields.or_inherited(
         "mode",
-        "how far it goes: by default the file's mode",
-        MODE,
-        defaults.mode,
+        "how far this policy goes",
+        choice(),
+        ("the file's mode", file.mode),
     );
-    let way = way_out(fields);
-    let afterwards = afterwards(fields);
+    let labels = label_rules(fields, &default);
+    let allow_exclusive = fields.or(
+        "allowExclusive",
+        "whether a pod is quarantined even if its replacement would share a volume, a port of the node or an identity with it",
+        Boolean,
+        default.allow_exclusive,
+    );
+    let settle = fields.or(
+        "settle",
+        "how long a released pod is left alone",
+        DurationKind { max: DAY },
+        default.settle,
+    );
+    let on_replacement_timeout = fields.or(
+        "onReplacementTimeout",
+        "what happens to the quarantined pod if its replacement is not Ready within limits.pacing.replacementTimeout: keep leaves it in quarantine and publishes an Event, release puts it back, reap deletes it",
+        choice(),
+        default.on_replacement_timeout,
+    );
     let contrast = fields.or(
         "contrast",
-        "required (the default): a pod is only unhealthy if the signal says good of another pod of its workload, or has said so of this one since it started",
-        Choice(&[("required", Contrast::Required), ("none", Contrast::None)]),
-        Contrast::Required,
+        "required: a pod counts as unhealthy only if the signal also says good of another pod of its workload, or has said so of this pod since it started; none: without that",
+        choice(),
+        default.contrast,
     );
 
     if name.as_deref() == Some(BY_HAND) {
-        fields.wrong(
+        fields.error(
             "name",
-            "is kept for quarantines that a person asks for; choose another",
+            "is reserved for manual quarantines; choose another name",
         );
     }
     if pods.as_ref().is_some_and(Selector::is_empty) && !fields.has("namespaces") {
-        fields.wrong(
+        fields.error(
             "pods",
-            "selects every pod; if that is meant, say in which namespaces (`namespaces: {}` for all)",
+            "selects every pod; if that is intended, set namespaces as well (`namespaces: {}` for all)",
         );
     }
-    if fields.has("prometheus") && !defaults.has_prometheus {
-        fields.wrong(
+    if fields.has("prometheus") && !file.has_prometheus {
+        fields.error(
             "prometheus",
-            "which Prometheus? the file needs `prometheus: { url: … }` at its top",
+            "needs a Prometheus server; add `prometheus: { url: … }` at the top level of the file",
         );
     }
     Some(Policy {
@@ -98,51 +117,49 @@ pub(super) fn policy(fields: &mut Fields, defaults: &Defaults) -> Option<Policy>
         signal: signal?,
         ttl: ttl?,
         mode: mode?,
-        detach: way.detach?,
-        keep_labels: way.keep_labels?.into_iter().collect(),
-        also_leave: way.also_leave?,
-        network_policies: way.network_policies?,
-        allow_exclusive: afterwards.allow_exclusive?,
-        settle: afterwards.settle?,
-        on_replacement_timeout: afterwards.on_replacement_timeout?,
+        detach: labels.detach?,
+        keep_labels: labels.keep_labels?.into_iter().collect(),
+        also_leave: labels.also_leave?,
+        network_policies: labels.network_policies?,
+        allow_exclusive: allow_exclusive?,
+        settle: settle?,
+        on_replacement_timeout: on_replacement_timeout?,
         contrast: contrast?,
     })
 }
 
 /// Which labels are edited, and which selectors are left.
-struct WayOut {
+struct LabelRules {
     detach: Option<Detach>,
     keep_labels: Option<Vec<Arc<str>>>,
     also_leave: Option<Vec<Selector>>,
     network_policies: Option<NetworkPolicies>,
 }
 
-fn way_out(fields: &mut Fields) -> WayOut {
+fn label_rules(fields: &mut Fields, default: &Policy) -> LabelRules {
     let detach = fields.or(
         "detach",
-        "what a pod is taken out of: workload (the default) is its Services and its workload, so that a replacement starts; service is its Services alone, the only way for StatefulSets and DaemonSets",
-        Choice(&[("workload", Detach::Workload), ("service", Detach::Service)]),
-        Detach::Workload,
+        "what a pod leaves: workload is its Services and its workload, so that a replacement starts; service is its Services alone, the only way for StatefulSets and DaemonSets",
+        choice(),
+        default.detach,
     );
-    let keep_labels = fields.or(
+    let keep_labels = fields.or_empty(
         "keepLabels",
         "keys of labels that are never edited",
-        list(Text(&LABEL_KEY)),
-        Vec::new(),
+        list(Matching(&LABEL_KEY)),
     );
-    let also_leave = fields.or(
+    let also_leave = fields.or_empty(
         "alsoLeave",
-        "label selectors of kinds that the agent does not read (InferencePool, Istio, Cilium), to be left too",
+        "label selectors of kinds that the agent does not read (InferencePool, Istio, Cilium), which the pod leaves too",
         list(NotEmpty(selector())),
-        Vec::new(),
     );
     let network_policies = fields.or(
         "networkPolicies",
-        "what becomes of NetworkPolicies that the pod cannot stay in: leave (the default) leaves them and says so, keep leaves the pod where it is",
-        Choice(&[("leave", NetworkPolicies::Leave), ("keep", NetworkPolicies::Keep)]),
-        NetworkPolicies::Leave,
+        "what happens if a NetworkPolicy would no longer select the quarantined pod: leave quarantines it all the same and publishes an Event, keep refuses the quarantine",
+        choice(),
+        default.network_policies,
     );
-    WayOut {
+    LabelRules {
         detach,
         keep_labels,
         also_leave,
@@ -150,75 +167,39 @@ fn way_out(fields: &mut Fields) -> WayOut {
     }
 }
 
-/// What becomes of a pod beside its replacement, and once it is put back.
-struct Afterwards {
-    allow_exclusive: Option<bool>,
-    settle: Option<Duration>,
-    on_replacement_timeout: Option<OnReplacementTimeout>,
-}
-
-fn afterwards(fields: &mut Fields) -> Afterwards {
-    let allow_exclusive = fields.or(
-        "allowExclusive",
-        "whether a pod is taken out, too, where its replacement would share a volume, a port of the node or an identity with it: by default false",
-        Switch,
-        false,
-    );
-    let settle = fields.or(
-        "settle",
-        "how long a released pod is left alone: by default 5m, at most 24h",
-        Time { most: DAY },
-        DEFAULT_SETTLE,
-    );
-    let on_replacement_timeout = fields.or(
-        "onReplacementTimeout",
-        "what follows where the replacement is not Ready within limits.pacing.replacementTimeout: keep (the default) keeps the pod and says so, release puts it back, reap deletes it",
-        Choice(&[
-            ("keep", OnReplacementTimeout::Keep),
-            ("release", OnReplacementTimeout::Release),
-            ("reap", OnReplacementTimeout::Reap),
-        ]),
-        OnReplacementTimeout::Keep,
-    );
-    Afterwards {
-        allow_exclusive,
-        settle,
-        on_replacement_timeout,
-    }
-}
-
 fn signal(fields: &mut Fields) -> Option<Signal> {
     let probe = fields.optional(
         "probe",
-        "an HTTP probe, field for field a Kubernetes probe",
-        record(signal::probe),
+        "an HTTP probe, with the fields of a Kubernetes probe",
+        object(signal::probe),
     );
     let query = fields.optional(
         "prometheus",
-        "a query for all pods at once, in the words of an alerting rule",
-        record(signal::query),
+        "one query for all pods, with the terms of a Prometheus alerting rule",
+        object(signal::query),
     );
     fields.exactly_one(["probe", "prometheus"]);
     probe.map(Signal::Probe).or(query.map(Signal::Prometheus))
 }
 
 /// The policies of a file, no two of one name.
-pub(super) struct Policies<K>(pub(super) List<K>);
+pub(super) struct Policies<K>(pub(super) ListOf<K>);
 
-impl<K: Kind<Value = Policy>> Kind for Policies<K> {
+impl<K: ValueKind<Value = Policy>> ValueKind for Policies<K> {
     type Value = Vec<Arc<Policy>>;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<Self::Value> {
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<Self::Value> {
         let policies = self.0.read(node, context);
         let mut names = HashSet::new();
-        if let Value::List(items) = &node.value {
+        if let YamlValue::List(items) = &node.value {
             for name in items.iter().filter_map(|item| name(item)) {
-                if let Value::Text(text) = &name.value
+                if let YamlValue::Text(text) = &name.value
                     && !names.insert(text)
                 {
-                    let message =
-                        format!("a policy before this one is named {text:?} too; names are unique");
-                    context.mistake(&name.span, message);
+                    let message = format!(
+                        "duplicate policy name {text:?}; an earlier policy of the file has it"
+                    );
+                    context.error_at(&name.span, message);
                 }
             }
         }
@@ -230,27 +211,25 @@ impl<K: Kind<Value = Policy>> Kind for Policies<K> {
     }
 }
 
-/// The name of a policy that may have mistakes elsewhere.
-fn name(policy: &Node) -> Option<&Node> {
-    let Value::Map(entries) = &policy.value else {
+/// The name of a policy that may have errors elsewhere.
+fn name(policy: &YamlNode) -> Option<&YamlNode> {
+    let YamlValue::Map(entries) = &policy.value else {
         return None;
     };
-    entries
-        .iter()
-        .find(|entry| entry.key == "name")
-        .map(|entry| &*entry.node)
+    let entry = entries.iter().find(|entry| entry.key == "name")?;
+    Some(&*entry.node)
 }
 
 /// A selector that does not select everything.
 struct NotEmpty<K>(K);
 
-impl<K: Kind<Value = Selector>> Kind for NotEmpty<K> {
+impl<K: ValueKind<Value = Selector>> ValueKind for NotEmpty<K> {
     type Value = Selector;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<Selector> {
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<Selector> {
         let selector = self.0.read(node, context)?;
         if selector.is_empty() {
-            context.wrong(node, "selects everything; no pod can leave that");
+            context.error(node, "selects every pod, so no pod can leave it");
             return None;
         }
         Some(selector)

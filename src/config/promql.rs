@@ -1,7 +1,7 @@
 //! Queries: whether they are PromQL, and whether they are likely to do what a policy needs.
 //!
 //! A policy joins the series of a result to pods by the labels `namespace` and `pod`, and learns what is good from
-//! the series of healthy pods. A query that drops either is allowed, and warned of.
+//! the series of healthy pods. A query that drops either is allowed, with a warning.
 
 use promql_parser::{
     label::Matcher,
@@ -12,7 +12,7 @@ use promql_parser::{
 };
 use serde_json::Value as Json;
 
-use super::{context::Context, reader::Kind, values::Prose, yaml::Node};
+use super::{context::ReadContext, kind::ValueKind, values::Text, yaml::YamlNode};
 
 /// The parser and the walks below recurse: so deep a query fits the stack of any thread.
 const MOST_OPERATORS: usize = 1_000;
@@ -20,12 +20,14 @@ const MOST_OPERATORS: usize = 1_000;
 /// A query in PromQL.
 pub(super) struct Query;
 
-const TEXT: Prose = Prose { longest: 8 * 1024 };
+const TEXT: Text = Text {
+    max_bytes: 8 * 1024,
+};
 
-impl Kind for Query {
+impl ValueKind for Query {
     type Value = String;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<String> {
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<String> {
         let query = TEXT.read(node, context)?;
         match parse(&query) {
             Ok(expression) => {
@@ -33,7 +35,7 @@ impl Kind for Query {
                     context.warn(node, doubt);
                 }
             }
-            Err(message) => context.doubt(node, &format!("is not PromQL: {message}")),
+            Err(message) => context.error_in_check(node, &format!("is not PromQL: {message}")),
         }
         Some(query)
     }
@@ -58,18 +60,18 @@ fn doubts(expression: &Expr) -> Vec<&'static str> {
     let mut doubts = Vec::new();
     if compares(expression) {
         doubts.push(
-            "the comparison hides the pods that are good; put its number into `above` or `below`",
+            "the comparison drops the healthy pods from the result; move its number to `above` or `below`",
         );
     }
     if lacks_series(expression) {
         doubts.push(
-            "the numerator has a filter that the denominator has not, so a pod without such series has no value; \
+            "the numerator has a filter that the denominator lacks, so a pod without matching series has no value; \
              add `or 0 * <the denominator>` to the numerator",
         );
     }
     if !keeps(expression, "namespace") || !keeps(expression, "pod") {
         doubts.push(
-            "the result has not both labels `namespace` and `pod`, so it belongs to no pod; aggregate `by (namespace, pod)`",
+            "the result lacks the label `namespace` or `pod`, so no series belongs to a pod; aggregate `by (namespace, pod)`",
         );
     }
     doubts

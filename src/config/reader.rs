@@ -1,43 +1,34 @@
 //! How a tree of YAML is read: every key is declared once, where it is read.
 //!
-//! A [`Kind`] is what a value may be; it can read a node and it can describe itself as JSON Schema. A
-//! [`record`] is a function over [`Fields`] that names its keys one after the other. Run over a mapping it reads
-//! it; run without one it writes down what it asked for. So reader and schema are the same few lines.
+//! A [`ValueKind`] is what a value may be; it can read a node and it can describe itself as JSON Schema. An
+//! [`object`] is a function over [`Fields`] that names its keys one after the other. Run over a mapping it reads
+//! it; run without one it writes down what it asked for. So reader and schema are the same few lines, and a default
+//! is one expression for both and for the prose.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::{
-    context::{Context, Step},
-    yaml::{Entry, Node, Value, quoted},
+    context::{PathStep, ReadContext},
+    kind::{Collection, Scalar, ValueKind},
+    schema::{Description, ObjectSchema},
+    yaml::{Entry, YamlNode, YamlValue, quoted},
 };
 
-/// What a value may be.
-pub(super) trait Kind {
-    /// What is made of it.
-    type Value;
-
-    /// Reads a node; `None` after a mistake.
-    fn read(&self, node: &Node, context: &mut Context) -> Option<Self::Value>;
-
-    /// Itself, as JSON Schema.
-    fn schema(&self) -> Json;
-}
-
 /// A mapping with known keys.
-pub(super) struct Record<F>(F);
+pub(super) struct Object<F>(F);
 
 /// A mapping that this function reads key by key. It must ask for every key whatever it has read before:
 /// so it makes its value at its end.
-pub(super) fn record<T, F: Fn(&mut Fields) -> Option<T>>(read: F) -> Record<F> {
-    Record(read)
+pub(super) fn object<T, F: Fn(&mut Fields) -> Option<T>>(read: F) -> Object<F> {
+    Object(read)
 }
 
-impl<T, F: Fn(&mut Fields) -> Option<T>> Kind for Record<F> {
+impl<T, F: Fn(&mut Fields) -> Option<T>> ValueKind for Object<F> {
     type Value = T;
 
-    fn read(&self, node: &Node, context: &mut Context) -> Option<T> {
-        let Value::Map(entries) = &node.value else {
-            context.unlike(node, "a mapping");
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<T> {
+        let YamlValue::Map(entries) = &node.value else {
+            context.mismatch(node, "a mapping");
             return None;
         };
         let mut fields = Fields::new(Side::Read {
@@ -51,7 +42,7 @@ impl<T, F: Fn(&mut Fields) -> Option<T>> Kind for Record<F> {
     }
 
     fn schema(&self) -> Json {
-        let mut schema = Schema::default();
+        let mut schema = ObjectSchema::default();
         (self.0)(&mut Fields::new(Side::Describe(&mut schema)));
         schema.into_json()
     }
@@ -61,18 +52,18 @@ impl<T, F: Fn(&mut Fields) -> Option<T>> Kind for Record<F> {
 pub(super) struct Fields<'f, 't> {
     known: Vec<&'static str>,
     refused: Vec<&'static str>,
-    /// What is missing: any of these keys would do, and this is to be said.
+    /// What is missing: any of these keys would do, and this is the message.
     missing: Vec<(Vec<&'static str>, String)>,
     side: Side<'f, 't>,
 }
 
 enum Side<'f, 't> {
     Read {
-        node: &'f Node,
+        node: &'f YamlNode,
         entries: &'f [Entry],
-        context: &'f mut Context<'t>,
+        context: &'f mut ReadContext<'t>,
     },
-    Describe(&'f mut Schema),
+    Describe(&'f mut ObjectSchema),
 }
 
 impl<'f, 't> Fields<'f, 't> {
@@ -85,48 +76,100 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// A key that may be left out; `None` if it is, and after a mistake.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a kind is made where it is asked for"
-    )]
-    pub(super) fn optional<K: Kind>(
+    /// A key that may be left out; `None` if it is, and after an error.
+    pub(super) fn optional<K: ValueKind>(
         &mut self,
         key: &'static str,
         about: &str,
         kind: K,
     ) -> Option<K::Value> {
-        self.known.push(key);
-        match &mut self.side {
-            Side::Read {
-                entries, context, ..
-            } => {
-                let entry = find(entries, key)?;
-                context.within(Step::Key(key.to_owned()), |context| {
-                    kind.read(&entry.node, context)
-                })
-            }
-            Side::Describe(schema) => {
-                schema.property(key, about, kind.schema());
-                None
-            }
-        }
+        self.property(key, kind, |kind| {
+            Description::new(about, kind.range(), None, None)
+        })
     }
 
-    /// A key that stands for a value if it is left out; `None` only after a mistake.
-    pub(super) fn or<K: Kind>(
+    /// A key that stands for a value if it is left out; `None` only after an error.
+    pub(super) fn or<K: Scalar>(
         &mut self,
         key: &'static str,
         about: &str,
         kind: K,
         default: K::Value,
     ) -> Option<K::Value> {
-        let value = self.optional(key, about, kind);
+        let value = self.property(key, kind, |kind| {
+            let shown = kind.show(&default);
+            Description::new(
+                about,
+                kind.range(),
+                Some(&shown),
+                Some(kind.write(&default)),
+            )
+        });
         if self.has(key) { value } else { Some(default) }
     }
 
+    /// A key that stands for a value from elsewhere in the file if it is left out; `None` only after an error.
+    pub(super) fn or_inherited<K: ValueKind>(
+        &mut self,
+        key: &'static str,
+        about: &str,
+        kind: K,
+        (origin, inherited): (&str, K::Value),
+    ) -> Option<K::Value> {
+        let value = self.property(key, kind, |kind| {
+            Description::new(about, kind.range(), Some(origin), None)
+        });
+        if self.has(key) {
+            value
+        } else {
+            Some(inherited)
+        }
+    }
+
+    /// A key that stands for nothing in it if it is left out; `None` only after an error.
+    pub(super) fn or_empty<K: Collection<Value: Default>>(
+        &mut self,
+        key: &'static str,
+        about: &str,
+        kind: K,
+    ) -> Option<K::Value> {
+        let value = self.property(key, kind, |_| {
+            Description::new(about, None, None, Some(K::empty()))
+        });
+        if self.has(key) {
+            value
+        } else {
+            Some(K::Value::default())
+        }
+    }
+
+    /// A mapping that is read as an empty one if it is left out: none of its keys is required. `None` only after an
+    /// error.
+    pub(super) fn section<T>(
+        &mut self,
+        key: &'static str,
+        about: &str,
+        read: impl Fn(&mut Fields) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.property(key, object(&read), |_| {
+            Description::new(about, None, None, Some(json!({})))
+        });
+        match &mut self.side {
+            Side::Read {
+                node,
+                entries,
+                context,
+            } if find(entries, key).is_none() => read(&mut Fields::new(Side::Read {
+                node,
+                entries: &[],
+                context,
+            })),
+            _ => value,
+        }
+    }
+
     /// A key that must be there.
-    pub(super) fn required<K: Kind>(
+    pub(super) fn required<K: ValueKind>(
         &mut self,
         key: &'static str,
         about: &str,
@@ -144,6 +187,34 @@ impl<'f, 't> Fields<'f, 't> {
         value
     }
 
+    /// Reads a key, or writes it down.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a kind is made where it is asked for"
+    )]
+    fn property<K: ValueKind>(
+        &mut self,
+        key: &'static str,
+        kind: K,
+        describe: impl FnOnce(&K) -> Description,
+    ) -> Option<K::Value> {
+        self.known.push(key);
+        match &mut self.side {
+            Side::Read {
+                entries, context, ..
+            } => {
+                let entry = find(entries, key)?;
+                context.within(PathStep::Key(key.to_owned()), |context| {
+                    kind.read(&entry.node, context)
+                })
+            }
+            Side::Describe(schema) => {
+                schema.property(key, describe(&kind), kind.schema());
+                None
+            }
+        }
+    }
+
     /// Says that a mapping has exactly one of these keys.
     pub(super) fn exactly_one(&mut self, keys: [&'static str; 2]) {
         let [one, other] = keys;
@@ -156,14 +227,15 @@ impl<'f, 't> Fields<'f, 't> {
                         .push((keys.to_vec(), format!("needs either {one:?} or {other:?}")));
                 }
                 [Some(first), Some(second)] => {
-                    let message = format!("has both {one:?} and {other:?}; exactly one is needed");
+                    let message =
+                        format!("has both {one:?} and {other:?}; it needs exactly one of them");
                     let later = if first.key_span.start < second.key_span.start {
                         second
                     } else {
                         first
                     };
-                    let message = context.about(&message);
-                    context.mistake(&later.key_span, message);
+                    let message = context.with_path(&message);
+                    context.error_at(&later.key_span, message);
                 }
                 _ => {}
             },
@@ -173,7 +245,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// A key that people know from elsewhere and that is a mistake here, with what to do instead.
+    /// A key that people know from elsewhere and that is an error here, with what to do instead.
     pub(super) fn refused(&mut self, key: &'static str, instead: &str) {
         self.refused.push(key);
         if let Side::Read {
@@ -181,20 +253,20 @@ impl<'f, 't> Fields<'f, 't> {
         } = &mut self.side
             && let Some(entry) = find(entries, key)
         {
-            let message = context.about(&format!("{key:?} is not possible here: {instead}"));
-            context.mistake(&entry.key_span, message);
+            let message = context.with_path(&format!("{key:?} is not supported: {instead}"));
+            context.error_at(&entry.key_span, message);
         }
     }
 
-    /// A mistake in the value of a key that is right by itself.
-    pub(super) fn wrong(&mut self, key: &str, message: &str) {
+    /// An error in the value of a key that is right by itself.
+    pub(super) fn error(&mut self, key: &str, message: &str) {
         if let Side::Read {
             entries, context, ..
         } = &mut self.side
             && let Some(entry) = find(entries, key)
         {
-            context.within(Step::Key(key.to_owned()), |context| {
-                context.wrong(&entry.node, message);
+            context.within(PathStep::Key(key.to_owned()), |context| {
+                context.error(&entry.node, message);
             });
         }
     }
@@ -207,7 +279,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// Says which keys are unknown and which are missing; a missing key that was only mistyped is said once.
+    /// Reports which keys are unknown and which are missing; a missing key that was only mistyped is reported once.
     fn finish(mut self) {
         let Side::Read {
             node,
@@ -228,15 +300,15 @@ impl<'f, 't> Fields<'f, 't> {
             }
             let near = nearest(key, &self.known);
             let advice = match near {
-                _ if key == "<<" => "merge keys are not followed; repeat the keys".to_owned(),
+                _ if key == "<<" => "merge keys are not supported; repeat the keys".to_owned(),
                 Some(near) => format!("did you mean {near:?}?"),
-                None => format!("known here: {}", self.known.join(", ")),
+                None => format!("the known keys are {}", self.known.join(", ")),
             };
             let place = match context.path() {
                 path if path.is_empty() => path,
                 path => format!(" in {path}"),
             };
-            context.mistake(
+            context.error_at(
                 key_span,
                 format!("unknown key {}{place}; {advice}", quoted(key)),
             );
@@ -244,7 +316,7 @@ impl<'f, 't> Fields<'f, 't> {
                 .retain(|(keys, _)| near.is_none_or(|near| !keys.contains(&near)));
         }
         for (_, message) in self.missing {
-            context.wrong(node, &message);
+            context.error(node, &message);
         }
     }
 }
@@ -253,45 +325,17 @@ fn find<'e>(entries: &'e [Entry], key: &str) -> Option<&'e Entry> {
     entries.iter().find(|entry| entry.key == key)
 }
 
-/// The known word that was probably meant: one letter in three may be off.
+/// The known word that was probably meant: one letter in three may differ.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     // Beyond this length nothing known is near, and the distance costs the product of both lengths.
-    let word = (word.len() <= 64).then_some(word)?.to_lowercase();
+    if word.len() > 64 {
+        return None;
+    }
+    let word = word.to_lowercase();
     let distance = |known: &str| strsim::osa_distance(&word, &known.to_lowercase());
     let (distance, nearest) = known.iter().map(|known| (distance(known), *known)).min()?;
-    (distance <= nearest.len().div_ceil(3)).then_some(nearest)
-}
-
-/// What a record asked for.
-#[derive(Default)]
-struct Schema {
-    properties: Map<String, Json>,
-    required: Vec<&'static str>,
-    one_of: Vec<Json>,
-}
-
-impl Schema {
-    fn property(&mut self, key: &str, about: &str, mut schema: Json) {
-        if let Some(schema) = schema.as_object_mut() {
-            schema.insert("description".to_owned(), about.into());
-        }
-        self.properties.insert(key.to_owned(), schema);
+    if distance > nearest.len().div_ceil(3) {
+        return None;
     }
-
-    fn into_json(self) -> Json {
-        let mut schema = json!({
-            "type": "object",
-            "properties": self.properties,
-            "additionalProperties": false,
-        });
-        if let Some(schema) = schema.as_object_mut() {
-            if !self.required.is_empty() {
-                schema.insert("required".to_owned(), self.required.into());
-            }
-            if !self.one_of.is_empty() {
-                schema.insert("oneOf".to_owned(), self.one_of.into());
-            }
-        }
-        schema
-    }
+    Some(nearest)
 }

@@ -1,11 +1,11 @@
 //! The policy file's JSON Schema, for editors.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::{file, reader::Kind};
+use super::{file, kind::ValueKind};
 
-/// The JSON Schema of the policy file: the reader, written down. It knows keys, types and forms; what one value
-/// says about another (unique names, the timeout within the period) only the reader knows.
+/// The JSON Schema of the policy file: the reader, written down. It knows keys, types, forms and defaults; what one
+/// value says about another (unique names, the timeout within the period) only the reader knows.
 #[must_use]
 pub fn schema() -> Json {
     let mut schema = file::policy_file().schema();
@@ -17,4 +17,69 @@ pub fn schema() -> Json {
         schema.insert("title".to_owned(), json!("Policy file of pod-quarantine"));
     }
     schema
+}
+
+/// What the schema says of a key.
+pub(super) struct Description {
+    text: String,
+    default: Option<Json>,
+}
+
+impl Description {
+    /// What a key is for, then its range and its default in words; then the default itself.
+    pub(super) fn new(
+        about: &str,
+        range: Option<String>,
+        default: Option<&str>,
+        value: Option<Json>,
+    ) -> Self {
+        let default = default.map(|default| format!("by default {default}"));
+        let notes: Vec<String> = range.into_iter().chain(default).collect();
+        let text = if notes.is_empty() {
+            about.to_owned()
+        } else {
+            format!("{about} ({})", notes.join(", "))
+        };
+        Self {
+            text,
+            default: value,
+        }
+    }
+}
+
+/// The schema of a mapping with known keys.
+#[derive(Default)]
+pub(super) struct ObjectSchema {
+    pub(super) required: Vec<&'static str>,
+    pub(super) one_of: Vec<Json>,
+    properties: Map<String, Json>,
+}
+
+impl ObjectSchema {
+    pub(super) fn property(&mut self, key: &str, description: Description, mut schema: Json) {
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("description".to_owned(), description.text.into());
+            if let Some(default) = description.default {
+                schema.insert("default".to_owned(), default);
+            }
+        }
+        self.properties.insert(key.to_owned(), schema);
+    }
+
+    pub(super) fn into_json(self) -> Json {
+        let mut schema = json!({
+            "type": "object",
+            "properties": self.properties,
+            "additionalProperties": false,
+        });
+        if let Some(schema) = schema.as_object_mut() {
+            if !self.required.is_empty() {
+                schema.insert("required".to_owned(), self.required.into());
+            }
+            if !self.one_of.is_empty() {
+                schema.insert("oneOf".to_owned(), self.one_of.into());
+            }
+        }
+        schema
+    }
 }

@@ -2,31 +2,32 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use strum::{IntoStaticStr, VariantArray};
+
 use super::{
-    collections::{Table, list},
+    collections::{MapOf, list},
+    kind::ValueKind,
     pattern::{LABEL_KEY, LABEL_VALUE},
-    reader::{Fields, Kind, record},
-    values::{Choice, Text},
+    reader::{Fields, object},
+    values::{Matching, choice},
 };
 use crate::core::selector::{Operator, Requirement, Selector};
 
 /// A `LabelSelector`.
-pub(super) fn selector() -> impl Kind<Value = Selector> {
-    record(|fields| {
-        let labels = fields.or(
+pub(super) fn selector() -> impl ValueKind<Value = Selector> {
+    object(|fields| {
+        let labels = fields.or_empty(
             "matchLabels",
-            "labels that must be there with exactly these values",
-            Table {
+            "labels that an object must have, each with exactly this value",
+            MapOf {
                 keys: &LABEL_KEY,
-                values: Text(&LABEL_VALUE),
+                values: Matching(&LABEL_VALUE),
             },
-            Vec::new(),
         );
-        let expressions = fields.or(
+        let expressions = fields.or_empty(
             "matchExpressions",
-            "further requirements; all must hold",
-            list(record(requirement)),
-            Vec::new(),
+            "further requirements, all of which must hold",
+            list(object(requirement)),
         );
         let equals = |(key, value)| Requirement {
             key,
@@ -43,45 +44,40 @@ pub(super) fn selector() -> impl Kind<Value = Selector> {
 }
 
 /// The four operators, before their values are known.
-#[derive(Clone, Copy)]
-enum Word {
+#[derive(Clone, Copy, IntoStaticStr, VariantArray)]
+enum OperatorName {
     In,
     NotIn,
     Exists,
     DoesNotExist,
 }
 
-const WORDS: Choice<Word> = Choice(&[
-    ("In", Word::In),
-    ("NotIn", Word::NotIn),
-    ("Exists", Word::Exists),
-    ("DoesNotExist", Word::DoesNotExist),
-]);
-
 fn requirement(fields: &mut Fields) -> Option<Requirement> {
-    let key = fields.required("key", "the label's key", Text(&LABEL_KEY));
-    let word = fields.required("operator", "what is asked of the label", WORDS);
-    let values = fields.or(
+    let key = fields.required("key", "key of the label", Matching(&LABEL_KEY));
+    let name = fields.required("operator", "what the label must satisfy", choice());
+    let values = fields.or_empty(
         "values",
-        "for In and NotIn at least one value; for Exists and DoesNotExist none",
-        list(Text(&LABEL_VALUE)),
-        Vec::new(),
+        "at least one value for In and NotIn, none for Exists and DoesNotExist",
+        list(Matching(&LABEL_VALUE)),
     );
-    let (key, word) = (key?, word?);
+    let (key, name) = (key?, name?);
     let values: BTreeSet<Arc<str>> = values?.into_iter().collect();
-    let operator = match (word, values.is_empty()) {
-        (Word::In, false) => Operator::In(values),
-        (Word::NotIn, false) => Operator::NotIn(values),
-        (Word::Exists, true) => Operator::Exists,
-        (Word::DoesNotExist, true) => Operator::DoesNotExist,
-        (Word::In | Word::NotIn, true) => {
-            fields.wrong("operator", "In and NotIn need \"values\", one at least");
+    let operator = match (name, values.is_empty()) {
+        (OperatorName::In, false) => Operator::In(values),
+        (OperatorName::NotIn, false) => Operator::NotIn(values),
+        (OperatorName::Exists, true) => Operator::Exists,
+        (OperatorName::DoesNotExist, true) => Operator::DoesNotExist,
+        (OperatorName::In | OperatorName::NotIn, true) => {
+            fields.error(
+                "operator",
+                "In and NotIn need at least one value under \"values\"",
+            );
             return None;
         }
-        (Word::Exists | Word::DoesNotExist, false) => {
-            fields.wrong(
+        (OperatorName::Exists | OperatorName::DoesNotExist, false) => {
+            fields.error(
                 "values",
-                "must be left out: Exists and DoesNotExist take none",
+                "must be left out: Exists and DoesNotExist take no values",
             );
             return None;
         }

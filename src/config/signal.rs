@@ -1,72 +1,72 @@
-//! Where the evidence of a policy comes from: a probe, or a query.
+//! The signal of a policy: a probe, or a query.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     collections::list,
+    numbers::{Count, DurationKind, Number, Seconds},
     pattern::{HEADER_NAME, HEADER_VALUE, PATH},
     promql::Query,
-    reader::{Fields, record},
-    values::{Choice, Count, Number, PortOfPod, Seconds, Text, Time},
+    reader::{Fields, object},
+    values::{Matching, PodPort, choice},
 };
-use crate::core::policy::{HttpProbe, Port, PrometheusQuery, Scheme, Threshold};
+use crate::core::policy::{HttpProbe, Port, PrometheusQuery, Threshold};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// Fields of a Kubernetes probe that mean nothing here.
 const NOT_IN_A_PROBE: [(&str, &str); 5] = [
-    ("exec", "only httpGet is; the agent runs nothing in a pod"),
+    ("exec", "the agent runs nothing in a pod; use httpGet"),
     (
         "tcpSocket",
-        "only httpGet is: that a port accepts says little about a pod",
+        "an accepted connection says little about a pod; use httpGet",
     ),
-    ("grpc", "only httpGet is"),
+    ("grpc", "use httpGet"),
     (
         "successThreshold",
         "one good answer makes a pod healthy again",
     ),
     (
         "terminationGracePeriodSeconds",
-        "a probe of the agent kills nothing",
+        "a probe of the agent kills no pod",
     ),
 ];
 
 /// The seconds of a probe go up to an hour.
-const SECONDS: Seconds = Seconds {
-    least: 1,
-    most: 3600,
-};
+const SECONDS: Seconds = Seconds { min: 1, max: 3600 };
 
 /// An HTTP probe.
 pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
-    let request = fields.required("httpGet", "what is asked of the pod", record(http_get));
+    let default = probe_defaults();
+    let http_get = fields.required(
+        "httpGet",
+        "the request that is sent to the pod",
+        object(http_get),
+    );
     let period = fields.or(
         "periodSeconds",
-        "time between two probes of a pod: by default 10, at most 3600",
+        "seconds between two probes of a pod",
         SECONDS,
-        Duration::from_secs(10),
+        default.period,
     );
     let timeout = fields.or(
         "timeoutSeconds",
-        "how long an answer may take: by default 1, at most periodSeconds",
+        "seconds that an answer may take, at most periodSeconds",
         SECONDS,
-        Duration::from_secs(1),
+        default.timeout,
     );
     let failure_threshold = fields.or(
         "failureThreshold",
-        "bad answers in a row that make a pod unhealthy: by default 3",
-        Count { most: 1000 },
-        NonZeroU32::MIN.saturating_add(2),
+        "bad answers in a row that make a pod unhealthy",
+        Count { max: 1000 },
+        default.failure_threshold,
     );
     let initial_delay = fields.or(
         "initialDelaySeconds",
-        "how long after its start a pod is first asked: by default 0",
-        Seconds {
-            least: 0,
-            most: 3600,
-        },
-        Duration::ZERO,
+        "seconds from the start of a pod to its first probe",
+        Seconds { min: 0, max: 3600 },
+        default.initial_delay,
     );
     for (key, instead) in NOT_IN_A_PROBE {
         fields.refused(key, instead);
@@ -75,83 +75,75 @@ pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
         && timeout > period
     {
         let period = period.as_secs();
-        fields.wrong(
+        fields.error(
             "timeoutSeconds",
             &format!("must be at most periodSeconds, which is {period}"),
         );
     }
-    let Request {
-        path,
-        port,
-        scheme,
-        headers,
-    } = request?;
     Some(HttpProbe {
-        path,
-        port,
-        scheme,
-        headers,
         period: period?,
         timeout: timeout?,
         failure_threshold: failure_threshold?,
         initial_delay: initial_delay?,
+        ..http_get?
     })
 }
 
-struct Request {
-    path: String,
-    port: Port,
-    scheme: Scheme,
-    headers: Vec<(String, String)>,
+/// A probe of which only the defaults are read.
+fn probe_defaults() -> HttpProbe {
+    HttpProbe::new(Port::Number(0))
 }
 
-fn http_get(fields: &mut Fields) -> Option<Request> {
+/// The request of a probe; the rest of the probe is not read here.
+fn http_get(fields: &mut Fields) -> Option<HttpProbe> {
+    let default = probe_defaults();
     let path = fields.or(
         "path",
-        "path and query: by default /",
-        Text(&PATH),
-        Arc::from("/"),
+        "path and query",
+        Matching(&PATH),
+        default.path.into(),
     );
     let port = fields.required(
         "port",
-        "the number of the port, or the name that a container gives it",
-        PortOfPod,
+        "number of the port, or the name that a container gives it",
+        PodPort,
     );
     let scheme = fields.or(
         "scheme",
-        "HTTP (the default), or HTTPS with the certificate unverified, as the kubelet does it",
-        Choice(&[("HTTP", Scheme::Http), ("HTTPS", Scheme::Https)]),
-        Scheme::Http,
+        "HTTP, or HTTPS without verification of the certificate, as the kubelet does",
+        choice(),
+        default.scheme,
     );
-    let headers = fields.or(
+    let headers = fields.or_empty(
         "httpHeaders",
         "headers of the request; Host may be among them",
-        list(record(header)),
-        Vec::new(),
+        list(object(header)),
     );
     fields.refused(
         "host",
-        "a probe goes to the pod's own address; to set the Host header, put it into httpHeaders",
+        "a probe goes to the pod's own address; to set the Host header, use httpHeaders",
     );
-    Some(Request {
+    Some(HttpProbe {
         path: path?.to_string(),
-        port: port?,
         scheme: scheme?,
         headers: headers?,
+        ..HttpProbe::new(port?)
     })
 }
 
 fn header(fields: &mut Fields) -> Option<(String, String)> {
-    let name = fields.required("name", "the header's name", Text(&HEADER_NAME));
-    let value = fields.required("value", "its value", Text(&HEADER_VALUE));
+    let name = fields.required("name", "name of the header", Matching(&HEADER_NAME));
+    let value = fields.required("value", "value of the header", Matching(&HEADER_VALUE));
     Some((name?.to_string(), value?.to_string()))
 }
 
 /// A query of Prometheus.
 pub(super) fn query(fields: &mut Fields) -> Option<PrometheusQuery> {
+    // Of this only the defaults are read.
+    let default = PrometheusQuery::new(String::new(), Threshold::Above(0.0));
     let query = fields.required(
         "query",
-        "PromQL that returns one series for each pod, healthy ones too, with the labels namespace and pod",
+        "PromQL that returns one series per pod, healthy pods included, with the labels namespace and pod",
         Query,
     );
     let above = fields.optional("above", "a value above this number is bad", Number);
@@ -159,15 +151,15 @@ pub(super) fn query(fields: &mut Fields) -> Option<PrometheusQuery> {
     fields.exactly_one(["above", "below"]);
     let interval = fields.or(
         "interval",
-        "time between two queries: by default 15s, at most 1h",
-        Time { most: HOUR },
-        Duration::from_secs(15),
+        "time between two queries",
+        DurationKind { max: HOUR },
+        default.interval,
     );
     let hold_for = fields.or(
         "for",
-        "how long a pod must have been bad before it is unhealthy: by default 1m, at most 24h",
-        Time { most: DAY },
-        Duration::from_mins(1),
+        "how long the values of a pod must be bad before it is unhealthy",
+        DurationKind { max: DAY },
+        default.hold_for,
     );
     let threshold = above.map(Threshold::Above).or(below.map(Threshold::Below));
     Some(PrometheusQuery {

@@ -7,7 +7,7 @@ use std::{collections::HashMap, ops::Range, rc::Rc};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
-use super::finding::Source;
+use super::diagnostic::Source;
 
 /// Values that a file may unfold to: a policy has about thirty.
 const MOST_VALUES: usize = 50_000;
@@ -16,10 +16,10 @@ const DEEPEST: usize = 64;
 
 /// One value.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     /// The bytes to point at: the value, or of a value over several lines the beginning.
     pub(super) span: Range<usize>,
-    pub(super) value: Value,
+    pub(super) value: YamlValue,
     /// How many values it unfolds to, itself included.
     count: usize,
     depth: usize,
@@ -27,14 +27,14 @@ pub(super) struct Node {
 
 /// What a node holds.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum YamlValue {
     Null,
     Bool(bool),
     /// A number without a fraction.
-    Whole(i64),
+    Integer(i64),
     Number(f64),
     Text(String),
-    List(Vec<Rc<Node>>),
+    List(Vec<Rc<YamlNode>>),
     Map(Vec<Entry>),
 }
 
@@ -43,16 +43,16 @@ pub(super) enum Value {
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) key_span: Range<usize>,
-    pub(super) node: Rc<Node>,
+    pub(super) node: Rc<YamlNode>,
 }
 
-impl Value {
+impl YamlValue {
     /// What it is, as a message says it.
     pub(super) fn described(&self) -> String {
         match self {
             Self::Null => "empty".to_owned(),
             Self::Bool(value) => format!("the boolean {value}"),
-            Self::Whole(value) => format!("the number {value}"),
+            Self::Integer(value) => format!("the number {value}"),
             Self::Number(value) => format!("the number {value}"),
             Self::Text(text) => quoted(text),
             Self::List(_) => "a list".to_owned(),
@@ -77,7 +77,7 @@ impl Value {
             ".inf" | ".Inf" | ".INF" => Self::Number(sign * f64::INFINITY),
             _ if digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') => text
                 .parse()
-                .map(Self::Whole)
+                .map(Self::Integer)
                 .or_else(|_| text.parse().map(Self::Number))
                 .unwrap_or_else(|_| Self::Text(text.to_owned())),
             _ => Self::Text(text.to_owned()),
@@ -93,14 +93,14 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// Where a mistake is, and what it says.
-type Mistake = (Range<usize>, String);
+/// Where an error is that leaves nothing to look at, and the message.
+type SyntaxError = (Range<usize>, String);
 
-/// Reads a text; `None` after a mistake that leaves nothing to look at. Mistakes go to `report`.
+/// Reads a text; `None` after an error that leaves nothing to look at. Errors go to `report`.
 pub(super) fn parse(
     source: &Source,
     report: &mut dyn FnMut(Range<usize>, String),
-) -> Option<Rc<Node>> {
+) -> Option<Rc<YamlNode>> {
     let mut options = granit_parser::options! {
         flow_nesting_limit: DEEPEST,
         block_nesting_limit: DEEPEST,
@@ -127,13 +127,13 @@ struct Builder<'t, 'r> {
     events: Parser<'t, StrInput<'t>>,
     /// Values so far, those of refused keys too.
     read: usize,
-    anchors: HashMap<usize, Rc<Node>>,
+    anchors: HashMap<usize, Rc<YamlNode>>,
     report: &'r mut dyn FnMut(Range<usize>, String),
 }
 
 impl<'t> Builder<'t, '_> {
     /// The only document of the stream.
-    fn document(&mut self) -> Result<Rc<Node>, Mistake> {
+    fn document(&mut self) -> Result<Rc<YamlNode>, SyntaxError> {
         const EMPTY: &str = "the file is empty; it needs at least one policy under \"policies\"";
         let mut root = None;
         loop {
@@ -141,7 +141,8 @@ impl<'t> Builder<'t, '_> {
             match event {
                 Event::StreamStart | Event::DocumentEnd => {}
                 Event::DocumentStart(..) if root.is_some() => {
-                    let message = "a second document begins; a policy file is one document";
+                    let message =
+                        "a second YAML document begins here; a policy file is one document";
                     return Err((span, message.to_owned()));
                 }
                 Event::DocumentStart(..) => {
@@ -152,11 +153,11 @@ impl<'t> Builder<'t, '_> {
                 _ => return Err((span, "unexpected YAML".to_owned())),
             }
         }
-        root.filter(|root| !matches!(root.value, Value::Null))
+        root.filter(|root| !matches!(root.value, YamlValue::Null))
             .ok_or_else(|| (0..0, EMPTY.to_owned()))
     }
 
-    fn next(&mut self) -> Result<(Event<'t>, Range<usize>), Mistake> {
+    fn next(&mut self) -> Result<(Event<'t>, Range<usize>), SyntaxError> {
         match self.events.next_event() {
             Some(Ok((event, span))) => Ok((event, bytes(&span))),
             Some(Err(error)) => {
@@ -164,7 +165,7 @@ impl<'t> Builder<'t, '_> {
                     .marker()
                     .byte_offset()
                     .unwrap_or(self.source.text().len());
-                Err((at..at, format!("this is not YAML: {}", error.info())))
+                Err((at..at, format!("invalid YAML: {}", error.info())))
             }
             None => Err((
                 self.source.text().len()..self.source.text().len(),
@@ -174,14 +175,11 @@ impl<'t> Builder<'t, '_> {
     }
 
     /// The node that begins with this event.
-    fn node(&mut self, event: Event<'t>, span: Range<usize>) -> Result<Rc<Node>, Mistake> {
+    fn node(&mut self, event: Event<'t>, span: Range<usize>) -> Result<Rc<YamlNode>, SyntaxError> {
         if let Some(tag) = event.tag() {
             (self.report)(
                 span.clone(),
-                format!(
-                    "tags such as {} are not known here",
-                    quoted(&tag.original())
-                ),
+                format!("the tag {} is not supported", quoted(&tag.original())),
             );
         }
         self.read += 1;
@@ -191,35 +189,35 @@ impl<'t> Builder<'t, '_> {
         let anchor = event.anchor_id();
         let (value, span) = match event {
             Event::Alias(target) => {
-                let inside_itself = "an alias within the value that it stands for".to_owned();
+                let inside_itself = "the alias stands for a value that contains it".to_owned();
                 return self
                     .anchors
                     .get(&target)
                     .cloned()
                     .ok_or((span, inside_itself));
             }
-            Event::Scalar(text, ScalarStyle::Plain, ..) => (Value::plain(&text), span),
-            Event::Scalar(text, ..) => (Value::Text(text.into_owned()), span),
+            Event::Scalar(text, ScalarStyle::Plain, ..) => (YamlValue::plain(&text), span),
+            Event::Scalar(text, ..) => (YamlValue::Text(text.into_owned()), span),
             Event::SequenceStart(..) => {
                 let list = self.list()?;
                 let first = list.first().map(|node| node.span.clone());
-                (Value::List(list), self.opening(span, first))
+                (YamlValue::List(list), self.opening(span, first))
             }
             Event::MappingStart(..) => {
                 let map = self.map()?;
                 let first = map.first().map(|entry| entry.key_span.clone());
-                (Value::Map(map), self.opening(span, first))
+                (YamlValue::Map(map), self.opening(span, first))
             }
             _ => return Err((span, "a value is missing".to_owned())),
         };
-        let node = Rc::new(Node::new(span, value)?);
+        let node = Rc::new(YamlNode::new(span, value)?);
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    fn list(&mut self) -> Result<Vec<Rc<Node>>, Mistake> {
+    fn list(&mut self) -> Result<Vec<Rc<YamlNode>>, SyntaxError> {
         let mut list = Vec::new();
         loop {
             match self.next()? {
@@ -229,7 +227,7 @@ impl<'t> Builder<'t, '_> {
         }
     }
 
-    fn map(&mut self) -> Result<Vec<Entry>, Mistake> {
+    fn map(&mut self) -> Result<Vec<Entry>, SyntaxError> {
         let mut map: Vec<Entry> = Vec::new();
         let mut seen = HashMap::new();
         loop {
@@ -239,7 +237,7 @@ impl<'t> Builder<'t, '_> {
                 Event::Scalar(text, ..) => Some(text.into_owned()),
                 event => {
                     self.node(event, key_span.clone())?;
-                    let message = "a key must be written out, as text".to_owned();
+                    let message = "a key must be text".to_owned();
                     (self.report)(key_span.clone(), message);
                     None
                 }
@@ -251,14 +249,14 @@ impl<'t> Builder<'t, '_> {
             if first != key_span.start {
                 let line = self.source.line(first);
                 let message = format!(
-                    "the key {} is given twice; first on line {line}",
+                    "duplicate key {}; it is already on line {line}",
                     quoted(&key)
                 );
                 (self.report)(key_span, message);
                 continue;
             }
-            if matches!(node.value, Value::Null) && node.span.is_empty() {
-                node = Rc::new(Node::new(key_span.clone(), Value::Null)?);
+            if matches!(node.value, YamlValue::Null) && node.span.is_empty() {
+                node = Rc::new(YamlNode::new(key_span.clone(), YamlValue::Null)?);
             }
             map.push(Entry {
                 key,
@@ -283,23 +281,23 @@ impl<'t> Builder<'t, '_> {
     }
 }
 
-impl Node {
-    fn new(span: Range<usize>, value: Value) -> Result<Self, Mistake> {
+impl YamlNode {
+    fn new(span: Range<usize>, value: YamlValue) -> Result<Self, SyntaxError> {
         let (count, depth) = match &value {
-            Value::List(list) => weigh(list.iter()),
-            Value::Map(map) => weigh(map.iter().map(|entry| &entry.node)),
+            YamlValue::List(list) => weigh(list.iter()),
+            YamlValue::Map(map) => weigh(map.iter().map(|entry| &entry.node)),
             _ => (1, 1),
         };
         if count > MOST_VALUES {
             return Err((
                 span,
-                format!("this unfolds to more than {MOST_VALUES} values"),
+                format!("the value expands to more than {MOST_VALUES} values"),
             ));
         }
         if depth > DEEPEST {
             return Err((
                 span,
-                format!("this is nested more than {DEEPEST} levels deep"),
+                format!("the value is nested more than {DEEPEST} levels deep"),
             ));
         }
         Ok(Self {
@@ -312,7 +310,7 @@ impl Node {
 }
 
 /// How many values these and their parent unfold to, and how deep they are.
-fn weigh<'n>(children: impl Iterator<Item = &'n Rc<Node>>) -> (usize, usize) {
+fn weigh<'n>(children: impl Iterator<Item = &'n Rc<YamlNode>>) -> (usize, usize) {
     children.fold((1, 1), |(count, depth), child| {
         (
             count.saturating_add(child.count),

@@ -13,7 +13,7 @@ use super::{
     session::{AGENT_PODS, FoundPod, Session},
 };
 use crate::{
-    config::duration::written,
+    config::duration::format_duration,
     core::{keys, policy::Mode},
 };
 
@@ -151,7 +151,7 @@ async fn describe(
         AgentAnswer::Refused(note) => format!("not {done}: {note}\n{remains}"),
         AgentAnswer::Gone => "no longer exists".to_owned(),
         AgentAnswer::NoAnswer(unread) => {
-            let time = written(waiting.timeout);
+            let time = format_duration(waiting.timeout);
             let unread = match unread {
                 Some(why) => format!(" (the pod's Events cannot be read: {why})"),
                 None => String::new(),

@@ -1,0 +1,216 @@
+//! What is wrong or doubtful in a policy file, where that is, and how it is shown.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use serde::Serialize;
+
+/// One thing to say about a policy file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Whether the file is refused for it.
+    pub severity: Severity,
+    /// Name of the file, as it was given.
+    pub file: Arc<str>,
+    /// Where; absent if it is about the file as a whole.
+    #[serde(flatten)]
+    pub place: Option<Place>,
+    /// What, and what would be right.
+    pub message: String,
+    #[serde(skip)]
+    printed: String,
+}
+
+/// Whether a file is refused for a diagnostic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// It is.
+    Error,
+    /// It is not: allowed, and probably not intended.
+    Warning,
+}
+
+/// A place in a text, counted in characters from one, as editors do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+    /// How many characters of the line are meant; at least one.
+    pub width: usize,
+}
+
+/// Bytes of a line that is shown: what a longer one costs to lay out is felt, and nobody wrote it.
+const LONGEST_SHOWN_LINE: usize = 64 * 1024;
+
+/// A text with a name, in which places can be found.
+pub(super) struct Source<'t> {
+    name: Arc<str>,
+    text: &'t str,
+    line_starts: Vec<usize>,
+}
+
+impl<'t> Source<'t> {
+    pub(super) fn new(name: &str, text: &'t str) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(index, _)| index + 1);
+        Self {
+            name: Arc::from(name),
+            text,
+            line_starts: std::iter::once(0).chain(after_breaks).collect(),
+        }
+    }
+
+    pub(super) fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// The line of a byte of the text, from one.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= at)
+    }
+
+    /// Something to say about the bytes `span` of the text; of several lines, about the first.
+    pub(super) fn diagnostic(
+        &self,
+        severity: Severity,
+        span: Range<usize>,
+        message: String,
+    ) -> Diagnostic {
+        let line = self.line(span.start);
+        let start = self
+            .line_starts
+            .get(line.saturating_sub(1))
+            .copied()
+            .unwrap_or(0);
+        let rest = self.text.get(start..).unwrap_or_default();
+        let text = rest.lines().next().unwrap_or_default();
+        let (before, here) = text
+            .split_at_checked(span.start - start)
+            .unwrap_or((text, ""));
+        let meant = here.get(..span.len()).unwrap_or(here).trim_end();
+        let place = Place {
+            line,
+            column: before.chars().count() + 1,
+            width: meant.chars().count().max(1),
+        };
+
+        let title = severity.level().primary_title(message.as_str());
+        let printed = if text.len() <= LONGEST_SHOWN_LINE {
+            let meant = before.len()..before.len() + meant.len();
+            print(
+                title.element(
+                    Snippet::source(text)
+                        .path(&*self.name)
+                        .line_start(line)
+                        .annotation(AnnotationKind::Primary.span(meant)),
+                ),
+            )
+        } else {
+            let origin = Origin::path(&*self.name).line(line);
+            print(title.element(origin.char_column(place.column)))
+        };
+        Diagnostic {
+            severity,
+            file: self.name.clone(),
+            place: Some(place),
+            message,
+            printed,
+        }
+    }
+}
+
+impl Severity {
+    fn level(self) -> Level<'static> {
+        match self {
+            Self::Error => Level::ERROR,
+            Self::Warning => Level::WARNING,
+        }
+    }
+}
+
+fn print(group: Group) -> String {
+    Renderer::plain().render(&[group])
+}
+
+/// As a compiler prints it: the message, the place, and the line with carets under what is meant.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.printed)
+    }
+}
+
+/// Everything for which a policy file is refused, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Errors {
+    kept: Vec<Diagnostic>,
+    /// How many there are; of a great many, only the first are kept.
+    #[serde(skip)]
+    count: usize,
+}
+
+impl Errors {
+    pub(super) fn new(kept: Vec<Diagnostic>, count: usize) -> Self {
+        Self { kept, count }
+    }
+
+    /// An error that has no place within the file.
+    pub(super) fn of_the_file(file: &str, message: String) -> Self {
+        let severity = Severity::Error;
+        let title = severity.level().primary_title(message.as_str());
+        let printed = print(title.element(Origin::path(file)));
+        Self::from(Diagnostic {
+            severity,
+            file: Arc::from(file),
+            place: None,
+            message,
+            printed,
+        })
+    }
+
+    /// The errors one by one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.kept.iter()
+    }
+
+    /// How many errors there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl From<Diagnostic> for Errors {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::new(vec![diagnostic], 1)
+    }
+}
+
+impl<'a> IntoIterator for &'a Errors {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// All of them, and how many they are.
+impl fmt::Display for Errors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for diagnostic in &self.kept {
+            writeln!(formatter, "{diagnostic}\n")?;
+        }
+        match (self.count, self.kept.len()) {
+            (1, _) => formatter.write_str("1 error"),
+            (count, kept) if count > kept => {
+                write!(formatter, "{count} errors, the first {kept} of them shown")
+            }
+            (count, _) => write!(formatter, "{count} errors"),
+        }
+    }
+}
+
+impl std::error::Error for Errors {}
