@@ -32,9 +32,9 @@ use self::{
 use crate::{
     cluster::{self, Headers, Kubernetes, LeaderCandidate, Leadership, Reader},
     config::{self, Checked},
-    decider::{self, Decider, Ears, FileNews, Hands, watch_task},
+    decider::{self, Decider, Handles, Inputs, PolicyFileChange, watch_task},
     report::{
-        Report, SignalReport, events::events, explain, health::Health, http, metrics::Metrics,
+        Report, SignalReport, explain, health::Health, http, metrics::Metrics, publisher::publisher,
     },
     signal::Clock,
 };
@@ -120,7 +120,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 struct Agent {
     tasks: Tasks,
     signals: Signals,
-    files: mpsc::Sender<FileNews>,
+    files: mpsc::Sender<PolicyFileChange>,
     config: PathBuf,
     /// What the policy file held when it was last read.
     content: Vec<u8>,
@@ -170,12 +170,12 @@ impl Agent {
         let identity = settings
             .leader_elect
             .then(|| identity(settings.instance.as_deref()));
-        let (events, publisher) = events(client.clone(), settings.instance, metrics.clone());
-        tasks.spawn("events", publisher.map(Ok));
+        let (publisher, publishing) = publisher(client.clone(), settings.instance, metrics.clone());
+        tasks.spawn("events", publishing.map(Ok));
 
-        let (news_sender, news) = mpsc::channel(WAITING);
+        let (event_sender, watch_events) = mpsc::channel(WAITING);
         let mut kinds = Vec::new();
-        for (kind, watch) in cluster::watches(&client, &namespace, &file.agent, &news_sender) {
+        for (kind, watch) in cluster::watches(&client, &namespace, &file.agent, &event_sender) {
             kinds.push(kind);
             health.expect(&watch_task(kind), WATCH_BOUND);
             tasks.spawn(&watch_task(kind), watch.map(Ok));
@@ -186,7 +186,7 @@ impl Agent {
         let step_down = CancellationToken::new();
         let candidate = LeaderCandidate {
             identity,
-            events: news_sender.clone(),
+            events: event_sender.clone(),
             leads,
             step_down: step_down.clone(),
         };
@@ -203,28 +203,28 @@ impl Agent {
 
         let (files, files_receiver) = mpsc::channel(1);
         health.expect(decider::TASK, DECIDER_BOUND);
-        let hands = Hands {
+        let handles = Handles {
             reader: Reader::new(client.clone()),
             writer: Writer::new(Kubernetes::new(client, &namespace, &file.agent)),
             report: Report {
                 metrics: metrics.clone(),
-                events,
+                publisher,
             },
             health,
             ready,
             clock,
             headers,
         };
-        let decider = Decider::new(hands, file.clone(), senders, &namespace, kinds);
-        let ears = Ears {
-            news,
+        let decider = Decider::new(handles, file.clone(), senders, &namespace, kinds);
+        let inputs = Inputs {
+            events: watch_events,
             samples,
             files: files_receiver,
             questions,
-            leads: leadership,
+            leadership,
             stop: stop.clone(),
         };
-        tasks.spawn(decider::TASK, decider.run(ears).map(Ok));
+        tasks.spawn(decider::TASK, decider.run(inputs).map(Ok));
         Ok(Self {
             tasks,
             signals,
@@ -267,7 +267,10 @@ impl Agent {
         let file = Arc::new(file);
         let senders = self.signals.start(&file, &mut self.tasks);
         // Where the decider is gone, its end is reported where tasks are joined.
-        let _ = self.files.send(FileNews::InForce(file, senders)).await;
+        let _ = self
+            .files
+            .send(PolicyFileChange::InForce(file, senders))
+            .await;
     }
 
     async fn refuse(&self, why: &(dyn std::fmt::Display + Sync)) {
@@ -275,7 +278,7 @@ impl Agent {
         error!(
             "the policy file has changed and is refused: the previous one stays in force, and nothing new is quarantined\n{why}"
         );
-        let _ = self.files.send(FileNews::Refused).await;
+        let _ = self.files.send(PolicyFileChange::Refused).await;
     }
 
     /// Lets the decider finish the batch that is under way, then releases the Lease; everything else is aborted.

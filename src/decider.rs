@@ -1,5 +1,5 @@
-//! The one task that decides: it owns the view, the judge and the state, hears all news and samples, and hands what
-//! is to be written to the writer, one batch at a time.
+//! The one task that decides: it owns the view, the judge and the state, takes in all watch events and samples, and
+//! hands what is to be written to the writer, one batch at a time.
 
 mod answer;
 
@@ -28,14 +28,13 @@ use tracing::{info, warn};
 use crate::{
     cluster::{Headers, Kubernetes, Leadership, Reader, WatchEvent, WatchState},
     core::{
-        action::{Action, Follow},
-        decide::{State, decide},
+        decide::{Doubt, State, decide},
         judge::{Judge, Sample},
+        lookup::{DrainQuery, Lookup},
+        needs::NeedsAt,
         object::{ObjectKey, Uid},
         policy::PolicyFile,
-        replacement::Reading,
-        update::Update,
-        view::View,
+        view::{Update, View},
     },
     report::{Report, explain::Question, health::Health, metrics::StateNow},
     signal::Clock,
@@ -45,74 +44,74 @@ use crate::{
 /// The decider's name in [`Health`].
 pub const TASK: &str = "decide";
 
-/// Without news, a decision is made so often: times run out.
+/// Without events, a decision is made so often: times run out.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often within one tick it is decided afresh because a pod or the ledger had changed meanwhile.
+/// How often within one tick it is decided again because a pod or the ledger had changed meanwhile.
 /// A pod that was written every 30 ms needed two tries at the 95th percentile.
 const TRIES: u32 = 3;
 
-/// How long a batch that is under way may take to end when the agent is told to stop.
+/// How long a batch that is in flight may take to end when the agent is told to stop.
 const LAST_WRITES: Duration = Duration::from_millis(500);
 
-/// News or samples taken at once.
+/// Watch events or samples taken at once.
 const BATCH: usize = 1024;
 
-/// What the decider hears.
-pub struct Ears {
+/// What the decider takes in.
+pub struct Inputs {
     /// From the watches.
-    pub news: mpsc::Receiver<WatchEvent>,
+    pub events: mpsc::Receiver<WatchEvent>,
     /// From the signals.
     pub samples: mpsc::Receiver<Sample>,
-    /// What became of the policy file.
-    pub files: mpsc::Receiver<FileNews>,
+    /// Changes of the policy file.
+    pub files: mpsc::Receiver<PolicyFileChange>,
     /// Whether this agent acts.
-    pub leads: watch::Receiver<Leadership>,
+    pub leadership: watch::Receiver<Leadership>,
     /// What people ask about single pods.
     pub questions: mpsc::Receiver<Question>,
-    /// Told to stop.
+    /// Cancelled when the decider is to stop.
     pub stop: CancellationToken,
 }
 
-/// What became of the policy file when it changed.
-pub enum FileNews {
-    /// A new one is in force, with its signals.
+/// The policy file has changed.
+pub enum PolicyFileChange {
+    /// The new one is in force, with its signals.
     InForce(Arc<PolicyFile>, Senders),
-    /// It is refused: what people want now is not known.
+    /// The new one is refused: what people want now is not known.
     Refused,
 }
 
 /// What the decider acts through.
-pub struct Hands {
-    /// Reads what no watch tells.
+pub struct Handles {
+    /// Looks up what no watch brings.
     pub reader: Reader,
     /// Writes.
     pub writer: Writer<Kubernetes>,
-    /// Tells.
+    /// Reports.
     pub report: Report,
-    /// Is told that the decider lives.
+    /// Learns that the decider lives.
     pub health: Arc<Health>,
-    /// Set once everything is known.
+    /// Set once all watches have synced.
     pub ready: Arc<AtomicBool>,
     /// Both clocks.
     pub clock: Clock,
-    /// What the API server says beside its answers.
+    /// What the API server says in the headers of its answers.
     pub headers: Headers,
 }
 
-/// What came of something that went on beside.
-enum Aside {
-    /// Changes were tried early.
-    Tried(Outcome),
-    /// It was read what the replacement of a pod would need.
-    Read(Uid, Reading),
-    /// A pod was followed out of the slices of its Services, from that time on; it is still in these.
-    Followed(Follow, Instant, Vec<Arc<str>>),
+/// What came of something in the background.
+enum Background {
+    /// Dry runs.
+    DryRun(Outcome),
+    /// What the replacement of a pod would need was read.
+    Needs(Uid, NeedsAt),
+    /// The drain of a pod was awaited from that time on; the pod is still in the slices of these Services.
+    Drain(DrainQuery, Instant, Vec<Arc<str>>),
 }
 
 /// See the module.
 pub struct Decider {
-    hands: Hands,
+    handles: Handles,
     file: Arc<PolicyFile>,
     view: View,
     judge: Judge,
@@ -124,8 +123,8 @@ pub struct Decider {
     /// Whether the policy file that people wrote last was refused.
     file_refused: bool,
     in_flight: Option<BoxFuture<'static, Outcome>>,
-    /// What goes on beside: nothing that is decided waits for it.
-    aside: FuturesUnordered<BoxFuture<'static, Aside>>,
+    /// Nothing that is decided waits for it.
+    background: FuturesUnordered<BoxFuture<'static, Background>>,
     tries: u32,
 }
 
@@ -133,20 +132,18 @@ impl Decider {
     /// A decider that knows nothing yet. `kinds` are those of all watches.
     #[must_use]
     pub fn new(
-        hands: Hands,
+        handles: Handles,
         file: Arc<PolicyFile>,
         senders: Senders,
         own_namespace: &str,
         kinds: impl IntoIterator<Item = &'static str>,
     ) -> Self {
         let unsynced = |kind| {
-            (
-                kind,
-                WatchState::Broken(format!("the {kind} were not read yet")),
-            )
+            let why = format!("the {kind} were not read yet");
+            (kind, WatchState::Broken(why))
         };
         let mut decider = Self {
-            hands,
+            handles,
             file: file.clone(),
             view: View::new(own_namespace),
             judge: Judge::default(),
@@ -157,90 +154,99 @@ impl Decider {
             leads: false,
             file_refused: false,
             in_flight: None,
-            aside: FuturesUnordered::new(),
+            background: FuturesUnordered::new(),
             tries: 0,
         };
         decider.set_file(file, senders);
-        decider.note_staleness();
+        decider.update_staleness();
         decider
     }
 
-    /// Decides until it is told to stop; then the batch that is under way may end.
-    pub async fn run(mut self, mut ears: Ears) {
+    /// Decides until it is told to stop; then the batch that is in flight may end.
+    pub async fn run(mut self, mut inputs: Inputs) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         let mut samples = Vec::new();
         loop {
             tokio::select! {
                 biased;
-                () = ears.stop.cancelled() => break,
-                Some(outcome) = OptionFuture::from(self.in_flight.as_mut()) => self.done(outcome),
-                Some(aside) = self.aside.next() => self.beside(aside),
+                () = inputs.stop.cancelled() => break,
+                Some(outcome) = OptionFuture::from(self.in_flight.as_mut()) => self.on_outcome(outcome),
+                Some(background) = self.background.next() => self.on_background(background),
                 _ = tick.tick() => self.tick(),
-                Some(news) = ears.files.recv() => self.hear_of_file(news),
-                Ok(()) = ears.leads.changed() => {}
-                Some(question) = ears.questions.recv() => self.answer(question),
-                count = ears.news.recv_many(&mut news, BATCH) => {
+                Some(change) = inputs.files.recv() => self.change_file(change),
+                Ok(()) = inputs.leadership.changed() => {}
+                Some(question) = inputs.questions.recv() => self.answer(question),
+                count = inputs.events.recv_many(&mut events, BATCH) => {
                     if count == 0 {
                         break;
                     }
-                    self.hear_news(&mut news);
+                    for event in events.drain(..) {
+                        self.handle_watch_event(event);
+                    }
                 }
-                _ = ears.samples.recv_many(&mut samples, BATCH) => self.hear_samples(&mut samples),
+                _ = inputs.samples.recv_many(&mut samples, BATCH) => {
+                    for sample in samples.drain(..) {
+                        self.record_sample(&sample);
+                    }
+                }
             }
-            let leads = ears.leads.borrow().acts();
+            let leads = inputs.leadership.borrow().acts();
             if leads != self.leads {
-                self.lead(leads);
+                self.set_leads(leads);
             }
             self.decide();
         }
         if let Some(in_flight) = self.in_flight.take()
             && let Ok(outcome) = timeout(LAST_WRITES, in_flight).await
         {
-            self.done(outcome);
+            self.on_outcome(outcome);
         }
     }
 
-    fn hear_of_file(&mut self, news: FileNews) {
-        self.file_refused = matches!(news, FileNews::Refused);
-        if let FileNews::InForce(file, senders) = news {
-            self.set_file(file, senders);
+    fn change_file(&mut self, change: PolicyFileChange) {
+        match change {
+            PolicyFileChange::InForce(file, senders) => {
+                self.file_refused = false;
+                self.set_file(file, senders);
+            }
+            PolicyFileChange::Refused => self.file_refused = true,
         }
     }
 
-    /// Begins to act, or ends: then what is under way is cut off, and another agent finds it as it is.
-    fn lead(&mut self, leads: bool) {
+    /// Begins to act, or ends: then what is in flight is cut off, and another agent finds it as it is.
+    fn set_leads(&mut self, leads: bool) {
         self.leads = leads;
-        self.hands.report.metrics.leads(leads);
+        self.handles.report.metrics.leads(leads);
         if leads {
             info!("acting as leader");
-            self.aim_all();
+            self.update_all_targets();
             return;
         }
         warn!("lost leadership, standing by");
         self.in_flight = None;
-        self.aside.clear();
+        self.background.clear();
         self.state = State::default();
         self.targets.clear(&mut self.judge);
-        self.hands.report.metrics.stand_by();
+        self.handles.report.metrics.stand_by();
     }
 
     fn set_file(&mut self, file: Arc<PolicyFile>, senders: Senders) {
-        self.hands.report.metrics.policies(&file);
+        self.handles.report.metrics.policies(&file);
         self.judge.set_policies(&file);
         self.targets.set_senders(senders);
         self.file = file;
-        self.aim_all();
+        self.update_all_targets();
     }
 
-    fn aim_all(&mut self) {
+    fn update_all_targets(&mut self) {
         let pods: Vec<ObjectKey> = self.view.pods().map(|pod| pod.key.clone()).collect();
-        self.aim(&pods);
+        self.update_targets(&pods);
     }
 
-    /// Nothing is asked of pods before all is known, nor by an agent that stands by.
-    fn aim(&mut self, pods: &[ObjectKey]) {
+    /// No signal asks about a pod before all watches have synced, nor for an agent that stands by.
+    fn update_targets(&mut self, pods: &[ObjectKey]) {
         if !self.synced || !self.leads {
             return;
         }
@@ -250,22 +256,20 @@ impl Decider {
         }
     }
 
-    fn hear_news(&mut self, news: &mut Vec<WatchEvent>) {
-        for news in news.drain(..) {
-            match news {
-                WatchEvent::Update(kind, update) => {
-                    self.hands.health.beat(&watch_task(kind));
-                    let changed = self.view.update(*update);
-                    self.aim(&changed);
-                }
-                WatchEvent::Bookmark(kind) => self.hands.health.beat(&watch_task(kind)),
-                WatchEvent::Watch(kind, state) => self.watch_state(kind, state),
+    fn handle_watch_event(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Update(kind, update) => {
+                self.handles.health.beat(&watch_task(kind));
+                let changed = self.view.update(*update);
+                self.update_targets(&changed);
             }
+            WatchEvent::Bookmark(kind) => self.handles.health.beat(&watch_task(kind)),
+            WatchEvent::Watch(kind, state) => self.set_watch_state(kind, state),
         }
     }
 
-    fn watch_state(&mut self, kind: &'static str, state: WatchState) {
-        self.hands.health.beat(&watch_task(kind));
+    fn set_watch_state(&mut self, kind: &'static str, state: WatchState) {
+        self.handles.health.beat(&watch_task(kind));
         if self.watches.get(kind) == Some(&state) {
             return;
         }
@@ -275,21 +279,19 @@ impl Decider {
                 why, "a watch is out of sync: nothing new is quarantined"
             );
         }
-        self.hands
-            .report
-            .metrics
-            .watch(kind, state != WatchState::Following);
+        let out_of_sync = state != WatchState::Following;
+        self.handles.report.metrics.watch(kind, out_of_sync);
         self.watches.insert(kind, state);
-        self.note_staleness();
+        self.update_staleness();
         if !self.synced && self.view.stale.is_none() {
             self.synced = true;
-            self.aim_all();
-            self.hands.ready.store(true, Ordering::Release);
+            self.update_all_targets();
+            self.handles.ready.store(true, Ordering::Release);
             info!(pods = self.view.pods().count(), "all watches have synced");
         }
     }
 
-    fn note_staleness(&mut self) {
+    fn update_staleness(&mut self) {
         let broken = self.watches.values().find_map(|state| match state {
             WatchState::Broken(why) => Some(why.as_str().into()),
             WatchState::Following => None,
@@ -297,98 +299,96 @@ impl Decider {
         self.view.stale = broken;
     }
 
-    fn hear_samples(&mut self, samples: &mut Vec<Sample>) {
-        for sample in samples.drain(..) {
-            self.hands
-                .report
-                .metrics
-                .sample(&sample.policy, sample.answer);
-            self.judge.hear(&sample);
-        }
+    fn record_sample(&mut self, sample: &Sample) {
+        let metrics = &self.handles.report.metrics;
+        metrics.sample(&sample.policy, sample.answer);
+        self.judge.record(sample);
     }
 
     fn tick(&mut self) {
         self.tries = 0;
-        self.hands.health.beat(TASK);
-        if let Some(ahead) = self.hands.headers.ahead() {
-            self.hands.report.metrics.clock(ahead);
+        self.handles.health.beat(TASK);
+        if let Some(ahead) = self.handles.headers.ahead() {
+            self.handles.report.metrics.clock(ahead);
         }
         if !self.leads {
             return;
         }
-        let mut unhealthy: BTreeMap<Arc<str>, i64> = BTreeMap::new();
-        let now = self.hands.clock.now();
-        let findings = self.judge.findings(now.moment);
-        for finding in findings.into_iter().filter(|finding| finding.past) {
-            *unhealthy.entry(finding.policy.name.clone()).or_default() += 1;
-        }
-        self.hands.report.metrics.state(&StateNow {
+        let now = self.handles.clock.now();
+        self.handles.report.metrics.state(&StateNow {
             view: &self.view,
             file: &self.file,
             state: &self.state,
-            unhealthy: &unhealthy,
+            unhealthy: &self.judge.unhealthy_by_policy(now.moment),
             wall: now.wall,
         });
     }
 
-    /// Nothing is decided while writes are under way, and not more than [`TRIES`] times a tick on conflicts.
+    fn doubt(&self) -> Option<Doubt> {
+        if self.handles.headers.clocks_are_apart() {
+            Some(Doubt::ClockIsOff)
+        } else if self.file_refused {
+            Some(Doubt::PolicyFileRefused)
+        } else {
+            None
+        }
+    }
+
+    /// Nothing is decided while writes are in flight, and not more than [`TRIES`] times a tick on conflicts.
     fn decide(&mut self) {
         if !self.synced || !self.leads || self.in_flight.is_some() || self.tries >= TRIES {
             return;
         }
-        self.view.clock_is_off = self.hands.headers.clocks_are_apart();
-        self.view.unsure = if self.view.clock_is_off {
-            Some("the agent's clock and the API server's are more than a minute apart".into())
-        } else if self.file_refused {
-            Some("the policy file has changed, and is refused".into())
-        } else {
-            None
-        };
         let began = Instant::now();
-        let now = self.hands.clock.now();
-        let verdicts = self.judge.verdicts(now.moment);
-        let actions = decide(&mut self.state, &self.file, &self.view, &verdicts, now);
-        self.hands.report.metrics.decided(began.elapsed());
-        for action in &actions {
-            self.hands.report.decided(action);
+        let (now, doubt) = (self.handles.clock.now(), self.doubt());
+        let findings = self.judge.findings(now.moment);
+        let (file, view) = (&self.file, &self.view);
+        let plan = decide(&mut self.state, file, view, &findings, doubt, now);
+        self.handles.report.metrics.decided(began.elapsed());
+        for notice in &plan.notices {
+            self.handles.report.notice(notice);
         }
-        let mut early = Vec::new();
-        let mut writes = Vec::new();
-        for action in actions {
-            match action {
-                Action::TryEarly(quarantine) => early.push(*quarantine),
-                Action::Inquire(inquiry) => {
-                    let eye = self.hands.reader.clone();
-                    let read = async move { eye.inquire(inquiry).await };
-                    let read = read.map(|(pod, reading)| Aside::Read(pod, reading));
-                    self.aside.push(read.boxed());
-                }
-                Action::Follow(follow) => self.follow(follow, Instant::now()),
-                Action::Refuse(_) | Action::Tell(_) => {}
-                action => writes.push(action),
-            }
-        }
-        if !early.is_empty() {
-            let hand = self.hands.writer.clone();
-            let tried = async move { Aside::Tried(hand.try_early(early).await) };
-            self.aside.push(tried.boxed());
-        }
-        if writes.is_empty() {
+        self.look_up(plan.lookups);
+        if plan.writes.is_empty() {
             return;
         }
         let ledger = self.view.ledger.present().cloned();
-        let hand = self.hands.writer.clone();
-        self.in_flight = Some(async move { hand.carry_out(ledger, writes).await }.boxed());
+        let writer = self.handles.writer.clone();
+        let written = async move { writer.carry_out(ledger, plan.writes).await };
+        self.in_flight = Some(written.boxed());
     }
 
-    fn done(&mut self, outcome: Outcome) {
+    fn look_up(&mut self, lookups: Vec<Lookup>) {
+        let mut dry_runs = Vec::new();
+        for lookup in lookups {
+            match lookup {
+                Lookup::Needs(query) => {
+                    let reader = self.handles.reader.clone();
+                    let read = async move {
+                        let (pod, needs) = reader.needs(query).await;
+                        Background::Needs(pod, needs)
+                    };
+                    self.background.push(read.boxed());
+                }
+                Lookup::Drain(query) => self.await_drain(query, Instant::now()),
+                Lookup::DryRun(quarantine) => dry_runs.push(*quarantine),
+            }
+        }
+        if !dry_runs.is_empty() {
+            let writer = self.handles.writer.clone();
+            let answered = async move { Background::DryRun(writer.dry_run(dry_runs).await) };
+            self.background.push(answered.boxed());
+        }
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome) {
         self.in_flight = None;
         for effect in &outcome.effects {
-            self.hands.report.effect(effect);
+            self.handles.report.effect(effect);
         }
-        self.take_note(outcome.updates, &outcome.effects);
+        self.take_in(outcome.updates, &outcome.effects);
         for failure in &outcome.failures {
-            self.hands.report.failed(failure);
+            self.handles.report.write_failed(failure);
         }
         self.tries = match (outcome.failures.is_empty(), outcome.conflicts) {
             (false, _) => TRIES,
@@ -397,53 +397,56 @@ impl Decider {
         };
     }
 
-    fn beside(&mut self, aside: Aside) {
-        match aside {
-            // What was refused is told when the pod is past its threshold; what failed is tried again then.
-            Aside::Tried(outcome) => self.take_note(outcome.updates, &outcome.effects),
-            Aside::Read(pod, reading) => self.state.read(&pod, reading),
-            Aside::Followed(follow, since, still_in) => self.followed(follow, since, still_in),
+    fn on_background(&mut self, background: Background) {
+        match background {
+            // What was refused is reported when the pod is unhealthy; what failed is tried again then.
+            Background::DryRun(outcome) => self.take_in(outcome.updates, &outcome.effects),
+            Background::Needs(pod, needs) => self.state.record_needs(&pod, needs),
+            Background::Drain(query, since, still_in) => self.on_drain(query, since, still_in),
         }
     }
 
-    fn follow(&mut self, follow: Follow, since: Instant) {
-        let eye = self.hands.reader.clone();
-        let followed = async move {
-            let still_in = eye.drained(&follow).await;
-            Aside::Followed(follow, since, still_in)
+    fn await_drain(&mut self, query: DrainQuery, since: Instant) {
+        let reader = self.handles.reader.clone();
+        let drained = async move {
+            let still_in = reader.drain(&query).await;
+            Background::Drain(query, since, still_in)
         };
-        self.aside.push(followed.boxed());
+        self.background.push(drained.boxed());
     }
 
-    /// A pod that is not out yet is followed on, for as long as it is to be out.
-    fn followed(&mut self, follow: Follow, since: Instant, still_in: Vec<Arc<str>>) {
-        let pod = self.view.pod(&follow.pod);
-        let stays = pod.is_some_and(|pod| pod.uid == follow.uid && pod.is_counted());
-        if !stays {
+    /// The drain of a pod that is not out yet is awaited on, for as long as the pod is to be out.
+    fn on_drain(&mut self, query: DrainQuery, since: Instant, still_in: Vec<Arc<str>>) {
+        let Some(pod) = self.view.pod(&query.pod) else {
+            return;
+        };
+        if pod.uid != query.uid || !pod.counts_as_quarantined() {
             return;
         }
         let is_out = still_in.is_empty();
-        self.state.drained(&follow.uid, still_in);
+        self.state.record_drain(&query.uid, still_in);
         if is_out {
-            self.hands.report.drained(&follow, since.elapsed());
+            self.handles.report.drained(&query, since.elapsed());
         } else {
-            self.follow(follow, since);
+            self.await_drain(query, since);
         }
     }
 
-    fn take_note(&mut self, updates: Vec<Update>, effects: &[Effect]) {
+    fn take_in(&mut self, updates: Vec<Update>, effects: &[Effect]) {
         for update in updates {
             let changed = self.view.update(update);
-            self.aim(&changed);
+            self.update_targets(&changed);
         }
-        let moment = self.hands.clock.now().moment;
+        let moment = self.handles.clock.now().moment;
         for effect in effects {
             match effect {
-                Effect::Refused(quarantine, reason, detail) => {
-                    self.state
-                        .denied(&quarantine.pod.uid, *reason, detail.clone(), moment);
+                Effect::Refused(quarantine, refusal) => {
+                    let pod = &quarantine.pod.uid;
+                    self.state.record_denial(pod, refusal.clone(), moment);
                 }
-                Effect::Accepted(quarantine) => self.state.accepted(&quarantine.slot.workload),
+                Effect::Accepted(quarantine) => {
+                    self.state.record_dry_run(&quarantine.slot.workload);
+                }
                 Effect::Quarantined(_)
                 | Effect::Released(_)
                 | Effect::Reaped(_)

@@ -97,7 +97,7 @@ impl Targets {
             if view.selects(policy, pod) {
                 judge.watch(&policy.name, &pod.uid, key, &workload);
                 if has_settled {
-                    judge.begin_afresh(&policy.name, &pod.uid);
+                    judge.restart(&policy.name, &pod.uid);
                 }
                 let target = target(policy, pod);
                 if targeted.sent.get(&policy.name) != Some(&target) {
@@ -137,7 +137,7 @@ impl Targets {
 
 /// A pod that has not started has no answer; one that is terminating or quarantined is not watched.
 fn can_be_watched(pod: &Pod) -> bool {
-    pod.phase == Phase::Running && !pod.terminating && !pod.is_counted()
+    pod.phase == Phase::Running && !pod.terminating && !pod.counts_as_quarantined()
 }
 
 /// What a pod is compared within: its workload, otherwise whatever owns it, otherwise itself alone.

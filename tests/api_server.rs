@@ -22,13 +22,13 @@ use kube::{Client, client::Body};
 use pod_quarantine::{
     cluster::{Reader, WatchEvent, WatchState, watches},
     core::{
-        action::Inquiry,
-        judge::Now,
         keys,
+        lookup::NeedsQuery,
+        needs::Needs,
         object::{ObjectKey, Pod},
         quantity::Quantity,
-        replacement::Needs,
-        update::Update,
+        time::Now,
+        view::Update,
     },
 };
 use serde_json::{Value, json};
@@ -240,7 +240,7 @@ async fn needs(objects: Vec<(&'static str, Answer)>) -> Needs {
         let found = objects.iter().find(|(known, _)| *known == path);
         Some(found.map_or_else(|| refused(404), |(_, answer)| answer.clone()))
     });
-    let inquiry = Inquiry {
+    let query = NeedsQuery {
         pod: ObjectKey::new("shop", "web-0"),
         uid: "u-0".into(),
         with_nodes: true,
@@ -249,7 +249,7 @@ async fn needs(objects: Vec<(&'static str, Answer)>) -> Needs {
             moment: Duration::ZERO,
         },
     };
-    Reader::new(client).inquire(inquiry).await.1.needs
+    Reader::new(client).needs(query).await.1.needs
 }
 
 const POD: &str = "/api/v1/namespaces/shop/pods/web-0";

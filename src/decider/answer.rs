@@ -9,9 +9,10 @@ use crate::{
 impl Decider {
     /// Answers from what is known now and was last decided. Whoever asked may have gone.
     pub(super) fn answer(&self, question: Question) {
-        let now = self.hands.clock.now();
+        let now = self.handles.clock.now();
         let (file, view) = (&self.file, &self.view);
-        let explanation = explain(&question.pod, file, view, &self.judge, &self.state, now);
+        let (judge, state) = (&self.judge, &self.state);
+        let explanation = explain(&question.pod, file, view, judge, state, self.doubt(), now);
         let _ = question.answer.send(Explanation {
             acts: self.leads,
             ..explanation

@@ -48,7 +48,7 @@ pub(super) async fn add(
         if pod.terminating {
             return Err(refused(name, "is being deleted"));
         }
-        if pod.is_counted() {
+        if pod.counts_as_quarantined() {
             return Err(refused(name, "is already quarantined"));
         }
         let command = PodCommand {
@@ -111,7 +111,7 @@ pub(super) async fn hold(
 /// A pod that counts as quarantined; any other pod is a failure.
 async fn quarantined(session: &Session, name: &str) -> Result<FoundPod, CommandFailure> {
     let found = session.pod(name).await?;
-    if found.pod.is_counted() {
+    if found.pod.counts_as_quarantined() {
         Ok(found)
     } else if found.pod.terminating {
         Err(refused(name, "is being deleted"))

@@ -7,9 +7,9 @@ use super::{paused::Paused, print::serialize_time, session::FoundPod};
 use crate::core::{
     keys,
     object::Pod,
-    overrides::{self, Hold, Overrides},
+    overrides::{Hold, Overrides},
     policy::{MANUAL, Mode},
-    record::{self, Reading, Record},
+    record::{Record, RecordState},
 };
 
 /// One pod, in the form of `-o json`: part of the contract, only added to.
@@ -78,11 +78,11 @@ impl Quarantined {
     #[must_use]
     pub fn of(found: &FoundPod, mode: Mode, now: Timestamp) -> Option<Self> {
         let FoundPod { object, pod } = found;
-        let reading = record::read(pod);
-        if !pod.has_state_label() && reading == Reading::Absent {
+        let reading = pod.record();
+        if !pod.has_state_label() && reading == RecordState::Absent {
             return None;
         }
-        let overrides = overrides::read(pod);
+        let overrides = pod.overrides();
         let record = reading.record();
         let (status, spec) = (object.status.as_ref(), object.spec.as_ref());
         let (problem, mut kept_because) = problem(pod, &reading).unzip();
@@ -151,25 +151,25 @@ fn requester(record: &Record) -> Requester {
 }
 
 /// What is wrong, and what follows: no such pod is ever reaped.
-fn problem(pod: &Pod, reading: &Reading) -> Option<(String, String)> {
+fn problem(pod: &Pod, reading: &RecordState) -> Option<(String, String)> {
     let unknown =
         "its original labels are unknown: the pod counts against the limits, and is never deleted";
     match reading {
-        Reading::Absent => Some(("record missing".to_owned(), unknown.to_owned())),
-        Reading::Damaged(why) => Some((format!("record damaged: {why}"), unknown.to_owned())),
-        Reading::Newer(version, _) => Some((
+        RecordState::Absent => Some(("record missing".to_owned(), unknown.to_owned())),
+        RecordState::Damaged(why) => Some((format!("record damaged: {why}"), unknown.to_owned())),
+        RecordState::Newer(version, _) => Some((
             format!("record of the newer version {version}"),
             "a newer agent wrote its record: only a forced release works, and the pod is never deleted"
                 .to_owned(),
         )),
-        Reading::Readable(_) if !pod.has_state_label() => Some((
+        RecordState::Readable(_) if !pod.has_state_label() => Some((
             "state label removed".to_owned(),
             format!(
                 "the label {} was removed: the pod counts against the limits until it is released",
                 keys::STATE
             ),
         )),
-        Reading::Readable(_) => None,
+        RecordState::Readable(_) => None,
     }
 }
 

@@ -1,32 +1,21 @@
-//! Events on pods and workloads, told to the API server one after the other.
+//! The agent's Events, as values: which object each is about, and its sentence.
+//!
+//! kube merges Events that differ in their notes alone, so what varies is in the action, too.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+use kube::runtime::events::{Event, EventType};
+
+use crate::core::{
+    notice::{Notification, RefusedPod},
+    object::{ObjectKey, ObjectKind, Reference, Uid},
+    policy::Detach,
+    reason::Reason,
+    text::truncate,
+    time::to_the_second,
+    write::{PodVersion, Quarantine, Reap, Release},
 };
-use tokio::sync::mpsc;
-use tracing::warn;
-
-use super::metrics::Metrics;
-use crate::{
-    cluster::in_short,
-    core::{
-        action::{Notice, Refusal},
-        keys,
-        object::{ObjectKey, Reference, Uid},
-        reason::Reason,
-    },
-    deadline::within,
-};
-
-/// Events that wait to be told; more are dropped and counted.
-const WAITING: usize = 1000;
-
-/// How long telling one may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest note that the API server takes.
 const NOTE_BYTES: usize = 1024;
@@ -34,146 +23,153 @@ const NOTE_BYTES: usize = 1024;
 /// The longest action that the API server takes.
 const ACTION_BYTES: usize = 128;
 
-/// One Event.
-struct Told {
-    regarding: ObjectReference,
-    event: Event,
+/// An Event and the object that it is about.
+pub struct AgentEvent {
+    /// The object.
+    pub regarding: ObjectReference,
+    /// The Event.
+    pub event: Event,
 }
 
-/// Takes Events without waiting.
-#[derive(Clone)]
-pub struct Events {
-    sender: mpsc::Sender<Told>,
-    metrics: Arc<Metrics>,
-}
-
-/// The taker, and what tells them for ever.
-pub fn events(
-    client: Client,
-    instance: Option<String>,
-    metrics: Arc<Metrics>,
-) -> (Events, impl Future<Output = ()>) {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let reporter = Reporter {
-        controller: keys::REPORTING_CONTROLLER.into(),
-        instance,
-    };
-    let recorder = Recorder::new(client, reporter);
-    let teller = tell(recorder, receiver, metrics.clone());
-    (Events { sender, metrics }, teller)
-}
-
-async fn tell(recorder: Recorder, mut receiver: mpsc::Receiver<Told>, metrics: Arc<Metrics>) {
-    while let Some(told) = receiver.recv().await {
-        let published = within(TIMEOUT, recorder.publish(&told.event, &told.regarding)).await;
-        let why = match published {
-            Ok(Ok(())) => continue,
-            Ok(Err(error)) => in_short(&error),
-            Err(no_answer) => no_answer.to_string(),
-        };
-        metrics.event_dropped();
-        warn!(event = told.event.reason, why, "an Event could not be told");
-    }
-}
-
-impl Events {
-    /// `Quarantined`, on the pod. kube merges Events that differ in their notes alone, so a second time is an action of
-    /// its own.
-    pub fn quarantined(&self, pod: &ObjectKey, uid: &Uid, again: bool, note: &str) {
-        self.send(
-            about(pod, uid),
-            "Quarantined",
-            if again {
-                "QuarantineAgain"
-            } else {
-                "Quarantine"
-            },
-            EventType::Warning,
-            note,
-        );
-    }
-
-    /// `QuarantineRefused`, or `WouldQuarantine` where only observing, on the pod.
-    pub fn refused(&self, refusal: &Refusal) {
-        let reason = if refusal.reason == Reason::Observe {
-            "WouldQuarantine"
-        } else {
-            "QuarantineRefused"
-        };
-        // kube merges Events that differ in their notes alone, so the reason is the action too.
-        let note = super::sentence(refusal);
-        self.send(
-            about(&refusal.pod, &refusal.uid),
-            reason,
-            refusal.reason.as_str(),
-            EventType::Warning,
-            &note,
-        );
-    }
-
-    /// `Released`, on the pod.
-    pub fn released(&self, pod: &ObjectKey, uid: &Uid, note: &str) {
-        self.send(
-            about(pod, uid),
-            "Released",
-            "Release",
-            EventType::Normal,
-            note,
-        );
-    }
-
-    /// `Reaped`, on the pod.
-    pub fn reaped(&self, pod: &ObjectKey, uid: &Uid, note: &str) {
-        self.send(about(pod, uid), "Reaped", "Reap", EventType::Normal, note);
-    }
-
-    /// Whatever else is to be said of a pod.
-    pub fn notice(&self, notice: &Notice) {
-        // kube merges Events that differ in their notes alone, so the note begins in the action.
-        let action = crate::core::record::cut(&notice.message, ACTION_BYTES);
-        let regarding = reference(&notice.namespace, &notice.about);
-        self.send(
-            regarding,
-            notice.topic.as_str(),
-            action,
-            EventType::Warning,
-            &notice.message,
-        );
-    }
-
-    fn send(
-        &self,
+impl AgentEvent {
+    fn new(
         regarding: ObjectReference,
         reason: &str,
         action: &str,
         type_: EventType,
         note: &str,
-    ) {
-        let note = crate::core::record::cut(note, NOTE_BYTES);
+    ) -> Self {
         let event = Event {
             type_,
             reason: reason.to_owned(),
-            note: Some(note.to_owned()),
-            action: action.to_owned(),
+            note: Some(truncate(note, NOTE_BYTES).to_owned()),
+            action: truncate(action, ACTION_BYTES).to_owned(),
             secondary: None,
         };
-        if self.sender.try_send(Told { regarding, event }).is_err() {
-            self.metrics.event_dropped();
-        }
+        Self { regarding, event }
     }
 }
 
-fn about(pod: &ObjectKey, uid: &Uid) -> ObjectReference {
-    let pod_itself = Reference {
-        kind: "Pod".into(),
+/// `Quarantined`, on the pod.
+#[must_use]
+pub fn quarantined(quarantine: &Quarantine) -> AgentEvent {
+    let record = &quarantine.record;
+    let services = in_brackets("its Services", &record.services);
+    let out_of = match (record.detach, services) {
+        (Detach::Workload, None) => record.workload.to_string(),
+        (Detach::Workload, Some(services)) => format!("{} and {services}", record.workload),
+        (Detach::Service, services) => {
+            let services = services.unwrap_or_else(|| "what selected it".to_owned());
+            format!("{services}, not out of {}", record.workload)
+        }
+    };
+    let (action, again) = if quarantine.again {
+        ("QuarantineAgain", "again ")
+    } else {
+        ("Quarantine", "")
+    };
+    let missed = if quarantine.missed.is_empty() {
+        String::new()
+    } else {
+        format!("; still selected by: {}", quarantine.missed.join(", "))
+    };
+    let note = format!(
+        "policy {}: {}. Taken out {again}of {out_of}, kept until {}{missed}",
+        record.policy,
+        record.reason,
+        to_the_second(record.expires)
+    );
+    let pod = pod(&quarantine.pod);
+    AgentEvent::new(pod, "Quarantined", action, EventType::Warning, &note)
+}
+
+/// `QuarantineRefused`, or `WouldQuarantine` where the mode is `observe`, on the pod.
+#[must_use]
+pub fn refused(refused: &RefusedPod) -> AgentEvent {
+    let RefusedPod {
+        policy,
+        asked,
+        refusal,
+        ..
+    } = refused;
+    let reason = if refusal.reason == Reason::Observe {
+        "WouldQuarantine"
+    } else {
+        "QuarantineRefused"
+    };
+    let note = format!("policy {policy} ({asked}): {refusal}");
+    let action = refusal.reason.as_str();
+    let pod = pod_reference(&refused.pod, &refused.uid);
+    AgentEvent::new(pod, reason, action, EventType::Warning, &note)
+}
+
+/// `Released`, on the pod.
+#[must_use]
+pub fn released(release: &Release) -> AgentEvent {
+    let left = if release.left.is_empty() {
+        String::new()
+    } else {
+        format!("; left as others changed them: {}", release.left.join(", "))
+    };
+    let services = in_brackets("its Services", &release.services);
+    let into = match (release.detach, services) {
+        (Detach::Service, Some(services)) => services,
+        (Detach::Workload, _) | (_, None) => release.workload.to_string(),
+    };
+    let follows = match &release.follows {
+        Some(follows) => format!(", by force: {follows}"),
+        None => String::new(),
+    };
+    let note = format!("put back into {into}{follows}{left}");
+    let pod = pod(&release.pod);
+    AgentEvent::new(pod, "Released", "Release", EventType::Normal, &note)
+}
+
+/// `Reaped`, on the pod.
+#[must_use]
+pub fn reaped(reap: &Reap) -> AgentEvent {
+    let note = format!("deleted: {}", reap.why);
+    let pod = pod(&reap.pod);
+    AgentEvent::new(pod, "Reaped", "Reap", EventType::Normal, &note)
+}
+
+/// Whatever else people should know, on the object that it is about.
+#[must_use]
+pub fn notified(notification: &Notification) -> AgentEvent {
+    let Notification {
+        namespace,
+        about,
+        topic,
+        message,
+        ..
+    } = notification;
+    let about = reference(namespace, about);
+    AgentEvent::new(about, topic.as_str(), message, EventType::Warning, message)
+}
+
+/// What, and which, unless there are none.
+fn in_brackets(what: &str, names: &[Arc<str>]) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
+    Some(format!("{what} ({})", names.join(", ")))
+}
+
+fn pod(pod: &PodVersion) -> ObjectReference {
+    pod_reference(&pod.key, &pod.uid)
+}
+
+fn pod_reference(pod: &ObjectKey, uid: &Uid) -> ObjectReference {
+    let about = Reference {
+        kind: ObjectKind::from("Pod"),
         name: pod.name.clone(),
         uid: uid.clone(),
     };
-    reference(&pod.namespace, &pod_itself)
+    reference(&pod.namespace, &about)
 }
 
 fn reference(namespace: &str, about: &Reference) -> ObjectReference {
-    let version = match &*about.kind {
+    let version = match about.kind.as_str() {
         "Pod" | "ConfigMap" => "v1",
         _ => "apps/v1",
     };

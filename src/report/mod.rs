@@ -1,10 +1,11 @@
-//! What the agent tells: metrics, Events and log, always together.
+//! What the agent reports: metrics, Events and log, always together.
 
 pub mod events;
 pub mod explain;
 pub mod health;
 pub mod http;
 pub mod metrics;
+pub mod publisher;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,12 +13,13 @@ use jiff::{SignedDuration, Timestamp};
 use pod_quarantine_writer::Effect;
 use tracing::{debug, info, warn};
 
-use self::{events::Events, health::Health, metrics::Metrics};
+use self::{health::Health, metrics::Metrics, publisher::Publisher};
 use crate::{
     core::{
-        action::{Action, Follow, Notice, Quarantine, Reap, Refusal, Release},
         ledger::{Note, Slot},
-        policy::Detach,
+        lookup::DrainQuery,
+        notice::{Notice, Notification, RefusedPod},
+        write::{Quarantine, Reap, Release},
     },
     signal::{Observer, SignalEvent},
 };
@@ -25,30 +27,29 @@ use crate::{
 /// From the decision to the answer of the patch, at most.
 const MEASURED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Tells everything that is done, and everything that is not.
+/// Reports everything that is done, and everything that is not.
 #[derive(Clone)]
 pub struct Report {
     /// For `/metrics`.
     pub metrics: Arc<Metrics>,
     /// For `kubectl describe`.
-    pub events: Events,
+    pub publisher: Publisher,
 }
 
 impl Report {
-    /// Tells what a decision says without doing anything.
-    pub fn decided(&self, action: &Action) {
-        match action {
-            Action::Refuse(refusal) => self.refused(refusal),
-            Action::Tell(notice) => self.notice(notice),
-            _ => {}
+    /// Reports what a decision says without doing anything.
+    pub fn notice(&self, notice: &Notice) {
+        match notice {
+            Notice::Refused(refused) => self.refused(refused),
+            Notice::Notify(notification) => self.notified(notification),
         }
     }
 
-    /// Tells what was done.
+    /// Reports what was done.
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Quarantined(quarantine) => self.quarantined(quarantine),
-            // The next decision tells, if the pod is still to be quarantined then.
+            // The next decision reports, if the pod is still to be quarantined then.
             Effect::Accepted(_) | Effect::Refused(..) => {}
             Effect::Released(release) => self.released(release),
             Effect::Reaped(reap) => self.reaped(reap),
@@ -56,49 +57,45 @@ impl Report {
         }
     }
 
-    fn refused(&self, refusal: &Refusal) {
-        let Refusal {
+    fn refused(&self, refused: &RefusedPod) {
+        let RefusedPod {
             pod,
             policy,
-            reason,
+            asked,
+            refusal,
             ..
-        } = refusal;
+        } = refused;
         info!(
             namespace = &*pod.namespace,
             pod = &*pod.name,
             policy = &**policy,
-            reason = reason.as_str(),
-            asked = &*refusal.asked,
+            reason = refusal.reason.as_str(),
+            asked = &**asked,
             detail = refusal.detail,
             "not quarantined"
         );
-        self.metrics.refusal(policy, *reason);
-        self.events.refused(refusal);
+        self.metrics.refusal(policy, refusal.reason);
+        self.publisher.publish(events::refused(refused));
     }
 
-    fn notice(&self, notice: &Notice) {
+    fn notified(&self, notification: &Notification) {
         warn!(
-            namespace = &*notice.namespace,
-            pod = notice.pod.as_deref(),
-            reason = notice.topic.as_str(),
-            about = %notice.about,
+            namespace = &*notification.namespace,
+            pod = notification.pod.as_deref(),
+            reason = notification.topic.as_str(),
+            about = %notification.about,
             "{}",
-            notice.message
+            notification.message
         );
-        self.metrics.notice(notice);
-        self.events.notice(notice);
+        self.metrics.notification(notification);
+        self.publisher.publish(events::notified(notification));
     }
 
     fn quarantined(&self, quarantine: &Quarantine) {
-        let (pod, record) = (&quarantine.pod, &quarantine.record);
-        self.metrics.network_policies_left(
-            &pod.key.namespace,
-            &record.policy,
-            quarantine.network_policies_left,
-        );
+        let (pod, record) = (&quarantine.pod.key, &quarantine.record);
         info!(
-            namespace = &*pod.key.namespace,
-            pod = &*pod.key.name,
+            namespace = &*pod.namespace,
+            pod = &*pod.name,
             policy = &*record.policy,
             reason = &*record.reason,
             workload = %record.workload,
@@ -106,76 +103,46 @@ impl Report {
             again = quarantine.again,
             "quarantined"
         );
+        let left = quarantine.network_policies_left;
+        self.metrics
+            .network_policies_left(&pod.namespace, &record.policy, left);
         if !quarantine.again {
-            self.metrics.quarantine(&pod.key.namespace, &record.policy);
+            self.metrics.quarantine(&pod.namespace, &record.policy);
         }
-        let services = in_brackets("its Services", &record.services);
-        let out = match (record.detach, services) {
-            (Detach::Workload, None) => record.workload.to_string(),
-            (Detach::Workload, Some(services)) => format!("{} and {services}", record.workload),
-            (Detach::Service, services) => {
-                let services = services.unwrap_or_else(|| "what it was behind".to_owned());
-                format!("{services}, not out of {}", record.workload)
-            }
-        };
-        let again = if quarantine.again { "again " } else { "" };
-        let missed = match quarantine.missed.len() {
-            0 => String::new(),
-            _ => format!("; it could not be helped: {}", quarantine.missed.join(", ")),
-        };
-        let note = format!(
-            "policy {}: {}. Taken out {again}of {out}, kept until {}{missed}",
-            record.policy, record.reason, record.expires
-        );
-        self.events
-            .quarantined(&pod.key, &pod.uid, quarantine.again, &note);
+        self.publisher.publish(events::quarantined(quarantine));
     }
 
     fn released(&self, release: &Release) {
-        let (pod, policy) = (&release.pod, &release.policy);
+        let (pod, policy, cause) = (&release.pod.key, &release.policy, release.cause.as_str());
         info!(
-            namespace = &*pod.key.namespace,
-            pod = &*pod.key.name,
+            namespace = &*pod.namespace,
+            pod = &*pod.name,
             policy = &**policy,
-            reason = release.cause,
+            reason = cause,
             "released"
         );
-        self.metrics
-            .release(&pod.key.namespace, policy, release.cause);
-        let left = match release.left.len() {
-            0 => String::new(),
-            _ => format!("; left as others changed them: {}", release.left.join(", ")),
-        };
-        let services = in_brackets("its Services", &release.services);
-        let into = match (release.detach, services) {
-            (Detach::Service, Some(services)) => services,
-            (Detach::Workload, _) | (_, None) => release.workload.to_string(),
-        };
-        let follows = release.follows.as_ref();
-        let follows = follows.map_or_else(String::new, |follows| format!(", by force: {follows}"));
-        let note = format!("put back into {into}{follows}{left}");
-        self.events.released(&pod.key, &pod.uid, &note);
+        self.metrics.release(&pod.namespace, policy, cause);
+        self.publisher.publish(events::released(release));
     }
 
     fn reaped(&self, reap: &Reap) {
-        let (pod, policy) = (&reap.pod, &reap.policy);
+        let (pod, policy) = (&reap.pod.key, &reap.policy);
         info!(
-            namespace = &*pod.key.namespace,
-            pod = &*pod.key.name,
+            namespace = &*pod.namespace,
+            pod = &*pod.name,
             policy = &**policy,
             why = reap.why,
             "reaped"
         );
-        self.metrics.reap(&pod.key.namespace, policy);
-        let note = format!("deleted: {}", reap.why);
-        self.events.reaped(&pod.key, &pod.uid, &note);
+        self.metrics.reap(&pod.namespace, policy);
+        self.publisher.publish(events::reaped(reap));
     }
 
     /// A quarantined pod is out of the slices of its Services. What was done before this agent began is not measured.
-    pub fn drained(&self, follow: &Follow, took: Duration) {
+    pub fn drained(&self, query: &DrainQuery, took: Duration) {
         let began = SignedDuration::try_from(took + MEASURED_WITHIN).unwrap_or(SignedDuration::MAX);
-        if Timestamp::now().duration_since(follow.at) <= began {
-            self.metrics.drained(&follow.policy, took);
+        if Timestamp::now().duration_since(query.at) <= began {
+            self.metrics.drained(&query.policy, took);
         }
     }
 
@@ -188,9 +155,11 @@ impl Report {
                 "quarantined, and without a slot in the ledger until now: it is neither reaped nor released by itself"
             ),
             Note::StormBegan(_, storm) => {
-                warn!(place = &*storm.place, "too many pods are unhealthy");
+                warn!(place = &*storm.place, "too many pods are unhealthy at once");
             }
-            Note::StormEnded(scope) => info!(?scope, "no longer too many pods are unhealthy"),
+            Note::StormEnded(scope) => {
+                info!(?scope, "too many pods are no longer unhealthy at once")
+            }
             Note::Forgotten(_) => {}
         }
     }
@@ -203,34 +172,16 @@ impl Report {
             pod = &*slot.name,
             policy = &*slot.policy,
             seconds = took.as_secs_f64(),
-            "its replacement is Ready"
+            "the pod's replacement is Ready"
         );
         self.metrics.replaced(&slot.policy, took);
     }
 
     /// A write failed.
-    pub fn failed(&self, failure: &str) {
+    pub fn write_failed(&self, failure: &str) {
         warn!(failure, "a write failed; the next tick decides again");
         self.metrics.write_failed();
     }
-}
-
-/// What, and which, unless there are none.
-fn in_brackets(what: &str, names: &[Arc<str>]) -> Option<String> {
-    (!names.is_empty()).then(|| format!("{what} ({})", names.join(", ")))
-}
-
-/// A refusal as one sentence.
-fn sentence(refusal: &Refusal) -> String {
-    let Refusal {
-        policy,
-        asked,
-        reason,
-        detail,
-        ..
-    } = refusal;
-    let colon = if detail.is_empty() { "" } else { ": " };
-    format!("policy {policy} ({asked}): {reason}{colon}{detail}")
 }
 
 /// Records what happens to the signals.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::core::judge::Now;
+use crate::core::time::Now;
 
 /// The wall clock, and the monotonic one since this was made. One is made per process: moments of two do not compare.
 #[derive(Clone, Debug)]

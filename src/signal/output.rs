@@ -6,8 +6,9 @@ use tokio::sync::mpsc;
 
 use super::{Clock, Observer, SignalContext, SignalError, SignalEvent};
 use crate::core::{
-    judge::{Answer, Now, Sample},
+    judge::{Answer, Sample},
     object::Uid,
+    time::Now,
 };
 
 /// Where the samples of one policy go, and what happens to its signal.

@@ -13,14 +13,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{
+use crate::{
     keys,
     selector::{Labels, Selector},
 };
 
 /// A selector and whose it is, such as `Service web`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedSelector {
     /// Kind and name.
     pub whose: Arc<str>,
     /// The selector.
@@ -31,15 +31,15 @@ pub struct Named {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
     /// Must not match any more.
-    pub leave: Vec<Named>,
+    pub leave: Vec<NamedSelector>,
     /// Must go on matching.
-    pub keep: Vec<Named>,
+    pub keep: Vec<NamedSelector>,
     /// Must not match if they do not match now.
-    pub avoid: Vec<Named>,
+    pub avoid: Vec<NamedSelector>,
     /// Should not match any more.
-    pub wish_to_leave: Vec<Named>,
+    pub wish_to_leave: Vec<NamedSelector>,
     /// Should go on matching.
-    pub wish_to_keep: Vec<Named>,
+    pub wish_to_keep: Vec<NamedSelector>,
     /// Whose selectors match whatever the labels are, though they should not.
     pub unavoidable: Vec<Arc<str>>,
     /// Keys that are never edited.
@@ -50,8 +50,8 @@ pub struct Constraints {
 
 /// What is done to one label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Edit {
-    /// `true` becomes `false`, as people do by hand.
+pub enum LabelEdit {
+    /// `true` becomes `false`, as people do.
     SwitchOff,
     /// The value becomes `quarantined`.
     Replace,
@@ -59,7 +59,7 @@ pub enum Edit {
     Remove,
 }
 
-impl Edit {
+impl LabelEdit {
     const ALL: [Self; 3] = [Self::SwitchOff, Self::Replace, Self::Remove];
 
     /// Whether it would change a label of that value.
@@ -83,7 +83,7 @@ impl Edit {
 }
 
 /// What is done to each label that is edited.
-pub type Edits = BTreeMap<Arc<str>, Edit>;
+pub type Edits = BTreeMap<Arc<str>, LabelEdit>;
 
 /// The way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl fmt::Display for NoWayOut {
 
 /// How many sets of edits are tried at most. A pod whose selectors use six keys has 4,096; with this many, and a
 /// hundred selectors, the search ends within 25 ms, and the best set found so far is as safe as any.
-const MOST_TRIED: u32 = 10_000;
+const MAX_TRIED: u32 = 10_000;
 
 /// Finds the way out.
 pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, NoWayOut> {
@@ -150,8 +150,8 @@ pub fn edited(labels: &Labels, edits: &Edits, added: &Labels) -> Labels {
 
 impl Constraints {
     /// The first constraint that the labels break.
-    fn broken(&self, labels: &Labels) -> Option<&Named> {
-        let matches = |named: &&Named| named.selector.matches(labels);
+    fn broken(&self, labels: &Labels) -> Option<&NamedSelector> {
+        let matches = |named: &&NamedSelector| named.selector.matches(labels);
         let left = self.leave.iter().chain(&self.avoid).find(matches);
         left.or_else(|| {
             self.keep
@@ -161,7 +161,7 @@ impl Constraints {
     }
 
     /// The wishes that the labels do not fulfil.
-    fn missed<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a Named> {
+    fn missed<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a NamedSelector> {
         let entered = self
             .wish_to_leave
             .iter()
@@ -174,7 +174,7 @@ impl Constraints {
     }
 
     /// Every selector but those that are to be left.
-    fn others(&self) -> impl Iterator<Item = &Named> {
+    fn others(&self) -> impl Iterator<Item = &NamedSelector> {
         self.keep
             .iter()
             .chain(&self.avoid)
@@ -182,7 +182,7 @@ impl Constraints {
     }
 
     /// Every selector.
-    fn all(&self) -> impl Iterator<Item = &Named> {
+    fn all(&self) -> impl Iterator<Item = &NamedSelector> {
         self.leave
             .iter()
             .chain(&self.wish_to_leave)
@@ -192,7 +192,7 @@ impl Constraints {
 
 /// A set of edits and how good it is; less is better, field by field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
+struct EditSet {
     missed_wishes: usize,
     size: usize,
     keeps_instance: bool,
@@ -204,13 +204,13 @@ struct Candidate {
 struct Search<'a> {
     constraints: &'a Constraints,
     /// What may be done to each key, and how many other selectors use it.
-    options: Vec<(Arc<str>, Vec<Edit>, usize)>,
+    options: Vec<(Arc<str>, Vec<LabelEdit>, usize)>,
     original: &'a Labels,
     /// The labels with the edits under trial.
     labels: Labels,
     edits: Edits,
     tried: u32,
-    best: Option<Candidate>,
+    best: Option<EditSet>,
 }
 
 impl<'a> Search<'a> {
@@ -219,11 +219,11 @@ impl<'a> Search<'a> {
             .all()
             .flat_map(|named| named.selector.keys())
             .collect();
-        let editable =
-            |key: &&&Arc<str>| !key.starts_with(keys::PREFIX) && !constraints.fixed.contains(**key);
         let option = |key: &Arc<str>| {
             let value = original.get(key).map(AsRef::as_ref);
-            let edits = Edit::ALL.into_iter().filter(|edit| edit.applies_to(value));
+            let edits = LabelEdit::ALL
+                .into_iter()
+                .filter(|edit| edit.applies_to(value));
             let uses = constraints
                 .others()
                 .filter(|named| named.selector.keys().any(|used| used == key));
@@ -233,7 +233,7 @@ impl<'a> Search<'a> {
             constraints,
             options: named
                 .iter()
-                .filter(editable)
+                .filter(|key| !key.starts_with(keys::PREFIX) && !constraints.fixed.contains(**key))
                 .map(|key| option(key))
                 .collect(),
             original,
@@ -252,7 +252,7 @@ impl<'a> Search<'a> {
                 .best
                 .as_ref()
                 .is_some_and(|best| best.missed_wishes == 0);
-            if perfect || self.tried >= MOST_TRIED {
+            if perfect || self.tried >= MAX_TRIED {
                 return;
             }
         }
@@ -261,7 +261,7 @@ impl<'a> Search<'a> {
     /// Tries every way to add `missing` more edits to keys from `first` on.
     fn extend(&mut self, first: usize, missing: usize) {
         if missing == 0 {
-            self.try_this();
+            self.try_edits();
             return;
         }
         let last = self.options.len().saturating_sub(missing);
@@ -270,7 +270,7 @@ impl<'a> Search<'a> {
                 return;
             };
             for edit in edits {
-                if self.tried >= MOST_TRIED {
+                if self.tried >= MAX_TRIED {
                     return;
                 }
                 self.set(&key, edit.value());
@@ -289,7 +289,7 @@ impl<'a> Search<'a> {
         };
     }
 
-    fn try_this(&mut self) {
+    fn try_edits(&mut self) {
         self.tried += 1;
         if self.constraints.broken(&self.labels).is_some() {
             return;
@@ -302,9 +302,9 @@ impl<'a> Search<'a> {
         let switches = self
             .edits
             .values()
-            .filter(|edit| **edit == Edit::SwitchOff)
+            .filter(|edit| **edit == LabelEdit::SwitchOff)
             .count();
-        let candidate = Candidate {
+        let set = EditSet {
             missed_wishes: self.constraints.missed(&self.labels).count(),
             size: self.edits.len(),
             keeps_instance: !self.edits.contains_key(keys::INSTANCE),
@@ -312,40 +312,41 @@ impl<'a> Search<'a> {
             uses_by_others: uses.sum(),
             edits: self.edits.clone(),
         };
-        if self.best.as_ref().is_none_or(|best| candidate < *best) {
-            self.best = Some(candidate);
+        if self.best.as_ref().is_none_or(|best| set < *best) {
+            self.best = Some(set);
         }
     }
 }
 
 /// Names what cannot be left or entered alone, else everything whose absence would open a way.
 fn explain(labels: &Labels, constraints: &Constraints) -> NoWayOut {
-    let show = |named: &Named| format!("{} ({})", named.whose, named.selector);
-    let possible = |leave: Vec<Named>, keep: Vec<Named>, avoid: Vec<Named>| {
-        let constraints = Constraints {
-            leave,
-            keep,
-            avoid,
-            wish_to_leave: Vec::new(),
-            wish_to_keep: Vec::new(),
-            ..constraints.clone()
+    let show = |named: &NamedSelector| format!("{} ({})", named.whose, named.selector);
+    let possible =
+        |leave: Vec<NamedSelector>, keep: Vec<NamedSelector>, avoid: Vec<NamedSelector>| {
+            let constraints = Constraints {
+                leave,
+                keep,
+                avoid,
+                wish_to_leave: Vec::new(),
+                wish_to_keep: Vec::new(),
+                ..constraints.clone()
+            };
+            let mut search = Search::new(labels, &constraints);
+            search.run();
+            search.best.is_some()
         };
-        let mut search = Search::new(labels, &constraints);
-        search.run();
-        search.best.is_some()
-    };
-    let alone = |named: &&Named| !possible(vec![(*named).clone()], Vec::new(), Vec::new());
+    let alone = |named: &&NamedSelector| !possible(vec![(*named).clone()], Vec::new(), Vec::new());
     let stuck: Vec<String> = constraints.leave.iter().filter(alone).map(show).collect();
     if !stuck.is_empty() {
         return NoWayOut { in_the_way: stuck };
     }
-    let without = |list: &[Named], left_out: &Named| -> Vec<Named> {
+    let without = |list: &[NamedSelector], left_out: &NamedSelector| -> Vec<NamedSelector> {
         list.iter()
             .filter(|named| *named != left_out)
             .cloned()
             .collect()
     };
-    let opens = |named: &&Named| {
+    let opens = |named: &&NamedSelector| {
         possible(
             without(&constraints.leave, named),
             without(&constraints.keep, named),

@@ -4,15 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    action::Refusal,
-    decide::State,
-    judge::{Judge, Now},
+use crate::{
+    decide::{Doubt, State},
+    judge::Judge,
     ledger::Pause,
+    notice::RefusedPod,
     object::{ObjectKey, Pod},
-    overrides,
     policy::{Policy, PolicyFile},
     record::Evidence,
+    time::Now,
     view::View,
 };
 
@@ -22,20 +22,14 @@ use super::{
 pub struct Explanation {
     /// The installation that answers, `namespace/name`.
     pub agent: String,
-    /// Whether it acts. One that stands by knows no verdicts. Agents that do not say so act.
-    #[serde(default = "yes")]
+    /// Whether it acts. One that stands by knows no verdicts.
     pub acts: bool,
     /// The pause, where people have set one.
-    #[serde(default)]
     pub pause: Option<Pause>,
     /// Why what it knows of the cluster may be out of date, if it may.
     pub stale: Option<String>,
     /// `None`: it knows of no such pod.
     pub pod: Option<Explained>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A pod that an agent knows.
@@ -93,13 +87,11 @@ pub struct HeldBack {
     pub sentence: String,
 }
 
-impl From<&Refusal> for HeldBack {
-    fn from(refusal: &Refusal) -> Self {
-        let Refusal { reason, detail, .. } = refusal;
-        let colon = if detail.is_empty() { "" } else { ": " };
+impl From<&RefusedPod> for HeldBack {
+    fn from(refused: &RefusedPod) -> Self {
         Self {
-            reason: reason.as_str().to_owned(),
-            sentence: format!("{reason}{colon}{detail}"),
+            reason: refused.refusal.reason.as_str().to_owned(),
+            sentence: refused.refusal.to_string(),
         }
     }
 }
@@ -112,38 +104,38 @@ pub fn explain(
     view: &View,
     judge: &Judge,
     state: &State,
+    doubt: Option<Doubt>,
     now: Now,
 ) -> Explanation {
     let explained = |pod: &Pod| {
-        let overrides = overrides::read(pod);
+        let overrides = pod.overrides();
         let namespace_mode = view.namespace_mode(&pod.key.namespace);
         let (selecting, others): (Vec<_>, Vec<_>) =
             file.policies.iter().partition(|one| view.selects(one, pod));
         let opinion = |policy: &Policy| {
             let judgement = judge.judgement(&policy.name, &pod.uid, now.moment);
-            let mut refusals = state.refused(&pod.uid);
-            let refusal =
-                refusals.find(|(by_hand, refusal)| !by_hand && refusal.policy == policy.name);
+            let mut refused = state.refused(&pod.uid);
+            let refused = refused.find(|one| !one.manual && one.policy == policy.name);
             Opinion {
                 policy: policy.name.to_string(),
                 mode: policy.mode.min(namespace_mode).as_str().to_owned(),
                 verdict: judgement.verdict.as_str().to_owned(),
                 reason: judgement.reason.map(|reason| reason.to_string()),
                 evidence: judgement.evidence,
-                held_back: refusal.map(|(_, refusal)| refusal.into()),
+                held_back: refused.map(Into::into),
             }
         };
         let workload = view.workload(pod).ok();
-        let asked = state.refused(&pod.uid).find(|(by_hand, _)| *by_hand);
+        let asked = state.refused(&pod.uid).find(|one| one.manual);
         Explained {
             uid: pod.uid.to_string(),
-            quarantined: pod.is_counted(),
+            quarantined: pod.counts_as_quarantined(),
             terminating: pod.terminating,
             exempt: overrides.exempt,
             namespace_mode: namespace_mode.as_str().to_owned(),
             owner: pod.owner.as_ref().map(ToString::to_string),
             workload: workload.map(|workload| workload.reference().to_string()),
-            asked: asked.map(|(_, refusal)| refusal.into()),
+            asked: asked.map(Into::into),
             policies: selecting.iter().map(|policy| opinion(policy)).collect(),
             other_policies: others
                 .iter()
@@ -163,7 +155,7 @@ pub fn explain(
         stale: view
             .stale
             .as_deref()
-            .or(view.unsure.as_deref())
+            .or(doubt.map(Doubt::as_str))
             .map(ToOwned::to_owned),
         pod: view.pod(key).map(explained),
     }

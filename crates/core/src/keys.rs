@@ -9,11 +9,11 @@ pub const STATE: &str = "pod-quarantine.io/state";
 pub const QUARANTINED: &str = "quarantined";
 /// Label: name of the workload that the pod came from, cut to 63 characters.
 pub const WORKLOAD: &str = "pod-quarantine.io/workload";
-/// Annotation: everything needed to put the pod back, see [`super::record::Record`].
+/// Annotation: everything needed to put the pod back, see [`crate::record::Record`].
 pub const RECORD: &str = "pod-quarantine.io/record";
-/// Annotation: the resourceVersion that a stale slot was fenced at, see [`super::ledger`].
+/// Annotation: the resourceVersion that a stale slot was fenced at, see [`crate::ledger`].
 pub const FENCE: &str = "pod-quarantine.io/fence";
-/// Annotation: what to put back once the ReplicaSet has settled, see [`super::restore`].
+/// Annotation: what to put back once the ReplicaSet has settled, see [`crate::restore`].
 pub const RELEASED: &str = "pod-quarantine.io/released";
 
 /// Annotation of people: never quarantine this pod.
@@ -26,7 +26,7 @@ pub const RELEASE: &str = "pod-quarantine.io/release";
 pub const HOLD: &str = "pod-quarantine.io/hold";
 /// Annotation of people: how long it is kept, counted from the quarantine.
 pub const TTL: &str = "pod-quarantine.io/ttl";
-/// Annotation of people, on a workload: whenever it changes, earlier retries count no more.
+/// Annotation of people, on a workload: any new text: earlier retries are forgotten.
 pub const RESET: &str = "pod-quarantine.io/reset";
 /// Annotation of people, on a namespace: lowers the mode there.
 pub const MODE: &str = "pod-quarantine.io/mode";
@@ -52,7 +52,7 @@ pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 pub const ARGO_SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 /// By this label Argo CD (before 3.0) takes an ownerless object for its own, and prunes it.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The mark of a static pod's image in the API.
+/// On the mirror pod of a static pod.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Which revision of its Deployment a ReplicaSet is.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -77,7 +77,7 @@ pub const READ_FROM_PODS: [&str; 13] = [
 ];
 
 /// The annotations that make a pod one to look at on every tick.
-pub const MARKS: [&str; 4] = [RECORD, RELEASED, QUARANTINE, RELEASE];
+pub const TRACKED: [&str; 4] = [RECORD, RELEASED, QUARANTINE, RELEASE];
 
 /// Labels that are never edited: their controllers identify pods by them and undo or punish a change.
 pub const NEVER_EDITED: [&str; 8] = [

@@ -2,14 +2,15 @@
 //!
 //! The agent, the tests, the model checker and the replay all call [`decide::decide`]; everything else here serves it.
 
-pub mod action;
 pub mod decide;
 pub mod detach;
 pub mod explain;
 pub mod judge;
 pub mod keys;
 pub mod ledger;
-pub mod limits;
+pub mod lookup;
+pub mod needs;
+pub mod notice;
 pub mod object;
 pub mod overrides;
 pub mod placement;
@@ -18,9 +19,11 @@ pub mod quantity;
 pub mod quota;
 pub mod reason;
 pub mod record;
-pub mod replacement;
 pub mod restore;
 pub mod selector;
-pub mod surroundings;
-pub mod update;
+pub mod tally;
+pub mod text;
+pub mod time;
 pub mod view;
+pub mod workload;
+pub mod write;

@@ -1,4 +1,4 @@
-//! What people say on a pod.
+//! What people write on a pod.
 //!
 //! What cannot be read never counts as absent: the safe reading is taken, and an Event says so.
 
@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{keys, object::Pod, record::cut};
+use crate::{keys, object::Annotations, text::truncate};
 
 /// The longest time that a pod can be kept by annotation.
 pub const LONGEST_TTL: Duration = Duration::from_hours(2160);
@@ -28,7 +28,7 @@ pub struct Overrides {
     /// How long it is kept, counted from the quarantine.
     pub ttl: Option<Duration>,
     /// What could not be read.
-    pub mistakes: Vec<Mistake>,
+    pub mistakes: Vec<AnnotationMistake>,
 }
 
 /// How a pod is to be put back.
@@ -36,11 +36,11 @@ pub struct Overrides {
 pub enum ReleaseCommand {
     /// Where it does no harm.
     Safely,
-    /// All the same.
+    /// Even where it does harm.
     Force,
 }
 
-/// Whether a pod is kept past its time.
+/// Whether a pod is kept past its TTL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Hold {
     /// It is not.
@@ -66,93 +66,84 @@ impl Hold {
 
 /// An annotation that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct AnnotationMistake {
     /// Its key.
     pub key: &'static str,
     /// What is wrong, what would be right, and what is done meanwhile.
     pub message: String,
 }
 
-/// Reads the annotations of people on a pod.
-#[must_use]
-pub fn read(pod: &Pod) -> Overrides {
-    let mut overrides = Overrides::default();
-    let mut mistake = |key: &'static str, text: &str, right: &str, meanwhile: &str| {
-        let text = cut(text, SHOWN_BYTES);
-        let message = format!("{key} is {text:?}: expected {right}; {meanwhile}");
-        overrides.mistakes.push(Mistake { key, message });
-    };
-    let exempt = match pod.annotation(keys::EXEMPT) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(text) => {
-            mistake(
-                keys::EXEMPT,
-                text,
-                "\"true\" or \"false\"",
-                "until then the pod is exempt",
-            );
-            true
-        }
-    };
-    let release = match pod.annotation(keys::RELEASE) {
-        None | Some("false") => None,
-        Some("true") => Some(ReleaseCommand::Safely),
-        Some("force") => Some(ReleaseCommand::Force),
-        Some(text) => {
-            mistake(
-                keys::RELEASE,
-                text,
-                "\"true\" or \"force\"",
-                "until then the pod is not released",
-            );
-            None
-        }
-    };
-    let hold = match pod.annotation(keys::HOLD) {
-        None | Some("false") => Hold::No,
-        Some("true") => Hold::Open,
-        Some(text) => text.parse().map_or_else(
-            |_| {
-                let right = "\"true\" or an RFC 3339 time such as 2030-01-31T12:00:00Z";
-                mistake(keys::HOLD, text, right, "until then the pod is held");
-                Hold::Open
-            },
-            Hold::Until,
-        ),
-    };
-    let ttl = pod.annotation(keys::TTL).and_then(|text| {
-        let ttl = parse_ttl(text);
-        if ttl.is_none() {
-            let right = "a duration from 1s to 90d such as 4h";
-            mistake(keys::TTL, text, right, "until then it counts as not there");
-        }
-        ttl
-    });
-    let reason = |text: &str| {
-        if text.trim().is_empty() {
-            "by hand".into()
-        } else {
-            text.trim().into()
-        }
-    };
-    overrides.exempt = exempt;
-    overrides.release = release;
-    overrides.hold = hold;
-    overrides.ttl = ttl;
-    overrides.quarantine = pod.annotation(keys::QUARANTINE).map(reason);
-    overrides
-}
-
-impl Pod {
-    /// Whether a decision must look at it on every tick.
+impl Overrides {
+    /// Reads the annotations of people on a pod.
     #[must_use]
-    pub fn is_marked(&self) -> bool {
-        self.has_state_label()
-            || keys::MARKS
-                .iter()
-                .any(|mark| self.annotations.contains_key(*mark))
-            || !read(self).mistakes.is_empty()
+    pub fn read(annotations: &Annotations) -> Self {
+        let text_of = |key: &str| annotations.get(key).map(AsRef::as_ref);
+        let mut overrides = Self::default();
+        let mut mistake = |key: &'static str, text: &str, right: &str, meanwhile: &str| {
+            let text = truncate(text, SHOWN_BYTES);
+            let message = format!("{key} is {text:?}: expected {right}; {meanwhile}");
+            overrides.mistakes.push(AnnotationMistake { key, message });
+        };
+        let exempt = match text_of(keys::EXEMPT) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(text) => {
+                mistake(
+                    keys::EXEMPT,
+                    text,
+                    "\"true\" or \"false\"",
+                    "until then the pod is exempt",
+                );
+                true
+            }
+        };
+        let release = match text_of(keys::RELEASE) {
+            None | Some("false") => None,
+            Some("true") => Some(ReleaseCommand::Safely),
+            Some("force") => Some(ReleaseCommand::Force),
+            Some(text) => {
+                mistake(
+                    keys::RELEASE,
+                    text,
+                    "\"true\" or \"force\"",
+                    "until then the pod is not released",
+                );
+                None
+            }
+        };
+        let hold = match text_of(keys::HOLD) {
+            None | Some("false") => Hold::No,
+            Some("true") => Hold::Open,
+            Some(text) => text.parse().map_or_else(
+                |_| {
+                    let right = "\"true\" or an RFC 3339 time such as 2030-01-31T12:00:00Z";
+                    mistake(keys::HOLD, text, right, "until then the pod is held");
+                    Hold::Open
+                },
+                Hold::Until,
+            ),
+        };
+        let ttl = text_of(keys::TTL).and_then(|text| {
+            let ttl = parse_ttl(text);
+            if ttl.is_none() {
+                let right = "a duration from 1s to 90d such as 4h";
+                mistake(keys::TTL, text, right, "until then it is ignored");
+            }
+            ttl
+        });
+        let reason = |text: &str| {
+            if text.trim().is_empty() {
+                "by hand".into()
+            } else {
+                text.trim().into()
+            }
+        };
+        overrides.exempt = exempt;
+        overrides.release = release;
+        overrides.hold = hold;
+        overrides.ttl = ttl;
+        overrides.quarantine = text_of(keys::QUARANTINE).map(reason);
+        overrides
     }
 }
 

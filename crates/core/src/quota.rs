@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::quantity::Quantity;
+use crate::quantity::Quantity;
 
 /// Amounts by the name that a quota gives them, such as `requests.cpu`.
 pub type Amounts = BTreeMap<Arc<str>, Quantity>;
@@ -29,7 +29,7 @@ pub struct Quota {
     /// Its name.
     pub name: Arc<str>,
     /// The pods that it counts match all of these.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<QuotaScope>,
     /// How much there is.
     pub hard: Amounts,
     /// How much of it is taken.
@@ -38,7 +38,7 @@ pub struct Quota {
 
 /// One scope of a quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum QuotaScope {
     /// Pods with a deadline, or those without.
     HasDeadline(bool),
     /// Pods that ask for nothing, or those that do.
@@ -72,7 +72,7 @@ const MUST_BE_SAID: [&str; 6] = [
     "limits.memory",
 ];
 
-impl Scope {
+impl QuotaScope {
     fn matches(&self, pod: &Taken) -> bool {
         let class = pod.priority_class.as_ref();
         match self {

@@ -1,6 +1,6 @@
 //! The record on a quarantined pod: all that is needed to explain it and to put it back.
 //!
-//! Compact JSON in the annotation [`keys::RECORD`], at most [`MAX_BYTES`]. The pod is the truth: an agent that
+//! Compact JSON in the annotation [`RECORD`](crate::keys::RECORD), at most [`MAX_BYTES`]. The pod is the truth: an agent that
 //! starts anew knows nothing but what stands here and in the ledger.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{
-    keys,
-    object::{Pod, Reference, Uid},
+use crate::{
+    object::{Reference, Uid},
     policy::Detach,
     selector::Labels,
+    text::truncate,
 };
 
 /// The version that is written; a reader leaves newer ones alone.
@@ -39,7 +39,6 @@ pub struct Record {
     /// One line for people.
     pub reason: Arc<str>,
     /// The last samples, oldest first.
-    #[serde(default)]
     pub evidence: Vec<Evidence>,
     /// When.
     pub at: Timestamp,
@@ -50,20 +49,16 @@ pub struct Record {
     /// The labels that were edited, with the value written.
     pub edits: Values,
     /// The annotations that the agent changed, as they were.
-    #[serde(default)]
     pub annotations: Values,
     /// The pod's controller.
     pub owner: Reference,
     /// The top controller.
     pub workload: Reference,
     /// Whether it was taken out of that, too.
-    #[serde(default)]
     pub detach: Detach,
-    /// How often its containers had been started anew.
-    #[serde(default)]
+    /// How often its containers had been restarted.
     pub restarts: u32,
     /// The Services it left.
-    #[serde(default)]
     pub services: Vec<Arc<str>>,
 }
 
@@ -78,7 +73,7 @@ pub struct Evidence {
 
 /// What stands in a pod's record annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum RecordState {
     /// Nothing, or the record of another pod (copied along with its labels).
     Absent,
     /// A record of this pod.
@@ -89,7 +84,36 @@ pub enum Reading {
     Damaged(String),
 }
 
-impl Reading {
+/// What every version has.
+#[derive(Deserialize)]
+struct Head {
+    version: u32,
+    uid: Uid,
+}
+
+impl RecordState {
+    /// Reads the annotation's text on the pod of that uid.
+    #[must_use]
+    pub fn parse(text: Option<&str>, pod: &Uid) -> Self {
+        let Some(text) = text else {
+            return Self::Absent;
+        };
+        let head: Head = match serde_json::from_str(text) {
+            Ok(head) => head,
+            Err(error) => return Self::Damaged(error.to_string()),
+        };
+        if head.uid != *pod {
+            return Self::Absent;
+        }
+        let record = serde_json::from_str(text);
+        match (head.version, record) {
+            (VERSION, Ok(record)) => Self::Readable(record),
+            (VERSION, Err(error)) => Self::Damaged(error.to_string()),
+            (version, record) if version > VERSION => Self::Newer(version, record.ok()),
+            (version, _) => Self::Damaged(format!("no version {version} was ever written")),
+        }
+    }
+
     /// The record, as far as it can be read.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
@@ -98,56 +122,15 @@ impl Reading {
             Self::Newer(_, None) | Self::Absent | Self::Damaged(_) => None,
         }
     }
-}
 
-/// What every version has.
-#[derive(Deserialize)]
-struct Head {
-    version: u32,
-    uid: Uid,
-}
-
-/// Reads the record of a pod.
-#[must_use]
-pub fn read(pod: &Pod) -> Reading {
-    let Some(text) = pod.annotation(keys::RECORD) else {
-        return Reading::Absent;
-    };
-    let head: Head = match serde_json::from_str(text) {
-        Ok(head) => head,
-        Err(error) => return Reading::Damaged(error.to_string()),
-    };
-    if head.uid != pod.uid {
-        return Reading::Absent;
-    }
-    let record = serde_json::from_str(text);
-    match (head.version, record) {
-        (VERSION, Ok(record)) => Reading::Readable(record),
-        (VERSION, Err(error)) => Reading::Damaged(error.to_string()),
-        (version, record) if version > VERSION => Reading::Newer(version, record.ok()),
-        (version, _) => Reading::Damaged(format!("no version {version} was ever written")),
-    }
-}
-
-impl Pod {
-    /// Whether it counts for the limits: it carries the state label or a record and is not going away.
+    /// The record, as far as it can be read, and nothing else.
     #[must_use]
-    pub fn is_counted(&self) -> bool {
-        let recorded = || !matches!(read(self), Reading::Absent);
-        !self.terminating && (self.has_state_label() || recorded())
+    pub fn into_record(self) -> Option<Record> {
+        match self {
+            Self::Readable(record) | Self::Newer(_, Some(record)) => Some(*record),
+            Self::Newer(_, None) | Self::Absent | Self::Damaged(_) => None,
+        }
     }
-}
-
-/// The controller that a quarantined pod was taken from.
-#[must_use]
-pub fn owner(pod: &Pod) -> Option<Reference> {
-    read(pod).record().map(|record| record.owner.clone())
-}
-
-/// The policy that asked for the quarantine of a pod.
-#[must_use]
-pub fn policy(pod: &Pod) -> Option<Arc<str>> {
-    read(pod).record().map(|record| record.policy.clone())
 }
 
 /// A record whose labels alone are too long for it.
@@ -170,7 +153,7 @@ impl Record {
             if !record.evidence.is_empty() {
                 record.evidence.remove(0);
             } else if record.reason.len() > REASON_BYTES {
-                record.reason = cut(&record.reason, REASON_BYTES).into();
+                record.reason = truncate(&record.reason, REASON_BYTES).into();
             } else {
                 return Err(TooLong { bytes: text.len() });
             }
@@ -180,12 +163,6 @@ impl Record {
 
 /// What is kept of a reason that does not fit.
 const REASON_BYTES: usize = 256;
-
-/// The first bytes of a text, never a part of a character.
-#[must_use]
-pub fn cut(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
-}
 
 /// By this the ledger knows a record again: the first 128 bits of the text's SHA-256, in hex.
 #[must_use]

@@ -9,31 +9,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    keys,
-    object::Pod,
-    record::{Record, Values},
-};
+use crate::{keys, object::Pod, record::Record, write::Change};
 
 /// The deletion cost of a pod that was just released: the highest there is.
 pub const HIGHEST_COST: &str = "2147483647";
-
-/// A change of labels and annotations, and what the pod must be for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
-    /// Labels to write or, where `None`, to remove.
-    pub labels: Values,
-    /// Annotations likewise.
-    pub annotations: Values,
-}
-
-impl Change {
-    /// Whether nothing changes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty() && self.annotations.is_empty()
-    }
-}
 
 /// What stands in [`keys::RELEASED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +21,7 @@ pub struct Released {
     /// When it was released.
     pub at: Timestamp,
     /// Until when it is left alone.
-    #[serde(default)]
-    pub until: Option<Timestamp>,
+    pub until: Timestamp,
     /// The deletion cost to put back.
     pub deletion_cost: Option<Arc<str>>,
 }
@@ -143,7 +121,7 @@ fn released(pod: &Pod) -> Option<Released> {
 /// Until when a released pod is left alone; `None` where its mark does not tell.
 #[must_use]
 pub fn left_alone_until(pod: &Pod) -> Option<Timestamp> {
-    released(pod)?.until
+    released(pod).map(|mark| mark.until)
 }
 
 /// The change that makes a released pod one like any other: once its ReplicaSet has settled, its own deletion cost; once

@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::keys;
+
 /// Labels of one object. Keys and values are shared: thousands of pods carry the same ones.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
@@ -94,6 +96,12 @@ impl Selector {
     /// The keys that the requirements speak of.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
         self.requirements.iter().map(|requirement| &requirement.key)
+    }
+
+    /// Whether it selects on the agent's own labels: whoever wrote it means quarantined pods.
+    #[must_use]
+    pub fn is_about_quarantine(&self) -> bool {
+        self.keys().any(|key| key.starts_with(keys::PREFIX))
     }
 
     /// The same selector without the requirements on keys for which `drop` is true.

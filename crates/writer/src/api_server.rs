@@ -7,11 +7,10 @@ use std::fmt;
 use jiff::Timestamp;
 
 use pod_quarantine_core::{
-    action::Target,
     ledger::{Ledger, Memory},
     object::Pod,
-    restore::Change,
-    update::Update,
+    view::Update,
+    write::{Change, PodVersion},
 };
 
 /// A request that did not succeed, and its causes in words. What the writer does next depends on none of them.
@@ -20,7 +19,7 @@ use pod_quarantine_core::{
 pub struct RequestError(String);
 
 impl RequestError {
-    /// What went wrong, with its causes, as the client tells them.
+    /// What went wrong, with its causes, as the client says them.
     pub fn new(cause: impl fmt::Display) -> Self {
         Self(cause.to_string())
     }
@@ -45,16 +44,19 @@ pub trait ApiServer: Sync {
     /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
     fn patch(
         &self,
-        pod: &Target,
+        pod: &PodVersion,
         change: &Change,
         dry_run: bool,
     ) -> impl Future<Output = Result<Pod, WriteFailure>> + Send;
 
     /// The pod of that name as it is now, never from a cache; `None` where there is none.
-    fn get(&self, pod: &Target) -> impl Future<Output = Result<Option<Pod>, RequestError>> + Send;
+    fn get(
+        &self,
+        pod: &PodVersion,
+    ) -> impl Future<Output = Result<Option<Pod>, RequestError>> + Send;
 
     /// Deletes the pod, if it is still that one at that version.
-    fn delete(&self, pod: &Target) -> impl Future<Output = Result<(), WriteFailure>> + Send;
+    fn delete(&self, pod: &PodVersion) -> impl Future<Output = Result<(), WriteFailure>> + Send;
 
     /// Makes the ledger, with what the one before held besides slots. One that another agent made meanwhile is as good.
     /// Gives it as it is then.
@@ -77,7 +79,7 @@ pub trait ApiServer: Sync {
 
     /// Guards the ledger by a finalizer, and says when it was rebuilt, if it is still as `before` was read. `None` where
     /// it is not.
-    fn mend_ledger(
+    fn repair_ledger(
         &self,
         before: &Ledger,
         rebuilt: Option<Timestamp>,
@@ -92,7 +94,7 @@ pub trait ApiServer: Sync {
 
     /// Has the Lease name no ledger any more, then takes the finalizer off, if the ledger is still as it was read. Gives
     /// both as they are then.
-    fn let_ledger_go(
+    fn release_ledger(
         &self,
         ledger: &Ledger,
     ) -> impl Future<Output = Result<Vec<Update>, RequestError>> + Send;

@@ -1,35 +1,38 @@
-//! Carries actions out: the only place that writes pods and the ledger.
+//! Carries writes out: the only place that writes pods and the ledger.
 //!
-//! Every write has a precondition, and none is repeated here: what did not happen is decided afresh on the next
+//! Every write has a precondition, and none is repeated here: what did not happen is decided again on the next
 //! tick, on what the API server answered. Here is the order of the requests alone: the model check runs it as it is.
 
 pub mod api_server;
 
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    future::{BoxFuture, FutureExt},
+    stream,
+};
 use jiff::Timestamp;
 
 use crate::api_server::{ApiServer, RequestError, WriteFailure};
 use pod_quarantine_core::{
-    action::{Action, Quarantine, Reap, Release, Target},
     keys,
     ledger::{Ledger, Note, Slot, SlotFate, fate},
-    reason::Reason,
+    reason::{Reason, Refusal},
     record::Values,
-    restore::Change,
-    update::Update,
+    view::Update,
+    write::{Change, PodVersion, Quarantine, Reap, Release, Write},
 };
 
 /// Requests at the same time.
 const AT_ONCE: usize = 16;
 
-/// What came of a batch of actions.
+/// What came of a batch of writes.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// What the API server answered about pods and the ledger.
     pub updates: Vec<Update>,
     /// What was done.
     pub effects: Vec<Effect>,
-    /// Whether a pod or the ledger had changed meanwhile: it can be decided afresh at once.
+    /// Whether a pod or the ledger had changed meanwhile: it can be decided again at once.
     pub conflicts: bool,
     /// Requests that failed, in words.
     pub failures: Vec<String>,
@@ -38,12 +41,12 @@ pub struct Outcome {
 /// Something that was done, or was refused by the API server.
 #[derive(Debug)]
 pub enum Effect {
-    /// A pod is out.
+    /// A pod is quarantined.
     Quarantined(Box<Quarantine>),
-    /// It was tried early, and the API server would accept it.
+    /// The API server accepted the dry run of a quarantine.
     Accepted(Box<Quarantine>),
-    /// The API server did not let it be.
-    Refused(Box<Quarantine>, Reason, String),
+    /// The API server denied or altered a quarantine.
+    Refused(Box<Quarantine>, Refusal),
     /// A pod is back.
     Released(Box<Release>),
     /// A pod is deleted.
@@ -52,7 +55,7 @@ pub enum Effect {
     Noted(Note),
 }
 
-/// The hand of the agent.
+/// Writes for the agent.
 #[derive(Clone)]
 pub struct Writer<Server> {
     server: Server,
@@ -65,58 +68,52 @@ impl<Server: ApiServer> Writer<Server> {
         Self { server }
     }
 
-    /// Carries out what is to be written; refusals and notices are nothing to it. `ledger` is the one that the
-    /// decision was made on.
-    pub async fn carry_out(&self, ledger: Option<Ledger>, actions: Vec<Action>) -> Outcome {
+    /// Carries out what is to be written. `ledger` is the one that the decision was made on.
+    pub async fn carry_out(&self, ledger: Option<Ledger>, writes: Vec<Write>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut ledger = ledger;
         let mut quarantines = Vec::new();
         let mut checks = Vec::new();
         let mut notes = Vec::new();
-        let mut others = Vec::new();
-        for action in actions {
-            match action {
-                Action::CreateLedger { lost, memory } => {
+        let mut others: Vec<BoxFuture<'_, Outcome>> = Vec::new();
+        for write in writes {
+            match write {
+                Write::CreateLedger { lost, memory } => {
                     let created = self.server.create_ledger(lost, &memory).await;
-                    outcome.heard("create the ledger", created);
+                    outcome.record_update("create the ledger", created);
                 }
-                Action::MendLedger { rebuilt } => {
-                    ledger = self.mend(ledger, rebuilt, &mut outcome).await;
+                Write::RepairLedger { rebuilt } => {
+                    ledger = self.repair(ledger, rebuilt, &mut outcome).await;
                 }
-                Action::NameLedger => {
+                Write::NameLedger => {
                     if let Some(ledger) = &ledger {
                         let named = self.server.name_ledger(ledger).await;
-                        outcome.heard("have the Lease name the ledger", named);
+                        outcome.record_update("write the ledger's uid into the Lease", named);
                     }
                 }
-                Action::LetLedgerGo => {
+                Write::ReleaseLedger => {
                     if let Some(ledger) = &ledger {
-                        match self.server.let_ledger_go(ledger).await {
+                        match self.server.release_ledger(ledger).await {
                             Ok(updates) => outcome.updates.extend(updates),
                             Err(error) => {
-                                let failure = format!("let the ledger go: {error}");
+                                let failure = format!("release the ledger: {error}");
                                 outcome.failures.push(failure);
                             }
                         }
                     }
                 }
-                Action::Quarantine(quarantine) => quarantines.push(*quarantine),
-                Action::CheckSlot(slot) => checks.push(slot),
-                Action::Release(_) | Action::Settle { .. } | Action::Reap(_) => others.push(action),
-                Action::Note(note) => notes.push(note),
-                Action::Follow(_)
-                | Action::Inquire(_)
-                | Action::TryEarly(_)
-                | Action::Refuse(_)
-                | Action::Tell(_) => {}
+                Write::Quarantine(quarantine) => quarantines.push(*quarantine),
+                Write::Release(release) => others.push(self.release(release).boxed()),
+                Write::Settle { pod, change } => others.push(self.settle(pod, change).boxed()),
+                Write::Reap(reap) => others.push(self.reap(reap).boxed()),
+                Write::CheckSlot(slot) => checks.push(slot),
+                Write::Note(note) => notes.push(note),
             }
         }
         if !quarantines.is_empty() {
             ledger = self.quarantine(ledger, quarantines, &mut outcome).await;
         }
-        let others = stream::iter(others)
-            .map(|action| self.other(action))
-            .buffer_unordered(AT_ONCE);
+        let others = stream::iter(others).buffer_unordered(AT_ONCE);
         for one in others.collect::<Vec<_>>().await {
             outcome.add(one);
         }
@@ -133,15 +130,16 @@ impl<Server: ApiServer> Writer<Server> {
         outcome
     }
 
-    async fn mend(
+    async fn repair(
         &self,
         ledger: Option<Ledger>,
         rebuilt: Option<Timestamp>,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
         let before = ledger?;
-        let mended = self.server.mend_ledger(&before, rebuilt).await;
-        self.swapped("mend the ledger", mended, outcome).await
+        let repaired = self.server.repair_ledger(&before, rebuilt).await;
+        self.record_swap("repair the ledger", repaired, outcome)
+            .await
     }
 
     /// Writes notes into the ledger. Gives it as it is then, if that is known.
@@ -175,14 +173,15 @@ impl<Server: ApiServer> Writer<Server> {
         let Note::Counted(slot) = note else {
             return (Some(note), Outcome::default());
         };
-        let pod = Target {
+        let pod = PodVersion {
             key: slot.key(),
             uid: slot.uid.clone(),
             resource_version: slot.resource_version,
         };
         match self.server.get(&pod).await {
             Ok(Some(found)) => {
-                let counts = found.uid == slot.uid && found.is_counted() && !found.terminating;
+                let counts =
+                    found.uid == slot.uid && found.counts_as_quarantined() && !found.terminating;
                 let slot = Slot {
                     resource_version: found.resource_version,
                     ..slot
@@ -209,10 +208,11 @@ impl<Server: ApiServer> Writer<Server> {
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
         let swapped = self.server.swap_ledger(before, after).await;
-        self.swapped(what, swapped, outcome).await
+        self.record_swap(what, swapped, outcome).await
     }
 
-    async fn swapped(
+    /// What the ledger is after a swap.
+    async fn record_swap(
         &self,
         what: &str,
         swapped: Result<Option<Ledger>, RequestError>,
@@ -230,10 +230,10 @@ impl<Server: ApiServer> Writer<Server> {
         None
     }
 
-    /// Tries changes and makes none.
-    pub async fn try_early(&self, quarantines: Vec<Quarantine>) -> Outcome {
+    /// Sends changes as dry runs, and makes none.
+    pub async fn dry_run(&self, quarantines: Vec<Quarantine>) -> Outcome {
         let tried = stream::iter(quarantines)
-            .map(|quarantine| self.try_first(quarantine))
+            .map(|quarantine| self.dry_run_first(quarantine))
             .buffer_unordered(AT_ONCE);
         let mut outcome = Outcome::default();
         for one in tried.collect::<Vec<_>>().await {
@@ -254,7 +254,7 @@ impl<Server: ApiServer> Writer<Server> {
     ) -> Option<Ledger> {
         let before = ledger?;
         let tried = stream::iter(quarantines)
-            .map(|quarantine| self.try_first(quarantine))
+            .map(|quarantine| self.dry_run_first(quarantine))
             .buffer_unordered(AT_ONCE);
         let mut accepted = Vec::new();
         for one in tried.collect::<Vec<_>>().await {
@@ -265,14 +265,14 @@ impl<Server: ApiServer> Writer<Server> {
         }
         let mut after = before.clone();
         accepted
-            .retain(|quarantine| after.begin(quarantine.slot.clone(), quarantine.pace.as_ref()));
+            .retain(|quarantine| after.begin(quarantine.slot.clone(), quarantine.pacing.as_ref()));
         if accepted.is_empty() {
             return Some(before);
         }
         let what = "take a slot in the ledger";
         let after = self.swap(what, &before, &after, outcome).await?;
         let done = stream::iter(accepted)
-            .map(|quarantine| self.take_out(quarantine))
+            .map(|quarantine| self.quarantine_pod(quarantine))
             .buffer_unordered(AT_ONCE);
         for one in done.collect::<Vec<_>>().await {
             outcome.add(one);
@@ -281,8 +281,8 @@ impl<Server: ApiServer> Writer<Server> {
     }
 
     /// Asks the API server whether it would accept the change, where no pod of the workload has shown that.
-    async fn try_first(&self, quarantine: Quarantine) -> Result<Quarantine, Outcome> {
-        if !quarantine.try_first {
+    async fn dry_run_first(&self, quarantine: Quarantine) -> Result<Quarantine, Outcome> {
+        if !quarantine.dry_run_first {
             return Ok(quarantine);
         }
         match self
@@ -294,22 +294,21 @@ impl<Server: ApiServer> Writer<Server> {
                 None => Ok(quarantine),
                 Some(difference) => Err(Outcome::effect(Effect::Refused(
                     Box::new(quarantine),
-                    Reason::Mutated,
-                    difference,
+                    Refusal::new(Reason::Mutated, difference),
                 ))),
             },
-            Err(failure) => Err(self.failed(&quarantine, failure).await),
+            Err(failure) => Err(self.record_denial(&quarantine, failure).await),
         }
     }
 
-    async fn take_out(&self, quarantine: Quarantine) -> Outcome {
+    async fn quarantine_pod(&self, quarantine: Quarantine) -> Outcome {
         let pod = match self
             .server
             .patch(&quarantine.pod, &quarantine.change, false)
             .await
         {
             Ok(pod) => pod,
-            Err(failure) => return self.failed(&quarantine, failure).await,
+            Err(failure) => return self.record_denial(&quarantine, failure).await,
         };
         let Some(difference) = quarantine.difference(&pod) else {
             let mut outcome = Outcome::effect(Effect::Quarantined(Box::new(quarantine)));
@@ -318,12 +317,11 @@ impl<Server: ApiServer> Writer<Server> {
         };
         let undone = self
             .server
-            .patch(&Target::from(&pod), &quarantine.undo(&pod), false)
+            .patch(&PodVersion::from(&pod), &quarantine.undo(&pod), false)
             .await;
         let mut outcome = Outcome::effect(Effect::Refused(
             Box::new(quarantine),
-            Reason::Mutated,
-            difference,
+            Refusal::new(Reason::Mutated, difference),
         ));
         match undone {
             Ok(pod) => outcome.updates.push(Update::Pod(pod)),
@@ -337,22 +335,22 @@ impl<Server: ApiServer> Writer<Server> {
         outcome
     }
 
-    async fn failed(&self, quarantine: &Quarantine, failure: WriteFailure) -> Outcome {
+    /// A denial is a refusal; what did not succeed otherwise is decided again.
+    async fn record_denial(&self, quarantine: &Quarantine, failure: WriteFailure) -> Outcome {
         match failure {
             WriteFailure::Denied(why) => Outcome::effect(Effect::Refused(
                 Box::new(quarantine.clone()),
-                Reason::AdmissionDenied,
-                why.to_string(),
+                Refusal::new(Reason::AdmissionDenied, why.to_string()),
             )),
             failure => {
-                self.unsuccessful("quarantine", &quarantine.pod, failure)
+                self.record_failure("quarantine", &quarantine.pod, failure)
                     .await
             }
         }
     }
 
     /// What did not succeed, with the pod as it is now.
-    async fn unsuccessful(&self, what: &str, pod: &Target, failure: WriteFailure) -> Outcome {
+    async fn record_failure(&self, what: &str, pod: &PodVersion, failure: WriteFailure) -> Outcome {
         let mut outcome = Outcome::default();
         match failure {
             WriteFailure::Conflict => outcome.conflicts = true,
@@ -370,34 +368,32 @@ impl<Server: ApiServer> Writer<Server> {
         outcome
     }
 
-    async fn other(&self, action: Action) -> Outcome {
-        match action {
-            Action::Release(release) => {
-                match self
-                    .server
-                    .patch(&release.pod, &release.change, false)
-                    .await
-                {
-                    Ok(pod) => {
-                        let mut outcome = Outcome::effect(Effect::Released(release));
-                        outcome.updates.push(Update::Pod(pod));
-                        outcome
-                    }
-                    Err(failure) => self.unsuccessful("release", &release.pod, failure).await,
-                }
+    async fn release(&self, release: Box<Release>) -> Outcome {
+        let released = self.server.patch(&release.pod, &release.change, false);
+        match released.await {
+            Ok(pod) => {
+                let mut outcome = Outcome::effect(Effect::Released(release));
+                outcome.updates.push(Update::Pod(pod));
+                outcome
             }
-            Action::Settle { pod, change } => match self.server.patch(&pod, &change, false).await {
-                Ok(settled) => Outcome::update(Update::Pod(settled)),
-                Err(failure) => {
-                    self.unsuccessful("give the deletion cost back to", &pod, failure)
-                        .await
-                }
-            },
-            Action::Reap(reap) => match self.server.delete(&reap.pod).await {
-                Ok(()) => Outcome::effect(Effect::Reaped(reap)),
-                Err(failure) => self.unsuccessful("reap", &reap.pod, failure).await,
-            },
-            _ => Outcome::default(),
+            Err(failure) => self.record_failure("release", &release.pod, failure).await,
+        }
+    }
+
+    async fn settle(&self, pod: PodVersion, change: Change) -> Outcome {
+        match self.server.patch(&pod, &change, false).await {
+            Ok(settled) => Outcome::update(Update::Pod(settled)),
+            Err(failure) => {
+                let what = "give its own deletion cost back to";
+                self.record_failure(what, &pod, failure).await
+            }
+        }
+    }
+
+    async fn reap(&self, reap: Box<Reap>) -> Outcome {
+        match self.server.delete(&reap.pod).await {
+            Ok(()) => Outcome::effect(Effect::Reaped(reap)),
+            Err(failure) => self.record_failure("reap", &reap.pod, failure).await,
         }
     }
 
@@ -420,7 +416,7 @@ impl<Server: ApiServer> Writer<Server> {
 
     /// The slot comes back if it may be freed.
     async fn check_slot(&self, slot: Slot) -> (Option<Slot>, Outcome) {
-        let mut pod = Target {
+        let mut pod = PodVersion {
             key: slot.key(),
             uid: slot.uid.clone(),
             resource_version: slot.resource_version,
@@ -456,7 +452,7 @@ impl<Server: ApiServer> Writer<Server> {
                     // The next look finds it changed.
                     Ok(pod) => outcome.updates.push(Update::Pod(pod)),
                     Err(WriteFailure::Conflict) => {}
-                    Err(failure) => outcome.add(self.unsuccessful("fence", &pod, failure).await),
+                    Err(failure) => outcome.add(self.record_failure("fence", &pod, failure).await),
                 }
                 (None, outcome)
             }
@@ -479,8 +475,8 @@ impl Outcome {
         }
     }
 
-    /// Takes in what the API server says something is, after a request that was to do so.
-    fn heard(&mut self, what: &str, answer: Result<Update, RequestError>) {
+    /// Takes in what the API server says something is, after a request that was to bring it about.
+    fn record_update(&mut self, what: &str, answer: Result<Update, RequestError>) {
         match answer {
             Ok(update) => self.updates.push(update),
             Err(error) => self.failures.push(format!("{what}: {error}")),

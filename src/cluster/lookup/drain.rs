@@ -1,4 +1,4 @@
-//! Follows a pod out of the EndpointSlices of its Services.
+//! Waits until a pod is out of the EndpointSlices of its Services.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use kube::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::core::action::Follow;
+use crate::core::lookup::DrainQuery;
 
 /// How long a pod may take to leave the slices: it takes milliseconds, and a second on a large cluster.
 const DRAINED_WITHIN: Duration = Duration::from_secs(10);
@@ -27,25 +27,25 @@ fn has(slice: &EndpointSlice, pod: &str) -> bool {
     targets.any(|target| target.uid.as_deref() == Some(pod))
 }
 
-/// Follows the pod until it is out of the slices of all its Services, for [`DRAINED_WITHIN`] at most. Gives the
-/// Services that it is still in then, as far as is known.
-pub(super) async fn drained(client: &Client, follow: &Follow) -> Vec<Arc<str>> {
+/// Waits until the pod is out of the slices of all its Services, for [`DRAINED_WITHIN`] at most. Gives the Services that
+/// it is still in then, as far as is known.
+pub(super) async fn still_in(client: &Client, query: &DrainQuery) -> Vec<Arc<str>> {
     let out_of = |service: Arc<str>| async move {
-        match timeout(DRAINED_WITHIN, out_of(client, follow, &service)).await {
+        match timeout(DRAINED_WITHIN, out_of(client, query, &service)).await {
             Ok(()) => None,
             Err(_) => Some(service),
         }
     };
-    let services = futures::future::join_all(follow.services.iter().cloned().map(out_of));
+    let services = futures::future::join_all(query.services.iter().cloned().map(out_of));
     services.await.into_iter().flatten().collect()
 }
 
 /// Returns when the pod is in none of the slices of a Service.
-async fn out_of(client: &Client, follow: &Follow, service: &str) {
-    let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &follow.pod.namespace);
+async fn out_of(client: &Client, query: &DrainQuery, service: &str) {
+    let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &query.pod.namespace);
     let selector = format!("kubernetes.io/service-name={service}");
     // What went wrong on the way is tried again until the time is up; then the pod counts as not drained.
-    while !matches!(watch(&api, &selector, &follow.uid).await, Ok(true)) {
+    while !matches!(watch(&api, &selector, &query.uid).await, Ok(true)) {
         sleep(AGAIN).await;
     }
 }

@@ -14,18 +14,18 @@ use crate::{
         watch::Interner,
     },
     core::{
-        action::Inquiry,
+        lookup::NeedsQuery,
+        needs::{Claim, Needs},
         object::ObjectKey,
         placement::Node,
         quota::Quota,
-        replacement::{Claim, Needs},
     },
 };
 
 /// Reads all that a replacement would need. What cannot be read is said in its place.
-pub(super) async fn needs(client: &Client, inquiry: &Inquiry) -> Needs {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &inquiry.pod.namespace);
-    let pod = match request(pods.get_opt(&inquiry.pod.name)).await {
+pub(super) async fn needs(client: &Client, query: &NeedsQuery) -> Needs {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &query.pod.namespace);
+    let pod = match request(pods.get_opt(&query.pod.name)).await {
         Ok(Some(pod)) => pod,
         Ok(None) => return all_failed("the pod is gone"),
         Err(error) => return all_failed(&could_not("the pod", &error)),
@@ -34,9 +34,9 @@ pub(super) async fn needs(client: &Client, inquiry: &Inquiry) -> Needs {
         return all_failed(&could_not("the pod", &BadObject::Missing("spec").into()));
     };
     let (claims, quotas, nodes) = join3(
-        claims(client, &inquiry.pod, spec),
-        quotas(client, &inquiry.pod),
-        nodes(client, inquiry.with_nodes),
+        claims(client, &query.pod, spec),
+        quotas(client, &query.pod),
+        nodes(client, query.with_nodes),
     )
     .await;
     Needs {

@@ -11,7 +11,7 @@ use crate::{
     cluster::client::BadObject,
     core::{
         quantity::Quantity,
-        quota::{Amounts, PriorityClass, Quota, Scope, Taken},
+        quota::{Amounts, PriorityClass, Quota, QuotaScope, Taken},
     },
 };
 
@@ -46,18 +46,18 @@ pub(super) fn quota(object: &ResourceQuota) -> Result<Quota, BadObject> {
     })
 }
 
-fn scope(name: &str, operator: &str, values: &[String]) -> Scope {
+fn scope(name: &str, operator: &str, values: &[String]) -> QuotaScope {
     let values = || values.iter().map(|value| value.as_str().into()).collect();
     match (name, operator) {
-        ("Terminating", _) => Scope::HasDeadline(true),
-        ("NotTerminating", _) => Scope::HasDeadline(false),
-        ("BestEffort", _) => Scope::BestEffort(true),
-        ("NotBestEffort", _) => Scope::BestEffort(false),
-        ("PriorityClass", "In") => Scope::PriorityClass(PriorityClass::In(values())),
-        ("PriorityClass", "NotIn") => Scope::PriorityClass(PriorityClass::NotIn(values())),
-        ("PriorityClass", "DoesNotExist") => Scope::PriorityClass(PriorityClass::DoesNotExist),
-        ("PriorityClass", _) => Scope::PriorityClass(PriorityClass::Exists),
-        _ => Scope::Unknown,
+        ("Terminating", _) => QuotaScope::HasDeadline(true),
+        ("NotTerminating", _) => QuotaScope::HasDeadline(false),
+        ("BestEffort", _) => QuotaScope::BestEffort(true),
+        ("NotBestEffort", _) => QuotaScope::BestEffort(false),
+        ("PriorityClass", "In") => QuotaScope::PriorityClass(PriorityClass::In(values())),
+        ("PriorityClass", "NotIn") => QuotaScope::PriorityClass(PriorityClass::NotIn(values())),
+        ("PriorityClass", "DoesNotExist") => QuotaScope::PriorityClass(PriorityClass::DoesNotExist),
+        ("PriorityClass", _) => QuotaScope::PriorityClass(PriorityClass::Exists),
+        _ => QuotaScope::Unknown,
     }
 }
 

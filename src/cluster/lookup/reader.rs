@@ -7,23 +7,23 @@ use tokio::sync::Semaphore;
 
 use super::{drain, needs};
 use crate::core::{
-    action::{Follow, Inquiry},
+    lookup::{DrainQuery, NeedsQuery},
+    needs::NeedsAt,
     object::Uid,
-    replacement::Reading,
 };
 
-/// Inquiries at the same time, of three requests each: the API server has others to serve.
-const INQUIRIES: usize = 8;
+/// Pods whose needs are read at the same time, by three requests each: the API server has others to serve.
+const NEEDS_AT_ONCE: usize = 8;
 
-/// Pods that are followed at the same time, by a watch for each of their Services.
-const FOLLOWS: usize = 32;
+/// Pods whose drain is awaited at the same time, by a watch for each of their Services.
+const DRAINS_AT_ONCE: usize = 32;
 
 /// The agent's look-ups.
 #[derive(Clone)]
 pub struct Reader {
     client: Client,
-    inquiries: Arc<Semaphore>,
-    follows: Arc<Semaphore>,
+    needs: Arc<Semaphore>,
+    drains: Arc<Semaphore>,
 }
 
 impl Reader {
@@ -32,27 +32,24 @@ impl Reader {
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            inquiries: Arc::new(Semaphore::new(INQUIRIES)),
-            follows: Arc::new(Semaphore::new(FOLLOWS)),
+            needs: Arc::new(Semaphore::new(NEEDS_AT_ONCE)),
+            drains: Arc::new(Semaphore::new(DRAINS_AT_ONCE)),
         }
     }
 
     /// What the replacement of a pod would need.
-    pub async fn inquire(&self, inquiry: Inquiry) -> (Uid, Reading) {
+    pub async fn needs(&self, query: NeedsQuery) -> (Uid, NeedsAt) {
         // Nobody closes it.
-        let _turn = self.inquiries.acquire().await;
-        let needs = needs::needs(&self.client, &inquiry).await;
-        let reading = Reading {
-            at: inquiry.at,
-            needs,
-        };
-        (inquiry.uid, reading)
+        let _turn = self.needs.acquire().await;
+        let needs = needs::needs(&self.client, &query).await;
+        let at = query.at;
+        (query.uid, NeedsAt { at, needs })
     }
 
-    /// Follows a pod out of the slices of its Services, for a while. Gives those that it is still in then.
-    pub async fn drained(&self, follow: &Follow) -> Vec<Arc<str>> {
+    /// Waits for a while until a pod is out of the slices of its Services. Gives those that it is still in then.
+    pub async fn drain(&self, query: &DrainQuery) -> Vec<Arc<str>> {
         // Nobody closes it.
-        let _turn = self.follows.acquire().await;
-        drain::drained(&self.client, follow).await
+        let _turn = self.drains.acquire().await;
+        drain::still_in(&self.client, query).await
     }
 }

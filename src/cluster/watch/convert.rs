@@ -7,8 +7,8 @@ use super::{
     Interner,
     rolling::is_rolling,
     wire::{
-        WireBudget, WireControllerSpec, WireControllerStatus, WireLedger, WireMeta, WireNamespace,
-        WirePod, WirePodSpec, WireService,
+        WireBudget, WireBudgetStatus, WireControllerSpec, WireControllerStatus, WireLedger,
+        WireMeta, WireNamespace, WireNetworkPolicy, WirePod, WirePodSpec, WireService,
     },
 };
 use crate::{
@@ -16,8 +16,10 @@ use crate::{
     core::{
         keys,
         ledger::Ledger,
-        object::{Controller, ControllerKind, Namespace, Pod, Reference, Selecting, SelectingKind},
-        replacement::HostPort,
+        object::{
+            BudgetStatus, Controller, ControllerKind, DisruptionBudget, HostPort, Namespace,
+            NetworkPolicy, ObjectKind, Pod, PodSelectingObject, Reference, Service,
+        },
         selector::Selector,
     },
 };
@@ -134,17 +136,18 @@ impl Converter {
             .iter()
             .flatten()
             .find(|owner| owner.controller == Some(true))?;
-        // Other groups have a `StatefulSet`, too.
-        let foreign =
-            ControllerKind::parse(&owner.kind).is_some() && !owner.api_version.starts_with("apps/");
-        let group = owner.api_version.split('/').next().unwrap_or_default();
-        let kind = if foreign {
-            format!("{}.{group}", owner.kind)
-        } else {
-            owner.kind.clone()
+        let kind = match ObjectKind::from(owner.kind.as_str()) {
+            // Other groups have a `StatefulSet`, too.
+            ObjectKind::Controller(_) if !owner.api_version.starts_with("apps/") => {
+                let group = owner.api_version.split('/').next().unwrap_or_default();
+                let kind = format!("{}.{group}", owner.kind);
+                ObjectKind::Other(self.interner.text(&kind))
+            }
+            ObjectKind::Controller(kind) => ObjectKind::Controller(kind),
+            ObjectKind::Other(kind) => ObjectKind::Other(self.interner.text(&kind)),
         };
         Some(Reference {
-            kind: self.interner.text(&kind),
+            kind,
             name: self.interner.text(&owner.name),
             uid: self.interner.text(&owner.uid),
         })
@@ -189,60 +192,47 @@ impl Converter {
     }
 
     /// A Service with an empty selector has none.
-    pub(crate) fn service(&mut self, wire: &WireService) -> Result<Selecting, BadObject> {
+    pub(crate) fn service(&mut self, wire: &WireService) -> Result<PodSelectingObject, BadObject> {
         let labels = self.interner.labels(wire.spec.selector.as_ref());
         let policies = [
             wire.spec.internal_traffic_policy.as_deref(),
             wire.spec.external_traffic_policy.as_deref(),
         ];
-        Ok(Selecting {
-            kind: SelectingKind::Service,
+        Ok(PodSelectingObject::Service(Service {
             key: wire.metadata.key()?,
             selector: if labels.is_empty() {
                 None
             } else {
                 Some(Selector::from_labels(&labels))
             },
-            disruptions_allowed: None,
-            desired_healthy: None,
             local: policies.contains(&Some("Local")),
-        })
-    }
-
-    pub(crate) fn selecting(
-        &mut self,
-        kind: SelectingKind,
-        meta: &WireMeta,
-        selector: Option<&LabelSelector>,
-    ) -> Result<Selecting, BadObject> {
-        Ok(Selecting {
-            kind,
-            key: meta.key()?,
-            selector: selector
-                .map(|selector| self.interner.selector(selector))
-                .transpose()?,
-            disruptions_allowed: None,
-            desired_healthy: None,
-            local: false,
-        })
+        }))
     }
 
     /// A status of another generation than the spec's says nothing about it.
-    pub(crate) fn budget(&mut self, wire: &WireBudget) -> Result<Selecting, BadObject> {
-        let kind = SelectingKind::PodDisruptionBudget;
-        let status = &wire.status;
-        let allowed = if status.observed_generation == wire.metadata.generation {
-            status.disruptions_allowed
-        } else {
-            None
-        };
-        Ok(Selecting {
-            disruptions_allowed: allowed.and_then(|allowed| allowed.try_into().ok()),
-            desired_healthy: status
-                .desired_healthy
-                .and_then(|healthy| healthy.try_into().ok()),
-            ..self.selecting(kind, &wire.metadata, wire.spec.selector.as_ref())?
-        })
+    pub(crate) fn budget(&mut self, wire: &WireBudget) -> Result<PodSelectingObject, BadObject> {
+        let selector = wire.spec.selector.as_ref();
+        let selector = selector.map(|selector| self.interner.selector(selector));
+        let is_current = wire.status.observed_generation == wire.metadata.generation;
+        Ok(PodSelectingObject::PodDisruptionBudget(DisruptionBudget {
+            key: wire.metadata.key()?,
+            selector: selector.transpose()?,
+            status: if is_current {
+                budget_status(&wire.status)
+            } else {
+                None
+            },
+        }))
+    }
+
+    pub(crate) fn network_policy(
+        &mut self,
+        wire: &WireNetworkPolicy,
+    ) -> Result<PodSelectingObject, BadObject> {
+        Ok(PodSelectingObject::NetworkPolicy(NetworkPolicy {
+            key: wire.metadata.key()?,
+            selector: self.interner.selector(&wire.spec.pod_selector)?,
+        }))
     }
 
     pub(crate) fn namespace(&mut self, wire: &WireNamespace) -> Result<Namespace, BadObject> {
@@ -256,6 +246,14 @@ impl Converter {
             terminating: meta.is_terminating(),
         })
     }
+}
+
+fn budget_status(wire: &WireBudgetStatus) -> Option<BudgetStatus> {
+    let desired_healthy = wire.desired_healthy;
+    Some(BudgetStatus {
+        disruptions_allowed: wire.disruptions_allowed?.try_into().ok()?,
+        desired_healthy: desired_healthy.map_or(0, |healthy| healthy.try_into().unwrap_or(0)),
+    })
 }
 
 impl WireLedger {

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     cluster::client::BadObject,
     core::{
-        object::{ControllerKind, ObjectKey, ResourceVersion, SelectingKind, Uid},
-        update::Update,
+        object::{ControllerKind, ObjectKey, PodSelectingKind, ResourceVersion, Uid},
+        view::Update,
     },
 };
 
@@ -119,11 +119,11 @@ macro_rules! watched_selecting {
             }
 
             fn gone(&self) -> Result<Update, BadObject> {
-                Ok(Update::SelectingGone(SelectingKind::$kind, self.metadata.key()?))
+                Ok(Update::SelectingGone(PodSelectingKind::$kind, self.metadata.key()?))
             }
 
             fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
-                Some(Update::AllSelecting(SelectingKind::$kind, keys_of(listed)))
+                Some(Update::AllSelecting(PodSelectingKind::$kind, keys_of(listed)))
             }
         }
     )*};
@@ -135,7 +135,7 @@ watched_selecting! {
         converter.budget(wire)
     };
     WireNetworkPolicy of NetworkPolicy: NetworkPolicy, "networkpolicies", |wire, converter| {
-        converter.selecting(SelectingKind::NetworkPolicy, &wire.metadata, Some(&wire.spec.pod_selector))
+        converter.network_policy(wire)
     };
 }
 

@@ -20,7 +20,7 @@ use self::{
     },
 };
 use super::client::Objects;
-use crate::core::{ledger, update::Update};
+use crate::core::{ledger, view::Update};
 
 pub(super) use self::{
     convert::Converter,

@@ -6,11 +6,10 @@ use pod_quarantine_writer::api_server::{ApiServer, RequestError, WriteFailure};
 
 use super::{lease::LeaseObject, ledger::LedgerObject, pods::PodsApi};
 use crate::core::{
-    action::Target,
     ledger::{Ledger, Memory},
     object::Pod,
-    restore::Change,
-    update::Update,
+    view::Update,
+    write::{Change, PodVersion},
 };
 
 /// The pods, the ledger and the Lease, reached by one client.
@@ -36,18 +35,18 @@ impl Kubernetes {
 impl ApiServer for Kubernetes {
     async fn patch(
         &self,
-        pod: &Target,
+        pod: &PodVersion,
         change: &Change,
         dry_run: bool,
     ) -> Result<Pod, WriteFailure> {
         Ok(self.pods.patch(pod, change, dry_run).await?)
     }
 
-    async fn get(&self, pod: &Target) -> Result<Option<Pod>, RequestError> {
+    async fn get(&self, pod: &PodVersion) -> Result<Option<Pod>, RequestError> {
         Ok(self.pods.get(pod).await?)
     }
 
-    async fn delete(&self, pod: &Target) -> Result<(), WriteFailure> {
+    async fn delete(&self, pod: &PodVersion) -> Result<(), WriteFailure> {
         Ok(self.pods.delete(pod).await?)
     }
 
@@ -71,21 +70,21 @@ impl ApiServer for Kubernetes {
         Ok(self.ledger.swap(before, after).await?)
     }
 
-    async fn mend_ledger(
+    async fn repair_ledger(
         &self,
         before: &Ledger,
         rebuilt: Option<Timestamp>,
     ) -> Result<Option<Ledger>, RequestError> {
-        Ok(self.ledger.mend(before, rebuilt).await?)
+        Ok(self.ledger.repair(before, rebuilt).await?)
     }
 
     async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
         Ok(self.lease.name_ledger(ledger).await?)
     }
 
-    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
+    async fn release_ledger(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
         let lease = self.lease.name_none(&ledger.uid).await?;
-        let ledger = self.ledger.let_go(ledger).await?;
+        let ledger = self.ledger.release(ledger).await?;
         Ok(vec![lease, ledger])
     }
 

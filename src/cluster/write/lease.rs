@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::client::{BadObject, ClientError, request},
-    core::{keys, ledger::Ledger, object::Uid, update::Update},
+    core::{keys, ledger::Ledger, object::Uid, view::Update},
 };
 
 /// Annotation: the uid of the ledger.

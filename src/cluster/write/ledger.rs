@@ -18,7 +18,7 @@ use crate::{
     core::{
         keys,
         ledger::{self, Ledger, Memory},
-        update::Update,
+        view::Update,
     },
 };
 
@@ -99,7 +99,7 @@ impl LedgerObject {
     }
 
     /// Guards the object by a finalizer, the one there is meant to be, and says when it was rebuilt.
-    pub(super) async fn mend(
+    pub(super) async fn repair(
         &self,
         before: &Ledger,
         rebuilt: Option<Timestamp>,
@@ -116,7 +116,7 @@ impl LedgerObject {
     }
 
     /// Takes the finalizers off.
-    pub(super) async fn let_go(&self, before: &Ledger) -> Result<Update, ClientError> {
+    pub(super) async fn release(&self, before: &Ledger) -> Result<Update, ClientError> {
         let patch = json!({
             "metadata": {
                 "resourceVersion": before.resource_version.to_string(),

@@ -12,7 +12,10 @@ use crate::{
         client::{ClientError, Objects},
         watch::{Converter, WirePod},
     },
-    core::{action::Target, object::Pod, restore::Change},
+    core::{
+        object::Pod,
+        write::{Change, PodVersion},
+    },
 };
 
 /// The pods of the cluster, as the writer reaches them.
@@ -26,12 +29,12 @@ impl PodsApi {
         Self { client }
     }
 
-    fn of(&self, pod: &Target) -> Objects<WirePod> {
+    fn of(&self, pod: &PodVersion) -> Objects<WirePod> {
         Objects::of::<v1::Pod>(&self.client, Some(&pod.key.namespace))
     }
 
     /// The pod as it is now, never from a cache.
-    pub(super) async fn get(&self, pod: &Target) -> Result<Option<Pod>, ClientError> {
+    pub(super) async fn get(&self, pod: &PodVersion) -> Result<Option<Pod>, ClientError> {
         match self.of(pod).get(&pod.key.name).await? {
             Some(wire) => Ok(Some(Converter::default().pod(&wire)?)),
             None => Ok(None),
@@ -41,7 +44,7 @@ impl PodsApi {
     /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
     pub(super) async fn patch(
         &self,
-        pod: &Target,
+        pod: &PodVersion,
         change: &Change,
         dry_run: bool,
     ) -> Result<Pod, ClientError> {
@@ -61,7 +64,7 @@ impl PodsApi {
         Ok(Converter::default().pod(&wire)?)
     }
 
-    pub(super) async fn delete(&self, pod: &Target) -> Result<(), ClientError> {
+    pub(super) async fn delete(&self, pod: &PodVersion) -> Result<(), ClientError> {
         let params = DeleteParams::default().preconditions(Preconditions {
             uid: Some(pod.uid.to_string()),
             resource_version: Some(pod.resource_version.to_string()),

@@ -8,9 +8,8 @@ use crate::{
     core::{
         keys,
         object::Pod,
-        overrides,
         policy::{Detach, MANUAL, Mode},
-        record::{self, Evidence, Record},
+        record::{Evidence, Record},
         restore,
     },
     plugin::{
@@ -73,9 +72,9 @@ impl QuarantineDetails {
     pub fn of(found: &FoundPod, mode: Mode, events: Vec<PodEvent>, now: Timestamp) -> Option<Self> {
         let listed = Quarantined::of(found, mode, now)?;
         let FoundPod { object, pod } = found;
-        let reading = record::read(pod);
+        let reading = pod.record();
         let record = reading.record();
-        let mistakes = overrides::read(pod).mistakes.into_iter();
+        let mistakes = pod.overrides().mistakes.into_iter();
         Some(Self {
             quarantined: true,
             listed,

@@ -22,8 +22,8 @@ use self::{
 };
 use crate::{
     core::{
-        action::{Notice, Topic},
         judge::Answer,
+        notice::{Notification, Topic},
         policy::{Mode, PolicyFile},
         reason::Reason,
     },
@@ -302,9 +302,9 @@ impl Metrics {
         duration.observe(took.as_secs_f64());
     }
 
-    /// Something is said that is counted, too.
-    pub fn notice(&self, notice: &Notice) {
-        let counter = match notice.topic {
+    /// A notification that is counted, too.
+    pub fn notification(&self, notification: &Notification) {
+        let counter = match notification.topic {
             Topic::NotDrained => &self.not_drained,
             Topic::ReplacementNotReady => &self.replacement_not_ready,
             Topic::BadAnnotation
@@ -314,8 +314,8 @@ impl Metrics {
             | Topic::Paused
             | Topic::Resumed => return,
         };
-        let policy = notice.policy.as_deref().unwrap_or_default();
-        let labels = [&*notice.namespace, policy];
+        let policy = notification.policy.as_deref().unwrap_or_default();
+        let labels = [&*notification.namespace, policy];
         counter.with_label_values(&labels).inc();
     }
 

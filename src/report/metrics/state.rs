@@ -9,10 +9,10 @@ use super::{registrar::Registrar, seconds};
 use crate::core::{
     decide::State,
     ledger::LedgerView,
-    limits::Tally,
     object::ControllerKind,
     policy::{Detach, PolicyFile},
-    record::{self, Reading},
+    record::RecordState,
+    tally::Tally,
     view::View,
 };
 
@@ -164,8 +164,8 @@ impl StateGauges {
     }
 
     fn quarantined(&self, view: &View) {
-        for pod in view.marked().filter(|pod| pod.is_counted()) {
-            let Reading::Readable(record) = record::read(pod) else {
+        for pod in view.tracked().filter(|pod| pod.counts_as_quarantined()) {
+            let RecordState::Readable(record) = pod.record() else {
                 self.quarantined_pods
                     .with_label_values(&[&*pod.key.namespace, ""])
                     .inc();

@@ -7,8 +7,8 @@ use tokio::{sync::mpsc::UnboundedReceiver, time::sleep};
 use super::join::PodReading;
 use crate::{
     core::{
-        judge::Now,
         object::{ObjectKey, Uid},
+        time::Now,
     },
     signal::{HEARTBEAT, SignalContext, SignalError, TargetChange, output::SignalOutput},
 };

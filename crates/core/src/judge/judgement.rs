@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Judge, Moment, Verdict};
-use crate::record::Evidence;
+use super::{Judge, Verdict};
+use crate::{record::Evidence, time::Moment};
 
 /// A verdict, and what it is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,31 +21,18 @@ impl Judge {
     #[must_use]
     pub fn judgement(&self, policy: &str, uid: &str, now: Moment) -> Judgement {
         let verdict = self.verdict(policy, uid, now);
-        let rows = self.policies.get(policy);
-        let of_pod = rows.and_then(|rows| Some((rows, rows.pods.get(uid)?)));
+        let streaks = self.policies.get(policy);
+        let of_pod = streaks.and_then(|streaks| Some((streaks, streaks.pods.get(uid)?)));
         let bad = matches!(verdict, Verdict::Suspect | Verdict::Unhealthy);
-        let reason = of_pod.filter(|_| bad).and_then(|(rows, row)| {
-            let (since, count) = row.bad?;
-            Some(rows.reason(row, since, count, now))
+        let reason = of_pod.filter(|_| bad).and_then(|(streaks, streak)| {
+            let (since, count) = streak.bad?;
+            Some(streaks.reason(streak, since, count, now))
         });
-        let seen = of_pod.into_iter().flat_map(|(_, row)| &row.seen);
+        let seen = of_pod.into_iter().flat_map(|(_, streak)| &streak.seen);
         Judgement {
             verdict,
             reason,
             evidence: seen.cloned().collect(),
-        }
-    }
-}
-
-impl Verdict {
-    /// As people read it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Suspect => "suspect",
-            Self::Unhealthy => "unhealthy",
-            Self::Unknown => "unknown",
         }
     }
 }

@@ -13,7 +13,7 @@ const BEGUN: &str = "begun";
 /// The key of the pause.
 pub const PAUSE: &str = "pause";
 
-/// What the key of a workload's pace begins with; its uid follows.
+/// What the key of a workload's pacing record begins with; its uid follows.
 const PACE: &str = "pace.";
 
 /// What the key of a storm begins with; the workload's uid, or [`CLUSTER`], follows.
@@ -22,11 +22,11 @@ const STORM: &str = "storm.";
 /// The scope of a storm that is the whole cluster's.
 const CLUSTER: &str = "cluster";
 
-/// Workloads whose pace is known. Beyond it the one is forgotten that would be forgotten soonest anyway.
-pub const MOST_PACES: usize = 500;
+/// Workloads with a pacing record. Beyond it the one is forgotten that would be forgotten soonest anyway.
+pub const MAX_PACING_RECORDS: usize = 500;
 
 /// Storms that outlive a restart. Where so many workloads are in trouble, the cluster is.
-pub const MOST_STORMS: usize = 100;
+pub const MAX_STORMS: usize = 100;
 
 /// Quarantines are counted by the minute: sixty numbers for an hour, however many there are.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -40,9 +40,9 @@ pub struct Memory {
     /// How many quarantines began within each minute of the last hour.
     pub begun: BTreeMap<Timestamp, u32>,
     /// How replacements fare, by the workload's uid.
-    pub paces: BTreeMap<Uid, Pace>,
-    /// Where it is not the pod.
-    pub storms: BTreeMap<Scope, Storm>,
+    pub pacing: BTreeMap<Uid, PacingRecord>,
+    /// Where too many pods are unhealthy at once.
+    pub storms: BTreeMap<StormScope, Storm>,
     /// Set by people: nothing new is quarantined, and nothing reaped.
     pub pause: Option<Pause>,
 }
@@ -50,7 +50,7 @@ pub struct Memory {
 /// How the replacements of a workload fare.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pace {
+pub struct PacingRecord {
     /// The workload, for people: `shop/Deployment web`.
     pub workload: Arc<str>,
     /// The uid of the ReplicaSet that its pods were of: a rollout brings another one.
@@ -68,7 +68,7 @@ pub struct Pace {
 
 /// Where a storm is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
+pub enum StormScope {
     /// In all that is watched.
     Cluster,
     /// In the workload of that uid.
@@ -118,13 +118,13 @@ impl Memory {
         } else if key == BEGUN {
             parsed(text, |begun| self.begun = begun)
         } else if let Some(workload) = key.strip_prefix(PACE) {
-            parsed(text, |pace| {
-                self.paces.insert(workload.into(), pace);
+            parsed(text, |record| {
+                self.pacing.insert(workload.into(), record);
             })
         } else if let Some(place) = key.strip_prefix(STORM) {
             let scope = match place {
-                CLUSTER => Scope::Cluster,
-                workload => Scope::Workload(workload.into()),
+                CLUSTER => StormScope::Cluster,
+                workload => StormScope::Workload(workload.into()),
             };
             parsed(text, |storm| {
                 self.storms.insert(scope, storm);
@@ -135,7 +135,7 @@ impl Memory {
     }
 
     /// Whether an entry of that key is one of these.
-    pub(super) fn has(key: &str) -> bool {
+    pub(super) fn is_key(key: &str) -> bool {
         [PAUSE, BEGUN].contains(&key) || [PACE, STORM].iter().any(|begin| key.starts_with(begin))
     }
 
@@ -149,19 +149,19 @@ impl Memory {
         let begun = (!self.begun.is_empty()).then(|| (BEGUN.to_owned(), text(&self.begun)));
         let pause = self.pause.as_ref();
         let pause = pause.map(|pause| (PAUSE.to_owned(), text(pause)));
-        let paces = self.paces.iter();
-        let paces = paces.map(|(workload, pace)| (format!("{PACE}{workload}"), text(pace)));
+        let pacing = self.pacing.iter();
+        let pacing = pacing.map(|(workload, record)| (format!("{PACE}{workload}"), text(record)));
         let storms = self.storms.iter().map(|(scope, storm)| {
             let place = match scope {
-                Scope::Cluster => CLUSTER,
-                Scope::Workload(workload) => workload,
+                StormScope::Cluster => CLUSTER,
+                StormScope::Workload(workload) => workload,
             };
             (format!("{STORM}{place}"), text(storm))
         });
         begun
             .into_iter()
             .chain(pause)
-            .chain(paces)
+            .chain(pacing)
             .chain(storms)
             .collect()
     }
@@ -187,17 +187,17 @@ impl Memory {
     }
 
     /// Writes down how replacements fare in a workload.
-    pub(super) fn pace(&mut self, workload: &Uid, pace: Pace) {
-        if self.paces.len() >= MOST_PACES && !self.paces.contains_key(workload) {
+    pub(super) fn put_pacing(&mut self, workload: &Uid, record: PacingRecord) {
+        if self.pacing.len() >= MAX_PACING_RECORDS && !self.pacing.contains_key(workload) {
             let soonest = self
-                .paces
+                .pacing
                 .iter()
-                .min_by_key(|(_, pace)| (pace.retries, pace.last));
+                .min_by_key(|(_, record)| (record.retries, record.last));
             if let Some(soonest) = soonest.map(|(workload, _)| workload.clone()) {
-                self.paces.remove(&soonest);
+                self.pacing.remove(&soonest);
             }
         }
-        self.paces.insert(workload.clone(), pace);
+        self.pacing.insert(workload.clone(), record);
     }
 }
 

@@ -12,10 +12,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 pub use self::{
-    memory::{MOST_PACES, MOST_STORMS, Memory, PAUSE, Pace, Pause, Scope, Storm},
+    memory::{
+        MAX_PACING_RECORDS, MAX_STORMS, Memory, PAUSE, PacingRecord, Pause, Storm, StormScope,
+    },
     slot::{FENCE_AFTER, Slot, SlotFate, fate},
 };
-use super::object::{ResourceVersion, Uid};
+use crate::object::{ResourceVersion, Uid};
 
 /// No slot is taken for so long after the ledger was rebuilt from the pods: a patch whose slot was lost with the
 /// old ledger must have arrived by then. It is the one timing assumption of the protocol.
@@ -28,7 +30,7 @@ pub fn name(agent: &str) -> String {
 }
 
 /// Slots that the ledger's object holds, and `limits.cluster.max` at most.
-pub const MOST_SLOTS: usize = 1000;
+pub const MAX_SLOTS: usize = 1000;
 
 /// What is known of the ledger object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub const MOST_SLOTS: usize = 1000;
 pub enum LedgerView {
     /// It was not read yet.
     #[default]
-    Unread,
+    NotLoaded,
     /// It is not there.
     Gone,
     /// It is there.
@@ -49,7 +51,7 @@ impl LedgerView {
     pub fn present(&self) -> Option<&Ledger> {
         match self {
             Self::Present(ledger) => Some(ledger),
-            Self::Unread | Self::Gone => None,
+            Self::NotLoaded | Self::Gone => None,
         }
     }
 }
@@ -83,10 +85,10 @@ pub enum Note {
     /// A pod that counts as quarantined and has no slot is given this one.
     Counted(Slot),
     /// Too many pods are unhealthy at once.
-    StormBegan(Scope, Storm),
+    StormBegan(StormScope, Storm),
     /// That is over.
-    StormEnded(Scope),
-    /// How the replacements of a workload fare matters no longer.
+    StormEnded(StormScope),
+    /// The pacing record of a workload no longer counts.
     Forgotten(Uid),
 }
 
@@ -143,9 +145,8 @@ impl Ledger {
         if self.terminating {
             return Some("the ledger is being deleted".to_owned());
         }
-        let of_memory = |key: &&Arc<str>| Memory::has(key);
-        if let Some(key) = self.unreadable.keys().find(of_memory) {
-            let why = format!("its entry {key} cannot be read: mend it, or remove it");
+        if let Some(key) = self.unreadable.keys().find(|key| Memory::is_key(key)) {
+            let why = format!("its entry {key} cannot be read: repair or remove it");
             return Some(why);
         }
         let age = now.duration_since(self.rebuilt?);
@@ -173,15 +174,15 @@ impl Ledger {
 
     /// Adds a slot, or moves it forward, as [`Ledger::take`] does; with it goes how the workload's replacements fare.
     #[must_use]
-    pub fn begin(&mut self, slot: Slot, pace: Option<&Pace>) -> bool {
+    pub fn begin(&mut self, slot: Slot, pacing: Option<&PacingRecord>) -> bool {
         let workload = slot.workload.clone();
         let begins = !self.slots.contains_key(&slot.uid);
         let taken = self.take(slot);
-        if let Some(pace) = pace
+        if let Some(pacing) = pacing
             && taken
             && begins
         {
-            self.memory.pace(&workload, pace.clone());
+            self.memory.put_pacing(&workload, pacing.clone());
         }
         taken
     }
@@ -194,7 +195,7 @@ impl Ledger {
             Note::Replaced(slot) => self.note_replaced(slot),
             Note::Counted(slot) => {
                 let new = !self.terminating
-                    && self.slots.len() < MOST_SLOTS
+                    && self.slots.len() < MAX_SLOTS
                     && !self.slots.contains_key(&slot.uid)
                     && !self.unreadable.contains_key(&slot.uid);
                 if new {
@@ -203,14 +204,14 @@ impl Ledger {
                 new
             }
             Note::StormBegan(scope, storm) => {
-                let new = !storms.contains_key(scope) && storms.len() < MOST_STORMS;
+                let new = !storms.contains_key(scope) && storms.len() < MAX_STORMS;
                 if new {
                     storms.insert(scope.clone(), storm.clone());
                 }
                 new
             }
             Note::StormEnded(scope) => storms.remove(scope).is_some(),
-            Note::Forgotten(workload) => self.memory.paces.remove(workload).is_some(),
+            Note::Forgotten(workload) => self.memory.pacing.remove(workload).is_some(),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     object::{ObjectKey, Pod, ResourceVersion, Uid},
-    record,
+    record::RecordState,
 };
 
 /// A slot younger than this is not fenced: its writer may still be at it, and two agents that fence each
@@ -32,7 +32,7 @@ pub struct Slot {
     pub resource_version: ResourceVersion,
     /// When the slot was taken.
     pub at: Timestamp,
-    /// The [fingerprint](record::fingerprint) of the record.
+    /// The [fingerprint](crate::record::fingerprint) of the record.
     pub record: Arc<str>,
     /// That of the record before it, where the pod was to be taken out again: which of both it carries is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,8 +77,7 @@ pub fn fate(slot: &Slot, found: Option<&Pod>, now: Timestamp) -> SlotFate {
     let Some(pod) = found.filter(|pod| pod.uid == slot.uid) else {
         return SlotFate::Free;
     };
-    let quarantined =
-        pod.has_state_label() || !matches!(record::read(pod), record::Reading::Absent);
+    let quarantined = pod.has_state_label() || pod.record() != RecordState::Absent;
     if quarantined {
         // A delayed patch can do to a quarantined pod that goes away nothing that was not done.
         return if pod.terminating {

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::{Action, Quarantine, Topic},
     keys,
     ledger::{Ledger, LedgerView},
-    object::{Pod, SelectingKind},
+    notice::{Notice, Topic},
+    object::{Pod, PodSelectingKind},
     policy::Mode,
-    reason::Reason,
-    record::{self, Reading},
+    reason::{Reason, Refusal},
+    record::{self, RecordState},
+    write::{Quarantine, Write},
 };
 
 use crate::{
-    outcome::{reaps, the_notice, the_quarantine, the_release},
+    outcome::{Planned, reaps, the_notice, the_quarantine, the_release},
     world::{World, selecting, selector, version},
 };
 
@@ -32,13 +33,16 @@ fn again(world: &mut World) -> Quarantine {
     let actions = world.actions();
     let quarantine = the_quarantine(&actions);
     assert!(quarantine.again);
-    assert!(!quarantine.try_first, "its slot shows that it is accepted");
+    assert!(
+        !quarantine.dry_run_first,
+        "its slot shows that it is accepted"
+    );
     quarantine.clone()
 }
 
 fn record_of(world: &World, name: &str) -> record::Record {
-    match record::read(world.pod(name)) {
-        Reading::Readable(record) => *record,
+    match world.pod(name).record() {
+        RecordState::Readable(record) => *record,
         other => panic!("{other:?}"),
     }
 }
@@ -149,7 +153,7 @@ fn a_controller_or_budget_that_would_take_it_in_is_left_too() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.view.put_selecting(selecting(
-        SelectingKind::PodDisruptionBudget,
+        PodSelectingKind::PodDisruptionBudget,
         "late",
         selector(&[("app", "quarantined")]),
     ));
@@ -166,18 +170,18 @@ fn what_stands_in_the_way_is_told() {
     });
     assert_eq!(
         why,
-        "Service trap selects it again: no change of labels takes the pod out: in the way: Service trap (pod-template-hash=1)"
+        "the pod is selected again by Service trap: no change of labels takes the pod out: in the way: Service trap (pod-template-hash=1)"
     );
     let why = told(|world| {
         let uid = world.pod("web-0").uid.clone();
         let now = world.now.moment;
         world
             .state
-            .denied(&uid, Reason::AdmissionDenied, "no".to_owned(), now);
+            .record_denial(&uid, Refusal::new(Reason::AdmissionDenied, "no"), now);
     });
     assert_eq!(
         why,
-        "Service trap selects it again: the API server denied the change: no"
+        "the pod is selected again by Service trap: the API server denied the change: no"
     );
     let why = told(|world| {
         world.view.ledger = LedgerView::Present(Ledger::read(version(9), []));
@@ -195,7 +199,12 @@ fn left_alone(change: impl FnOnce(&mut World)) {
     let (mut world, _) = selected_again();
     change(&mut world);
     let actions = world.actions();
-    let out = |action: &Action| matches!(action, Action::Quarantine(_) | Action::Tell(_));
+    let out = |action: &Planned| {
+        matches!(
+            action,
+            Planned::Write(Write::Quarantine(_)) | Planned::Notice(Notice::Notify(_))
+        )
+    };
     assert!(!actions.iter().any(out), "{actions:#?}");
 }
 

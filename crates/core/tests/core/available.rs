@@ -4,14 +4,14 @@ use std::{num::NonZeroU32, time::Duration};
 
 use pod_quarantine_core::{
     keys,
-    object::{ObjectKey, SelectingKind},
+    object::{BudgetStatus, DisruptionBudget, ObjectKey, PodSelectingObject, Service},
     policy::{MaxPods, MinPods},
     reason::Reason,
 };
 
 use crate::{
     outcome::{quarantines, refusals, the_quarantine, the_refusal},
-    world::{SHOP, World, selecting, selector},
+    world::{SHOP, World, selector},
 };
 
 #[test]
@@ -47,8 +47,11 @@ fn as_many_as_are_to_stay_ready_stay() {
     the_quarantine(&with_least(MinPods::Count(3)).actions());
     let mut world = with_least(MinPods::Count(4));
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::MinReady);
-    assert_eq!(refusal.detail, "3 other pods are Ready, 4 are to stay so");
+    assert_eq!(refusal.refusal.reason, Reason::MinReady);
+    assert_eq!(
+        refusal.refusal.detail,
+        "3 of its other pods are Ready, at least 4 must stay so"
+    );
 }
 
 #[test]
@@ -95,26 +98,31 @@ fn people_are_bound_by_it_too() {
 }
 
 fn budget(world: &mut World, app: &str, allowed: Option<u32>, desired_healthy: u32) {
-    let kind = SelectingKind::PodDisruptionBudget;
-    let mut budget = selecting(kind, app, selector(&[("app", app)]));
-    budget.disruptions_allowed = allowed;
-    budget.desired_healthy = Some(desired_healthy);
-    world.view.put_selecting(budget);
+    let status = allowed.map(|disruptions_allowed| BudgetStatus {
+        disruptions_allowed,
+        desired_healthy,
+    });
+    world
+        .view
+        .put_selecting(PodSelectingObject::PodDisruptionBudget(DisruptionBudget {
+            status,
+            ..crate::world::budget(app, selector(&[("app", app)]))
+        }));
 }
 
 #[test]
 fn a_budget_that_allows_none_or_whose_status_is_old_is_not_spent() {
     for (allowed, least, why) in [
-        (Some(0), 3, "web allows none now"),
-        (None, 3, "the status of web is not of its present spec"),
+        (Some(0), 3, "web allows no disruption now"),
+        (None, 3, "web: its status is not of its present spec"),
         // Its status lags behind what is known of its pods.
         (Some(1), 4, "web wants 4 healthy pods, 3 would stay"),
     ] {
         let mut world = with_least(MinPods::Count(0));
         budget(&mut world, "web", allowed, least);
         let refusal = the_refusal(&world.actions()).clone();
-        assert_eq!(refusal.reason, Reason::DisruptionBudget);
-        assert_eq!(refusal.detail, why);
+        assert_eq!(refusal.refusal.reason, Reason::DisruptionBudget);
+        assert_eq!(refusal.refusal.detail, why);
     }
     let mut world = with_least(MinPods::Count(0));
     budget(&mut world, "web", Some(1), 3);
@@ -125,10 +133,10 @@ fn a_budget_that_allows_none_or_whose_status_is_old_is_not_spent() {
 fn under_one_budget() -> World {
     let mut world = World::with_web();
     world.deployment("api", 4);
-    let kind = SelectingKind::PodDisruptionBudget;
-    let mut both = selecting(kind, "both", selector(&[("pod-template-hash", "1")]));
-    both.disruptions_allowed = Some(5);
-    world.view.put_selecting(both);
+    let both = crate::world::budget("both", selector(&[("pod-template-hash", "1")]));
+    world
+        .view
+        .put_selecting(PodSelectingObject::PodDisruptionBudget(both));
     world
 }
 
@@ -173,8 +181,11 @@ fn a_service_keeps_one_ready_endpoint() {
     }
     world.bad("web-0");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::LastEndpoint);
-    assert_eq!(refusal.detail, "it is the only Ready pod of web");
+    assert_eq!(refusal.refusal.reason, Reason::LastEndpoint);
+    assert_eq!(
+        refusal.refusal.detail,
+        "the pod is the only Ready pod of web"
+    );
     // A pod of another workload serves it, too.
     world.beside("web-0");
     the_quarantine(&world.actions());
@@ -191,15 +202,17 @@ fn where_traffic_stays_on_the_node_one_stays_there() {
     ] {
         world.change(name, |pod| pod.node = Some(node.into()));
     }
-    let mut local = selecting(SelectingKind::Service, "web", selector(&[("app", "web")]));
-    local.local = true;
-    world.view.put_selecting(local);
+    let local = Service {
+        local: true,
+        ..crate::world::service("web", selector(&[("app", "web")]))
+    };
+    world.view.put_selecting(PodSelectingObject::Service(local));
     world.bad("web-0");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::LastEndpoint);
+    assert_eq!(refusal.refusal.reason, Reason::LastEndpoint);
     assert_eq!(
-        refusal.detail,
-        "it is the only Ready pod of web on its node"
+        refusal.refusal.detail,
+        "the pod is the only Ready pod of web on its node"
     );
     world.findings.clear();
     world.bad("web-1");
@@ -215,7 +228,7 @@ fn small(pods: u32, bad: u32, ready: bool) -> Vec<Reason> {
     world.file.limits.storm.workload = 50;
     world.file.limits.storm.cluster = 20;
     let uid = crate::world::workload_uid("web");
-    world.heard.insert(uid, pods);
+    world.with_verdict.insert(uid, pods);
     for index in 0..bad {
         let name = format!("web-{index}");
         world.change(&name, |pod| pod.ready = ready);

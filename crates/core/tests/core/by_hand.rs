@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    action::Topic,
     keys,
+    notice::Topic,
     object::ControllerKind,
     policy::Mode,
     reason::Reason,
-    record::{self, Reading},
+    record::{self, RecordState},
 };
 
 use crate::{
@@ -68,7 +68,10 @@ fn it_is_refused_where_only_observed_and_where_nothing_is_touched() {
         world.policy(|policy| policy.mode = mode);
         let actions = world.actions();
         let refusal = the_refusal(&actions);
-        assert_eq!((refusal.reason, &*refusal.asked), (reason, "it leaks"));
+        assert_eq!(
+            (refusal.refusal.reason, &*refusal.asked),
+            (reason, "it leaks")
+        );
         let mut world = with_command();
         world.namespace_mode(mode.as_str());
         assert_eq!(refusals(&world.actions()), [("web-0", reason)]);
@@ -222,8 +225,8 @@ fn the_record_is_on_the_pod_and_in_the_slot() {
     let mut world = with_command();
     let quarantine = world.quarantine_waiting("web-0");
     let pod = world.pod("web-0").clone();
-    let read = Reading::Readable(Box::new(quarantine.record.clone()));
-    assert_eq!(record::read(&pod), read);
+    let read = RecordState::Readable(Box::new(quarantine.record.clone()));
+    assert_eq!(pod.record(), read);
     let text = pod.annotation(keys::RECORD).unwrap();
     assert_eq!(
         world.slot("web-0").unwrap().record,

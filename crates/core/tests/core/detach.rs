@@ -1,15 +1,15 @@
 //! Which labels are edited: the cases that people know.
 
 use pod_quarantine_core::{
-    detach::{Constraints, Detachment, Edit, Edits, Named, NoWayOut, detach},
+    detach::{Constraints, Detachment, Edits, LabelEdit, NamedSelector, NoWayOut, detach},
     keys,
     selector::{Labels, Operator, Requirement, Selector},
 };
 
 use crate::world::{labels, selector};
 
-pub(crate) fn named(whose: &str, selector: Selector) -> Named {
-    Named {
+pub(crate) fn named(whose: &str, selector: Selector) -> NamedSelector {
+    NamedSelector {
         whose: whose.into(),
         selector,
     }
@@ -22,7 +22,7 @@ fn one(key: &str, operator: Operator) -> Selector {
     }])
 }
 
-fn leaving(leave: Vec<Named>) -> Constraints {
+fn leaving(leave: Vec<NamedSelector>) -> Constraints {
     Constraints {
         leave,
         ..Constraints::default()
@@ -33,7 +33,7 @@ fn way_out(labels: &Labels, constraints: &Constraints) -> Detachment {
     detach(labels, constraints).expect("there is a way out")
 }
 
-fn edits(pairs: &[(&str, Edit)]) -> Edits {
+fn edits(pairs: &[(&str, LabelEdit)]) -> Edits {
     pairs
         .iter()
         .map(|(key, edit)| ((*key).into(), *edit))
@@ -63,7 +63,7 @@ fn one_toggle_in_service_and_deployment_is_switched_off_and_leaves_both() {
         ),
     ]);
     let out = way_out(&pod, &constraints);
-    assert_eq!(out.edits, edits(&[("enabled", Edit::SwitchOff)]));
+    assert_eq!(out.edits, edits(&[("enabled", LabelEdit::SwitchOff)]));
     assert_eq!(out.labels.get("enabled").map(AsRef::as_ref), Some("false"));
     assert_eq!(out.missed, Vec::<std::sync::Arc<str>>::new());
 }
@@ -76,7 +76,10 @@ fn a_toggle_in_the_service_alone_takes_a_second_key_to_leave_the_workload() {
         named("Deployment web", selector(&[("app", "web")])),
     ]);
     let out = way_out(&pod, &constraints);
-    let expected = edits(&[("app", Edit::Replace), ("enabled", Edit::SwitchOff)]);
+    let expected = edits(&[
+        ("app", LabelEdit::Replace),
+        ("enabled", LabelEdit::SwitchOff),
+    ]);
     assert_eq!(out.edits, expected);
 }
 
@@ -91,7 +94,7 @@ fn without_a_toggle_the_shared_key_becomes_quarantined() {
         named("Deployment web", selector(&[("tier", "front")])),
     ]);
     let out = way_out(&pod, &constraints);
-    assert_eq!(out.edits, edits(&[("tier", Edit::Replace)]));
+    assert_eq!(out.edits, edits(&[("tier", LabelEdit::Replace)]));
     assert_eq!(&*out.labels["tier"], keys::QUARANTINED);
 }
 
@@ -100,12 +103,12 @@ fn of_two_ways_the_one_through_the_instance_label_is_taken() {
     let both = [("app", "web"), (keys::INSTANCE, "shop-web")];
     let constraints = leaving(vec![named("Deployment web", selector(&both))]);
     let out = way_out(&labels(&both), &constraints);
-    assert_eq!(out.edits, edits(&[(keys::INSTANCE, Edit::Replace)]));
+    assert_eq!(out.edits, edits(&[(keys::INSTANCE, LabelEdit::Replace)]));
 
     let with_toggle = [("a-toggle", "true"), (keys::INSTANCE, "shop-web")];
     let constraints = leaving(vec![named("Deployment web", selector(&with_toggle))]);
     let out = way_out(&labels(&with_toggle), &constraints);
-    assert_eq!(out.edits, edits(&[(keys::INSTANCE, Edit::Replace)]));
+    assert_eq!(out.edits, edits(&[(keys::INSTANCE, LabelEdit::Replace)]));
 }
 
 #[test]
@@ -119,7 +122,7 @@ fn the_instance_label_is_not_worth_a_second_edit() {
         named("Deployment web", selector(&[("app", "web")])),
     ]);
     let out = way_out(&pod, &constraints);
-    assert_eq!(out.edits, edits(&[("app", Edit::Replace)]));
+    assert_eq!(out.edits, edits(&[("app", LabelEdit::Replace)]));
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn of_two_ways_a_toggle_is_taken_before_the_first_key() {
     let both = [("app", "web"), ("on", "true")];
     let constraints = leaving(vec![named("Deployment web", selector(&both))]);
     let out = way_out(&labels(&both), &constraints);
-    assert_eq!(out.edits, edits(&[("on", Edit::SwitchOff)]));
+    assert_eq!(out.edits, edits(&[("on", LabelEdit::SwitchOff)]));
 }
 
 #[test]
@@ -136,11 +139,11 @@ fn of_two_ways_the_key_that_fewer_others_use_is_taken_before_the_first_key() {
     let mut constraints = leaving(vec![named("Deployment web", selector(&both))]);
     constraints.avoid = vec![named("Service other", selector(&[("app", "other")]))];
     let out = way_out(&labels(&both), &constraints);
-    assert_eq!(out.edits, edits(&[("tier", Edit::Replace)]));
+    assert_eq!(out.edits, edits(&[("tier", LabelEdit::Replace)]));
 
     constraints.avoid.clear();
     let out = way_out(&labels(&both), &constraints);
-    assert_eq!(out.edits, edits(&[("app", Edit::Replace)]));
+    assert_eq!(out.edits, edits(&[("app", LabelEdit::Replace)]));
 }
 
 #[test]
@@ -171,7 +174,7 @@ fn a_foreign_selector_that_the_missing_key_would_satisfy_is_not_entered() {
     let out = way_out(&pod, &constraints);
     assert_eq!(
         out.edits,
-        edits(&[("app", Edit::Replace)]),
+        edits(&[("app", LabelEdit::Replace)]),
         "it is not removed"
     );
 
@@ -186,7 +189,7 @@ fn a_foreign_selector_that_the_missing_key_would_satisfy_is_not_entered() {
     let out = way_out(&pod, &constraints);
     assert_eq!(
         out.edits,
-        edits(&[("app", Edit::Remove)]),
+        edits(&[("app", LabelEdit::Remove)]),
         "it is not replaced"
     );
 }
@@ -198,7 +201,7 @@ fn a_selector_on_absence_is_left_by_adding_the_key() {
         one("skip", Operator::DoesNotExist),
     )]);
     let out = way_out(&labels(&[("app", "web")]), &constraints);
-    assert_eq!(out.edits, edits(&[("skip", Edit::Replace)]));
+    assert_eq!(out.edits, edits(&[("skip", LabelEdit::Replace)]));
 }
 
 #[test]
@@ -245,7 +248,7 @@ fn a_wish_is_worth_a_larger_set_of_edits_and_one_in_vain_is_named() {
     constraints.wish_to_leave = vec![named("spread", selector(&[("zone", "a")]))];
     constraints.wish_to_keep = vec![named("NetworkPolicy web", selector(&[("app", "web")]))];
     let out = way_out(&pod, &constraints);
-    let expected = edits(&[("app", Edit::Replace), ("zone", Edit::Replace)]);
+    let expected = edits(&[("app", LabelEdit::Replace), ("zone", LabelEdit::Replace)]);
     assert_eq!(out.edits, expected);
     assert_eq!(out.missed, ["NetworkPolicy web".into()]);
 }

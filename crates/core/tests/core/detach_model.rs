@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use pod_quarantine_core::{
-    detach::{Constraints, Edit, Edits, Named, detach},
+    detach::{Constraints, Edits, LabelEdit, NamedSelector, detach},
     keys,
     selector::{Labels, Operator, Requirement, Selector},
 };
@@ -132,7 +132,7 @@ impl Case {
 
     /// What the ties go by after that: less is better.
     fn rank(&self, edits: &Edits) -> (bool, std::cmp::Reverse<usize>, usize, Edits) {
-        let toggles = edits.values().filter(|edit| **edit == Edit::SwitchOff);
+        let toggles = edits.values().filter(|edit| **edit == LabelEdit::SwitchOff);
         let other = |(role, asked): &&(Role, Vec<Asked>)| match role {
             Role::Taker => !selects(asked, &self.labels),
             Role::Kept | Role::WishedKept => selects(asked, &self.labels),
@@ -165,7 +165,7 @@ impl Case {
                 (Role::WishedKept, true) => &mut constraints.wish_to_keep,
                 (_, false) => continue,
             };
-            list.push(Named {
+            list.push(NamedSelector {
                 whose: format!("{role:?} {index}").into(),
                 selector: Selector::new(asked.iter().map(requirement).collect()),
             });
@@ -236,12 +236,12 @@ proptest! {
         for (key, edit) in &found.edits {
             let key = KEYS.into_iter().find(|known| *known == &**key).unwrap();
             prop_assert!(case.may_edit(key), "{} must not be edited", key);
-            prop_assert!(*edit != Edit::SwitchOff || case.labels.get(key) == Some(&"true"));
+            prop_assert!(*edit != LabelEdit::SwitchOff || case.labels.get(key) == Some(&"true"));
             edited.remove(key);
             match edit {
-                Edit::SwitchOff => edited.insert(key, "false"),
-                Edit::Replace => edited.insert(key, "quarantined"),
-                Edit::Remove => None,
+                LabelEdit::SwitchOff => edited.insert(key, "false"),
+                LabelEdit::Replace => edited.insert(key, "quarantined"),
+                LabelEdit::Remove => None,
             };
             prop_assert_ne!(edited.get(key), case.labels.get(key), "an edit of nothing");
         }
@@ -265,9 +265,9 @@ proptest! {
             }
             let changed = KEYS.into_iter().filter(|key| way.get(key) != case.labels.get(key));
             let edit = |key: &&str| match way.get(key) {
-                None => Edit::Remove,
-                Some(&"false") => Edit::SwitchOff,
-                Some(_) => Edit::Replace,
+                None => LabelEdit::Remove,
+                Some(&"false") => LabelEdit::SwitchOff,
+                Some(_) => LabelEdit::Replace,
             };
             let other: Edits = changed.map(|key| (key.into(), edit(&key))).collect();
             prop_assert!(

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use pod_quarantine_core::{action::Action, keys, policy::Mode, reason::Reason};
+use pod_quarantine_core::{
+    judge::Verdict,
+    keys,
+    lookup::Lookup,
+    policy::Mode,
+    reason::{Reason, Refusal},
+};
 
 use crate::{
-    outcome::{the_quarantine, the_refusal},
+    outcome::{Planned, the_quarantine, the_refusal},
     world::{World, workload_uid},
 };
 
@@ -13,20 +19,20 @@ use crate::{
 fn suspect() -> World {
     let mut world = World::with_web();
     world.bad("web-0");
-    world.findings[0].past = false;
+    world.findings[0].verdict = Verdict::Suspect;
     world
 }
 
-fn past(world: &mut World) -> Vec<Action> {
-    world.findings[0].past = true;
+fn past(world: &mut World) -> Vec<Planned> {
+    world.findings[0].verdict = Verdict::Unhealthy;
     world.actions()
 }
 
-fn is_tried(actions: &[Action]) -> bool {
+fn is_tried(actions: &[Planned]) -> bool {
     match actions {
         [] => false,
-        [Action::TryEarly(quarantine)] => {
-            assert!(quarantine.try_first);
+        [Planned::Lookup(Lookup::DryRun(quarantine))] => {
+            assert!(quarantine.dry_run_first);
             true
         }
         other => panic!("more than a trial: {other:#?}"),
@@ -38,9 +44,9 @@ fn a_change_that_was_accepted_early_is_not_tried_again_when_it_is_needed() {
     let mut world = suspect();
     assert!(is_tried(&world.actions()));
     let workload = workload_uid("web");
-    world.state.accepted(&workload);
+    world.state.record_dry_run(&workload);
     assert!(!is_tried(&world.actions()));
-    assert!(!the_quarantine(&past(&mut world)).try_first);
+    assert!(!the_quarantine(&past(&mut world)).dry_run_first);
 }
 
 #[test]
@@ -48,7 +54,7 @@ fn a_trial_without_an_answer_is_repeated_and_holds_nothing_up() {
     let mut world = suspect();
     assert!(is_tried(&world.actions()));
     assert!(is_tried(&world.actions()), "a second later");
-    assert!(the_quarantine(&past(&mut world)).try_first);
+    assert!(the_quarantine(&past(&mut world)).dry_run_first);
 }
 
 #[test]
@@ -56,12 +62,12 @@ fn what_was_accepted_is_believed_for_a_minute() {
     let mut world = suspect();
     assert!(is_tried(&world.actions()));
     let workload = workload_uid("web");
-    world.state.accepted(&workload);
+    world.state.record_dry_run(&workload);
     world.pass(Duration::from_secs(58));
     assert!(!is_tried(&world.actions()));
     world.pass(Duration::from_secs(1));
     assert!(is_tried(&world.actions()));
-    assert!(the_quarantine(&past(&mut world)).try_first);
+    assert!(the_quarantine(&past(&mut world)).dry_run_first);
 }
 
 #[test]
@@ -70,12 +76,17 @@ fn what_was_denied_early_is_told_when_the_pod_is_past_its_threshold() {
     assert!(is_tried(&world.actions()));
     let uid = world.pod("web-0").uid.clone();
     let moment = world.now.moment;
-    world
-        .state
-        .denied(&uid, Reason::AdmissionDenied, "by policy".into(), moment);
+    world.state.record_denial(
+        &uid,
+        Refusal::new(Reason::AdmissionDenied, "by policy"),
+        moment,
+    );
     assert!(world.actions().is_empty());
     let actions = past(&mut world);
-    assert_eq!(the_refusal(&actions).reason, Reason::AdmissionDenied);
+    assert_eq!(
+        the_refusal(&actions).refusal.reason,
+        Reason::AdmissionDenied
+    );
 }
 
 #[test]
@@ -99,12 +110,12 @@ fn nothing_is_tried_that_would_not_be_done() {
 fn one_pod_of_a_workload_is_enough_and_none_where_one_is_out() {
     let mut world = suspect();
     world.bad("web-1");
-    world.findings[1].past = false;
+    world.findings[1].verdict = Verdict::Suspect;
     assert!(is_tried(&world.actions()));
 
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.bad("web-1");
-    world.findings[0].past = false;
+    world.findings[0].verdict = Verdict::Suspect;
     assert!(!is_tried(&world.actions()));
 }

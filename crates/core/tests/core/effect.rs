@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::{Action, Notice, Topic},
     keys,
     ledger::Note,
+    lookup::Lookup,
+    notice::{Notification, Topic},
     object::{ControllerKind, ObjectKey, Pod},
     policy::{Mode, OnReplacementTimeout},
+    write::Write,
 };
 
 use crate::{
-    outcome::{notices, reaps, the_quarantine, the_release},
+    outcome::{Planned, notices, reaps, the_quarantine, the_release},
     world::{SHOP, World, at, reference},
 };
 
@@ -40,10 +42,10 @@ fn another(world: &World, name: &str, created: &str) -> Pod {
     pod
 }
 
-fn noted(actions: &[Action]) -> Vec<&str> {
+fn noted(actions: &[Planned]) -> Vec<&str> {
     let mut names = Vec::new();
     for action in actions {
-        if let Action::Note(Note::Replaced(slot)) = action {
+        if let Planned::Write(Write::Note(Note::Replaced(slot))) = action {
             assert!(slot.replaced.is_some());
             names.push(&*slot.name);
         }
@@ -51,7 +53,7 @@ fn noted(actions: &[Action]) -> Vec<&str> {
     names
 }
 
-fn about(actions: &[Action], topic: Topic) -> Vec<Notice> {
+fn about(actions: &[Planned], topic: Topic) -> Vec<Notification> {
     let told = notices(actions)
         .into_iter()
         .filter(|one| one.topic == topic);
@@ -59,7 +61,7 @@ fn about(actions: &[Action], topic: Topic) -> Vec<Notice> {
 }
 
 /// What is told of the replacement after five minutes.
-fn late(world: &mut World) -> Vec<Action> {
+fn late(world: &mut World) -> Vec<Planned> {
     world.pass(Duration::from_mins(5));
     world.actions()
 }
@@ -67,9 +69,9 @@ fn late(world: &mut World) -> Vec<Action> {
 #[test]
 fn a_pod_is_followed_out_of_its_services_once_and_again_by_a_new_agent() {
     let mut world = unreplaced();
-    let follows = |actions: Vec<Action>| {
+    let follows = |actions: Vec<Planned>| {
         actions.into_iter().find_map(|action| match action {
-            Action::Follow(follow) => Some(follow),
+            Planned::Lookup(Lookup::Drain(follow)) => Some(follow),
             _ => None,
         })
     };
@@ -90,16 +92,19 @@ fn a_pod_is_followed_out_of_its_services_once_and_again_by_a_new_agent() {
 fn a_pod_that_is_still_in_a_slice_is_told_of_until_it_is_out() {
     let mut world = unreplaced();
     let uid = world.pod("web-0").uid.clone();
-    world.state.drained(&uid, vec!["web".into()]);
+    world.state.record_drain(&uid, vec!["web".into()]);
     let actions = world.actions();
     let told = about(&actions, Topic::NotDrained);
-    assert_eq!(told[0].message, "it is still in the EndpointSlices of web");
+    assert_eq!(
+        told[0].message,
+        "the pod is still in the EndpointSlices of web"
+    );
     assert_eq!(told[0].policy.as_deref(), Some("answers"));
-    assert_eq!(&*told[0].about.kind, "Pod");
+    assert_eq!(told[0].about.kind.as_str(), "Pod");
     assert_eq!(world.actions(), []);
-    world.state.drained(&uid, Vec::new());
+    world.state.record_drain(&uid, Vec::new());
     assert_eq!(world.actions(), []);
-    world.state.drained(&uid, vec!["web".into()]);
+    world.state.record_drain(&uid, vec!["web".into()]);
     assert_eq!(world.actions().len(), 1, "it is in again");
 }
 
@@ -111,7 +116,7 @@ fn a_controller_that_does_not_let_go_is_told_of() {
     world.pass(Duration::from_secs(9));
     assert_eq!(world.actions(), []);
     let told = about(&world.actions(), Topic::NotDrained);
-    assert_eq!(told[0].message, "ReplicaSet web-rs has not let it go");
+    assert_eq!(told[0].message, "ReplicaSet web-rs still owns the pod");
 }
 
 #[test]
@@ -213,8 +218,8 @@ fn it_is_put_back_if_the_policy_says_so_ready_or_not() {
     world.change("web-0", |pod| pod.ready = false);
     let mut actions = late(&mut world);
     assert_eq!(about(&actions, Topic::ReplacementNotReady).len(), 1);
-    actions.retain(|action| matches!(action, Action::Release(_)));
-    assert_eq!(the_release(&actions).cause, "replacement-timeout");
+    actions.retain(|action| matches!(action, Planned::Write(Write::Release(_))));
+    assert_eq!(the_release(&actions).cause.as_str(), "replacement-timeout");
     let release = the_release(&actions).clone();
     world.patch(&release.pod, &release.change);
     assert!(world.pod("web-0").annotation(keys::RELEASED).is_some());

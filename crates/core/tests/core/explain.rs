@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     explain::{Explained, Explanation, HeldBack, explain},
-    judge::{Answer, Judge, Now, Sample},
+    judge::{Answer, Judge, Sample},
     keys,
     object::ObjectKey,
+    time::Now,
 };
 
 use crate::world::{SHOP, World, policy, selector};
@@ -21,7 +22,7 @@ fn judge(world: &World, answers: &[Answer]) -> Judge {
         judge.watch("answers", &pod.uid, &pod.key, &workload);
     }
     for (answer, second) in answers.iter().zip(0..) {
-        judge.hear(&Sample {
+        judge.record(&Sample {
             policy: "answers".into(),
             pod: world.pod("web-0").uid.clone(),
             at: Now {
@@ -38,7 +39,15 @@ fn judge(world: &World, answers: &[Answer]) -> Judge {
 fn asked(world: &World, name: &str, judge: &Judge) -> Explanation {
     let key = ObjectKey::new(SHOP, name);
     let (file, view) = (&world.file, &world.view);
-    explain(&key, file, view, judge, &world.state, world.now)
+    explain(
+        &key,
+        file,
+        view,
+        judge,
+        &world.state,
+        world.doubt,
+        world.now,
+    )
 }
 
 fn explained(world: &World, judge: &Judge) -> Explained {
@@ -109,7 +118,7 @@ fn what_people_asked_for_is_told_apart_from_what_a_policy_asks_for() {
     let limit = HeldBack {
         reason: "NamespaceLimit".to_owned(),
         sentence:
-            "the namespace's limit is reached: 1 of at most 1 pods of its namespace are quarantined"
+            "the limit of its namespace is reached: 1 of at most 1 pods of its namespace are quarantined"
                 .to_owned(),
     };
     assert_eq!(pod.asked, Some(limit));

@@ -3,9 +3,10 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    judge::{Answer, Finding, Judge, Now, Sample, Verdict},
+    judge::{Answer, Finding, Judge, Sample, Verdict},
     object::ObjectKey,
     policy::{Policy, PolicyFile, PrometheusQuery, Signal, Threshold},
+    time::Now,
 };
 
 use crate::world::{START, World, at, policy, selector};
@@ -56,7 +57,7 @@ impl Court {
     }
 
     fn hear_for(&mut self, policy: &str, pod: &str, second: u64, answer: Answer) {
-        self.judge.hear(&Sample {
+        self.judge.record(&Sample {
             policy: policy.into(),
             pod: pod.into(),
             at: Now {
@@ -73,13 +74,13 @@ impl Court {
             .verdict("answers", pod, Duration::from_secs(second))
     }
 
-    fn unhealthy(&self, second: u64) -> Vec<Finding> {
-        let mut findings = self.judge.findings(Duration::from_secs(second));
-        findings.retain(|finding| finding.past);
+    fn unhealthy(&mut self, second: u64) -> Vec<Finding> {
+        let mut findings = self.judge.findings(Duration::from_secs(second)).pods;
+        findings.retain(|finding| finding.verdict == Verdict::Unhealthy);
         findings
     }
 
-    pub(crate) fn has_contrast(&self, second: u64) -> bool {
+    pub(crate) fn has_contrast(&mut self, second: u64) -> bool {
         let found = self.unhealthy(second);
         assert_eq!(found.len(), 1, "one pod is unhealthy: {found:?}");
         found[0].contrast
@@ -345,16 +346,16 @@ fn a_pod_that_is_judged_afresh_needs_a_whole_row_again_and_is_known_to_have_been
         court.hear("a", second, Bad);
     }
     assert_eq!(court.verdict("a", 31), Verdict::Unhealthy);
-    court.judge.begin_afresh("answers", &"a".into());
+    court.judge.restart("answers", &"a".into());
     assert_eq!(court.verdict("a", 31), Verdict::Unknown);
-    assert_eq!(court.judge.findings(Duration::from_secs(31)), []);
+    assert_eq!(court.judge.findings(Duration::from_secs(31)).pods, []);
     for second in [40, 50] {
         court.hear("a", second, Bad);
     }
     assert_eq!(court.verdict("a", 51), Verdict::Suspect);
     court.hear("a", 60, Bad);
     assert_eq!(court.verdict("a", 61), Verdict::Unhealthy);
-    let findings = court.judge.findings(Duration::from_secs(61));
+    let findings = court.judge.findings(Duration::from_secs(61)).pods;
     assert!(findings[0].contrast, "it has been good");
     assert_eq!(findings[0].evidence.len(), 3);
 }

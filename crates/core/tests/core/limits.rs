@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView, Slot},
-    limits::Tally,
     policy::{Detach, MaxPods},
     reason::Reason,
     record::fingerprint,
+    tally::Tally,
 };
 
 use crate::world::{SHOP, START, World, at, pod, version};
@@ -134,13 +134,14 @@ fn the_narrowest_limit_that_is_reached_is_named_with_its_numbers() {
     let mut tally = Tally::default();
     let refusal = |tally: &Tally, desired| {
         tally
-            .refuse(
+            .check(
                 &limits,
                 SHOP,
                 WEB,
                 limits.of_workload(desired, Detach::Workload),
             )
-            .map(|(reason, _)| reason)
+            .err()
+            .map(|refusal| refusal.reason)
     };
     assert_eq!(refusal(&tally, 2), None);
     tally.begin(&SHOP.into(), &WEB.into());
@@ -148,11 +149,14 @@ fn the_narrowest_limit_that_is_reached_is_named_with_its_numbers() {
     assert_eq!(refusal(&tally, 4), None);
     tally.begin(&SHOP.into(), &"other".into());
     assert_eq!(refusal(&tally, 4), Some(Reason::NamespaceLimit));
-    assert_eq!(tally.refuse(&limits, "elsewhere", "its", 4), None);
+    assert_eq!(tally.check(&limits, "elsewhere", "its", 4), Ok(()));
     tally.begin(&"third".into(), &"other".into());
-    let (reason, detail) = tally
-        .refuse(&limits, "elsewhere", "its", 4)
-        .expect("a limit");
-    assert_eq!(reason, Reason::ClusterLimit);
-    assert_eq!(detail, "3 of at most 3 pods of the cluster are quarantined");
+    let refusal = tally
+        .check(&limits, "elsewhere", "its", 4)
+        .expect_err("a limit");
+    assert_eq!(refusal.reason, Reason::ClusterLimit);
+    assert_eq!(
+        refusal.detail,
+        "3 of at most 3 pods of the cluster are quarantined"
+    );
 }

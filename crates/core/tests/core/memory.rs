@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use pod_quarantine_core::{
-    ledger::{Ledger, MOST_PACES, MOST_SLOTS, MOST_STORMS, Note, Pace, Pause, Scope, Slot, Storm},
+    ledger::{
+        Ledger, MAX_PACING_RECORDS, MAX_SLOTS, MAX_STORMS, Note, PacingRecord, Pause, Slot, Storm,
+        StormScope,
+    },
     reason::Reason,
 };
 
@@ -74,9 +77,9 @@ fn the_limit_of_an_hour_outlives_a_restart_and_a_release() {
     world.view.remove_pod(&out.key, &out.uid);
     world.bad("web-1");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::HourlyLimit);
+    assert_eq!(refusal.refusal.reason, Reason::HourlyLimit);
     assert_eq!(
-        refusal.detail,
+        refusal.refusal.detail,
         "1 of at most 1 were quarantined within the last hour"
     );
     world.pass(Duration::from_mins(61));
@@ -94,8 +97,8 @@ fn of_several_at_once_each_counts() {
     assert_eq!(refusals(&actions), [("api-0", Reason::HourlyLimit)]);
 }
 
-fn pace(second: i64, retries: u32) -> Pace {
-    Pace {
+fn pace(second: i64, retries: u32) -> PacingRecord {
+    PacingRecord {
         workload: "shop/Deployment web".into(),
         replica_set: "uid-of-web-rs".into(),
         since: later(0),
@@ -115,8 +118,8 @@ fn all_of_it_is_read_back_as_it_was_written() {
         place: "cluster".into(),
         since: later(0),
     };
-    let workload = Scope::Workload("uid-of-web".into());
-    for scope in [Scope::Cluster, workload] {
+    let workload = StormScope::Workload("uid-of-web".into());
+    for scope in [StormScope::Cluster, workload] {
         assert!(ledger.note(&Note::StormBegan(scope.clone(), storm.clone())));
         assert!(!ledger.note(&Note::StormBegan(scope, storm.clone())));
     }
@@ -154,7 +157,7 @@ fn what_cannot_be_read_closes_the_ledger_and_stays() {
         let why = ledger.closed(later(0)).unwrap();
         assert_eq!(
             why,
-            format!("its entry {key} cannot be read: mend it, or remove it")
+            format!("its entry {key} cannot be read: repair or remove it")
         );
         assert_eq!(ledger.entries(), [(key.to_owned(), "?".to_owned())].into());
     }
@@ -166,7 +169,7 @@ fn a_ledger_that_is_full_fits_into_its_object() {
     let uid = |kind: &str, number: usize| -> Arc<str> { format!("{kind}{number:0>35}").into() };
     let long = |length: usize| -> Arc<str> { "n".repeat(length).into() };
     let mut ledger = empty();
-    for number in 0..MOST_SLOTS {
+    for number in 0..MAX_SLOTS {
         let mut slot = slot(
             &uid("p", number),
             3600 + i64::try_from(number).unwrap() % 3600,
@@ -183,17 +186,17 @@ fn a_ledger_that_is_full_fits_into_its_object() {
         pace.workload = long(63 + 253 + 12);
         pace.replica_set = uid("r", number);
         assert!(ledger.begin(slot, Some(&pace)));
-        let scope = Scope::Workload(uid("w", number));
+        let scope = StormScope::Workload(uid("w", number));
         let storm = Storm {
             place: long(63 + 253 + 12),
             since: later(0),
         };
         assert_eq!(
             ledger.note(&Note::StormBegan(scope, storm)),
-            number < MOST_STORMS
+            number < MAX_STORMS
         );
     }
-    assert_eq!(ledger.memory.paces.len(), MOST_PACES);
+    assert_eq!(ledger.memory.pacing.len(), MAX_PACING_RECORDS);
     assert!(ledger.memory.begun.len() <= 61);
     let bytes: usize = ledger
         .entries()
@@ -208,17 +211,17 @@ fn a_ledger_that_is_full_fits_into_its_object() {
 #[test]
 fn beyond_its_bound_the_pace_that_matters_least_is_forgotten() {
     let mut ledger = empty();
-    for number in 0..=MOST_PACES {
+    for number in 0..=MAX_PACING_RECORDS {
         let mut slot = slot(&format!("pod-{number}"), 0);
         slot.workload = format!("workload-{number}").into();
         let retries = if number == 0 { 3 } else { 0 };
         let at = i64::try_from(number).unwrap();
         assert!(ledger.begin(slot, Some(&pace(at, retries))));
     }
-    assert_eq!(ledger.memory.paces.len(), MOST_PACES);
+    assert_eq!(ledger.memory.pacing.len(), MAX_PACING_RECORDS);
     assert!(
-        ledger.memory.paces.contains_key("workload-0"),
+        ledger.memory.pacing.contains_key("workload-0"),
         "it is exhausted"
     );
-    assert!(!ledger.memory.paces.contains_key("workload-1"));
+    assert!(!ledger.memory.pacing.contains_key("workload-1"));
 }

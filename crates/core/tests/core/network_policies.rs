@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pod_quarantine_core::{
-    object::SelectingKind, policy::NetworkPolicies, reason::Reason, selector::Selector,
+    object::PodSelectingKind, policy::NetworkPolicies, reason::Reason, selector::Selector,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 fn shielded(by: &[(&str, &str)]) -> World {
     let mut world = World::with_web();
     world.view.put_selecting(selecting(
-        SelectingKind::NetworkPolicy,
+        PodSelectingKind::NetworkPolicy,
         "shield",
         selector(by),
     ));
@@ -42,8 +42,8 @@ fn or_the_pod_is_left_where_it_is_if_the_policy_says_so() {
     let mut world = shielded(&[("app", "web")]);
     keep(&mut world);
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::NetworkPolicy);
-    assert_eq!(refusal.detail, "NetworkPolicy shield (app=web)");
+    assert_eq!(refusal.refusal.reason, Reason::NetworkPolicy);
+    assert_eq!(refusal.refusal.detail, "NetworkPolicy shield (app=web)");
 }
 
 #[test]
@@ -81,15 +81,18 @@ fn where_another_selector_stands_in_the_way_that_is_named() {
     });
     keep(&mut world);
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::NoWayOut);
-    assert!(refusal.detail.contains("Service web"), "{refusal:?}");
+    assert_eq!(refusal.refusal.reason, Reason::NoWayOut);
+    assert!(
+        refusal.refusal.detail.contains("Service web"),
+        "{refusal:?}"
+    );
 }
 
 #[test]
 fn a_budget_that_selects_every_pod_is_named_and_hinders_nothing() {
     let mut world = World::with_web();
     world.view.put_selecting(selecting(
-        SelectingKind::PodDisruptionBudget,
+        PodSelectingKind::PodDisruptionBudget,
         "all",
         Selector::default(),
     ));

@@ -3,12 +3,30 @@
 use std::sync::Arc;
 
 use pod_quarantine_core::{
-    action::{Action, Notice, Quarantine, Reap, Refusal, Release},
+    decide::Plan,
+    lookup::Lookup,
+    notice::{Notice, Notification, RefusedPod},
     object::Pod,
     reason::Reason,
-    restore::Change,
     selector::Labels,
+    write::{Change, Quarantine, Reap, Release, Write},
 };
+
+/// One thing of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Planned {
+    Write(Write),
+    Lookup(Lookup),
+    Notice(Notice),
+}
+
+/// Everything in a plan.
+pub(crate) fn everything(plan: Plan) -> Vec<Planned> {
+    let writes = plan.writes.into_iter().map(Planned::Write);
+    let lookups = plan.lookups.into_iter().map(Planned::Lookup);
+    let notices = plan.notices.into_iter().map(Planned::Notice);
+    writes.chain(lookups).chain(notices).collect()
+}
 
 fn set(map: &mut Labels, key: &Arc<str>, value: Option<&Arc<str>>) {
     match value {
@@ -29,68 +47,68 @@ pub(crate) fn changed(pod: &Pod, change: &Change) -> Pod {
     pod
 }
 
-pub(crate) fn quarantines(actions: &[Action]) -> Vec<&Quarantine> {
+pub(crate) fn quarantines(planned: &[Planned]) -> Vec<&Quarantine> {
     let mut found = Vec::new();
-    for action in actions {
-        if let Action::Quarantine(quarantine) = action {
+    for one in planned {
+        if let Planned::Write(Write::Quarantine(quarantine)) = one {
             found.push(&**quarantine);
         }
     }
     found
 }
 
-pub(crate) fn the_quarantine(actions: &[Action]) -> &Quarantine {
-    match actions {
-        [Action::Quarantine(quarantine)] => quarantine,
+pub(crate) fn the_quarantine(planned: &[Planned]) -> &Quarantine {
+    match planned {
+        [Planned::Write(Write::Quarantine(quarantine))] => quarantine,
         other => panic!("not one quarantine: {other:#?}"),
     }
 }
 
-pub(crate) fn refusals(actions: &[Action]) -> Vec<(&str, Reason)> {
+pub(crate) fn refusals(planned: &[Planned]) -> Vec<(&str, Reason)> {
     let mut found = Vec::new();
-    for action in actions {
-        if let Action::Refuse(refusal) = action {
-            found.push((&*refusal.pod.name, refusal.reason));
+    for one in planned {
+        if let Planned::Notice(Notice::Refused(refused)) = one {
+            found.push((&*refused.pod.name, refused.refusal.reason));
         }
     }
     found
 }
 
-pub(crate) fn the_refusal(actions: &[Action]) -> &Refusal {
-    match actions {
-        [Action::Refuse(refusal)] => refusal,
+pub(crate) fn the_refusal(planned: &[Planned]) -> &RefusedPod {
+    match planned {
+        [Planned::Notice(Notice::Refused(refused))] => refused,
         other => panic!("not one refusal: {other:#?}"),
     }
 }
 
-pub(crate) fn notices(actions: &[Action]) -> Vec<&Notice> {
+pub(crate) fn notices(planned: &[Planned]) -> Vec<&Notification> {
     let mut found = Vec::new();
-    for action in actions {
-        if let Action::Tell(notice) = action {
-            found.push(notice);
+    for one in planned {
+        if let Planned::Notice(Notice::Notify(notification)) = one {
+            found.push(notification);
         }
     }
     found
 }
 
-pub(crate) fn the_notice(actions: &[Action]) -> &Notice {
-    match actions {
-        [Action::Tell(notice)] => notice,
-        other => panic!("not one notice: {other:#?}"),
+pub(crate) fn the_notice(planned: &[Planned]) -> &Notification {
+    match planned {
+        [Planned::Notice(Notice::Notify(notification))] => notification,
+        other => panic!("not one notification: {other:#?}"),
     }
 }
 
-pub(crate) fn the_release(actions: &[Action]) -> &Release {
-    match actions {
-        [Action::Release(release)] => release,
+pub(crate) fn the_release(planned: &[Planned]) -> &Release {
+    match planned {
+        [Planned::Write(Write::Release(release))] => release,
         other => panic!("not one release: {other:#?}"),
     }
 }
 
-pub(crate) fn reaps(actions: &[Action]) -> Vec<&Reap> {
+pub(crate) fn reaps(planned: &[Planned]) -> Vec<&Reap> {
     let mut found = Vec::new();
-    for action in actions {
-        if let Action::Reap(reap) = action {
+    for one in planned {
+        if let Planned::Write(Write::Reap(reap)) = one {
             found.push(&**reap);
         }
     }

@@ -13,7 +13,7 @@ use crate::world::{START, at, pod};
 fn read(key: &str, text: &str) -> Overrides {
     let mut pod = pod("a");
     pod.annotations.insert(key.into(), text.into());
-    overrides::read(&pod)
+    pod.overrides()
 }
 
 /// What is read, and the message where it is a mistake.
@@ -31,7 +31,7 @@ fn one<T>(key: &str, text: &str, of: impl Fn(&Overrides) -> T) -> (T, Option<Str
 
 #[test]
 fn a_pod_without_annotations_has_no_overrides() {
-    assert_eq!(overrides::read(&pod("a")), Overrides::default());
+    assert_eq!(pod("a").overrides(), Overrides::default());
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_unreadable_ttl_counts_as_not_there() {
     }
     assert_eq!(
         one(keys::TTL, "1M", |_| ()).1.unwrap(),
-        "pod-quarantine.io/ttl is \"1M\": expected a duration from 1s to 90d such as 4h; until then it counts as not there"
+        "pod-quarantine.io/ttl is \"1M\": expected a duration from 1s to 90d such as 4h; until then it is ignored"
     );
 }
 
@@ -152,7 +152,7 @@ fn every_mistake_is_told_at_once() {
     for key in [keys::EXEMPT, keys::RELEASE, keys::HOLD, keys::TTL] {
         pod.annotations.insert(key.into(), "?".into());
     }
-    let mistakes = overrides::read(&pod).mistakes;
+    let mistakes = pod.overrides().mistakes;
     let keys_named: Vec<&str> = mistakes.iter().map(|mistake| mistake.key).collect();
     assert_eq!(
         keys_named,

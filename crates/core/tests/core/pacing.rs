@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::Action, keys, ledger::Note, object::ControllerKind, policy::Detach, reason::Reason,
+    keys, ledger::Note, object::ControllerKind, policy::Detach, reason::Reason, write::Write,
 };
 
 use crate::{
-    outcome::{quarantines, refusals, the_quarantine, the_refusal},
+    outcome::{Planned, quarantines, refusals, the_quarantine, the_refusal},
     world::{World, at, workload_uid},
 };
 
@@ -27,8 +27,11 @@ fn the_next_one_waits_for_the_replacement_of_the_last_one() {
     world.findings.clear();
     world.bad("web-1");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::Pacing);
-    assert_eq!(refusal.detail, "that of web-0");
+    assert_eq!(refusal.refusal.reason, Reason::Pacing);
+    assert_eq!(
+        refusal.refusal.detail,
+        "waiting for the replacement of web-0"
+    );
     world.replaced("web-0");
     the_quarantine(&world.actions());
 }
@@ -68,9 +71,11 @@ fn a_replacement_that_never_comes_stops_the_workload() {
         .refused(&world.pod("web-1").uid)
         .next()
         .unwrap()
-        .1
         .clone();
-    assert_eq!(refusal.detail, "that of web-0 was not Ready within 5m");
+    assert_eq!(
+        refusal.refusal.detail,
+        "the replacement of web-0 was not Ready within 5m"
+    );
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn people_do_not_wait() {
     }
     world.annotate("web-1", keys::QUARANTINE, "");
     let taken = the_quarantine(&world.actions()).clone();
-    assert_eq!(taken.pace, None, "and it is no retry");
+    assert_eq!(taken.pacing, None, "and it is no retry");
 }
 
 #[test]
@@ -114,8 +119,8 @@ fn nothing_is_taken_from_a_workload_that_is_rolled_out_unless_the_file_says_so()
     world.set_controller(ControllerKind::Deployment, "web", |web| web.rolling = true);
     world.bad("web-0");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::Rollout);
-    assert_eq!(refusal.detail, "Deployment web");
+    assert_eq!(refusal.refusal.reason, Reason::Rollout);
+    assert_eq!(refusal.refusal.detail, "Deployment web");
     world.file.limits.pacing.during_rollout = true;
     the_quarantine(&world.actions());
 }
@@ -143,7 +148,7 @@ fn turned_bad(world: &mut World, name: &str, next: &str) -> u32 {
     world.bad(name);
     let quarantine = the_quarantine(&world.actions()).clone();
     world.carry_out(&quarantine);
-    let retries = quarantine.pace.clone().unwrap().retries;
+    let retries = quarantine.pacing.clone().unwrap().retries;
     let made = world.now.wall;
     world.change(name, |pod| pod.owner = None);
     world.replaced(name);
@@ -180,10 +185,10 @@ fn exhausted() -> World {
 fn replacements_that_turn_bad_soon_are_so_many_at_most() {
     let mut world = exhausted();
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::RetriesExhausted);
+    assert_eq!(refusal.refusal.reason, Reason::RetriesExhausted);
     assert_eq!(
-        refusal.detail,
-        "3 in a row; Deployment web is left alone until it is rolled out, or pod-quarantine.io/reset on it changes"
+        refusal.refusal.detail,
+        "3 in a row; Deployment web is left alone until its next rollout, or until its annotation pod-quarantine.io/reset changes"
     );
     // It is not forgotten: not by time, and not by a restart.
     world.pass(Duration::from_hours(100));
@@ -205,12 +210,12 @@ fn a_person_resets_it() {
         web.reset = Some("now".into());
     });
     let quarantine = the_quarantine(&world.actions()).clone();
-    assert_eq!(quarantine.pace.unwrap().retries, 0);
+    assert_eq!(quarantine.pacing.unwrap().retries, 0);
     assert!(forgotten(&mut world));
 }
 
 fn forgotten(world: &mut World) -> bool {
-    let forgotten = Action::Note(Note::Forgotten(workload_uid("web")));
+    let forgotten = Planned::Write(Write::Note(Note::Forgotten(workload_uid("web"))));
     world.tick().contains(&forgotten)
 }
 
@@ -243,7 +248,7 @@ fn what_was_long_ago_is_no_retry_and_is_forgotten() {
     world.findings.clear();
     world.bad("second");
     let quarantine = the_quarantine(&world.actions()).clone();
-    assert_eq!(quarantine.pace.unwrap().retries, 0);
+    assert_eq!(quarantine.pacing.unwrap().retries, 0);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::Topic,
     keys,
     ledger::{Ledger, LedgerView, Pause},
+    notice::Topic,
     reason::Reason,
 };
 
@@ -28,8 +28,8 @@ fn nothing_is_quarantined_by_whomever() {
     world.actions();
     world.bad("web-0");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::Paused);
-    assert_eq!(refusal.detail, "we move the cluster");
+    assert_eq!(refusal.refusal.reason, Reason::Paused);
+    assert_eq!(refusal.refusal.detail, "we move the cluster");
     world.annotate("web-1", keys::QUARANTINE, "");
     assert_eq!(refusals(&world.actions()), [("web-1", Reason::Paused)]);
 }
@@ -68,13 +68,18 @@ fn it_is_told_when_it_begins_and_when_it_ends() {
         told.collect::<Vec<_>>()
     };
     let ledger = "ConfigMap pod-quarantine-ledger-default".to_owned();
-    let message = "nothing is quarantined and nothing reaped: we move the cluster".to_owned();
+    let message =
+        "paused: nothing is quarantined and nothing is reaped: we move the cluster".to_owned();
     assert_eq!(told(&mut world), [(Topic::Paused, ledger.clone(), message)]);
     assert_eq!(told(&mut world), []);
     world.ledger().memory.pause = None;
     assert_eq!(
         told(&mut world),
-        [(Topic::Resumed, ledger, "it goes on".to_owned())]
+        [(
+            Topic::Resumed,
+            ledger,
+            "resumed: quarantining and reaping continue".to_owned()
+        )]
     );
     assert_eq!(told(&mut world), []);
 }
@@ -88,10 +93,10 @@ fn it_outlives_the_ledger() {
     };
     world
         .view
-        .update(pod_quarantine_core::update::Update::Ledger(ledger));
+        .update(pod_quarantine_core::view::Update::Ledger(ledger));
     world
         .view
-        .update(pod_quarantine_core::update::Update::LedgerGone(None));
+        .update(pod_quarantine_core::view::Update::LedgerGone(None));
     world.bad("web-0");
     assert_eq!(refusals(&world.actions()), [("web-0", Reason::Paused)]);
 }

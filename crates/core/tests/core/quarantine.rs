@@ -3,17 +3,17 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use pod_quarantine_core::{
-    action::Quarantine,
     keys,
-    object::{ControllerKind, SelectingKind},
+    object::{ControllerKind, PodSelectingKind, PodSelectingObject},
     reason::Reason,
     record::{Evidence, fingerprint},
     selector::{Operator, Requirement, Selector},
+    write::Quarantine,
 };
 
 use crate::{
     outcome::{changed, refusals, the_quarantine},
-    world::{START, World, at, controller, labels, reference, selecting, selector},
+    world::{START, World, at, controller, labels, reference, selecting, selector, service},
 };
 
 /// The quarantine of `web-0` after that change.
@@ -80,9 +80,9 @@ fn it_has_all_that_the_writer_needs() {
 fn the_change_is_tried_first_only_where_the_workload_has_no_slot() {
     let mut world = World::with_web();
     world.deployment("db", 2);
-    assert!(world.quarantine("web-0").try_first);
-    assert!(!world.quarantine("web-1").try_first);
-    assert!(world.quarantine("db-0").try_first);
+    assert!(world.quarantine("web-0").dry_run_first);
+    assert!(!world.quarantine("web-1").dry_run_first);
+    assert!(world.quarantine("db-0").dry_run_first);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn services_budgets_and_what_the_policy_names_are_left() {
             pod.labels
                 .extend(labels(&[("tier", "front"), ("mesh", "a")]));
         });
-        let budget = SelectingKind::PodDisruptionBudget;
+        let budget = PodSelectingKind::PodDisruptionBudget;
         let front = selector(&[("tier", "front")]);
         world.view.put_selecting(selecting(budget, "web", front));
         let empty = selecting(budget, "everything", Selector::default());
@@ -193,13 +193,11 @@ fn what_the_policy_names_is_not_entered_either() {
 #[test]
 fn the_objects_of_other_namespaces_do_not_matter() {
     let quarantine = of(|world| {
-        let mut elsewhere = selecting(
-            SelectingKind::Service,
-            "second",
-            selector(&[("pod-template-hash", "1")]),
-        );
+        let mut elsewhere = service("second", selector(&[("pod-template-hash", "1")]));
         elsewhere.key.namespace = "elsewhere".into();
-        world.view.put_selecting(elsewhere);
+        world
+            .view
+            .put_selecting(PodSelectingObject::Service(elsewhere));
     });
     assert_eq!(label(&quarantine, "pod-template-hash"), Some("1"));
     assert_eq!(quarantine.record.services, ["web".into()]);
@@ -209,9 +207,11 @@ fn the_objects_of_other_namespaces_do_not_matter() {
 fn a_service_on_quarantined_pods_is_left_alone_and_one_without_a_selector_too() {
     let quarantine = of(|world| {
         world.service("debug", &[(keys::STATE, "quarantined")]);
-        let mut external = selecting(SelectingKind::Service, "external", Selector::default());
+        let mut external = service("external", Selector::default());
         external.selector = None;
-        world.view.put_selecting(external);
+        world
+            .view
+            .put_selecting(PodSelectingObject::Service(external));
     });
     assert_eq!(label(&quarantine, "app"), Some("quarantined"));
     assert_eq!(quarantine.record.services, ["web".into()]);
@@ -226,7 +226,7 @@ fn the_selector_of_an_unread_parent_is_left_too() {
             .remove_controller(ControllerKind::Deployment, &deployment);
         world
             .view
-            .remove_selecting(SelectingKind::Service, &deployment);
+            .remove_selecting(PodSelectingKind::Service, &deployment);
         let hash = "rollouts-pod-template-hash";
         world.change("web-0", |pod| {
             pod.labels = labels(&[("web", "app"), (hash, "1"), ("a", "b")]);
@@ -254,7 +254,7 @@ fn a_foreign_controller_is_not_entered() {
 #[test]
 fn network_policies_and_placement_rules_are_wishes_and_what_is_missed_is_named() {
     let quarantine = of(|world| {
-        let policy = SelectingKind::NetworkPolicy;
+        let policy = PodSelectingKind::NetworkPolicy;
         let web = selector(&[("app", "web")]);
         world.view.put_selecting(selecting(policy, "web", web));
         let other = selector(&[("app", "db")]);

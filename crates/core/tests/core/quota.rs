@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pod_quarantine_core::{
     quantity::Quantity,
-    quota::{Amounts, PriorityClass, Quota, Scope, Taken},
+    quota::{Amounts, PriorityClass, Quota, QuotaScope, Taken},
 };
 use proptest::prelude::*;
 
@@ -102,7 +102,7 @@ fn a_quota_wants_some_things_to_be_said() {
 
 #[test]
 fn a_quota_counts_the_pods_that_all_its_scopes_match() {
-    let class = |class| Scope::PriorityClass(class);
+    let class = |class| QuotaScope::PriorityClass(class);
     let high = || vec![Arc::from("high")];
     let plain = small_pod();
     let special = Taken {
@@ -112,15 +112,15 @@ fn a_quota_counts_the_pods_that_all_its_scopes_match() {
         ..small_pod()
     };
     for (scope, counts_plain, counts_special) in [
-        (Scope::HasDeadline(true), false, true),
-        (Scope::HasDeadline(false), true, false),
-        (Scope::BestEffort(true), false, true),
-        (Scope::BestEffort(false), true, false),
+        (QuotaScope::HasDeadline(true), false, true),
+        (QuotaScope::HasDeadline(false), true, false),
+        (QuotaScope::BestEffort(true), false, true),
+        (QuotaScope::BestEffort(false), true, false),
         (class(PriorityClass::In(high())), false, true),
         (class(PriorityClass::NotIn(high())), true, false),
         (class(PriorityClass::Exists), false, true),
         (class(PriorityClass::DoesNotExist), true, false),
-        (Scope::Unknown, true, true),
+        (QuotaScope::Unknown, true, true),
     ] {
         let mut full = quota(&[("pods", "0")], &[]);
         full.scopes = vec![scope.clone()];
@@ -132,6 +132,6 @@ fn a_quota_counts_the_pods_that_all_its_scopes_match() {
         );
     }
     let mut both = quota(&[("pods", "0")], &[]);
-    both.scopes = vec![Scope::BestEffort(true), Scope::HasDeadline(false)];
+    both.scopes = vec![QuotaScope::BestEffort(true), QuotaScope::HasDeadline(false)];
     assert_eq!(both.forbids(&special, 1), None);
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::{Action, Topic},
     keys,
     ledger::{Ledger, LedgerView},
+    notice::Topic,
     policy::Mode,
+    write::Write,
 };
 
 use crate::{
-    outcome::{notices, reaps, the_notice},
+    outcome::{Planned, notices, reaps, the_notice},
     world::World,
 };
 
@@ -44,10 +45,10 @@ fn a_pod_is_reaped_when_its_time_is_up_and_not_a_second_before() {
     world.pass(Duration::from_secs(4 * 3600 - 2));
     assert_eq!(world.actions(), []);
     let actions = world.actions();
-    let [Action::Reap(reap)] = &actions[..] else {
+    let [Planned::Write(Write::Reap(reap))] = &actions[..] else {
         panic!("not one reap: {actions:?}");
     };
-    assert_eq!(reap.why, "its time was up at 2030-01-31T16:00:01Z");
+    assert_eq!(reap.why, "its TTL expired at 2030-01-31T16:00:01Z");
     assert_eq!(&*reap.policy, "answers");
     let pod = world.pod("web-0");
     assert_eq!(reap.pod.uid, pod.uid);
@@ -106,7 +107,7 @@ fn a_held_pod_is_kept_and_told_of() {
         assert_eq!(*topic, Topic::HeldPastTtl);
         assert_eq!(
             *message,
-            format!("its time was up at 2030-01-31T16:00:01Z; it is held until {until}")
+            format!("its TTL expired at 2030-01-31T16:00:01Z; it is held until {until}")
         );
     }
     let mut world = expired();
@@ -136,7 +137,7 @@ fn a_pod_whose_release_is_refused_is_reaped_all_the_same() {
     assert!(
         actions
             .iter()
-            .any(|action| matches!(action, Action::Reap(_))),
+            .any(|action| matches!(action, Planned::Write(Write::Reap(_)))),
         "{actions:#?}"
     );
 }
@@ -193,7 +194,7 @@ fn a_record_that_the_ledger_does_not_know_gets_no_pod_deleted() {
             "{notice:?}"
         );
     }
-    let unread = |world: &mut World| world.view.ledger = LedgerView::Unread;
+    let unread = |world: &mut World| world.view.ledger = LedgerView::NotLoaded;
     assert_eq!(kept(unread).len(), 1);
 }
 

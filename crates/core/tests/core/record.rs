@@ -6,7 +6,8 @@ use pod_quarantine_core::{
     keys,
     object::Pod,
     policy::Detach,
-    record::{Evidence, MAX_BYTES, Reading, Record, cut, fingerprint, owner, read},
+    record::{Evidence, MAX_BYTES, Record, RecordState, fingerprint},
+    text::truncate,
 };
 use proptest::prelude::*;
 
@@ -47,14 +48,23 @@ fn with(text: &str) -> Pod {
 }
 
 fn damaged(text: &str) -> bool {
-    matches!(read(&with(text)), Reading::Damaged(_))
+    matches!(with(text).record(), RecordState::Damaged(_))
 }
 
 #[test]
 fn what_is_written_is_read_back() {
     let text = record().to_text().unwrap();
-    assert_eq!(read(&with(&text)), Reading::Readable(Box::new(record())));
-    assert_eq!(owner(&with(&text)), Some(record().owner));
+    assert_eq!(
+        with(&text).record(),
+        RecordState::Readable(Box::new(record()))
+    );
+    assert_eq!(
+        with(&text)
+            .record()
+            .into_record()
+            .map(|record| record.owner),
+        Some(record().owner)
+    );
 }
 
 #[test]
@@ -71,15 +81,21 @@ fn the_text_is_compact_json_with_the_labels_as_a_flat_object() {
 
 #[test]
 fn no_annotation_and_the_record_of_another_pod_are_no_record() {
-    assert_eq!(read(&pod("a")), Reading::Absent);
+    assert_eq!(pod("a").record(), RecordState::Absent);
     let other = Record {
         uid: "another".into(),
         ..record()
     };
-    assert_eq!(read(&with(&other.to_text().unwrap())), Reading::Absent);
+    assert_eq!(
+        with(&other.to_text().unwrap()).record(),
+        RecordState::Absent
+    );
     let newer = r#"{"version":9,"uid":"another"}"#;
-    assert_eq!(read(&with(newer)), Reading::Absent);
-    assert_eq!(owner(&pod("a")), None);
+    assert_eq!(with(newer).record(), RecordState::Absent);
+    assert_eq!(
+        pod("a").record().into_record().map(|record| record.owner),
+        None
+    );
 }
 
 #[test]
@@ -89,12 +105,12 @@ fn a_newer_version_is_read_as_far_as_it_can_be() {
         ..record()
     };
     let text = newer.to_text().unwrap();
-    let expected = Reading::Newer(2, Some(Box::new(newer)));
-    assert_eq!(read(&with(&text)), expected);
+    let expected = RecordState::Newer(2, Some(Box::new(newer)));
+    assert_eq!(with(&text).record(), expected);
     let more = text.replacen('{', r#"{"unheardOf":[1],"#, 1);
-    assert_eq!(read(&with(&more)), expected);
+    assert_eq!(with(&more).record(), expected);
     let other_form = r#"{"version":2,"uid":"uid-of-a","labels":"packed"}"#;
-    assert_eq!(read(&with(other_form)), Reading::Newer(2, None));
+    assert_eq!(with(other_form).record(), RecordState::Newer(2, None));
 }
 
 #[test]
@@ -135,7 +151,7 @@ fn evidence_goes_first_where_it_would_not_fit_the_oldest_before_all() {
     };
     let text = long.to_text().unwrap();
     assert!(text.len() <= MAX_BYTES);
-    let Reading::Readable(kept) = read(&with(&text)) else {
+    let RecordState::Readable(kept) = with(&text).record() else {
         panic!("it is readable");
     };
     assert_eq!(kept.evidence, long.evidence[2..]);
@@ -153,7 +169,7 @@ fn then_the_reason_is_cut_and_never_within_a_character() {
         ..record()
     };
     let text = long.to_text().unwrap();
-    let Reading::Readable(kept) = read(&with(&text)) else {
+    let RecordState::Readable(kept) = with(&text).record() else {
         panic!("it is readable");
     };
     assert_eq!(&*kept.reason, "é".repeat(128));
@@ -185,7 +201,7 @@ fn a_text_is_cut_between_characters() {
         ("é", 1, ""),
         ("", 1, ""),
     ] {
-        assert_eq!(cut(text, bytes), expected);
+        assert_eq!(truncate(text, bytes), expected);
     }
 }
 
@@ -200,7 +216,7 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in "(\\PC{0,60}|[{}\\[\\]\":,0-9a-z]{0,60})") {
-        let _ = read(&with(&text));
+        let _ = with(&text).record();
     }
 
     #[test]
@@ -215,7 +231,7 @@ proptest! {
         } else {
             text.replace_range(place..=place, &byte.to_string());
             let of_this_pod = text.contains(r#""uid":"uid-of-a""#);
-            prop_assert!(!of_this_pod || read(&with(&text)) != Reading::Absent, "{}", text);
+            prop_assert!(!of_this_pod || with(&text).record() != RecordState::Absent, "{}", text);
         }
     }
 }

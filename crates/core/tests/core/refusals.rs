@@ -3,19 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    action::Action,
     judge::Finding,
     keys,
-    ledger::LedgerView,
-    object::{ControllerKind, Namespace, SelectingKind},
-    policy::{MaxPods, Mode},
-    reason::Reason,
+    ledger::{LedgerView, PacingRecord, Pause, Storm, StormScope},
+    object::{ControllerKind, DisruptionBudget, Namespace, PodSelectingKind, PodSelectingObject},
+    policy::{MaxPods, MinPods, Mode},
+    reason::{Reason, Refusal},
     selector::Selector,
+    view::LeaseView,
 };
 
 use crate::{
-    outcome::{quarantines, refusals, the_quarantine, the_refusal},
-    world::{SHOP, World, controller, labels, pod, policy, reference, selecting, selector},
+    outcome::{Planned, quarantines, refusals, the_quarantine, the_refusal},
+    world::{
+        SHOP, World, budget, controller, labels, pod, policy, reference, selecting, selector,
+        workload_uid,
+    },
 };
 
 /// A world with one unhealthy pod that nothing protects.
@@ -34,7 +37,7 @@ fn refused(change: impl FnOnce(&mut World)) -> (Reason, String) {
     assert_eq!(&*refusal.pod.name, "web-0");
     assert_eq!(&*refusal.policy, "answers");
     assert_eq!(&*refusal.asked, "3 bad probes in a row: HTTP 500");
-    (refusal.reason, refusal.detail.clone())
+    (refusal.refusal.reason, refusal.refusal.detail.clone())
 }
 
 fn detail(of: (Reason, String), reason: Reason) -> String {
@@ -182,7 +185,7 @@ fn an_owner_that_is_not_in_the_view_is_waited_for() {
 
 #[test]
 fn without_an_open_ledger_no_slot_can_be_had() {
-    let unread = |world: &mut World| world.view.ledger = LedgerView::Unread;
+    let unread = |world: &mut World| world.view.ledger = LedgerView::NotLoaded;
     let why = detail(refused(unread), Reason::LedgerUnavailable);
     assert_eq!(why, "the ledger was not read yet");
     let going = |world: &mut World| {
@@ -221,7 +224,7 @@ fn pods_of_other_owners_are_refused_with_the_owner() {
     };
     for kind in [ControllerKind::StatefulSet, ControllerKind::DaemonSet] {
         let why = detail(refused(|world| of_kind(world, kind)), Reason::OwnerKind);
-        let begins = format!("it belongs to {} db, wh", kind.as_str());
+        let begins = format!("the pod belongs to {} db, wh", kind.as_str());
         assert!(why.starts_with(&begins), "{why}");
         assert!(why.contains("detach: service"), "{why}");
     }
@@ -230,12 +233,12 @@ fn pods_of_other_owners_are_refused_with_the_owner() {
             world.change("web-0", |pod| pod.owner = Some(reference(kind, "it")));
         };
         let why = detail(refused(foreign), Reason::OwnerKind);
-        let begins = format!("it belongs to {kind} it, ");
+        let begins = format!("the pod belongs to {kind} it, ");
         assert!(why.starts_with(&begins), "{why}");
     }
     let unowned = |world: &mut World| world.change("web-0", |pod| pod.owner = None);
     let why = detail(refused(unowned), Reason::OwnerKind);
-    assert_eq!(why, "no controller would replace it");
+    assert_eq!(why, "no controller would replace the pod");
     let mirror = |world: &mut World| world.annotate("web-0", keys::MIRROR, "hash");
     let why = detail(refused(mirror), Reason::OwnerKind);
     assert!(why.starts_with("a static pod"), "{why}");
@@ -271,7 +274,7 @@ fn a_selector_that_cannot_be_left_stands_in_the_way_and_is_named() {
             key: "app".into(),
             operator: pod_quarantine_core::selector::Operator::NotIn(["web".into()].into()),
         }]);
-        let service = selecting(SelectingKind::PodDisruptionBudget, "rest", all);
+        let service = selecting(PodSelectingKind::PodDisruptionBudget, "rest", all);
         world.view.put_selecting(service);
     };
     let why = detail(refused(taken_in), Reason::NoWayOut);
@@ -303,11 +306,11 @@ fn a_change_that_the_api_server_refused_is_not_tried_again_for_a_minute() {
     let why = "denied by policy".to_owned();
     world
         .state
-        .denied(&uid, Reason::AdmissionDenied, why.clone(), moment);
+        .record_denial(&uid, Refusal::new(Reason::AdmissionDenied, &*why), moment);
     let actions = world.actions();
     let refusal = the_refusal(&actions);
     assert_eq!(
-        (refusal.reason, &refusal.detail),
+        (refusal.refusal.reason, &refusal.refusal.detail),
         (Reason::AdmissionDenied, &why)
     );
     world.pass(Duration::from_secs(57));
@@ -390,7 +393,7 @@ fn a_refusal_is_told_once_and_again_after_it_had_ended() {
         "another reason is news"
     );
     world.restart();
-    let said: Vec<Action> = world.actions();
+    let said: Vec<Planned> = world.actions();
     assert_eq!(refusals(&said).len(), 1, "a new agent says it again");
 }
 
@@ -428,5 +431,112 @@ fn what_most_policies_find_goes_first_then_the_longest_bad_then_by_name() {
         assert_eq!(names, ["a-0", "d-0", "b-0", "c-0"]);
         world.restart();
         findings.rotate_left(1);
+    }
+}
+
+/// What makes a world refuse for that reason, if nothing before it does. Of those that rule each other out, one.
+fn broken_for(reason: Reason, world: &mut World) {
+    let workload = workload_uid("web");
+    match reason {
+        Reason::Off => world.namespace_mode("off"),
+        Reason::Paused => {
+            world.ledger().memory.pause = Some(Pause {
+                reason: "we move".into(),
+                since: None,
+            });
+        }
+        Reason::Exempt => world.annotate("web-0", keys::EXEMPT, "true"),
+        Reason::Settling => world.annotate("web-0", keys::RELEASED, "{}"),
+        Reason::NeverSeenGood => world.findings[0].contrast = false,
+        Reason::StaleView => world.view.stale = Some("the pods were not read yet".into()),
+        Reason::AdmissionDenied | Reason::Mutated => {
+            let uid = world.pod("web-0").uid.clone();
+            let moment = world.now.moment;
+            world
+                .state
+                .record_denial(&uid, Refusal::new(reason, ""), moment);
+        }
+        Reason::LedgerUnavailable => world.view.lease = LeaseView::NotLoaded,
+        Reason::OwnerKind => world.annotate("web-0", keys::MIRROR, "hash"),
+        Reason::Storm => {
+            let storm = Storm {
+                place: "cluster".into(),
+                since: world.now.wall,
+            };
+            let storms = &mut world.ledger().memory.storms;
+            storms.insert(StormScope::Cluster, storm);
+        }
+        Reason::Rollout => {
+            world.file.limits.pacing.during_rollout = false;
+            let kind = ControllerKind::Deployment;
+            world.set_controller(kind, "web", |deployment| deployment.rolling = true);
+        }
+        Reason::RetriesExhausted => {
+            let record = PacingRecord {
+                workload: "shop/Deployment web".into(),
+                replica_set: reference("ReplicaSet", "web-rs").uid,
+                since: world.now.wall,
+                last: world.now.wall,
+                retries: 100,
+                reset: None,
+            };
+            world.ledger().memory.pacing.insert(workload, record);
+        }
+        Reason::Pacing => world.ledger().slots.values_mut().for_each(|slot| {
+            slot.replaced = None;
+        }),
+        Reason::WorkloadLimit => {
+            world.file.limits.workload.max = MaxPods::Percent(1);
+            let mut other = the_quarantine(&with_bad_pod().actions()).slot.clone();
+            other.uid = "another".into();
+            other.replaced = Some(world.now.wall);
+            assert!(world.ledger().take(other));
+        }
+        Reason::NamespaceLimit => world.file.limits.namespace.max = 0,
+        Reason::ClusterLimit => world.file.limits.cluster.max = 0,
+        Reason::HourlyLimit => world.file.limits.cluster.per_hour = 0,
+        Reason::NothingToLeave | Reason::NetworkPolicy | Reason::NoWayOut => {
+            let keys = [Arc::from("app"), Arc::from("pod-template-hash")];
+            world.policy(|policy| policy.keep_labels = keys.into());
+            world.findings[0].policy = world.file.policies[0].clone();
+        }
+        Reason::MinReady => world.file.limits.workload.min_ready = MinPods::Count(4),
+        Reason::DisruptionBudget => {
+            let none = DisruptionBudget {
+                status: None,
+                ..budget("web", selector(&[("app", "web")]))
+            };
+            world
+                .view
+                .put_selecting(PodSelectingObject::PodDisruptionBudget(none));
+        }
+        Reason::LastEndpoint => {
+            world.change("web-0", |pod| {
+                pod.labels.insert("role".into(), "leader".into());
+            });
+            world.service("leader", &[("role", "leader")]);
+        }
+        Reason::ExclusiveResource => world.needs.claims = Err("not readable".into()),
+        Reason::QuotaExhausted => world.needs.quotas = Err("not readable".into()),
+        Reason::Observe => {
+            world.policy(|policy| policy.mode = Mode::Observe);
+            world.findings[0].policy = world.file.policies[0].clone();
+        }
+    }
+}
+
+#[test]
+fn the_first_check_that_fails_in_the_order_of_the_reasons_is_the_refusal() {
+    let mut world = with_bad_pod();
+    for reason in Reason::ALL.iter().rev().copied() {
+        broken_for(reason, &mut world);
+        let expected = match reason {
+            Reason::NothingToLeave | Reason::NetworkPolicy => Reason::NoWayOut,
+            other => other,
+        };
+        let before = world.state.clone();
+        let planned = world.actions();
+        assert_eq!(refusals(&planned), [("web-0", expected)], "{planned:#?}");
+        world.state = before;
     }
 }

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::{Action, Topic},
     keys,
+    notice::Topic,
     object::{ControllerKind, ObjectKey, Pod},
     policy::Mode,
     restore::HIGHEST_COST,
+    write::Write,
 };
 use proptest::{collection::btree_map, option, prelude::*, sample::select};
 
 use crate::{
-    outcome::{changed, notices, the_notice, the_quarantine, the_release},
+    outcome::{Planned, changed, notices, the_notice, the_quarantine, the_release},
     world::{SHOP, World, labels},
 };
 
@@ -48,7 +49,7 @@ fn refused(change: impl Fn(&mut World)) -> String {
     assert_eq!(world.actions(), [], "it is told once");
     ask(&mut world, "force");
     let actions = world.actions();
-    assert_eq!(the_release(&actions).cause, "force");
+    assert_eq!(the_release(&actions).cause.as_str(), "force");
     message
 }
 
@@ -58,7 +59,10 @@ fn a_release_gives_labels_and_annotations_back_and_takes_the_agents_own_keys_off
     ask(&mut world, "true");
     let actions = world.actions();
     let release = the_release(&actions).clone();
-    assert_eq!((release.cause, &*release.policy), ("annotation", "answers"));
+    assert_eq!(
+        (release.cause.as_str(), &*release.policy),
+        ("annotation", "answers")
+    );
     assert_eq!(release.left, Vec::<std::sync::Arc<str>>::new());
     assert_eq!(release.workload.to_string(), "Deployment web");
     world.patch(&release.pod, &release.change);
@@ -83,10 +87,13 @@ fn a_command_to_quarantine_that_came_meanwhile_does_not_take_it_out_again() {
 #[test]
 fn a_release_that_would_hurt_is_refused_with_the_reason_and_force_does_it() {
     let why = refused(|world| world.change("web-0", |pod| pod.ready = false));
-    assert_eq!(why, "it is not Ready: its ReplicaSet would delete it first");
+    assert_eq!(
+        why,
+        "the pod is not Ready: its ReplicaSet would delete it first"
+    );
 
     let set = ControllerKind::ReplicaSet;
-    let gone = "ReplicaSet web-rs is gone: nobody would own it";
+    let gone = "ReplicaSet web-rs is gone: nobody would own the pod";
     let why = refused(|world| {
         let key = ObjectKey::new(SHOP, "web-rs");
         world.view.remove_controller(set, &key);
@@ -98,7 +105,10 @@ fn a_release_that_would_hurt_is_refused_with_the_reason_and_force_does_it() {
     assert_eq!(why, gone);
 
     let why = refused(|world| world.set_controller(set, "web-rs", |set| set.desired = 0));
-    assert_eq!(why, "ReplicaSet web-rs wants no pods: it would delete it");
+    assert_eq!(
+        why,
+        "ReplicaSet web-rs wants no pods: it would delete the pod"
+    );
 
     let deployment = ControllerKind::Deployment;
     let why = refused(|world| {
@@ -165,7 +175,7 @@ fn what_follows_a_release_by_force_is_said() {
     };
     assert_eq!(follows(|_| ()), None);
     let then = follows(|world| world.change("web-0", |pod| pod.ready = false));
-    let expected = "it is not Ready: its ReplicaSet would delete it first; it is adopted, and deleted where there is one too many";
+    let expected = "the pod is not Ready: its ReplicaSet would delete it first; it is adopted, and deleted where there is one too many";
     assert_eq!(then.as_deref(), Some(expected));
     let then = follows(|world| {
         let key = ObjectKey::new(SHOP, "web-rs");
@@ -173,7 +183,7 @@ fn what_follows_a_release_by_force_is_said() {
             .view
             .remove_controller(ControllerKind::ReplicaSet, &key);
     });
-    let expected = "ReplicaSet web-rs is gone: nobody would own it; it serves on, and nothing updates or replaces it";
+    let expected = "ReplicaSet web-rs is gone: nobody would own the pod; it serves on, and nothing updates or replaces it";
     assert_eq!(then.as_deref(), Some(expected));
 }
 
@@ -370,7 +380,7 @@ proptest! {
         world.change("web-0", |pod| pod.owner.clone_from(&before.owner));
         world.pass(Duration::from_mins(5));
         let actions = world.actions();
-        let [Action::Settle { pod, change }] = &actions[..] else {
+        let [Planned::Write(Write::Settle { pod, change })] = &actions[..] else {
             panic!("not settled: {actions:?}");
         };
         world.patch(pod, change);

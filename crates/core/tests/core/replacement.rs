@@ -3,18 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    action::Action,
+    judge::Verdict,
     keys,
-    object::{ControllerKind, ObjectKey, Phase, Pod},
+    lookup::Lookup,
+    needs::Claim,
+    object::{ControllerKind, HostPort, ObjectKey, Phase, Pod},
     placement::{Node, Placement, Taint},
     policy::{Detach, Mode},
     quota::{Amounts, Quota, Taken},
     reason::Reason,
-    replacement::{Claim, HostPort},
 };
 
 use crate::{
-    outcome::{quarantines, refusals, the_quarantine, the_refusal},
+    outcome::{Planned, quarantines, refusals, the_quarantine, the_refusal},
     world::{SHOP, World, controller, labels, pod, selector},
 };
 
@@ -40,10 +41,10 @@ fn allow_exclusive(world: &mut World) {
 /// Why it is refused, and that `allowExclusive` takes it out all the same.
 fn exclusive(mut world: World) -> String {
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::ExclusiveResource);
+    assert_eq!(refusal.refusal.reason, Reason::ExclusiveResource);
     allow_exclusive(&mut world);
     the_quarantine(&world.actions());
-    refusal.detail
+    refusal.refusal.detail
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn what_cannot_be_read_is_taken_for_the_worst_and_said() {
     let mut world = with_bad_pod();
     world.needs.quotas = Err("the ResourceQuotas of its namespace could not be read: late".into());
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::QuotaExhausted);
+    assert_eq!(refusal.refusal.reason, Reason::QuotaExhausted);
     allow_exclusive(&mut world);
     assert_eq!(world.actions(), [], "it is refused as before");
 }
@@ -156,7 +157,7 @@ fn neighbour(world: &mut World, address: Option<&str>, port: u16, protocol: &str
 #[test]
 fn a_port_of_the_node_needs_another_node_where_it_is_free() {
     the_quarantine(&with_ports().actions());
-    let no_room = "it takes ports of its node, and no other node that it fits has them free";
+    let no_room = "the pod takes ports of its node, and no other node that it fits has them free";
     let spoil: [fn(&mut World); 6] = [
         |world| drop(nodes(world).1.pop()),
         |world| nodes(world).1[4].takes_pods = false,
@@ -235,8 +236,11 @@ fn a_quota_that_would_forbid_the_replacement_keeps_the_pod_where_it_is() {
     let mut world = with_bad_pod();
     quota(&mut world, "4");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::QuotaExhausted);
-    assert_eq!(refusal.detail, "ResourceQuota shop has no pods left for it");
+    assert_eq!(refusal.refusal.reason, Reason::QuotaExhausted);
+    assert_eq!(
+        refusal.refusal.detail,
+        "ResourceQuota shop has no pods left for it"
+    );
     quota(&mut world, "5");
     world.pass(Duration::from_secs(9));
     the_quarantine(&world.actions());
@@ -264,7 +268,7 @@ fn it_is_read_once_and_again_when_it_may_have_changed() {
     let mut world = with_bad_pod();
     world.pass(Duration::from_secs(1));
     let actions = world.decide();
-    let [Action::Inquire(inquiry)] = &actions[..] else {
+    let [Planned::Lookup(Lookup::Needs(inquiry))] = &actions[..] else {
         panic!("not one inquiry: {actions:?}");
     };
     assert_eq!(inquiry.pod, ObjectKey::new(SHOP, "web-0"));
@@ -273,27 +277,30 @@ fn it_is_read_once_and_again_when_it_may_have_changed() {
     assert_eq!(world.decide(), [], "it is under way");
     world.pass(Duration::from_secs(25));
     let actions = world.decide();
-    let [Action::Inquire(again)] = &actions[..] else {
+    let [Planned::Lookup(Lookup::Needs(again))] = &actions[..] else {
         panic!("it had no answer: {actions:?}");
     };
     world.read(&again.clone());
     the_quarantine(&world.decide());
     world.pass(Duration::from_secs(10));
     let actions = world.decide();
-    assert!(matches!(actions[..], [Action::Inquire(_)]), "{actions:?}");
+    assert!(
+        matches!(actions[..], [Planned::Lookup(Lookup::Needs(_))]),
+        "{actions:?}"
+    );
 }
 
 #[test]
 fn it_is_read_of_a_suspect_before_it_is_needed() {
     let mut world = with_bad_pod();
-    world.findings[0].past = false;
+    world.findings[0].verdict = Verdict::Suspect;
     world.pass(Duration::from_secs(1));
     let actions = world.decide();
-    let [Action::Inquire(inquiry)] = &actions[..] else {
+    let [Planned::Lookup(Lookup::Needs(inquiry))] = &actions[..] else {
         panic!("not one inquiry: {actions:?}");
     };
     world.read(&inquiry.clone());
-    world.findings[0].past = true;
+    world.findings[0].verdict = Verdict::Unhealthy;
     the_quarantine(&world.decide());
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use pod_quarantine_core::{keys, object::Annotations, record::Values, selector::Labels};
+use pod_quarantine_core::{
+    keys, object::Annotations, record::Values, selector::Labels, write::Write,
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
-    outcome::{changed, the_release},
+    outcome::{Planned, changed, the_release},
     world::World,
 };
 
@@ -111,7 +113,7 @@ proptest! {
         world.annotate("web-0", keys::RELEASE, "force");
         let now = world.pod("web-0").clone();
         let mut actions = world.actions();
-        actions.retain(|action| matches!(action, pod_quarantine_core::action::Action::Release(_)));
+        actions.retain(|action| matches!(action, Planned::Write(Write::Release(_))));
         let release = the_release(&actions);
         let after = changed(&now, &release.change);
 

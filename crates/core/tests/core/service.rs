@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::Topic,
     keys,
-    object::{ControllerKind, ObjectKey, SelectingKind},
+    notice::Topic,
+    object::{
+        BudgetStatus, ControllerKind, DisruptionBudget, ObjectKey, PodSelectingKind,
+        PodSelectingObject,
+    },
     policy::{Detach, MaxPods},
     reason::Reason,
     restore::HIGHEST_COST,
@@ -61,7 +64,7 @@ fn a_pod_leaves_its_services_by_the_toggle_and_stays_in_its_set() {
         assert_eq!(&*quarantine.labels["app"], "db");
         assert_eq!(quarantine.record.detach, Detach::Service);
         assert_eq!(quarantine.record.services, ["db".into()]);
-        assert_eq!(quarantine.record.workload.kind.as_ref(), kind.as_str());
+        assert_eq!(quarantine.record.workload.kind.as_str(), kind.as_str());
         assert_eq!(quarantine.missed, Vec::<std::sync::Arc<str>>::new());
     }
 }
@@ -72,7 +75,11 @@ fn a_deployments_pod_stays_in_its_replica_set_too() {
     world.policy(|policy| policy.detach = Detach::Service);
     world.bad("web-0");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::NoWayOut, "app is asked for by both");
+    assert_eq!(
+        refusal.refusal.reason,
+        Reason::NoWayOut,
+        "app is asked for by both"
+    );
     world.service("web", &[("app", "web"), ("serving", "yes")]);
     world.change("web-0", |pod| {
         pod.labels.insert("serving".into(), "yes".into());
@@ -90,19 +97,22 @@ fn a_service_with_the_keys_of_the_set_is_named_and_refused() {
     world.service("peers", &[("app", "db")]);
     world.bad("db-0");
     let refusal = the_refusal(&world.actions()).clone();
-    assert_eq!(refusal.reason, Reason::NoWayOut);
+    assert_eq!(refusal.refusal.reason, Reason::NoWayOut);
     assert!(
-        refusal.detail.contains("Service peers (app=db)"),
+        refusal.refusal.detail.contains("Service peers (app=db)"),
         "{refusal:?}"
     );
-    assert!(!refusal.detail.contains("serving"), "{refusal:?}");
+    assert!(!refusal.refusal.detail.contains("serving"), "{refusal:?}");
 
     let mut world = stateful();
     let of_one = [("statefulset.kubernetes.io/pod-name", "db-0")];
     world.service("the-first", &of_one);
     world.bad("db-0");
     let refusal = the_refusal(&world.actions()).clone();
-    assert!(refusal.detail.contains("Service the-first"), "{refusal:?}");
+    assert!(
+        refusal.refusal.detail.contains("Service the-first"),
+        "{refusal:?}"
+    );
 }
 
 #[test]
@@ -110,7 +120,7 @@ fn a_pod_behind_no_service_has_nothing_to_leave() {
     let mut world = stateful();
     world
         .view
-        .remove_selecting(SelectingKind::Service, &ObjectKey::new(SHOP, "db"));
+        .remove_selecting(PodSelectingKind::Service, &ObjectKey::new(SHOP, "db"));
     world.bad("db-0");
     assert_eq!(
         refusals(&world.actions()),
@@ -136,7 +146,7 @@ fn one_pod_of_a_workload_is_out_at_a_time_whatever_its_limit() {
 #[test]
 fn a_budget_of_the_sets_own_selector_is_stayed_in_and_named() {
     let mut world = stateful();
-    let budget = SelectingKind::PodDisruptionBudget;
+    let budget = PodSelectingKind::PodDisruptionBudget;
     world
         .view
         .put_selecting(selecting(budget, "db", selector(&[("app", "db")])));
@@ -182,10 +192,16 @@ fn a_release_puts_the_toggle_back_and_writes_no_deletion_cost() {
 
 /// The set's budget, with that many disruptions allowed.
 fn budget(world: &mut World, allowed: Option<u32>) {
-    let kind = SelectingKind::PodDisruptionBudget;
-    let mut budget = selecting(kind, "db", selector(&[("app", "db")]));
-    budget.disruptions_allowed = allowed;
-    world.view.put_selecting(budget);
+    let status = allowed.map(|disruptions_allowed| BudgetStatus {
+        disruptions_allowed,
+        desired_healthy: 0,
+    });
+    world
+        .view
+        .put_selecting(PodSelectingObject::PodDisruptionBudget(DisruptionBudget {
+            status,
+            ..crate::world::budget("db", selector(&[("app", "db")]))
+        }));
 }
 
 #[test]
@@ -241,13 +257,16 @@ fn one_budget_bears_one_reaped_pod_a_minute() {
     world.view.put_controller(other);
     world.put(log);
     world.service("log", &[("app", "log"), ("serving", "true")]);
-    let mut both = selecting(
-        SelectingKind::PodDisruptionBudget,
-        "both",
-        selector(&[("team", "shop")]),
-    );
-    both.disruptions_allowed = Some(2);
-    world.view.put_selecting(both);
+    let both = DisruptionBudget {
+        status: Some(BudgetStatus {
+            disruptions_allowed: 2,
+            desired_healthy: 0,
+        }),
+        ..crate::world::budget("both", selector(&[("team", "shop")]))
+    };
+    world
+        .view
+        .put_selecting(PodSelectingObject::PodDisruptionBudget(both));
     for name in ["db-0", "log-0"] {
         world.change(name, |pod| {
             pod.labels.insert("team".into(), "shop".into());

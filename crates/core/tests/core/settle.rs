@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::Action,
     keys,
+    notice::Notice,
     object::{ControllerKind, ObjectKey},
     policy::Mode,
     reason::Reason,
     restore::HIGHEST_COST,
+    write::Write,
 };
 
 use crate::{
-    outcome::{the_quarantine, the_release},
+    outcome::{Planned, the_quarantine, the_release},
     world::{SHOP, World},
 };
 
@@ -60,7 +61,7 @@ fn remove(world: &mut World, name: &str) {
 fn settle(world: &mut World) {
     world.pass(Duration::from_mins(5));
     let actions = world.actions();
-    let [Action::Settle { pod, change }] = &actions[..] else {
+    let [Planned::Write(Write::Settle { pod, change })] = &actions[..] else {
         panic!("not to be settled: {actions:?}");
     };
     world.patch(pod, change);
@@ -188,7 +189,7 @@ fn the_cost_goes_back_at_once_and_the_mark_when_the_pod_was_left_alone_long_enou
     adopt(&mut world);
     remove(&mut world, "web-1");
     let actions = world.actions();
-    let [Action::Settle { pod, change }] = &actions[..] else {
+    let [Planned::Write(Write::Settle { pod, change })] = &actions[..] else {
         panic!("not to be settled: {actions:?}");
     };
     world.patch(pod, change);
@@ -220,20 +221,27 @@ fn a_released_pod_is_left_alone_for_as_long_as_its_policy_says() {
     remove(&mut world, "web-1");
     world.bad("web-0");
     let actions = world.actions();
-    let [Action::Settle { pod, change }, Action::Refuse(refusal)] = &actions[..] else {
+    let [
+        Planned::Write(Write::Settle { pod, change }),
+        Planned::Notice(Notice::Refused(refusal)),
+    ] = &actions[..]
+    else {
         panic!("{actions:?}");
     };
-    assert_eq!(refusal.reason, Reason::Settling);
+    assert_eq!(refusal.refusal.reason, Reason::Settling);
     assert_eq!(
-        refusal.detail,
-        "it is left alone until 2030-01-31T12:01:02Z"
+        refusal.refusal.detail,
+        "the pod is left alone until 2030-01-31T12:01:02Z"
     );
     world.patch(pod, change);
     world.pass(Duration::from_secs(56));
     assert_eq!(world.actions(), []);
     world.pass(Duration::from_secs(1));
     let actions = world.actions();
-    assert!(matches!(actions[0], Action::Settle { .. }), "{actions:?}");
+    assert!(
+        matches!(actions[0], Planned::Write(Write::Settle { .. })),
+        "{actions:?}"
+    );
 }
 
 #[test]

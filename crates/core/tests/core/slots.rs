@@ -4,25 +4,26 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
-    action::Action,
     decide::{State, decide},
-    judge::Verdicts,
+    judge::Findings,
     keys,
     ledger::{LedgerView, Memory, SlotFate, fate},
-    limits::Tally,
+    lookup::Lookup,
     policy::{MaxPods, Mode},
     reason::Reason,
+    tally::Tally,
     view::LeaseView,
+    write::Write,
 };
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    outcome::{quarantines, refusals, the_quarantine},
+    outcome::{Planned, everything, quarantines, refusals, the_quarantine},
     world::{SHOP, World, policy},
 };
 
-fn checks(actions: &[Action]) -> usize {
-    let check = |action: &&Action| matches!(action, Action::CheckSlot(_));
+fn checks(actions: &[Planned]) -> usize {
+    let check = |action: &&Planned| matches!(action, Planned::Write(Write::CheckSlot(_)));
     actions.iter().filter(check).count()
 }
 
@@ -42,7 +43,7 @@ fn an_agent_killed_between_slot_and_patch_finishes_when_it_starts_again() {
     assert_eq!(quarantines(&actions).len(), 1, "{actions:#?}");
     let again = quarantines(&actions)[0].clone();
     assert_eq!(again.pod, first.pod);
-    assert!(!again.try_first);
+    assert!(!again.dry_run_first);
     assert_eq!(refusals(&actions), [("api-0", Reason::ClusterLimit)]);
     world.carry_out(&again);
     assert_eq!(world.actions().len(), 0);
@@ -57,7 +58,10 @@ fn an_agent_killed_between_slot_and_patch_leaves_a_pod_alone_that_is_well_again(
     world.restart();
     world.findings.clear();
     let actions = world.tick();
-    assert_eq!(actions, [Action::CheckSlot(quarantine.slot.clone())]);
+    assert_eq!(
+        actions,
+        [Planned::Write(Write::CheckSlot(quarantine.slot.clone()))]
+    );
     let late = quarantine.slot.at + jiff::SignedDuration::from_secs(30);
     let pod = world.pod("web-0").clone();
     assert_eq!(fate(&quarantine.slot, Some(&pod), late), SlotFate::Fence);
@@ -76,7 +80,7 @@ fn an_agent_killed_after_the_patch_knows_the_pod_again() {
     world.bad("web-0");
     let actions = world.tick();
     assert!(
-        matches!(actions[..], [Action::Follow(_)]),
+        matches!(actions[..], [Planned::Lookup(Lookup::Drain(_))]),
         "neither a second quarantine nor a check: {actions:?}"
     );
 }
@@ -114,13 +118,15 @@ fn idle_slots_are_looked_at_once_a_second() {
     assert_eq!(checks(&world.tick()), 1);
     let same_time = |world: &mut World| {
         let now = world.now;
-        decide(
+        let plan = decide(
             &mut world.state,
             &world.file,
             &world.view,
-            &Verdicts::default(),
+            &Findings::default(),
+            None,
             now,
-        )
+        );
+        everything(plan)
     };
     assert_eq!(checks(&same_time(&mut world)), 0);
     assert_eq!(checks(&world.tick()), 1);
@@ -157,11 +163,11 @@ fn what_another_installation_took_out_is_no_sign_of_a_lost_ledger() {
     assert_eq!(world.tick(), [create(None)]);
 }
 
-fn create(lost: Option<Timestamp>) -> Action {
-    Action::CreateLedger {
+fn create(lost: Option<Timestamp>) -> Planned {
+    Planned::Write(Write::CreateLedger {
         lost,
         memory: Memory::default(),
-    }
+    })
 }
 
 #[test]
@@ -180,9 +186,9 @@ fn a_missing_ledger_is_made_and_known_as_lost_where_pods_are_out() {
     assert_eq!(world.tick(), [create(lost)], "the Lease names one");
     world.view.lease = LeaseView::Names(None);
     assert_eq!(world.tick(), [create(None)]);
-    world.view.lease = LeaseView::Unread;
+    world.view.lease = LeaseView::NotLoaded;
     assert_eq!(world.tick(), []);
-    world.view.ledger = LedgerView::Unread;
+    world.view.ledger = LedgerView::NotLoaded;
     assert_eq!(world.tick(), []);
 }
 
@@ -254,12 +260,14 @@ fn befall(world: &mut World, name: &str, of: Fate) {
             world.bad(name);
             let mut now = world.now;
             now.moment += std::time::Duration::from_hours(1);
-            let found = world.verdicts();
+            let found = world.all_findings();
             let limits = world.file.limits.clone();
             world.file.limits = World::new().file.limits;
             world.file.limits.cluster.max = 100;
             world.file.limits.namespace.max = 100;
-            let actions = decide(&mut State::default(), &world.file, &world.view, &found, now);
+            let (file, view) = (&world.file, &world.view);
+            let actions = decide(&mut State::default(), file, view, &found, None, now);
+            let actions = everything(actions);
             world.file.limits = limits;
             let quarantine = quarantines(&actions)
                 .into_iter()

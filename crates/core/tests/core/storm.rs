@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    action::{Action, Topic},
+    judge::Verdict,
     keys,
-    ledger::{Note, Scope, Storm},
+    ledger::{Note, Storm, StormScope},
+    notice::Topic,
     reason::Reason,
+    write::Write,
 };
 
 use crate::{
-    outcome::{notices, quarantines, refusals, the_quarantine},
+    outcome::{Planned, notices, quarantines, refusals, the_quarantine},
     world::{START, World, at, reference, workload_uid},
 };
 
@@ -19,7 +21,7 @@ fn world() -> World {
     let mut world = World::new();
     for name in ["web", "api"] {
         world.deployment(name, 10);
-        world.heard.insert(workload_uid(name), 10);
+        world.with_verdict.insert(workload_uid(name), 10);
     }
     world.file.limits.storm.workload = 50;
     world.file.limits.storm.cluster = 20;
@@ -35,11 +37,11 @@ fn bad(world: &mut World, of: &str, count: u32) {
 
 fn suspect(world: &mut World, name: &str) {
     let mut finding = world.finding(name);
-    finding.past = false;
+    finding.verdict = Verdict::Suspect;
     world.findings.push(finding);
 }
 
-fn storms(actions: &[Action]) -> Vec<String> {
+fn storms(actions: &[Planned]) -> Vec<String> {
     let told = notices(actions).into_iter();
     let storms = told.filter(|notice| notice.topic == Topic::QuarantineStorm);
     storms
@@ -57,7 +59,7 @@ fn more_than_the_share_of_a_workload_stops_everything_there_and_is_told_once() {
     assert_eq!(
         storms(&actions),
         [
-            "Deployment web: 6 of 10 pods are unhealthy at once, more than 50%: nothing new is quarantined until that is over for 10m"
+            "Deployment web: 6 of 10 pods are unhealthy at once, more than 50%: nothing new is quarantined until that has been over for 10m"
         ]
     );
     let taken = quarantines(&actions);
@@ -206,7 +208,7 @@ fn what_flares_up_begins_the_cooldown_anew() {
 
 fn notes(world: &mut World) -> Vec<Note> {
     let notes = world.tick().into_iter().filter_map(|action| match action {
-        Action::Note(note) => Some(note),
+        Planned::Write(Write::Note(note)) => Some(note),
         _ => None,
     });
     notes.collect()
@@ -220,7 +222,7 @@ fn a_restart_does_not_forget_it() {
     let [Note::StormBegan(scope, storm)] = &notes(&mut world)[..] else {
         panic!("it is to be written down");
     };
-    assert_eq!(*scope, Scope::Workload(workload_uid("web")));
+    assert_eq!(*scope, StormScope::Workload(workload_uid("web")));
     assert_eq!(&*storm.place, "shop/Deployment web");
     let began = Note::StormBegan(scope.clone(), storm.clone());
     assert!(world.ledger().note(&began));
@@ -245,7 +247,7 @@ fn another_agents_storm_is_not_told_again() {
         place: "shop/Deployment web".into(),
         since: at(START),
     };
-    let scope = Scope::Workload(workload_uid("web"));
+    let scope = StormScope::Workload(workload_uid("web"));
     world.ledger().memory.storms.insert(scope, storm);
     bad(&mut world, "web", 6);
     let actions = world.actions();

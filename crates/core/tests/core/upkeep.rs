@@ -1,17 +1,18 @@
 //! The ledger's own object: named by the Lease, kept by a finalizer, and complete.
 
 use pod_quarantine_core::{
-    action::Action,
+    decide::Doubt,
     keys,
     ledger::{Ledger, Note},
     object::Namespace,
     reason::Reason,
     selector::Labels,
     view::LeaseView,
+    write::Write,
 };
 
 use crate::{
-    outcome::{quarantines, reaps, refusals, the_quarantine},
+    outcome::{Planned, quarantines, reaps, refusals, the_quarantine},
     world::{World, version},
 };
 
@@ -25,9 +26,9 @@ fn no_slot_is_taken_before_the_lease_names_the_ledger() {
     world.bad("web-0");
     named(&mut world, None);
     let actions = world.actions();
-    assert!(actions.contains(&Action::NameLedger));
+    assert!(actions.contains(&Planned::Write(Write::NameLedger)));
     assert_eq!(refusals(&actions), [("web-0", Reason::LedgerUnavailable)]);
-    world.view.lease = LeaseView::Unread;
+    world.view.lease = LeaseView::NotLoaded;
     assert_eq!(world.actions(), []);
     named(&mut world, Some(""));
     the_quarantine(&world.actions());
@@ -39,9 +40,12 @@ fn a_ledger_that_is_not_the_one_that_the_lease_names_stands_for_a_lost_one() {
     let mut world = World::with_web();
     named(&mut world, Some("another"));
     let rebuilt = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
-    assert_eq!(world.actions(), [Action::MendLedger { rebuilt }]);
+    assert_eq!(
+        world.actions(),
+        [Planned::Write(Write::RepairLedger { rebuilt })]
+    );
     world.ledger().rebuilt = rebuilt;
-    assert_eq!(world.actions(), [Action::NameLedger]);
+    assert_eq!(world.actions(), [Planned::Write(Write::NameLedger)]);
     named(&mut world, Some(""));
     world.bad("web-0");
     assert_eq!(
@@ -56,7 +60,10 @@ fn a_ledger_that_is_not_the_one_that_the_lease_names_stands_for_a_lost_one() {
 fn a_ledger_without_its_finalizer_gets_it() {
     let mut world = World::with_web();
     world.ledger().guarded = false;
-    assert_eq!(world.actions(), [Action::MendLedger { rebuilt: None }]);
+    assert_eq!(
+        world.actions(),
+        [Planned::Write(Write::RepairLedger { rebuilt: None })]
+    );
 }
 
 #[test]
@@ -72,7 +79,7 @@ fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free() {
     assert_eq!(world.actions(), []);
     world.ledger().slots.clear();
     world.change("web-0", |pod| pod.terminating = true);
-    assert_eq!(world.actions(), [Action::LetLedgerGo]);
+    assert_eq!(world.actions(), [Planned::Write(Write::ReleaseLedger)]);
     world.ledger().guarded = false;
     assert_eq!(world.actions(), []);
 }
@@ -87,7 +94,7 @@ fn where_the_agents_namespace_goes_the_ledger_goes_with_it() {
         mode: None,
         terminating: true,
     });
-    assert_eq!(world.actions(), [Action::LetLedgerGo]);
+    assert_eq!(world.actions(), [Planned::Write(Write::ReleaseLedger)]);
     world.ledger().guarded = false;
     assert_eq!(world.actions(), [], "it is not guarded again");
 }
@@ -95,7 +102,7 @@ fn where_the_agents_namespace_goes_the_ledger_goes_with_it() {
 fn counted(world: &mut World) -> Vec<Note> {
     let actions = world.tick();
     let notes = actions.into_iter().filter_map(|action| match action {
-        Action::Note(note @ Note::Counted(_)) => Some(note),
+        Planned::Write(Write::Note(note @ Note::Counted(_))) => Some(note),
         _ => None,
     });
     notes.collect()
@@ -127,7 +134,7 @@ fn a_pod_that_counts_and_has_no_slot_gets_one_and_is_never_reaped_by_it() {
     assert!(
         actions
             .iter()
-            .any(|action| matches!(action, Action::Release(_)))
+            .any(|action| matches!(action, Planned::Write(Write::Release(_))))
     );
 }
 
@@ -156,10 +163,9 @@ fn a_clock_that_is_off_lets_nothing_be_reaped_and_a_doubt_lets_nothing_be_taken_
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.pass(std::time::Duration::from_hours(5));
-    world.view.clock_is_off = true;
+    world.doubt = Some(Doubt::ClockIsOff);
     assert_eq!(reaps(&world.actions()).len(), 0);
-    world.view.clock_is_off = false;
-    world.view.unsure = Some("the policy file has changed, and is refused".into());
+    world.doubt = Some(Doubt::PolicyFileRefused);
     world.bad("web-1");
     let actions = world.actions();
     assert_eq!(reaps(&actions).len(), 1, "times go on");
@@ -173,14 +179,14 @@ fn what_the_ledger_remembered_is_in_the_next_one() {
     ledger.uid = "first".into();
     world
         .view
-        .update(pod_quarantine_core::update::Update::Ledger(ledger.clone()));
+        .update(pod_quarantine_core::view::Update::Ledger(ledger.clone()));
     world
         .view
-        .update(pod_quarantine_core::update::Update::LedgerGone(Some(
+        .update(pod_quarantine_core::view::Update::LedgerGone(Some(
             version(8),
         )));
     let actions = world.actions();
-    let [Action::CreateLedger { memory, .. }] = &actions[..] else {
+    let [Planned::Write(Write::CreateLedger { memory, .. })] = &actions[..] else {
         panic!("{actions:?}");
     };
     assert_eq!(*memory, ledger.memory);

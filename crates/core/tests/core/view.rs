@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView},
-    object::{ControllerKind, ObjectKey, Pod, SelectingKind},
-    update::Update,
-    view::View,
+    object::{ControllerKind, ObjectKey, Pod, PodSelectingKind},
+    view::{Update, View},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -94,7 +93,7 @@ fn a_complete_list_removes_what_it_lacks_but_not_what_came_later() {
 fn complete_lists_of_other_kinds_remove_what_they_lack_of_that_kind_alone() {
     let mut view = View::default();
     for name in ["a", "b"] {
-        for kind in [SelectingKind::Service, SelectingKind::NetworkPolicy] {
+        for kind in [PodSelectingKind::Service, PodSelectingKind::NetworkPolicy] {
             view.put_selecting(selecting(kind, name, selector(&[])));
         }
         let kinds = [ControllerKind::ReplicaSet, ControllerKind::Deployment];
@@ -103,14 +102,17 @@ fn complete_lists_of_other_kinds_remove_what_they_lack_of_that_kind_alone() {
         }
     }
     let listed = BTreeSet::from([ObjectKey::new(SHOP, "b")]);
-    view.update(Update::AllSelecting(SelectingKind::Service, listed.clone()));
+    view.update(Update::AllSelecting(
+        PodSelectingKind::Service,
+        listed.clone(),
+    ));
     view.update(Update::AllControllers(ControllerKind::ReplicaSet, listed));
     let left: Vec<_> = view
         .selecting(SHOP)
-        .map(|one| (one.kind, one.key.name.to_string()))
+        .map(|one| (one.kind(), one.key().name.to_string()))
         .collect();
     assert_eq!(left.len(), 3);
-    assert!(!left.contains(&(SelectingKind::Service, "a".to_owned())));
+    assert!(!left.contains(&(PodSelectingKind::Service, "a".to_owned())));
     let left: Vec<_> = view
         .controllers(SHOP)
         .map(|one| (one.kind, one.key.name.to_string()))
@@ -155,12 +157,12 @@ fn the_marked_pods_and_the_owned_ones_follow_every_change() {
     pod.annotations.insert(keys::RELEASE.into(), "true".into());
     view.put_pod(pod);
     assert_eq!(
-        (view.marked().count(), view.owned(&owner.uid).count()),
+        (view.tracked().count(), view.owned(&owner.uid).count()),
         (1, 1)
     );
     view.put_pod(at("a", 2));
     assert_eq!(
-        (view.marked().count(), view.owned(&owner.uid).count()),
+        (view.tracked().count(), view.owned(&owner.uid).count()),
         (0, 0)
     );
     let mut again = at("a", 3);
@@ -168,12 +170,12 @@ fn the_marked_pods_and_the_owned_ones_follow_every_change() {
     again.labels.insert(keys::STATE.into(), "forged".into());
     view.put_pod(again);
     assert_eq!(
-        (view.marked().count(), view.owned(&owner.uid).count()),
+        (view.tracked().count(), view.owned(&owner.uid).count()),
         (1, 1)
     );
     view.remove_pod(&ObjectKey::new(SHOP, "a"), "uid-of-a");
     assert_eq!(
-        (view.marked().count(), view.owned(&owner.uid).count()),
+        (view.tracked().count(), view.owned(&owner.uid).count()),
         (0, 0)
     );
 }
@@ -196,7 +198,7 @@ fn a_pod_is_looked_at_for_every_annotation_that_needs_it() {
     ] {
         let mut pod = pod("a");
         pod.annotations.insert(key.into(), text.into());
-        assert_eq!(pod.is_marked(), marked, "{key}: {text:?}");
+        assert_eq!(pod.tracked(), marked, "{key}: {text:?}");
     }
 }
 

@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
-    action::{Action, Inquiry, Quarantine, Target},
-    decide::{State, decide},
-    judge::{Finding, Now, Verdicts},
+    decide::{Doubt, State, decide},
+    judge::{Finding, Findings, Verdict},
     ledger::{Ledger, LedgerView, Note, Slot},
+    lookup::{Lookup, NeedsQuery},
+    needs::{Needs, NeedsAt},
     object::{
-        Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference, ResourceVersion,
-        Selecting, SelectingKind, Uid,
+        BudgetStatus, Controller, ControllerKind, DisruptionBudget, Namespace, NetworkPolicy,
+        ObjectKey, Phase, Pod, PodSelectingKind, PodSelectingObject, Reference, ResourceVersion,
+        Service, Uid,
     },
     placement::Placement,
     policy::{
@@ -20,13 +22,17 @@ use pod_quarantine_core::{
     },
     quota::Taken,
     record::Evidence,
-    replacement::{Needs, Reading},
-    restore::Change,
     selector::{Labels, Selector},
+    time::Now,
     view::{LeaseView, View},
+    write::{Change, PodVersion, Quarantine, Write},
 };
 
-use crate::outcome::{changed, the_quarantine};
+use crate::{
+    outcome::Planned,
+    outcome::everything,
+    outcome::{changed, the_quarantine},
+};
 
 /// The namespace that everything lives in unless a test says otherwise.
 pub(crate) const SHOP: &str = "shop";
@@ -114,15 +120,40 @@ pub(crate) fn controller(
     }
 }
 
-pub(crate) fn selecting(kind: SelectingKind, name: &str, selector: Selector) -> Selecting {
-    Selecting {
-        kind,
+pub(crate) fn service(name: &str, selector: Selector) -> Service {
+    Service {
         key: ObjectKey::new(SHOP, name),
         selector: Some(selector),
-        // It bears whatever a test does to its pods.
-        disruptions_allowed: (kind == SelectingKind::PodDisruptionBudget).then_some(100),
-        desired_healthy: None,
         local: false,
+    }
+}
+
+/// It allows whatever a test does to its pods.
+pub(crate) fn budget(name: &str, selector: Selector) -> DisruptionBudget {
+    DisruptionBudget {
+        key: ObjectKey::new(SHOP, name),
+        selector: Some(selector),
+        status: Some(BudgetStatus {
+            disruptions_allowed: 100,
+            desired_healthy: 0,
+        }),
+    }
+}
+
+pub(crate) fn selecting(
+    kind: PodSelectingKind,
+    name: &str,
+    selector: Selector,
+) -> PodSelectingObject {
+    match kind {
+        PodSelectingKind::Service => PodSelectingObject::Service(service(name, selector)),
+        PodSelectingKind::PodDisruptionBudget => {
+            PodSelectingObject::PodDisruptionBudget(budget(name, selector))
+        }
+        PodSelectingKind::NetworkPolicy => PodSelectingObject::NetworkPolicy(NetworkPolicy {
+            key: ObjectKey::new(SHOP, name),
+            selector,
+        }),
     }
 }
 
@@ -161,8 +192,9 @@ pub(crate) struct World {
     pub(crate) file: PolicyFile,
     pub(crate) state: State,
     pub(crate) findings: Vec<Finding>,
-    /// Of how many pods of a workload a signal has said anything.
-    pub(crate) heard: BTreeMap<Uid, u32>,
+    /// How many pods of a workload have a verdict.
+    pub(crate) with_verdict: BTreeMap<Uid, u32>,
+    pub(crate) doubt: Option<Doubt>,
     pub(crate) now: Now,
     /// What is read of any pod's replacement.
     pub(crate) needs: Needs,
@@ -217,7 +249,8 @@ impl World {
             file,
             state: State::default(),
             findings: Vec::new(),
-            heard: BTreeMap::new(),
+            with_verdict: BTreeMap::new(),
+            doubt: None,
             now: Now {
                 wall: at(START),
                 moment: Duration::from_hours(1),
@@ -283,7 +316,7 @@ impl World {
 
     pub(crate) fn service(&mut self, name: &str, pairs: &[(&str, &str)]) {
         self.view
-            .put_selecting(selecting(SelectingKind::Service, name, selector(pairs)));
+            .put_selecting(selecting(PodSelectingKind::Service, name, selector(pairs)));
     }
 
     pub(crate) fn namespace_mode(&mut self, mode: &str) {
@@ -377,7 +410,7 @@ impl World {
         let pod = self.pod(name);
         Finding {
             policy: self.file.policies[0].clone(),
-            past: true,
+            verdict: Verdict::Unhealthy,
             pod: pod.key.clone(),
             uid: pod.uid.clone(),
             workload: self.workload_of(name),
@@ -392,50 +425,52 @@ impl World {
     }
 
     /// What is to be done a second later, what replacements would need having been read just before.
-    pub(crate) fn tick(&mut self) -> Vec<Action> {
+    pub(crate) fn tick(&mut self) -> Vec<Planned> {
         self.pass(Duration::from_secs(1));
         let before = self.state.clone();
         let asked = self.decide();
         self.state = before;
-        for action in asked {
-            if let Action::Inquire(inquiry) = action {
-                self.read(&inquiry);
+        for planned in asked {
+            if let Planned::Lookup(Lookup::Needs(query)) = planned {
+                self.read(&query);
             }
         }
         self.decide()
     }
 
-    pub(crate) fn verdicts(&self) -> Verdicts {
-        Verdicts {
-            findings: self.findings.clone(),
-            heard: self.heard.clone(),
-            heard_in_all: self.heard.values().sum(),
+    pub(crate) fn all_findings(&self) -> Findings {
+        Findings {
+            pods: self.findings.clone(),
+            with_verdict: self.with_verdict.clone(),
+            with_verdict_in_all: self.with_verdict.values().sum(),
         }
     }
 
-    pub(crate) fn decide(&mut self) -> Vec<Action> {
-        let verdicts = self.verdicts();
-        decide(&mut self.state, &self.file, &self.view, &verdicts, self.now)
+    pub(crate) fn decide(&mut self) -> Vec<Planned> {
+        let findings = self.all_findings();
+        let (file, view) = (&self.file, &self.view);
+        let plan = decide(&mut self.state, file, view, &findings, self.doubt, self.now);
+        everything(plan)
     }
 
-    pub(crate) fn read(&mut self, inquiry: &Inquiry) {
+    pub(crate) fn read(&mut self, query: &NeedsQuery) {
         let needs = self.needs.clone();
-        let at = inquiry.at;
-        self.state.read(&inquiry.uid, Reading { at, needs });
+        let at = query.at;
+        self.state.record_needs(&query.uid, NeedsAt { at, needs });
     }
 
     /// What is to be done now, the checks of slots, the looks at slices and the upkeep of the ledger aside.
-    pub(crate) fn actions(&mut self) -> Vec<Action> {
-        let mut actions = self.tick();
-        actions.retain(|action| {
+    pub(crate) fn actions(&mut self) -> Vec<Planned> {
+        let mut planned = self.tick();
+        planned.retain(|one| {
             !matches!(
-                action,
-                Action::CheckSlot(_)
-                    | Action::Follow(_)
-                    | Action::Note(Note::Counted(_) | Note::Forgotten(_))
+                one,
+                Planned::Write(
+                    Write::CheckSlot(_) | Write::Note(Note::Counted(_) | Note::Forgotten(_))
+                ) | Planned::Lookup(Lookup::Drain(_))
             )
         });
-        actions
+        planned
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {
@@ -451,7 +486,7 @@ impl World {
     /// Carries out a quarantine as the writer does: the slot first.
     pub(crate) fn carry_out(&mut self, quarantine: &Quarantine) {
         let slot = quarantine.slot.clone();
-        assert!(self.ledger().begin(slot, quarantine.pace.as_ref()));
+        assert!(self.ledger().begin(slot, quarantine.pacing.as_ref()));
         self.patch(&quarantine.pod, &quarantine.change);
     }
 
@@ -483,9 +518,9 @@ impl World {
     }
 
     /// The API server's part of a patch: precondition, then the change.
-    pub(crate) fn patch(&mut self, target: &Target, change: &Change) {
+    pub(crate) fn patch(&mut self, target: &PodVersion, change: &Change) {
         let pod = self.view.pod(&target.key).expect("the pod").clone();
-        assert_eq!(Target::from(&pod), *target, "a conflict");
+        assert_eq!(PodVersion::from(&pod), *target, "a conflict");
         self.put(changed(&pod, change));
     }
 }

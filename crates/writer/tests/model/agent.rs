@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use pod_quarantine_core::{
-    action::Action,
     decide::{self, decide},
-    judge::Verdicts,
+    judge::Findings,
     ledger::{LedgerView, Note},
+    needs::NeedsAt,
     object::ResourceVersion,
-    replacement::Reading,
-    update::Update,
-    view::{LeaseView, View},
+    view::{LeaseView, Update, View},
+    write::Write,
 };
 
 use crate::{
@@ -71,55 +70,44 @@ impl Model {
         let key = (seen, bad, time);
         self.decided.get(key, |(seen, bad, time)| {
             let view = self.view(seen);
-            let mut actions = self.decision(&view, *bad, *time);
+            let mut writes = self.decision(&view, *bad, *time);
             let mut ledger = match &view.ledger {
                 LedgerView::Present(ledger) => Some(ledger.clone()),
-                LedgerView::Unread | LedgerView::Gone => None,
+                LedgerView::NotLoaded | LedgerView::Gone => None,
             };
             if self.scope.broken == Some(Broken::MovesSlotsBack) {
-                ledger = Broken::move_slots_back(&view, &mut actions, |view| {
+                ledger = Broken::move_slots_back(&view, &mut writes, |view| {
                     self.decision(view, *bad, *time)
                 });
             }
-            if actions.is_empty() {
+            if writes.is_empty() {
                 return NOTHING;
             }
             self.batches.name(Batch {
                 ledger: ledger.map_or(NOTHING, |ledger| self.ledgers.name(ledger)),
-                actions: self.actions.name(actions),
+                writes: self.writes.name(writes),
                 answers: std::array::from_fn(|_| Vec::new()),
             })
         })
     }
 
     /// What is to be written. What a replacement would need was read just now.
-    fn decision(&self, view: &View, bad: [bool; PODS], time: u32) -> Vec<Action> {
+    fn decision(&self, view: &View, bad: [bool; PODS], time: u32) -> Vec<Write> {
         let now = now(time);
         let mut state = decide::State::default();
         let mut findings = Vec::new();
         for (index, bad) in bad.into_iter().enumerate() {
             if let Some(pod) = view.pod(&world::key(index)) {
                 let needs = world::needs();
-                state.read(&pod.uid, Reading { at: now, needs });
+                state.record_needs(&pod.uid, NeedsAt { at: now, needs });
                 findings.extend(bad.then(|| finding(&self.file, pod)));
             }
         }
-        let verdicts = Verdicts {
-            findings,
-            ..Verdicts::default()
+        let findings = Findings {
+            pods: findings,
+            ..Findings::default()
         };
-        let mut actions = decide(&mut state, &self.file, view, &verdicts, now);
-        actions.retain(|action| {
-            !matches!(
-                action,
-                Action::TryEarly(_)
-                    | Action::Inquire(_)
-                    | Action::Follow(_)
-                    | Action::Refuse(_)
-                    | Action::Tell(_)
-            )
-        });
-        actions
+        decide(&mut state, &self.file, view, &findings, None, now).writes
     }
 
     /// How far a batch has come.
@@ -132,8 +120,8 @@ impl Model {
                 .each_ref()
                 .map(|lane| lane.iter().map(answer).collect());
             let ledger = self.ledger(batch.ledger).map(|ledger| (*ledger).clone());
-            let actions = (*self.actions.get(batch.actions)).clone();
-            let Ran { waits_for, learnt } = run(ledger, actions, answers);
+            let writes = (*self.writes.get(batch.writes)).clone();
+            let Ran { waits_for, learnt } = run(ledger, writes, answers);
             let waits_for = waits_for.into_iter().map(|call| {
                 let (lane, only_reads) = (call.lane(), call.only_reads());
                 (lane, self.calls.name(call), only_reads)
@@ -145,24 +133,24 @@ impl Model {
         })
     }
 
-    /// The actions of a batch, in words.
+    /// The writes of a batch, in words.
     pub(crate) fn told(&self, batch: Id) -> String {
-        let actions = self.actions.get(self.batches.get(batch).actions);
-        let told = actions.iter().map(|action| match action {
-            Action::CreateLedger { .. } => "create the ledger".to_owned(),
-            Action::Quarantine(one) => {
+        let writes = self.writes.get(self.batches.get(batch).writes);
+        let told = writes.iter().map(|action| match action {
+            Write::CreateLedger { .. } => "create the ledger".to_owned(),
+            Write::Quarantine(one) => {
                 format!(
                     "quarantine {}@{}",
                     one.pod.key.name, one.pod.resource_version
                 )
             }
-            Action::Release(one) => format!("release {}", one.pod.key.name),
-            Action::Settle { pod, .. } => format!("settle {}", pod.key.name),
-            Action::Reap(one) => format!("reap {}", one.pod.key.name),
-            Action::CheckSlot(slot) => {
+            Write::Release(one) => format!("release {}", one.pod.key.name),
+            Write::Settle { pod, .. } => format!("settle {}", pod.key.name),
+            Write::Reap(one) => format!("reap {}", one.pod.key.name),
+            Write::CheckSlot(slot) => {
                 format!("check the slot {}@{}", slot.name, slot.resource_version)
             }
-            Action::Note(Note::Counted(slot)) => format!("give {} a slot", slot.name),
+            Write::Note(Note::Counted(slot)) => format!("give {} a slot", slot.name),
             other => format!("{other:?}"),
         });
         told.collect::<Vec<_>>().join(", ")
@@ -195,7 +183,7 @@ impl Model {
                 }
             }
             seen.ledger = match view.ledger {
-                LedgerView::Unread => NOTHING,
+                LedgerView::NotLoaded => NOTHING,
                 LedgerView::Gone => GONE,
                 LedgerView::Present(ledger) => self.ledgers.name(ledger),
             };

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
-    action::{Action, Target},
     keys,
     ledger::{Ledger, LedgerView},
     object::{Pod, ResourceVersion, Uid},
-    restore::Change,
     view::View,
+    write::{Change, PodVersion, Write},
 };
 
 /// What is wrong.
@@ -53,7 +52,7 @@ impl Broken {
     /// What a GET finds.
     pub(crate) fn found(
         broken: Option<Self>,
-        target: &Target,
+        target: &PodVersion,
         fresh: Option<Arc<Pod>>,
         cached: Option<Arc<Pod>>,
     ) -> Option<Arc<Pod>> {
@@ -75,8 +74,8 @@ impl Broken {
     /// the ledger that goes with them.
     pub(crate) fn move_slots_back(
         view: &View,
-        actions: &mut Vec<Action>,
-        decision: impl Fn(&View) -> Vec<Action>,
+        writes: &mut Vec<Write>,
+        decision: impl Fn(&View) -> Vec<Write>,
     ) -> Option<Ledger> {
         let LedgerView::Present(ledger) = &view.ledger else {
             return None;
@@ -91,13 +90,13 @@ impl Broken {
         altered.ledger = LedgerView::Present(moved.clone());
         let mut before = ledger.clone();
         for action in decision(&altered) {
-            let Action::Quarantine(quarantine) = action else {
+            let Write::Quarantine(quarantine) = action else {
                 continue;
             };
             let uid = &quarantine.slot.uid;
             if ledger.slots.get(uid) != moved.slots.get(uid) {
                 before.slots.insert(uid.clone(), moved.slots[uid].clone());
-                actions.push(Action::Quarantine(quarantine));
+                writes.push(Write::Quarantine(quarantine));
             }
         }
         Some(before)

@@ -14,12 +14,11 @@ use std::{
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
-    action::{Action, Target},
     keys,
     ledger::{Ledger, Memory},
     object::Pod,
-    restore::Change,
-    update::Update,
+    view::Update,
+    write::{Change, PodVersion, Write},
 };
 use pod_quarantine_writer::{
     Writer,
@@ -32,12 +31,12 @@ use crate::world::{PODS, START, index_of};
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Patch {
-        pod: Target,
+        pod: PodVersion,
         change: Change,
         dry_run: bool,
     },
-    Get(Target),
-    Delete(Target),
+    Get(PodVersion),
+    Delete(PodVersion),
     CreateLedger {
         lost: Option<Timestamp>,
     },
@@ -46,13 +45,13 @@ pub(crate) enum Call {
         before: Ledger,
         after: Ledger,
     },
-    MendLedger {
+    RepairLedger {
         before: Ledger,
         rebuilt: Option<Timestamp>,
     },
     /// The Lease is read and written by it, so it does not arrive late: what it was read as has changed by then.
     NameLedger(Ledger),
-    LetLedgerGo(Ledger),
+    ReleaseLedger(Ledger),
 }
 
 /// What the API server said, and when.
@@ -83,9 +82,9 @@ impl Call {
             Self::CreateLedger { .. }
             | Self::ReadLedger
             | Self::SwapLedger { .. }
-            | Self::MendLedger { .. }
+            | Self::RepairLedger { .. }
             | Self::NameLedger(_)
-            | Self::LetLedgerGo(_) => PODS,
+            | Self::ReleaseLedger(_) => PODS,
         }
     }
 
@@ -97,9 +96,9 @@ impl Call {
             Self::Delete(_)
             | Self::CreateLedger { .. }
             | Self::SwapLedger { .. }
-            | Self::MendLedger { .. }
+            | Self::RepairLedger { .. }
             | Self::NameLedger(_)
-            | Self::LetLedgerGo(_) => false,
+            | Self::ReleaseLedger(_) => false,
         }
     }
 
@@ -113,8 +112,8 @@ impl Call {
             Self::CreateLedger { .. } | Self::ReadLedger | Self::NameLedger(_) => {
                 Said::Ledger(Err(why()))
             }
-            Self::LetLedgerGo(_) => Said::Gone(Err(why())),
-            Self::SwapLedger { .. } | Self::MendLedger { .. } => Said::Swapped(Err(why())),
+            Self::ReleaseLedger(_) => Said::Gone(Err(why())),
+            Self::SwapLedger { .. } | Self::RepairLedger { .. } => Said::Swapped(Err(why())),
         }
     }
 
@@ -138,9 +137,9 @@ impl Call {
             Self::CreateLedger { lost: Some(_) } => "rebuilds",
             Self::Get(_) | Self::ReadLedger => "reads",
             Self::SwapLedger { .. } => "swaps",
-            Self::MendLedger { .. } => "mends",
+            Self::RepairLedger { .. } => "mends",
             Self::NameLedger(_) => "names",
-            Self::LetLedgerGo(_) => "lets go",
+            Self::ReleaseLedger(_) => "lets go",
         }
     }
 
@@ -156,9 +155,9 @@ impl Call {
             }
             Self::CreateLedger { .. }
             | Self::ReadLedger
-            | Self::MendLedger { .. }
+            | Self::RepairLedger { .. }
             | Self::NameLedger(_)
-            | Self::LetLedgerGo(_) => {
+            | Self::ReleaseLedger(_) => {
                 format!("the request that {verb} the ledger")
             }
             Self::SwapLedger { before, after } => {
@@ -192,7 +191,7 @@ pub(crate) struct Ran {
 /// Runs the writer with the answers that it has had, those of each lane in their order.
 pub(crate) fn run(
     ledger: Option<Ledger>,
-    actions: Vec<Action>,
+    writes: Vec<Write>,
     answers: [Vec<Answer>; LANES],
 ) -> Ran {
     let replay = Arc::new(Replay(Mutex::new(Heard {
@@ -201,7 +200,7 @@ pub(crate) fn run(
         now: START.parse().expect("a time"),
     })));
     let writer = Writer::new(Server(replay.clone()));
-    let mut batch = pin!(writer.carry_out(ledger, actions));
+    let mut batch = pin!(writer.carry_out(ledger, writes));
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(woken.clone());
     let mut learnt = None;
@@ -276,7 +275,7 @@ impl Server {
 impl ApiServer for Server {
     async fn patch(
         &self,
-        pod: &Target,
+        pod: &PodVersion,
         change: &Change,
         dry_run: bool,
     ) -> Result<Pod, WriteFailure> {
@@ -291,14 +290,14 @@ impl ApiServer for Server {
         }
     }
 
-    async fn get(&self, pod: &Target) -> Result<Option<Pod>, RequestError> {
+    async fn get(&self, pod: &PodVersion) -> Result<Option<Pod>, RequestError> {
         match self.ask(Call::Get(pod.clone())).await {
             Said::Got(pod) => Ok(pod),
             other => panic!("a GET was answered {other:?}"),
         }
     }
 
-    async fn delete(&self, pod: &Target) -> Result<(), WriteFailure> {
+    async fn delete(&self, pod: &PodVersion) -> Result<(), WriteFailure> {
         match self.ask(Call::Delete(pod.clone())).await {
             Said::Deleted(result) => result,
             other => panic!("a deletion was answered {other:?}"),
@@ -329,13 +328,13 @@ impl ApiServer for Server {
         self.ask_for_the_ledger(call).await
     }
 
-    async fn mend_ledger(
+    async fn repair_ledger(
         &self,
         before: &Ledger,
         rebuilt: Option<Timestamp>,
     ) -> Result<Option<Ledger>, RequestError> {
         let before = before.clone();
-        self.ask_for_the_ledger(Call::MendLedger { before, rebuilt })
+        self.ask_for_the_ledger(Call::RepairLedger { before, rebuilt })
             .await
     }
 
@@ -344,8 +343,8 @@ impl ApiServer for Server {
             .await
     }
 
-    async fn let_ledger_go(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
-        match self.ask(Call::LetLedgerGo(ledger.clone())).await {
+    async fn release_ledger(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
+        match self.ask(Call::ReleaseLedger(ledger.clone())).await {
             Said::Gone(result) => result,
             other => panic!("letting the ledger go was answered {other:?}"),
         }

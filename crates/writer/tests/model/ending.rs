@@ -95,7 +95,7 @@ impl Model {
             return wrong("there is no ledger".to_owned());
         };
         let pods = state.pods.iter().filter_map(|id| self.pod(*id));
-        let counted: Vec<_> = pods.filter(|pod| pod.is_counted()).collect();
+        let counted: Vec<_> = pods.filter(|pod| pod.counts_as_quarantined()).collect();
         for slot in ledger.slots.values() {
             if !counted.iter().any(|pod| pod.uid == slot.uid) {
                 return wrong(format!("the slot of {} is never freed", slot.name));
@@ -128,7 +128,7 @@ impl Model {
         let hindered = [keys::EXEMPT, keys::RELEASED];
         let free = |pod: &Pod| {
             !pod.terminating
-                && !pod.is_counted()
+                && !pod.counts_as_quarantined()
                 && !hindered
                     .iter()
                     .any(|key| pod.annotations.contains_key(*key))

@@ -3,8 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use pod_quarantine_core::{
-    action::Action, ledger::Ledger, object::Pod, policy::PolicyFile, selector::Labels,
-    update::Update, view::View,
+    ledger::Ledger,
+    object::Pod,
+    policy::PolicyFile,
+    selector::Labels,
+    view::{Update, View},
+    write::Write,
 };
 
 use crate::{
@@ -54,7 +58,7 @@ pub(crate) struct Model {
     pub(crate) ledgers: Known<Ledger>,
     pub(crate) labels: Known<Labels>,
     pub(crate) calls: Known<Call>,
-    pub(crate) actions: Known<Vec<Action>>,
+    pub(crate) writes: Known<Vec<Write>>,
     pub(crate) answers: Known<Answer>,
     pub(crate) batches: Known<Batch>,
     pub(crate) decided: Memo<(Seen, [bool; PODS], u32), Id>,
@@ -75,7 +79,7 @@ impl Model {
             ledgers: Known::default(),
             labels: Known::default(),
             calls: Known::default(),
-            actions: Known::default(),
+            writes: Known::default(),
             answers: Known::default(),
             batches: Known::default(),
             decided: Memo::default(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pod_quarantine_core::{
     object::Pod,
-    record::{self, Reading},
+    record::RecordState,
     restore::{Released, restore},
     selector::Labels,
 };
@@ -36,7 +36,11 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub(crate) fn is_counted(&self, model: &Model, id: Id) -> bool {
-        let counted = |id: &Id| model.pod(*id).is_some_and(|pod| pod.is_counted());
+        let counted = |id: &Id| {
+            model
+                .pod(*id)
+                .is_some_and(|pod| pod.counts_as_quarantined())
+        };
         id > GONE && self.counted.get(id, counted)
     }
 
@@ -48,7 +52,7 @@ impl Kept {
     }
 
     pub(crate) fn deletes(pod: &Pod) -> Result<(), Violation> {
-        let readable = matches!(record::read(pod), Reading::Readable(_));
+        let readable = matches!(pod.record(), RecordState::Readable(_));
         if readable && pod.has_state_label() {
             return Ok(());
         }
@@ -68,12 +72,12 @@ impl Kept {
             let pod = model.pods.get(id);
             let before = model.labels.get(labels_before);
             let wrong = |why: String| Err(Violation::NotRestorable(format!("{}: {why}", pod.key)));
-            let Reading::Readable(record) = record::read(&pod) else {
-                return wrong(format!("{:?}", record::read(&pod)));
+            let RecordState::Readable(record) = pod.record() else {
+                return wrong(format!("{:?}", pod.record()));
             };
             let released = Released {
                 at: Timestamp::UNIX_EPOCH,
-                until: None,
+                until: Timestamp::MIN,
                 deletion_cost: None,
             };
             let change = restore(&pod, &record, &released, true).change;

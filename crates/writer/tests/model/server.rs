@@ -7,7 +7,7 @@ use pod_quarantine_core::{
     ledger::{Ledger, Memory},
     object::{Pod, ResourceVersion},
     record::Values,
-    update::Update,
+    view::Update,
 };
 use pod_quarantine_writer::api_server::WriteFailure;
 
@@ -173,7 +173,7 @@ impl Model {
             Call::SwapLedger { before, after } => {
                 self.writes_ledger(state, before, |found| swapped(found, after))
             }
-            Call::MendLedger { before, rebuilt } => self.writes_ledger(state, before, |found| {
+            Call::RepairLedger { before, rebuilt } => self.writes_ledger(state, before, |found| {
                 let mut ledger = found.clone();
                 ledger.resource_version = next(found.resource_version);
                 ledger.guarded = true;
@@ -187,7 +187,7 @@ impl Model {
                 }
                 Said::Ledger(Ok(Self::lease_as_it_is(state)))
             }
-            Call::LetLedgerGo(before) => {
+            Call::ReleaseLedger(before) => {
                 if state.named == Some(world::made_at(&before.uid)) {
                     state.named = None;
                 }
@@ -294,8 +294,8 @@ impl Model {
                 pod.is_some_and(|pod| pod.resource_version <= target.resource_version)
             }
             Call::SwapLedger { before, .. }
-            | Call::MendLedger { before, .. }
-            | Call::LetLedgerGo(before) => {
+            | Call::RepairLedger { before, .. }
+            | Call::ReleaseLedger(before) => {
                 ResourceVersion::new(state.ledger_version) <= before.resource_version
             }
             Call::CreateLedger { .. } => state.ledger == GONE || state.left.ledger > 0,

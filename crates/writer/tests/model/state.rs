@@ -56,7 +56,7 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) ledger: Id,
-    pub(crate) actions: Id,
+    pub(crate) writes: Id,
     pub(crate) answers: [Vec<Id>; LANES],
 }
 

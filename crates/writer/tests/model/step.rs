@@ -296,7 +296,7 @@ impl Model {
         let Some(left) = state.left.without(|left| &mut left.people) else {
             return;
         };
-        for act in Act::all(pod.is_counted()) {
+        for act in Act::all(pod.counts_as_quarantined()) {
             let mut changed = (*pod).clone();
             act.on(&mut changed);
             if changed == *pod {

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
-    judge::{Finding, Now},
+    judge::{Finding, Verdict},
     ledger::Ledger,
+    needs::Needs,
     object::{
-        Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, Reference, ResourceVersion,
-        Selecting, SelectingKind, Uid,
+        Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, PodSelectingObject,
+        Reference, ResourceVersion, Service, Uid,
     },
     placement::Placement,
     policy::{
@@ -17,8 +18,8 @@ use pod_quarantine_core::{
         Signal, StormLimits, WorkloadLimits,
     },
     quota::Taken,
-    replacement::Needs,
     selector::{Labels, Selector},
+    time::Now,
     view::View,
 };
 
@@ -171,14 +172,11 @@ pub(crate) fn view() -> View {
             reset: None,
             template_commands: Vec::new(),
         });
-        view.put_selecting(Selecting {
-            kind: SelectingKind::Service,
+        view.put_selecting(PodSelectingObject::Service(Service {
             key: key(index),
             selector: Some(selector),
-            disruptions_allowed: None,
-            desired_healthy: None,
             local: false,
-        });
+        }));
     }
     view
 }
@@ -187,7 +185,7 @@ pub(crate) fn view() -> View {
 pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
     Finding {
         policy: file.policies[0].clone(),
-        past: true,
+        verdict: Verdict::Unhealthy,
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
         workload: pod.uid.clone(),

@@ -1,58 +1,56 @@
 //! What the agent knows of the cluster: the latest of every watched object, and the ledger.
 //!
-//! Filled by `cluster`, read by [`super::decide`]. An object never goes back to an older resourceVersion, in
+//! Filled by `cluster`, read by [`crate::decide`]. An object never goes back to an older resourceVersion, in
 //! whatever order watches and the answers to writes come in.
+
+mod update;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
-use super::{
+pub use self::update::Update;
+use crate::{
     ledger::{LedgerView, Memory, Pause},
     object::{
-        Controller, ControllerKind, Namespace, ObjectKey, Pod, Reference, ResourceVersion,
-        Selecting, SelectingKind, Uid,
+        Controller, ControllerKind, DisruptionBudget, Namespace, ObjectKey, ObjectKind, Pod,
+        PodSelectingKind, PodSelectingObject, Reference, ResourceVersion, Service, Uid,
     },
     policy::{Mode, Policy},
-    record,
+    workload::{NoWorkload, Workload},
 };
 
 /// Objects of a namespace by kind and name.
-pub(super) type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, Arc<str>), Object>>;
+type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, Arc<str>), Object>>;
 
 /// All that is known.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    pub(super) pods: BTreeMap<ObjectKey, Pod>,
-    /// The pods that a decision must look at whatever the signals say, see [`Pod::is_marked`].
-    marked: BTreeSet<ObjectKey>,
+    pods: BTreeMap<ObjectKey, Pod>,
+    /// The pods that a decision must look at whatever the signals say, see [`Pod::tracked`].
+    tracked: BTreeSet<ObjectKey>,
     /// The pods by the uid of their controller.
     owned: HashMap<Uid, BTreeSet<ObjectKey>>,
     /// The pods that take ports of their nodes.
-    with_ports_of_nodes: BTreeSet<ObjectKey>,
+    with_host_ports: BTreeSet<ObjectKey>,
     /// The pods that went last: the answer to a write may come after the watch told of the pod's end.
     gone: VecDeque<Uid>,
-    pub(super) namespaces: BTreeMap<Arc<str>, Namespace>,
-    pub(super) selecting: ByNamespace<SelectingKind, Selecting>,
-    pub(super) controllers: ByNamespace<ControllerKind, Controller>,
+    namespaces: BTreeMap<Arc<str>, Namespace>,
+    selecting: ByNamespace<PodSelectingKind, PodSelectingObject>,
+    controllers: ByNamespace<ControllerKind, Controller>,
     /// The ledger.
     pub ledger: LedgerView,
     /// The agent's Lease.
     pub lease: LeaseView,
     /// The version that it was read at.
-    pub(super) lease_version: Option<ResourceVersion>,
+    lease_version: Option<ResourceVersion>,
     /// The version at which a ledger went, of the last one that did.
-    pub(super) ledger_gone: Option<ResourceVersion>,
+    ledger_gone: Option<ResourceVersion>,
     /// What the last ledger that was read held besides slots.
-    pub(super) remembered: Memory,
-    /// Why the view must not be acted on just now, if so: a watch has not synced, or has been silent too long.
+    pub(crate) remembered: Memory,
+    /// Why the view must not be acted on now, if so: a watch has not synced, or has been silent too long.
     pub stale: Option<Arc<str>>,
-    /// Why nothing new is quarantined although the view is current, if so: the policy file in force is not the one that
-    /// people wrote last, or the clock is off.
-    pub unsure: Option<Arc<str>>,
-    /// Whether the agent's clock and the API server's are so far apart that no time can be trusted.
-    pub clock_is_off: bool,
     /// The agent's own namespace.
     pub own_namespace: Arc<str>,
 }
@@ -62,80 +60,14 @@ pub struct View {
 pub enum LeaseView {
     /// It was not read yet.
     #[default]
-    Unread,
+    NotLoaded,
     /// It names the ledger of that uid, or none: then there was none yet, and none can be lost.
     Names(Option<Uid>),
 }
 
-/// How many pods that went are remembered. An answer is late by the ten seconds of a request at most, in which far
+/// How many pods that are gone are remembered. An answer is late by the ten seconds of a request at most, in which far
 /// fewer pods go.
 const GONE: usize = 1024;
-
-/// The top controller of a pod, and the pod's own.
-#[derive(Clone, Copy, Debug)]
-pub struct Workload<'a> {
-    /// The pod's controller.
-    pub owner: &'a Controller,
-    /// The Deployment above it, if there is one.
-    pub deployment: Option<&'a Controller>,
-    /// The owner's owner, if that is of a kind that the agent does not read, such as an Argo Rollout.
-    pub unread: Option<&'a Reference>,
-}
-
-impl Workload<'_> {
-    /// The top of the chain, as a record names it.
-    #[must_use]
-    pub fn reference(&self) -> Reference {
-        let known = self.deployment.unwrap_or(self.owner).reference();
-        self.unread.cloned().unwrap_or(known)
-    }
-
-    /// The uid that limits are counted by.
-    #[must_use]
-    pub fn uid(&self) -> &Uid {
-        let known = &self.deployment.unwrap_or(self.owner).uid;
-        self.unread.map_or(known, |unread| &unread.uid)
-    }
-
-    /// What people have written into its annotation [`RESET`](super::keys::RESET).
-    #[must_use]
-    pub fn reset(&self) -> Option<&Arc<str>> {
-        self.deployment.unwrap_or(self.owner).reset.as_ref()
-    }
-
-    /// Whether the pod's controller is of the revision that is wanted.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
-        let deployment = self.deployment;
-        deployment.is_none_or(|deployment| deployment.revision == self.owner.revision)
-    }
-
-    /// Whether its pods are on the way from one template to another. A parent that is not read is rolled out while more
-    /// than one of its ReplicaSets wants pods.
-    #[must_use]
-    pub fn is_rolling(&self, view: &View) -> bool {
-        let seen = self.deployment.unwrap_or(self.owner);
-        let wanted = || view.sets_of(self).filter(|set| set.desired > 0).count();
-        seen.rolling || self.unread.is_some() && wanted() > 1
-    }
-
-    /// How many pods are wanted. During a rollout a ReplicaSet wants fewer than its Deployment.
-    #[must_use]
-    pub fn desired(&self) -> u32 {
-        self.deployment.unwrap_or(self.owner).desired
-    }
-}
-
-/// Why a pod has no workload that can be acted on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoWorkload {
-    /// No controller owns the pod.
-    Unowned,
-    /// A controller of a kind that the agent does not read.
-    Unread(Reference),
-    /// The controller is named but not in the view: the view lags behind.
-    NotSeen(Reference),
-}
 
 impl View {
     /// A view of nothing yet, of the agent in that namespace.
@@ -157,11 +89,11 @@ impl View {
             return false;
         }
         self.erase(&pod.key, &pod.uid);
-        if pod.is_marked() {
-            self.marked.insert(pod.key.clone());
+        if pod.tracked() {
+            self.tracked.insert(pod.key.clone());
         }
-        if pod.takes_ports_of_its_node() {
-            self.with_ports_of_nodes.insert(pod.key.clone());
+        if pod.takes_host_ports() {
+            self.with_host_ports.insert(pod.key.clone());
         }
         if let Some(owner) = &pod.owner {
             self.owned
@@ -182,8 +114,8 @@ impl View {
             self.gone.truncate(GONE - 1);
             self.gone.push_front(pod.uid.clone());
         }
-        self.marked.remove(key);
-        self.with_ports_of_nodes.remove(key);
+        self.tracked.remove(key);
+        self.with_host_ports.remove(key);
         if let Some(owner) = pod.owner
             && let Some(pods) = self.owned.get_mut(&owner.uid)
         {
@@ -245,16 +177,35 @@ impl View {
 
     /// The pods of a workload, by controller and key.
     pub fn pods_of<'a>(&'a self, workload: &Workload<'a>) -> impl Iterator<Item = &'a Pod> {
-        self.sets_of(workload).flat_map(|set| self.owned(&set.uid))
+        self.replica_sets_of(workload)
+            .flat_map(|set| self.owned(&set.uid))
     }
 
     /// The controllers that own the pods of a workload: all its ReplicaSets, of whatever revision.
-    pub fn sets_of<'a>(&'a self, workload: &Workload<'a>) -> impl Iterator<Item = &'a Controller> {
+    pub fn replica_sets_of<'a>(
+        &'a self,
+        workload: &Workload<'a>,
+    ) -> impl Iterator<Item = &'a Controller> {
         let (owner, top) = (workload.owner, workload.uid().clone());
         self.controllers(&owner.key.namespace).filter(move |set| {
             let above = set.owner.as_ref().map(|owner| &owner.uid);
             set.uid == owner.uid || above == Some(&top)
         })
+    }
+
+    /// Whether a rollout of a workload is in progress. That of a custom parent is while more than one of its ReplicaSets
+    /// wants pods.
+    #[must_use]
+    pub fn is_rolling(&self, workload: &Workload<'_>) -> bool {
+        if workload.top().rolling {
+            return true;
+        }
+        let wanting = || {
+            self.replica_sets_of(workload)
+                .filter(|set| set.desired > 0)
+                .count()
+        };
+        workload.custom_parent.is_some() && wanting() > 1
     }
 
     /// The pods that a controller owns, by key.
@@ -263,14 +214,14 @@ impl View {
         keys.filter_map(|key| self.pods.get(key))
     }
 
-    /// The marked pods, in the order of their keys.
-    pub fn marked(&self) -> impl Iterator<Item = &Pod> {
-        self.marked.iter().filter_map(|key| self.pods.get(key))
+    /// The tracked pods, in the order of their keys.
+    pub fn tracked(&self) -> impl Iterator<Item = &Pod> {
+        self.tracked.iter().filter_map(|key| self.pods.get(key))
     }
 
     /// The pods that take ports of their nodes.
-    pub fn with_ports_of_nodes(&self) -> impl Iterator<Item = &Pod> {
-        let keys = self.with_ports_of_nodes.iter();
+    pub fn with_host_ports(&self) -> impl Iterator<Item = &Pod> {
+        let keys = self.with_host_ports.iter();
         keys.filter_map(|key| self.pods.get(key))
     }
 
@@ -291,38 +242,51 @@ impl View {
     }
 
     /// Takes in a Service, PodDisruptionBudget or NetworkPolicy.
-    pub fn put_selecting(&mut self, object: Selecting) {
-        let of_namespace = self
-            .selecting
-            .entry(object.key.namespace.clone())
-            .or_default();
-        of_namespace.insert((object.kind, object.key.name.clone()), object);
+    pub fn put_selecting(&mut self, object: PodSelectingObject) {
+        let key = object.key().clone();
+        let of_namespace = self.selecting.entry(key.namespace).or_default();
+        of_namespace.insert((object.kind(), key.name), object);
     }
 
     /// Forgets one.
-    pub fn remove_selecting(&mut self, kind: SelectingKind, key: &ObjectKey) {
+    pub fn remove_selecting(&mut self, kind: PodSelectingKind, key: &ObjectKey) {
         if let Some(of_namespace) = self.selecting.get_mut(&key.namespace) {
             of_namespace.remove(&(kind, key.name.clone()));
         }
     }
 
-    /// Those of one namespace, by kind and name.
-    pub fn selecting(&self, namespace: &str) -> impl Iterator<Item = &Selecting> {
+    /// The Services, PodDisruptionBudgets and NetworkPolicies of one namespace, by kind and name.
+    pub fn selecting(&self, namespace: &str) -> impl Iterator<Item = &PodSelectingObject> {
         self.selecting
             .get(namespace)
             .into_iter()
             .flat_map(BTreeMap::values)
     }
 
-    /// The disruption budgets that a pod counts for.
-    pub fn budgets_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Selecting> {
-        let selects = |object: &&Selecting| {
-            let selector = object.selector.as_ref();
-            selector.is_some_and(|selector| selector.matches(&pod.labels))
-        };
-        self.selecting(&pod.key.namespace)
-            .filter(|object| object.kind == SelectingKind::PodDisruptionBudget)
-            .filter(selects)
+    /// The PodDisruptionBudgets that a pod counts for.
+    pub fn budgets_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a DisruptionBudget> {
+        let objects = self.selecting(&pod.key.namespace);
+        objects.filter_map(|object| match object {
+            PodSelectingObject::PodDisruptionBudget(budget) if budget.selects(&pod.labels) => {
+                Some(budget)
+            }
+            _ => None,
+        })
+    }
+
+    /// The Services that a pod is behind, but for those that are about quarantined pods.
+    pub fn services_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Service> {
+        let objects = self.selecting(&pod.key.namespace);
+        objects.filter_map(|object| match object {
+            PodSelectingObject::Service(service) => {
+                let selector = service.selector.as_ref()?;
+                let behind = selector.matches(&pod.labels) && !selector.is_about_quarantine();
+                behind.then_some(service)
+            }
+            PodSelectingObject::PodDisruptionBudget(_) | PodSelectingObject::NetworkPolicy(_) => {
+                None
+            }
+        })
     }
 
     /// Takes in a controller.
@@ -352,9 +316,11 @@ impl View {
     /// The controller that a reference means: of that kind, name and uid.
     #[must_use]
     pub fn controller(&self, namespace: &str, reference: &Reference) -> Option<&Controller> {
-        self.controllers(namespace).find(|controller| {
-            controller.uid == reference.uid && controller.kind.as_str() == &*reference.kind
-        })
+        let ObjectKind::Controller(kind) = reference.kind else {
+            return None;
+        };
+        self.controllers(namespace)
+            .find(|controller| controller.uid == reference.uid && controller.kind == kind)
     }
 
     /// The controller of that uid, in whatever namespace.
@@ -377,34 +343,32 @@ impl View {
         namespace: &str,
         reference: &Reference,
     ) -> Result<Workload<'_>, NoWorkload> {
-        if !is_read(reference) {
-            return Err(NoWorkload::Unread(reference.clone()));
-        }
-        let owner = self
-            .controller(namespace, reference)
-            .ok_or_else(|| NoWorkload::NotSeen(reference.clone()))?;
-        let (deployment, unread) = match &owner.owner {
+        let ObjectKind::Controller(_) = reference.kind else {
+            return Err(NoWorkload::UnsupportedKind(reference.clone()));
+        };
+        let seen = |reference: &Reference| {
+            let controller = self.controller(namespace, reference);
+            controller.ok_or_else(|| NoWorkload::NotSeen(reference.clone()))
+        };
+        let owner = seen(reference)?;
+        let (deployment, custom_parent) = match &owner.owner {
             None => (None, None),
-            Some(above) if is_read(above) => {
-                let seen = self.controller(namespace, above);
-                (
-                    Some(seen.ok_or_else(|| NoWorkload::NotSeen(above.clone()))?),
-                    None,
-                )
-            }
-            Some(above) => (None, Some(above)),
+            Some(parent) => match parent.kind {
+                ObjectKind::Controller(_) => (Some(seen(parent)?), None),
+                ObjectKind::Other(_) => (None, Some(parent)),
+            },
         };
         Ok(Workload {
             owner,
             deployment,
-            unread,
+            custom_parent,
         })
     }
 
     /// The workload that a counted pod is counted for: the recorded one, else the one that owns it.
     #[must_use]
     pub fn workload_uid(&self, pod: &Pod) -> Option<Uid> {
-        match record::read(pod).record() {
+        match pod.record().record() {
             Some(record) => Some(record.workload.uid.clone()),
             None => self
                 .workload(pod)
@@ -431,7 +395,7 @@ impl View {
     pub fn pause(&self) -> Option<&Pause> {
         match &self.ledger {
             LedgerView::Present(ledger) => ledger.memory.pause.as_ref(),
-            LedgerView::Unread | LedgerView::Gone => self.remembered.pause.as_ref(),
+            LedgerView::NotLoaded | LedgerView::Gone => self.remembered.pause.as_ref(),
         }
     }
 
@@ -447,9 +411,4 @@ impl View {
             }) => Mode::parse(text).unwrap_or(Mode::Off),
         }
     }
-}
-
-/// Whether the agent reads objects of that kind.
-fn is_read(reference: &Reference) -> bool {
-    ControllerKind::parse(&reference.kind).is_some()
 }

@@ -1,4 +1,4 @@
-//! How many pods may be out at once.
+//! How many pods are quarantined, and whether one more may be.
 //!
 //! The count is that of the slots, plus the counted pods that have none.
 
@@ -6,7 +6,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{ledger::Ledger, object::Uid, policy::Limits, reason::Reason, view::View};
+use crate::{
+    ledger::Ledger,
+    object::Uid,
+    policy::Limits,
+    reason::{Reason, Refusal},
+    view::View,
+};
 
 /// How many are out, or about to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +40,8 @@ impl Tally {
         }
         let mut of_no_pod = ledger.unreadable.len();
         for pod in view
-            .marked()
-            .filter(|pod| pod.is_counted() && !ledger.slots.contains_key(&pod.uid))
+            .tracked()
+            .filter(|pod| pod.counts_as_quarantined() && !ledger.slots.contains_key(&pod.uid))
         {
             tally.add(&pod.key.namespace, view.workload_uid(pod).as_ref());
             if ledger.unreadable.contains_key(&pod.uid) {
@@ -60,18 +66,17 @@ impl Tally {
         }
     }
 
-    /// Why one more would be one too many, if so: the narrowest limit first.
-    #[must_use]
-    pub fn refuse(
+    /// Whether one more may begin; the narrowest limit that is reached is the refusal.
+    pub fn check(
         &self,
         limits: &Limits,
         namespace: &str,
         workload: &str,
         workload_max: u32,
-    ) -> Option<(Reason, String)> {
+    ) -> Result<(), Refusal> {
         let of =
             |counts: &BTreeMap<Arc<str>, u32>, key: &str| counts.get(key).copied().unwrap_or(0);
-        let scopes = [
+        for (reason, used, max, scope) in [
             (
                 Reason::WorkloadLimit,
                 of(&self.workloads, workload),
@@ -90,19 +95,17 @@ impl Tally {
                 limits.cluster.max,
                 "of the cluster",
             ),
-        ];
-        let reached = scopes.into_iter().find(|(_, used, max, _)| used >= max);
-        let reached = reached.map(|(reason, used, max, scope)| {
-            (
-                reason,
-                format!("{used} of at most {max} pods {scope} are quarantined"),
-            )
-        });
+        ] {
+            if used >= max {
+                let detail = format!("{used} of at most {max} pods {scope} are quarantined");
+                return Err(Refusal::new(reason, detail));
+            }
+        }
         let (used, max) = (self.within_an_hour, limits.cluster.per_hour);
-        let of_the_hour = || {
+        if used >= max {
             let detail = format!("{used} of at most {max} were quarantined within the last hour");
-            (Reason::HourlyLimit, detail)
-        };
-        reached.or_else(|| (used >= max).then(of_the_hour))
+            return Err(Refusal::new(Reason::HourlyLimit, detail));
+        }
+        Ok(())
     }
 }

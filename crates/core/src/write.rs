@@ -1,44 +1,38 @@
-//! What is to be done: values with everything in them that the writer and the reports need.
+//! What is to be written: values with everything in them that the writer needs.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 
-use super::{
-    judge::Now,
+use crate::{
     keys,
-    ledger::{Memory, Note, Pace, Slot},
+    ledger::{Memory, Note, PacingRecord, Slot},
     object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
     policy::Detach,
-    reason::Reason,
     record::{Record, Values},
-    restore::Change,
     selector::Labels,
 };
 
-/// One thing to do.
+/// One thing to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make the ledger. `lost`: there are quarantined pods, so there was one before.
+pub enum Write {
+    /// Create the ledger.
     CreateLedger {
-        /// When it is found missing, if it was lost.
+        /// When it is found missing, if it was lost: there are quarantined pods, so there was one before.
         lost: Option<Timestamp>,
         /// What the one before held besides slots, as far as it is known.
         memory: Memory,
     },
-    /// Guard the ledger by its finalizer. `rebuilt`: it stands for one that was lost.
-    MendLedger {
-        /// When it is found to be another one than the Lease names, if so.
+    /// Guard the ledger by its finalizer.
+    RepairLedger {
+        /// When it is found to be another one than the Lease names, if so: it stands for one that was lost.
         rebuilt: Option<Timestamp>,
     },
-    /// Have the Lease name the ledger: no slot is taken before that.
+    /// Write the ledger's uid into the Lease: no slot is taken before that.
     NameLedger,
-    /// Let a ledger that is being deleted go: no slot of it is needed any more.
-    LetLedgerGo,
-    /// Read what the replacement of a pod would need.
-    Inquire(Inquiry),
-    /// Ask the API server whether it would accept this change, before it is needed.
-    TryEarly(Box<Quarantine>),
+    /// Let a ledger go that is being deleted: no slot of it is needed any more.
+    ReleaseLedger,
     /// Take a slot, then change the pod.
     Quarantine(Box<Quarantine>),
     /// Put a pod back.
@@ -46,27 +40,21 @@ pub enum Action {
     /// Give a released pod its own deletion cost back.
     Settle {
         /// The pod.
-        pod: Target,
+        pod: PodVersion,
         /// The change.
         change: Change,
     },
-    /// Delete a pod whose time is up.
+    /// Delete a pod whose TTL expired.
     Reap(Box<Reap>),
     /// Look at the pod of a slot, and free or fence the slot by what is seen.
     CheckSlot(Slot),
     /// Write something into the ledger that takes no slot for a pod.
     Note(Note),
-    /// See whether a quarantined pod goes out of the slices of its Services.
-    Follow(Follow),
-    /// Say why an unhealthy pod is left where it is.
-    Refuse(Refusal),
-    /// Say something else about a pod.
-    Tell(Notice),
 }
 
 /// A pod as it must still be when a write arrives; otherwise the API server refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct PodVersion {
     /// Namespace and name.
     pub key: ObjectKey,
     /// Its uid.
@@ -75,7 +63,7 @@ pub struct Target {
     pub resource_version: ResourceVersion,
 }
 
-impl From<&Pod> for Target {
+impl From<&Pod> for PodVersion {
     fn from(pod: &Pod) -> Self {
         Self {
             key: pod.key.clone(),
@@ -85,32 +73,36 @@ impl From<&Pod> for Target {
     }
 }
 
-/// A pod that may soon leave its workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inquiry {
-    /// The pod.
-    pub pod: ObjectKey,
-    /// Its uid.
-    pub uid: Uid,
-    /// Whether the nodes matter, too.
-    pub with_nodes: bool,
-    /// When it was asked.
-    pub at: Now,
+/// A change of labels and annotations, and what the pod must be for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Labels to write or, where `None`, to remove.
+    pub labels: Values,
+    /// Annotations likewise.
+    pub annotations: Values,
+}
+
+impl Change {
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
 }
 
 /// Take a pod out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
     /// The pod.
-    pub pod: Target,
+    pub pod: PodVersion,
     /// The slot to take, or to move forward, before anything else.
     pub slot: Slot,
     /// How the workload's replacements fare then, where its policy asked.
-    pub pace: Option<Pace>,
-    /// Whether nothing shows yet that the API server accepts such changes in this workload: then the change is tried
-    /// first, and a denial takes no slot.
-    pub try_first: bool,
-    /// Whether it is out already, and something took it in again.
+    pub pacing: Option<PacingRecord>,
+    /// Whether nothing shows yet that the API server accepts such changes in this workload: then the change goes out as
+    /// a dry run first, and a denial takes no slot.
+    pub dry_run_first: bool,
+    /// Whether it is out already, and something selects it again.
     pub again: bool,
     /// What changes on the pod.
     pub change: Change,
@@ -160,8 +152,10 @@ impl Quarantine {
         let lost = record.and_then(Option::as_ref) != pod.annotations.get(keys::RECORD);
         let annotation = lost.then(|| format!("annotation {}", keys::RECORD));
         let differing: BTreeSet<String> = labels.chain(annotation).collect();
-        let differing: Vec<String> = differing.into_iter().collect();
-        (!differing.is_empty()).then(|| differing.join(", "))
+        if differing.is_empty() {
+            return None;
+        }
+        Some(Vec::from_iter(differing).join(", "))
     }
 
     /// The change that makes an altered pod what it was.
@@ -179,17 +173,37 @@ impl Quarantine {
     }
 }
 
+/// What brings a release about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum ReleaseCause {
+    /// People asked for it, and it does no harm.
+    Annotation,
+    /// People asked for it whatever follows.
+    Force,
+    /// The pod's replacement was not Ready in time.
+    ReplacementTimeout,
+}
+
+impl ReleaseCause {
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// Put a pod back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     /// The pod.
-    pub pod: Target,
+    pub pod: PodVersion,
     /// What changes on it.
     pub change: Change,
     /// The policy that had asked for the quarantine.
     pub policy: Arc<str>,
-    /// `annotation`, `force` or `replacement-timeout`.
-    pub cause: &'static str,
+    /// What brings it about.
+    pub cause: ReleaseCause,
     /// Keys that someone else changed since, and that stay.
     pub left: Vec<Arc<str>>,
     /// What speaks against it and what follows, where it is done by force.
@@ -206,96 +220,9 @@ pub struct Release {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reap {
     /// The pod.
-    pub pod: Target,
+    pub pod: PodVersion,
     /// The policy that had asked for the quarantine.
     pub policy: Arc<str>,
     /// Why, in words.
     pub why: String,
-}
-
-/// An unhealthy pod that is left where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The pod.
-    pub pod: ObjectKey,
-    /// Its uid.
-    pub uid: Uid,
-    /// The policy that asked.
-    pub policy: Arc<str>,
-    /// Why it asked.
-    pub asked: Arc<str>,
-    /// Why nothing is done.
-    pub reason: Reason,
-    /// What is particular to the case; may be empty.
-    pub detail: String,
-}
-
-/// A quarantined pod, and the Services that it is to be out of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Follow {
-    /// The pod.
-    pub pod: ObjectKey,
-    /// Its uid.
-    pub uid: Uid,
-    /// The policy that had asked for the quarantine.
-    pub policy: Arc<str>,
-    /// The Services.
-    pub services: Vec<Arc<str>>,
-    /// When it was quarantined.
-    pub at: Timestamp,
-}
-
-/// Something to be said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// The namespace.
-    pub namespace: Arc<str>,
-    /// The pod, if it is because of one.
-    pub pod: Option<Arc<str>>,
-    /// The policy that had asked for its quarantine, if it is quarantined.
-    pub policy: Option<Arc<str>>,
-    /// The pod, its workload, or the agent's ledger, in that namespace.
-    pub about: Reference,
-    /// What it is about.
-    pub topic: Topic,
-    /// The sentence.
-    pub message: String,
-}
-
-/// What a notice is about: the reason of its Event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Topic {
-    /// An annotation cannot be read or obeyed.
-    BadAnnotation,
-    /// A release was asked for and is not carried out.
-    ReleaseRefused,
-    /// A pod's time is up and it is kept.
-    HeldPastTtl,
-    /// A pod is quarantined, and is not out of everything.
-    NotDrained,
-    /// The replacement of a quarantined pod is not Ready in time.
-    ReplacementNotReady,
-    /// Too many pods are unhealthy at once.
-    QuarantineStorm,
-    /// People have paused everything.
-    Paused,
-    /// They let it go on.
-    Resumed,
-}
-
-impl Topic {
-    /// The Event's reason.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadAnnotation => "BadAnnotation",
-            Self::ReleaseRefused => "ReleaseRefused",
-            Self::HeldPastTtl => "HeldPastTTL",
-            Self::NotDrained => "NotDrained",
-            Self::ReplacementNotReady => "ReplacementNotReady",
-            Self::QuarantineStorm => "QuarantineStorm",
-            Self::Paused => "Paused",
-            Self::Resumed => "Resumed",
-        }
-    }
 }

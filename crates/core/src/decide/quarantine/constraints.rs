@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{
-    detach::{Constraints, Named},
+use crate::{
+    detach::{Constraints, NamedSelector},
     keys,
-    object::{Controller, Pod, Selecting, SelectingKind},
+    object::{Controller, Pod, PodSelectingObject},
     policy::{Detach, Policy},
-    record::cut,
     selector::{Labels, Selector},
-    view::{View, Workload},
+    text::truncate,
+    view::View,
+    workload::Workload,
 };
 
 /// The longest value of a label.
@@ -17,17 +18,17 @@ const LABEL_BYTES: usize = 63;
 
 /// A pod that leaves something, and what.
 #[derive(Clone, Copy, Debug)]
-pub struct Leaving<'a> {
+pub(in crate::decide) struct LeavingPod<'a> {
     /// The pod.
-    pub pod: &'a Pod,
+    pub(in crate::decide) pod: &'a Pod,
     /// The name of the workload that it is, or was, of.
-    pub name: &'a str,
+    pub(in crate::decide) name: &'a str,
     /// The workload itself, as far as it is known.
-    pub workload: Option<Workload<'a>>,
+    pub(in crate::decide) workload: Option<Workload<'a>>,
     /// Whether it leaves that, too.
-    pub detach: Detach,
+    pub(in crate::decide) detach: Detach,
     /// The policy that asked, if one did.
-    pub policy: Option<&'a Policy>,
+    pub(in crate::decide) policy: Option<&'a Policy>,
 }
 
 /// The constraints on a pod that leaves its Services and, unless it is to stay there, its workload.
@@ -35,9 +36,8 @@ pub struct Leaving<'a> {
 /// Every controller and disruption budget that selects the pod is left, not only its own: one that goes on matching
 /// would adopt it, or count it. An empty selector of a budget selects every pod and cannot be left. A pod that stays
 /// in its workload need not leave its budgets: most have the workload's own selector.
-#[must_use]
-pub fn around(view: &View, leaving: &Leaving<'_>) -> Constraints {
-    let Leaving { pod, policy, .. } = *leaving;
+pub(in crate::decide) fn constraints_for(view: &View, leaving: &LeavingPod<'_>) -> Constraints {
+    let LeavingPod { pod, policy, .. } = *leaving;
     let mut constraints = Constraints {
         added: own_labels(leaving.name),
         fixed: fixed(leaving),
@@ -50,19 +50,19 @@ pub fn around(view: &View, leaving: &Leaving<'_>) -> Constraints {
         sort_controller(&mut constraints, leaving, controller);
     }
     for selector in policy.map_or(&[][..], |policy| &policy.also_leave) {
-        let named = Named {
+        let named = NamedSelector {
             whose: "alsoLeave".into(),
             selector: selector.clone(),
         };
         sort_taking(&mut constraints, pod, named);
     }
     if leaving.detach == Detach::Workload {
-        constraints.leave.extend(unread_parent(leaving));
+        constraints.leave.extend(custom_parent(leaving));
         let selects = |selector: &&Selector| selector.matches(&pod.labels);
         let spread = pod.spread_over.iter().filter(selects);
         constraints
             .wish_to_leave
-            .extend(spread.map(|selector| Named {
+            .extend(spread.map(|selector| NamedSelector {
                 whose: "the pod's own spread constraint".into(),
                 selector: selector.clone(),
             }));
@@ -76,35 +76,17 @@ pub fn around(view: &View, leaving: &Leaving<'_>) -> Constraints {
     constraints
 }
 
-/// The Services that a pod is behind, by name.
-#[must_use]
-pub fn services(view: &View, pod: &Pod) -> Vec<Arc<str>> {
-    let services = view
-        .selecting(&pod.key.namespace)
-        .filter(|object| object.kind == SelectingKind::Service);
-    let matching = services.filter(|service| {
-        let selector = service.selector.as_ref();
-        selector
-            .is_some_and(|selector| selector.matches(&pod.labels) && !is_about_quarantine(selector))
-    });
-    matching.map(|service| service.key.name.clone()).collect()
-}
-
-fn name(kind: &str, name: &str) -> Arc<str> {
-    format!("{kind} {name}").into()
-}
-
 /// The labels of every quarantined pod.
 fn own_labels(workload: &str) -> Labels {
-    let workload =
-        cut(workload, LABEL_BYTES).trim_end_matches(|last: char| !last.is_ascii_alphanumeric());
+    let workload = truncate(workload, LABEL_BYTES)
+        .trim_end_matches(|last: char| !last.is_ascii_alphanumeric());
     Labels::from([
         (keys::STATE.into(), keys::QUARANTINED.into()),
         (keys::WORKLOAD.into(), workload.into()),
     ])
 }
 
-fn fixed(leaving: &Leaving<'_>) -> BTreeSet<Arc<str>> {
+fn fixed(leaving: &LeavingPod<'_>) -> BTreeSet<Arc<str>> {
     let kept = leaving
         .policy
         .into_iter()
@@ -117,13 +99,8 @@ fn fixed(leaving: &Leaving<'_>) -> BTreeSet<Arc<str>> {
     fixed
 }
 
-/// Whoever selects on the agent's own labels means quarantined pods.
-fn is_about_quarantine(selector: &Selector) -> bool {
-    selector.keys().any(|key| key.starts_with(keys::PREFIX))
-}
-
 /// What would take the pod in is left where it has it, else not entered.
-fn sort_taking(constraints: &mut Constraints, pod: &Pod, named: Named) {
+fn sort_taking(constraints: &mut Constraints, pod: &Pod, named: NamedSelector) {
     let list = if named.selector.matches(&pod.labels) {
         &mut constraints.leave
     } else {
@@ -132,36 +109,51 @@ fn sort_taking(constraints: &mut Constraints, pod: &Pod, named: Named) {
     list.push(named);
 }
 
-fn sort_selecting(constraints: &mut Constraints, leaving: &Leaving<'_>, object: &Selecting) {
-    let Some(selector) = &object.selector else {
+fn sort_selecting(
+    constraints: &mut Constraints,
+    leaving: &LeavingPod<'_>,
+    object: &PodSelectingObject,
+) {
+    let selector = match object {
+        PodSelectingObject::Service(service) => service.selector.as_ref(),
+        PodSelectingObject::PodDisruptionBudget(budget) => budget.selector.as_ref(),
+        PodSelectingObject::NetworkPolicy(policy) => Some(&policy.selector),
+    };
+    let Some(selector) = selector else {
         return;
     };
-    let named = Named {
-        whose: name(object.kind.as_str(), &object.key.name),
+    let named = NamedSelector {
+        whose: format!("{} {}", object.kind().as_str(), object.key().name).into(),
         selector: selector.clone(),
     };
     let matches = selector.matches(&leaving.pod.labels);
-    match (object.kind, leaving.detach) {
-        (SelectingKind::Service | SelectingKind::PodDisruptionBudget, _)
-            if is_about_quarantine(selector) => {}
-        (SelectingKind::PodDisruptionBudget, _) if selector.is_empty() => {
+    match (object, leaving.detach) {
+        (PodSelectingObject::Service(_) | PodSelectingObject::PodDisruptionBudget(_), _)
+            if selector.is_about_quarantine() => {}
+        (PodSelectingObject::PodDisruptionBudget(_), _) if selector.is_empty() => {
             constraints.unavoidable.push(named.whose);
         }
-        (SelectingKind::PodDisruptionBudget, Detach::Service) if matches => {
+        (PodSelectingObject::PodDisruptionBudget(_), Detach::Service) if matches => {
             constraints.wish_to_leave.push(named);
         }
-        (SelectingKind::Service | SelectingKind::PodDisruptionBudget, _) => {
+        (PodSelectingObject::Service(_) | PodSelectingObject::PodDisruptionBudget(_), _) => {
             sort_taking(constraints, leaving.pod, named);
         }
-        (SelectingKind::NetworkPolicy, _) if matches => constraints.wish_to_keep.push(named),
-        (SelectingKind::NetworkPolicy, _) => {}
+        (PodSelectingObject::NetworkPolicy(_), _) if matches => {
+            constraints.wish_to_keep.push(named);
+        }
+        (PodSelectingObject::NetworkPolicy(_), _) => {}
     }
 }
 
 /// A controller that the pod stays in goes on matching; another one that matches besides does not own it.
-fn sort_controller(constraints: &mut Constraints, leaving: &Leaving<'_>, controller: &Controller) {
-    let named = Named {
-        whose: name(controller.kind.as_str(), &controller.key.name),
+fn sort_controller(
+    constraints: &mut Constraints,
+    leaving: &LeavingPod<'_>,
+    controller: &Controller,
+) {
+    let named = NamedSelector {
+        whose: controller.reference().to_string().into(),
         selector: controller.selector.clone(),
     };
     let own = leaving.workload.is_some_and(|workload| {
@@ -177,14 +169,14 @@ fn sort_controller(constraints: &mut Constraints, leaving: &Leaving<'_>, control
 
 /// A parent that the agent does not read most likely selects as its ReplicaSets do, less the hash that tells them
 /// apart.
-fn unread_parent(leaving: &Leaving<'_>) -> Option<Named> {
+fn custom_parent(leaving: &LeavingPod<'_>) -> Option<NamedSelector> {
     let workload = leaving.workload?;
-    let parent = workload.unread?;
+    let parent = workload.custom_parent?;
     let selector = workload
         .owner
         .selector
         .without(|key| key.ends_with(keys::POD_TEMPLATE_HASH));
-    (!selector.is_empty() && selector.matches(&leaving.pod.labels)).then(|| Named {
+    (!selector.is_empty() && selector.matches(&leaving.pod.labels)).then(|| NamedSelector {
         whose: parent.to_string().into(),
         selector,
     })

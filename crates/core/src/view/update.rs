@@ -1,17 +1,17 @@
-//! News of the cluster, as watches and the answers to writes bring them, and how the view takes them in.
+//! What watches and the answers to writes say of the cluster, and how the view takes it in.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{
+use super::{ByNamespace, LeaseView, View};
+use crate::{
     ledger::{Ledger, LedgerView},
     object::{
-        Controller, ControllerKind, Namespace, ObjectKey, Pod, ResourceVersion, Selecting,
-        SelectingKind, Uid,
+        Controller, ControllerKind, Namespace, ObjectKey, Pod, PodSelectingKind,
+        PodSelectingObject, ResourceVersion, Uid,
     },
-    view::{ByNamespace, LeaseView, View},
 };
 
-/// News of the cluster, as a watch tells it.
+/// One thing that a watch, or the answer to a write, says of the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
     /// A pod is there, or changed.
@@ -27,11 +27,11 @@ pub enum Update {
     /// These are all of that kind.
     AllControllers(ControllerKind, BTreeSet<ObjectKey>),
     /// A Service, budget or policy is there, or changed.
-    Selecting(Selecting),
+    Selecting(PodSelectingObject),
     /// One is gone.
-    SelectingGone(SelectingKind, ObjectKey),
+    SelectingGone(PodSelectingKind, ObjectKey),
     /// These are all of that kind.
-    AllSelecting(SelectingKind, BTreeSet<ObjectKey>),
+    AllSelecting(PodSelectingKind, BTreeSet<ObjectKey>),
     /// A namespace is there, or changed.
     Namespace(Namespace),
     /// A namespace is gone.
@@ -47,7 +47,7 @@ pub enum Update {
 }
 
 impl View {
-    /// Takes news in. Gives the pods that it is about: those themselves, and those of a controller.
+    /// Takes an update in. Gives the pods that it is about: those themselves, and those of a controller.
     pub fn update(&mut self, update: Update) -> Vec<ObjectKey> {
         match update {
             Update::Pod(pod) => {
@@ -78,13 +78,13 @@ impl View {
             Update::AllSelecting(kind, keys) => retain(&mut self.selecting, kind, &keys),
             Update::Namespace(namespace) => {
                 let known = self.namespace(&namespace.name);
-                let moved = known.is_none_or(|known| known.labels != namespace.labels);
+                let changed = known.is_none_or(|known| known.labels != namespace.labels);
                 let name = namespace.name.clone();
                 self.put_namespace(namespace);
                 let of_it = self
                     .pods
                     .keys()
-                    .filter(|key| moved && key.namespace == name);
+                    .filter(|key| changed && key.namespace == name);
                 return of_it.cloned().collect();
             }
             Update::NamespaceGone(name) => self.remove_namespace(&name),
@@ -100,11 +100,11 @@ impl View {
     }
 
     /// Takes the ledger in, unless a newer state of it, or its end, is known: the answer to a write may come after the
-    /// watch told of that.
+    /// watch reported that.
     fn put_ledger(&mut self, ledger: Ledger) {
         let known = match &self.ledger {
             LedgerView::Present(known) => Some(known.resource_version),
-            LedgerView::Unread | LedgerView::Gone => None,
+            LedgerView::NotLoaded | LedgerView::Gone => None,
         };
         let latest = known.max(self.ledger_gone);
         if latest.is_none_or(|latest| latest <= ledger.resource_version) {

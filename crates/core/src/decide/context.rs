@@ -1,0 +1,94 @@
+//! What a decision reads, and does not change.
+
+use std::sync::Arc;
+
+use super::doubt::Doubt;
+use crate::{
+    ledger::{Ledger, LedgerView},
+    object::{ObjectKind, Pod, Reference, Uid},
+    policy::PolicyFile,
+    time::Now,
+    view::{LeaseView, View},
+};
+
+/// What a decision reads.
+#[derive(Clone, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) file: &'a PolicyFile,
+    pub(super) view: &'a View,
+    /// The ledger, where it is there.
+    pub(super) ledger: Option<&'a Ledger>,
+    /// Why nothing new is quarantined, if so.
+    pub(super) doubt: Option<Doubt>,
+    pub(super) now: Now,
+    /// This installation, `namespace/name`.
+    pub(super) agent: Arc<str>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        file: &'a PolicyFile,
+        view: &'a View,
+        doubt: Option<Doubt>,
+        now: Now,
+    ) -> Self {
+        Self {
+            file,
+            view,
+            ledger: view.ledger.present(),
+            doubt,
+            now,
+            agent: format!("{}/{}", view.own_namespace, file.agent).into(),
+        }
+    }
+
+    /// The ledger, or why no slot can be taken.
+    pub(super) fn open_ledger(&self) -> Result<&'a Ledger, String> {
+        let view = self.view;
+        let ledger = match &view.ledger {
+            LedgerView::NotLoaded => return Err("the ledger was not read yet".to_owned()),
+            LedgerView::Gone => return Err("there is no ledger".to_owned()),
+            LedgerView::Present(ledger) => ledger,
+        };
+        if let Some(why) = ledger.closed(self.now.wall) {
+            return Err(why);
+        }
+        match &view.lease {
+            LeaseView::Names(Some(named)) if *named == ledger.uid => Ok(ledger),
+            LeaseView::Names(_) => Err("the Lease does not name the ledger yet".to_owned()),
+            LeaseView::NotLoaded => Err("the Lease was not read yet".to_owned()),
+        }
+    }
+
+    /// The ledger's object, for what is about no pod and no workload.
+    pub(super) fn ledger_object(&self) -> Reference {
+        Reference {
+            kind: ObjectKind::from("ConfigMap"),
+            name: crate::ledger::name(&self.file.agent).into(),
+            uid: self
+                .ledger
+                .map_or_else(Uid::default, |ledger| ledger.uid.clone()),
+        }
+    }
+
+    /// Whether the ledger has a slot with the very record of a pod: whoever else writes a record gets no pod deleted.
+    pub(super) fn is_known_to_the_ledger(&self, pod: &Pod) -> bool {
+        let fingerprint = pod
+            .annotation(crate::keys::RECORD)
+            .map(crate::record::fingerprint);
+        let slot = self.ledger.and_then(|ledger| ledger.slots.get(&pod.uid));
+        slot.zip(fingerprint)
+            .is_some_and(|(slot, fingerprint)| slot.knows(&fingerprint))
+    }
+
+    /// The controller whose pod template carries a command, if it does: then every pod carries it, and it is nobody's
+    /// command.
+    pub(super) fn template_with(&self, command: &str, pod: &Pod) -> Option<Reference> {
+        let recorded = pod.record().into_record().map(|record| record.owner);
+        let owner = recorded.or_else(|| pod.owner.clone())?;
+        let owner = self.view.controller(&pod.key.namespace, &owner)?;
+        let mut commands = owner.template_commands.iter();
+        let is_there = commands.any(|key| &**key == command);
+        is_there.then(|| owner.reference())
+    }
+}

@@ -1,0 +1,183 @@
+//! The upkeep of the ledger itself.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{context::Context, plan::Plan, quarantine::pacing, state::State};
+use crate::{
+    ledger::{Ledger, LedgerView, MAX_SLOTS, Note, PacingRecord, Slot},
+    notice::{Notice, Notification, Topic},
+    object::{Pod, Uid},
+    record::RecordState,
+    view::LeaseView,
+    write::Write,
+};
+
+/// How often the slots that no pod seems to need are looked at: each costs a GET.
+const CHECK_SLOTS_EVERY: Duration = Duration::from_secs(1);
+
+/// Creates the ledger where it is missing, keeps it in order, and reports the pause that stands in it.
+pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
+    match &cx.view.ledger {
+        LedgerView::NotLoaded => {}
+        LedgerView::Gone if cx.view.stale.is_some() => {}
+        LedgerView::Gone => create(cx, plan),
+        LedgerView::Present(ledger) => {
+            repair(cx, ledger, plan);
+            report_pause(cx, ledger, state, plan);
+            forget_pacing(cx, ledger, plan);
+            give_slots(cx, ledger, plan);
+            check_slots(cx, ledger, state, plan);
+        }
+    }
+}
+
+/// A ledger that the Lease names, or that pods must have had a slot in, was lost.
+fn create(cx: &Context<'_>, plan: &mut Plan) {
+    let LeaseView::Names(named) = &cx.view.lease else {
+        return;
+    };
+    let mut tracked = cx.view.tracked();
+    let lost =
+        named.is_some() || tracked.any(|pod| pod.counts_as_quarantined() && may_be_own(cx, pod));
+    plan.writes.push(Write::CreateLedger {
+        lost: lost.then_some(cx.now.wall),
+        memory: cx.view.remembered.clone(),
+    });
+}
+
+/// Whether a quarantined pod may have had a slot in this installation's ledger: all but those whose records say that
+/// another installation took them out.
+fn may_be_own(cx: &Context<'_>, pod: &Pod) -> bool {
+    let state = pod.record();
+    let record = state.record();
+    record.is_none_or(|record| record.agent == cx.agent)
+}
+
+/// The Lease names the ledger before the first slot is taken, and a finalizer keeps it until the last one is free.
+fn repair(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
+    let LeaseView::Names(named) = &cx.view.lease else {
+        return;
+    };
+    let own = cx.view.namespace(&cx.view.own_namespace);
+    let all_goes = own.is_some_and(|namespace| namespace.terminating);
+    if ledger.terminating || all_goes {
+        let is_empty = ledger.slots.is_empty() && ledger.unreadable.is_empty();
+        if ledger.guarded && (is_empty || all_goes) {
+            plan.writes.push(Write::ReleaseLedger);
+        }
+        return;
+    }
+    let is_another = named.as_ref().is_some_and(|named| *named != ledger.uid);
+    let was_lost = is_another && ledger.rebuilt.is_none();
+    if was_lost || !ledger.guarded {
+        let rebuilt = was_lost.then_some(cx.now.wall);
+        plan.writes.push(Write::RepairLedger { rebuilt });
+    } else if named.as_ref() != Some(&ledger.uid) {
+        plan.writes.push(Write::NameLedger);
+    }
+}
+
+fn report_pause(cx: &Context<'_>, ledger: &Ledger, state: &mut State, plan: &mut Plan) {
+    let pause = ledger.memory.pause.as_ref();
+    let before = state.paused.replace(pause.is_some());
+    let (topic, message) = match (before, pause) {
+        (Some(true), Some(_)) | (None | Some(false), None) => return,
+        (None | Some(false), Some(pause)) => (
+            Topic::Paused,
+            format!(
+                "paused: nothing is quarantined and nothing is reaped: {}",
+                pause.reason
+            ),
+        ),
+        (Some(true), None) => (
+            Topic::Resumed,
+            "resumed: quarantining and reaping continue".to_owned(),
+        ),
+    };
+    plan.notices.push(Notice::Notify(Notification {
+        namespace: cx.view.own_namespace.clone(),
+        pod: None,
+        policy: None,
+        about: cx.ledger_object(),
+        topic,
+        message,
+    }));
+}
+
+/// Forgets how replacements fared where that no longer counts.
+fn forget_pacing(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
+    if cx.view.stale.is_some() {
+        return;
+    }
+    let records = ledger.memory.pacing.iter();
+    let forgotten = records.filter(|(workload, record)| !pacing_counts(cx, workload, record));
+    let notes = forgotten.map(|(workload, _)| Note::Forgotten(workload.clone()));
+    plan.writes.extend(notes.map(Write::Note));
+}
+
+fn pacing_counts(cx: &Context<'_>, workload: &Uid, record: &PacingRecord) -> bool {
+    let Some(owner) = cx.view.controller_of_uid(&record.replica_set) else {
+        return false;
+    };
+    let namespace = &owner.key.namespace;
+    let Ok(of) = cx.view.workload_of(namespace, &owner.reference()) else {
+        return false;
+    };
+    of.uid() == workload && of.is_current() && pacing::still_counts(cx, record, owner, of.reset())
+}
+
+/// Gives a slot to a pod of this installation that counts and has none. Its record stays unknown to the ledger, so the
+/// pod is neither reaped nor released by itself.
+fn give_slots(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
+    if cx.view.stale.is_some() || ledger.terminating {
+        return;
+    }
+    let without = cx.view.tracked().filter(|pod| {
+        pod.counts_as_quarantined()
+            && !pod.terminating
+            && !ledger.slots.contains_key(&pod.uid)
+            && !ledger.unreadable.contains_key(&pod.uid)
+    });
+    let room = MAX_SLOTS.saturating_sub(ledger.slots.len());
+    let slots = without.filter_map(|pod| slot_for(cx, pod)).take(room);
+    plan.writes
+        .extend(slots.map(|slot| Write::Note(Note::Counted(slot))));
+}
+
+fn slot_for(cx: &Context<'_>, pod: &Pod) -> Option<Slot> {
+    let RecordState::Readable(record) = pod.record() else {
+        return None;
+    };
+    if record.agent != cx.agent {
+        return None;
+    }
+    Some(Slot {
+        uid: pod.uid.clone(),
+        namespace: pod.key.namespace.clone(),
+        name: pod.key.name.clone(),
+        workload: record.workload.uid.clone(),
+        policy: record.policy.clone(),
+        resource_version: pod.resource_version,
+        at: record.at,
+        record: Arc::default(),
+        record_before: None,
+        ready: false,
+        replaced: Some(cx.now.wall),
+    })
+}
+
+/// Looks at the slots that no pod seems to need.
+fn check_slots(cx: &Context<'_>, ledger: &Ledger, state: &mut State, plan: &mut Plan) {
+    let now = cx.now.moment;
+    if let Some(last) = state.slots_checked
+        && now.saturating_sub(last) < CHECK_SLOTS_EVERY
+    {
+        return;
+    }
+    state.slots_checked = Some(now);
+    let idle = ledger.slots.values().filter(|slot| {
+        let pod = cx.view.pod(&slot.key());
+        !pod.is_some_and(|pod| pod.uid == slot.uid && pod.counts_as_quarantined())
+    });
+    plan.writes.extend(idle.cloned().map(Write::CheckSlot));
+}

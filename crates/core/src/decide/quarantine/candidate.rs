@@ -1,0 +1,139 @@
+//! Pods that somebody wants out: a person or a policy.
+
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+
+use crate::{
+    decide::{context::Context, plan::Plan, state::State},
+    judge::{Finding, Verdict},
+    keys,
+    notice::RefusedPod,
+    object::{Pod, Uid},
+    policy::{Detach, MANUAL, Mode, Policy},
+    reason::Refusal,
+    record::Evidence,
+};
+
+/// A pod that somebody wants out.
+pub(super) struct Candidate<'a> {
+    pub(super) pod: &'a Pod,
+    /// Whether a person asked, not a signal.
+    pub(super) manual: bool,
+    pub(super) policy: Option<Arc<Policy>>,
+    pub(super) mode: Mode,
+    pub(super) reason: Arc<str>,
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) contrast: bool,
+}
+
+impl Candidate<'_> {
+    pub(super) fn policy_name(&self) -> Arc<str> {
+        match &self.policy {
+            Some(policy) => policy.name.clone(),
+            None => MANUAL.into(),
+        }
+    }
+
+    pub(super) fn detach(&self) -> Detach {
+        let policy = self.policy.as_ref();
+        policy.map_or(Detach::Workload, |policy| policy.detach)
+    }
+
+    pub(super) fn allows_exclusive(&self) -> bool {
+        let policy = self.policy.as_ref();
+        policy.is_some_and(|policy| policy.allow_exclusive)
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) -> RefusedPod {
+        RefusedPod {
+            pod: self.pod.key.clone(),
+            uid: self.pod.uid.clone(),
+            manual: self.manual,
+            policy: self.policy_name(),
+            asked: self.reason.clone(),
+            refusal,
+        }
+    }
+}
+
+/// The candidates that may be acted on, then those that are only observed; within these manual requests first, then what
+/// most policies find unhealthy, then what has been bad for longest, then by key.
+pub(super) fn candidates<'a>(
+    cx: &Context<'a>,
+    state: &mut State,
+    findings: &[Finding],
+    plan: &mut Plan,
+) -> Vec<Candidate<'a>> {
+    let mut candidates = manual(cx, state, plan);
+    let mut unhealthy: Vec<&Finding> = Vec::new();
+    let mut found_by: BTreeMap<&Uid, usize> = BTreeMap::new();
+    for finding in findings {
+        if finding.verdict == Verdict::Unhealthy {
+            unhealthy.push(finding);
+            *found_by.entry(&finding.uid).or_default() += usize::from(finding.contrast);
+        }
+    }
+    unhealthy.sort_by_key(|finding| Reverse(found_by.get(&finding.uid)));
+    candidates.extend(
+        unhealthy
+            .into_iter()
+            .filter_map(|finding| from_finding(cx, finding)),
+    );
+    candidates.sort_by_key(|candidate| Reverse(candidate.mode));
+    candidates
+}
+
+/// The pods that people ask to quarantine.
+fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candidate<'a>> {
+    let mut candidates = Vec::new();
+    for pod in cx.view.tracked() {
+        if pod.counts_as_quarantined() || pod.terminating {
+            continue;
+        }
+        let Some(reason) = pod.overrides().quarantine else {
+            continue;
+        };
+        if let Some(owner) = cx.template_with(keys::QUARANTINE, pod) {
+            plan.notify_ignored(state, pod, keys::QUARANTINE, &owner);
+            continue;
+        }
+        let selecting = cx.file.policies.iter();
+        let policy = selecting
+            .filter(|policy| cx.view.selects(policy, pod))
+            .min_by_key(|policy| Reverse(policy.mode))
+            .cloned();
+        let mode = policy.as_ref().map_or(cx.file.mode, |policy| policy.mode);
+        candidates.push(Candidate {
+            pod,
+            manual: true,
+            mode: mode.min(cx.view.namespace_mode(&pod.key.namespace)),
+            policy,
+            reason,
+            evidence: Vec::new(),
+            contrast: true,
+        });
+    }
+    candidates
+}
+
+/// A finding of a policy that is no longer in force, or of a pod that is no longer so, is none.
+pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &Finding) -> Option<Candidate<'a>> {
+    let policy = cx.file.policy(&finding.policy.name)?;
+    let pod = cx.view.pod(&finding.pod)?;
+    if *policy != finding.policy
+        || pod.uid != finding.uid
+        || pod.counts_as_quarantined()
+        || pod.terminating
+        || !cx.view.selects(policy, pod)
+    {
+        return None;
+    }
+    Some(Candidate {
+        pod,
+        manual: false,
+        mode: policy.mode.min(cx.view.namespace_mode(&pod.key.namespace)),
+        policy: Some(policy.clone()),
+        reason: finding.reason.clone(),
+        evidence: finding.evidence.clone(),
+        contrast: finding.contrast,
+    })
+}

@@ -1,0 +1,64 @@
+//! A candidate with all that the checks ask about it: ledger, slot and workload.
+
+use super::{candidate::Candidate, owner};
+use crate::{
+    decide::context::Context,
+    ledger::{Ledger, Slot},
+    policy::Detach,
+    reason::{Reason, Refusal},
+    workload::Workload,
+};
+
+/// Why a candidate is left where it is, for now.
+pub(super) enum Skip {
+    /// For this reason.
+    Refused(Refusal),
+    /// The view has not caught up with the version of the pod that its slot was moved to.
+    SlotAhead,
+    /// What its replacement would need was not read recently.
+    NeedsLookup,
+}
+
+impl From<Refusal> for Skip {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A candidate whose ledger is open and whose owner lets pods go.
+pub(super) struct Case<'c, 'a> {
+    pub(super) candidate: &'c Candidate<'a>,
+    pub(super) ledger: &'a Ledger,
+    /// The slot that the pod has already.
+    pub(super) slot: Option<&'a Slot>,
+    pub(super) workload: Workload<'a>,
+}
+
+impl<'c, 'a> Case<'c, 'a> {
+    pub(super) fn open(cx: &Context<'a>, candidate: &'c Candidate<'a>) -> Result<Self, Skip> {
+        let pod = candidate.pod;
+        let ledger = cx
+            .open_ledger()
+            .map_err(|why| Refusal::new(Reason::LedgerUnavailable, why))?;
+        if ledger.unreadable.contains_key(&pod.uid) {
+            let detail = "the pod's entry in the ledger cannot be read";
+            return Err(Refusal::new(Reason::LedgerUnavailable, detail).into());
+        }
+        let workload = owner::check(cx, candidate)?;
+        let slot = ledger.slots.get(&pod.uid);
+        if slot.is_some_and(|slot| slot.resource_version > pod.resource_version) {
+            return Err(Skip::SlotAhead);
+        }
+        Ok(Self {
+            candidate,
+            ledger,
+            slot,
+            workload,
+        })
+    }
+
+    /// Whether the pod stays in its workload, so that no replacement starts.
+    pub(super) fn stays_in_workload(&self) -> bool {
+        self.candidate.detach() == Detach::Service
+    }
+}

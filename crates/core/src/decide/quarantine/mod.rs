@@ -1,0 +1,147 @@
+//! Which pods are quarantined now, and why the others are not.
+
+mod admission;
+mod availability;
+mod candidate;
+mod case;
+pub(super) mod constraints;
+pub(super) mod labels;
+mod limits;
+mod owner;
+pub(super) mod pacing;
+mod replacement;
+mod storm;
+
+use std::collections::BTreeSet;
+
+use self::{
+    candidate::{Candidate, candidates, from_finding},
+    case::{Case, Skip},
+    limits::Budget,
+};
+use super::{
+    context::Context,
+    plan::Plan,
+    state::{DryRun, State},
+    storms::HealthCounts,
+};
+use crate::{
+    judge::{Finding, Verdict},
+    lookup::Lookup,
+    object::Uid,
+    policy::Mode,
+    reason::{Reason, Refusal},
+    write::{Quarantine, Write},
+};
+
+/// Considers every candidate, then the pods that may be unhealthy soon.
+pub(super) fn run(
+    cx: &Context<'_>,
+    state: &mut State,
+    findings: &[Finding],
+    health: &HealthCounts<'_>,
+    plan: &mut Plan,
+) {
+    let mut budget = Budget::new(cx);
+    let mut planned: BTreeSet<&Uid> = BTreeSet::new();
+    for candidate in candidates(cx, state, findings, plan) {
+        let pod = candidate.pod;
+        if planned.contains(&pod.uid) {
+            continue;
+        }
+        match consider(cx, state, health, plan, &candidate, &mut budget) {
+            Ok(quarantine) => {
+                planned.insert(&pod.uid);
+                plan.writes.push(Write::Quarantine(Box::new(quarantine)));
+            }
+            Err(Skip::SlotAhead) => {}
+            Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
+            Err(Skip::Refused(refusal)) => plan.refuse(state, candidate.refused(refusal)),
+        }
+    }
+    for finding in findings {
+        if finding.verdict == Verdict::Suspect
+            && let Some(candidate) = from_finding(cx, finding)
+        {
+            prepare(cx, state, health, plan, &candidate, &mut budget);
+        }
+    }
+}
+
+/// The first check that fails is the refusal; `Reason` and the documentation list them in this order.
+fn consider(
+    cx: &Context<'_>,
+    state: &State,
+    health: &HealthCounts<'_>,
+    plan: &Plan,
+    candidate: &Candidate<'_>,
+    budget: &mut Budget,
+) -> Result<Quarantine, Skip> {
+    admission::check(cx, state, candidate)?;
+    let case = Case::open(cx, candidate)?;
+    storm::check(cx, state, health, &case)?;
+    pacing::check(cx, plan, &case)?;
+    limits::check(cx, budget, &case)?;
+    let quarantine = labels::plan(cx, &case)?;
+    availability::check(cx, plan, &case)?;
+    let replacement = replacement::check(cx, state, plan, &case);
+    // A look-up that is outstanding may end well: until then nobody else takes the place.
+    if !matches!(replacement, Err(Skip::Refused(_))) {
+        budget.reserve(&case);
+    }
+    replacement?;
+    check_mode(candidate)?;
+    Ok(Quarantine {
+        pacing: pacing::next_record(cx, &case),
+        dry_run_first: needs_dry_run(state, &case),
+        ..quarantine
+    })
+}
+
+/// `Observe`: the last check, so that what is observed is what would be done.
+fn check_mode(candidate: &Candidate<'_>) -> Result<(), Refusal> {
+    if candidate.mode == Mode::Observe {
+        return Err(Refusal::new(Reason::Observe, ""));
+    }
+    Ok(())
+}
+
+/// Whether nothing shows yet that the API server accepts such changes in the workload.
+fn needs_dry_run(state: &State, case: &Case<'_, '_>) -> bool {
+    let workload = case.workload.uid();
+    let mut slots = case.ledger.slots.values();
+    !state.accepts(workload) && !slots.any(|slot| slot.workload == *workload)
+}
+
+/// Sends the change of a suspect pod out as a dry run, and reads what its replacement would need: when the pod is
+/// unhealthy, it need not wait for either.
+fn prepare(
+    cx: &Context<'_>,
+    state: &mut State,
+    health: &HealthCounts<'_>,
+    plan: &mut Plan,
+    candidate: &Candidate<'_>,
+    budget: &mut Budget,
+) {
+    let pod = candidate.pod;
+    let workload = cx.view.workload(pod);
+    let dry_run = workload.is_ok_and(|workload| state.dry_runs.contains_key(workload.uid()));
+    let needs = state.needs.contains_key(&pod.uid);
+    if dry_run && needs || candidate.mode != Mode::Enforce {
+        return;
+    }
+    match consider(cx, state, health, plan, candidate, budget) {
+        Ok(quarantine) if quarantine.dry_run_first && !dry_run => {
+            let asked = DryRun {
+                asked: cx.now.moment,
+                accepted: false,
+            };
+            state
+                .dry_runs
+                .insert(quarantine.slot.workload.clone(), asked);
+            plan.lookups.push(Lookup::DryRun(Box::new(quarantine)));
+        }
+        Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
+        Ok(_) | Err(Skip::Refused(_) | Skip::SlotAhead) => {}
+    }
+}

@@ -1,0 +1,123 @@
+//! Whether a replacement could run beside the pod: `ExclusiveResource`, `QuotaExhausted`. A pod that stays in its
+//! workload has none.
+
+use super::case::{Case, Skip};
+use crate::{
+    decide::{context::Context, plan::Plan, state::State},
+    lookup::{Lookup, NeedsQuery},
+    needs::Needs,
+    object::Pod,
+    reason::{Reason, Refusal},
+    view::View,
+};
+
+pub(super) fn check(
+    cx: &Context<'_>,
+    state: &State,
+    plan: &Plan,
+    case: &Case<'_, '_>,
+) -> Result<(), Skip> {
+    let pod = case.candidate.pod;
+    if case.stays_in_workload() {
+        return Ok(());
+    }
+    let Some(known) = state.needs.get(&pod.uid) else {
+        return Err(Skip::NeedsLookup);
+    };
+    if !case.candidate.allows_exclusive() {
+        check_exclusive(cx.view, pod, &known.needs)?;
+    }
+    // The replacements of these may not be counted in the quotas that were read.
+    let slots = case.ledger.slots.values().filter(|slot| {
+        slot.namespace == pod.key.namespace && slot.uid != pod.uid && slot.at >= known.at.wall
+    });
+    let planned = plan
+        .quarantines()
+        .filter(|other| other.pod.key.namespace == pod.key.namespace);
+    check_quotas(&known.needs, slots.count() + planned.count())?;
+    Ok(())
+}
+
+/// Whether the pod could share with its replacement what both would use.
+fn check_exclusive(view: &View, pod: &Pod, needs: &Needs) -> Result<(), Refusal> {
+    let refused = |detail: String| Err(Refusal::new(Reason::ExclusiveResource, detail));
+    let claims = match &needs.claims {
+        Ok(claims) => claims,
+        Err(why) => return refused(why.clone()),
+    };
+    for claim in claims {
+        if !claim.can_be_shared() {
+            let modes = if claim.modes.is_empty() {
+                "not there".to_owned()
+            } else {
+                claim.modes.join(", ")
+            };
+            return refused(format!("PersistentVolumeClaim {} is {modes}", claim.name));
+        }
+    }
+    if !pod.takes_host_ports() {
+        return Ok(());
+    }
+    let (placement, nodes) = match &needs.nodes {
+        Ok(nodes) => nodes,
+        Err(why) => return refused(why.clone()),
+    };
+    let mut nodes = nodes.iter();
+    if nodes.any(|node| placement.fits(node) && !takes_its_ports(view, pod, &node.name)) {
+        return Ok(());
+    }
+    refused(
+        "the pod takes ports of its node, and no other node that it fits has them free".to_owned(),
+    )
+}
+
+/// Whether a node has a pod, the pod itself among them, that takes one of the pod's ports. A pod of the same workload
+/// takes the same ones, declared or not.
+fn takes_its_ports(view: &View, pod: &Pod, node: &str) -> bool {
+    let workload = view.workload_uid(pod);
+    let mut others = view.with_host_ports();
+    others.any(|other| {
+        if other.node.as_deref() != Some(node) || other.has_ended() {
+            return false;
+        }
+        if workload.is_some() && view.workload_uid(other) == workload {
+            return true;
+        }
+        let mut ports = pod.host_ports.iter();
+        ports.any(|port| {
+            other
+                .host_ports
+                .iter()
+                .any(|taken| port.conflicts_with(taken))
+        })
+    })
+}
+
+/// Whether the quotas leave room for the replacement, with `others` already on their way.
+fn check_quotas(needs: &Needs, others: usize) -> Result<(), Refusal> {
+    let refused = |detail| Err(Refusal::new(Reason::QuotaExhausted, detail));
+    match &needs.quotas {
+        Err(why) => refused(why.clone()),
+        Ok((taken, quotas)) => {
+            let mut quotas = quotas.iter();
+            match quotas.find_map(|quota| quota.forbids(taken, others + 1)) {
+                Some(why) => refused(why),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// Looks up what a replacement would need, unless that is under way.
+pub(super) fn look_up(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) {
+    if state.needs_asked.contains_key(&pod.uid) {
+        return;
+    }
+    state.needs_asked.insert(pod.uid.clone(), cx.now.moment);
+    plan.lookups.push(Lookup::Needs(NeedsQuery {
+        pod: pod.key.clone(),
+        uid: pod.uid.clone(),
+        with_nodes: pod.takes_host_ports(),
+        at: cx.now,
+    }));
+}

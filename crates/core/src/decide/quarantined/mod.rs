@@ -1,0 +1,181 @@
+//! What becomes of pods that are quarantined, or were released recently.
+
+mod effect;
+mod reap;
+mod release;
+mod replacement;
+mod requarantine;
+mod settle;
+
+use self::replacement::Progress;
+use super::{context::Context, plan::Plan, state::State};
+use crate::{
+    keys,
+    ledger::Note,
+    notice::Topic,
+    object::Pod,
+    overrides::{Overrides, ReleaseCommand},
+    policy::Mode,
+    record::{Record, RecordState},
+    write::Write,
+};
+
+pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
+    for pod in cx.view.tracked() {
+        if pod.terminating {
+            continue;
+        }
+        let overrides = pod.overrides();
+        for mistake in &overrides.mistakes {
+            plan.notify(state, pod, Topic::BadAnnotation, mistake.message.clone());
+        }
+        if pod.counts_as_quarantined() {
+            quarantined(cx, state, plan, pod, &overrides);
+        } else {
+            in_service(cx, state, plan, pod, &overrides);
+        }
+    }
+}
+
+fn in_service(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    overrides: &Overrides,
+) {
+    if release_command(cx, state, plan, pod, overrides).is_some() {
+        let message = format!("{} is ignored: the pod is not quarantined", keys::RELEASE);
+        plan.notify(state, pod, Topic::BadAnnotation, message);
+    }
+    if pod.annotations.contains_key(keys::RELEASED) {
+        settle::settle(cx, plan, pod);
+    }
+}
+
+/// The command to release a pod, if a person gave it; one in the pod template is reported and ignored.
+fn release_command(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    overrides: &Overrides,
+) -> Option<ReleaseCommand> {
+    let command = overrides.release?;
+    match cx.template_with(keys::RELEASE, pod) {
+        Some(owner) => {
+            plan.notify_ignored(state, pod, keys::RELEASE, &owner);
+            None
+        }
+        None => Some(command),
+    }
+}
+
+/// How far anything goes on a quarantined pod: the mode of the policy that asked for it, or of the file where that is
+/// gone, within the namespace's. A pause only observes.
+fn mode(cx: &Context<'_>, pod: &Pod, record: Option<&Record>) -> Mode {
+    let policy = record.and_then(|record| cx.file.policy(&record.policy));
+    let mode = policy.map_or(cx.file.mode, |policy| policy.mode);
+    let paused = cx.view.pause().map_or(Mode::Enforce, |_| Mode::Observe);
+    mode.min(cx.view.namespace_mode(&pod.key.namespace))
+        .min(paused)
+}
+
+fn quarantined(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    overrides: &Overrides,
+) {
+    let recorded = pod.record();
+    let record = recorded.record();
+    if record.is_some_and(|record| record.agent != cx.agent) {
+        return;
+    }
+    let mode = mode(cx, pod, record);
+    if mode == Mode::Off {
+        if release_command(cx, state, plan, pod, overrides).is_some() {
+            let message = "the mode is off: nothing is touched".to_owned();
+            plan.notify(state, pod, Topic::ReleaseRefused, message);
+        }
+        return;
+    }
+    let record = match &recorded {
+        RecordState::Readable(record) => record,
+        RecordState::Newer(version, record) => {
+            let record = record.as_deref();
+            return newer(cx, state, plan, pod, overrides, *version, record);
+        }
+        RecordState::Absent => {
+            let why = "it carries the state label and no record";
+            return without_record(state, plan, pod, overrides, why);
+        }
+        RecordState::Damaged(why) => {
+            let why = format!("its record cannot be read: {why}");
+            return without_record(state, plan, pod, overrides, &why);
+        }
+    };
+    if !pod.has_state_label() {
+        let message = format!(
+            "{} was taken off; the pod counts until it is released",
+            keys::STATE
+        );
+        plan.notify(state, pod, Topic::BadAnnotation, message);
+    }
+    effect::check(cx, state, plan, pod, record);
+    if let Some(command) = release_command(cx, state, plan, pod, overrides)
+        && release::release(cx, state, plan, pod, record, command)
+    {
+        return;
+    }
+    let replacement = replacement::progress(cx, pod, record);
+    if let Progress::Ready(slot) = &replacement {
+        plan.writes.push(Write::Note(Note::Replaced(slot.clone())));
+    }
+    if mode != Mode::Enforce {
+        return;
+    }
+    let is_late = matches!(replacement, Progress::Late);
+    let goes = is_late && replacement::apply_timeout(cx, state, plan, pod, record, overrides)
+        || reap::reap_if_expired(cx, state, plan, pod, record, overrides);
+    if !goes && pod.has_state_label() {
+        requarantine::requarantine_if_selected_again(cx, state, plan, pod, record);
+    }
+}
+
+/// Nothing says how the pod was: it counts, and is neither released nor reaped.
+fn without_record(state: &mut State, plan: &mut Plan, pod: &Pod, overrides: &Overrides, why: &str) {
+    let message = format!("{why}; it counts, and is never reaped");
+    plan.notify(state, pod, Topic::BadAnnotation, message);
+    if overrides.release.is_some() {
+        let message = format!("{why}: its labels cannot be put back");
+        plan.notify(state, pod, Topic::ReleaseRefused, message);
+    }
+}
+
+fn newer(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    overrides: &Overrides,
+    version: u32,
+    record: Option<&Record>,
+) {
+    let message =
+        format!("its record is of version {version}, newer than this agent; it is never reaped");
+    plan.notify(state, pod, Topic::BadAnnotation, message);
+    match (overrides.release, record) {
+        (Some(ReleaseCommand::Force), Some(record)) => {
+            release::release(cx, state, plan, pod, record, ReleaseCommand::Force);
+        }
+        (Some(_), _) => {
+            let message = format!(
+                "its record is of version {version}: only \"force\" releases it, as far as it can be read"
+            );
+            plan.notify(state, pod, Topic::ReleaseRefused, message);
+        }
+        (None, _) => {}
+    }
+}

@@ -1,0 +1,172 @@
+//! Deleting pods whose TTL expired: only what is surely the agent's own, and only a few a minute.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    decide::{
+        context::Context,
+        doubt::Doubt,
+        plan::Plan,
+        state::{RecentReap, State},
+    },
+    keys,
+    notice::Topic,
+    object::{DisruptionBudget, Pod},
+    overrides::{Hold, Overrides},
+    record::Record,
+    time::{after, to_the_second},
+    write::{PodVersion, Reap, Write},
+};
+
+/// Deletes a pod whose TTL expired. Whether it goes: then nothing else is done with it.
+pub(super) fn reap_if_expired(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+    overrides: &Overrides,
+) -> bool {
+    remember_ttl(state, pod, overrides);
+    let expires = expires(state, pod, record, overrides);
+    if cx.now.wall < expires {
+        return false;
+    }
+    let why = format!("its TTL expired at {}", to_the_second(expires));
+    let kept = match held_until(cx, overrides, expires) {
+        Some(end) => Some(format!("it is held until {}", to_the_second(end))),
+        None => must_be_kept(cx, state, pod),
+    };
+    if let Some(kept) = kept {
+        let message = format!("{why}; {kept}");
+        plan.notify(state, pod, Topic::HeldPastTtl, message);
+        return false;
+    }
+    reap(cx, state, plan, pod, record, why);
+    true
+}
+
+/// Deletes a pod, unless it must be kept, is held, or enough were deleted within the minute. Whether it goes.
+pub(super) fn reap_now(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+    overrides: &Overrides,
+    why: String,
+) -> bool {
+    let held = overrides.hold.holds(cx.now.wall);
+    let goes = !held && must_be_kept(cx, state, pod).is_none();
+    if goes {
+        reap(cx, state, plan, pod, record, why);
+    }
+    goes
+}
+
+/// Until a watch reports that the pod goes, or where it cannot be deleted, it takes no other pod's turn.
+fn reap(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+    why: String,
+) {
+    let recent = u32::try_from(state.reaps.len()).unwrap_or(u32::MAX);
+    if was_reaped(state, pod) || recent >= cx.file.limits.reap.per_minute {
+        return;
+    }
+    let budgets = if costs_a_budget(pod) {
+        let budgets = cx.view.budgets_of(pod);
+        budgets.map(|budget| budget.key.clone()).collect()
+    } else {
+        Vec::new()
+    };
+    state.reaps.push_back(RecentReap {
+        at: cx.now.moment,
+        pod: pod.uid.clone(),
+        budgets,
+    });
+    plan.writes.push(Write::Reap(Box::new(Reap {
+        pod: PodVersion::from(pod),
+        policy: record.policy.clone(),
+        why,
+    })));
+}
+
+fn was_reaped(state: &State, pod: &Pod) -> bool {
+    state.reaps.iter().any(|reap| reap.pod == pod.uid)
+}
+
+/// Until when people hold the pod, if they do: never longer than `limits.hold.max` after its TTL expired.
+fn held_until(cx: &Context<'_>, overrides: &Overrides, expires: Timestamp) -> Option<Timestamp> {
+    let longest = after(expires, cx.file.limits.hold.max);
+    let end = match overrides.hold {
+        Hold::No => return None,
+        Hold::Open => longest,
+        Hold::Until(end) => end.min(longest),
+    };
+    (cx.now.wall < end).then_some(end)
+}
+
+/// Why a pod is not deleted whatever its TTL is, if so.
+fn must_be_kept(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<String> {
+    if cx.doubt == Some(Doubt::ClockIsOff) {
+        return Some(Doubt::ClockIsOff.as_str().to_owned());
+    }
+    if !pod.has_state_label() || !cx.is_known_to_the_ledger(pod) {
+        return Some("its record is not the one that the ledger knows".to_owned());
+    }
+    // Its turn is not over: nothing is to be said of what it costs.
+    if was_reaped(state, pod) {
+        return None;
+    }
+    let budget = spent_budget(cx, state, pod)?;
+    Some(format!("PodDisruptionBudget {budget} lets no pod go now"))
+}
+
+/// The PodDisruptionBudget that the end of a pod which its controller still owns would violate: the API server asks it
+/// about evictions alone. A pod that is not Ready costs nothing. A budget that has allowed one allows the next after a
+/// minute, when its status has long changed.
+fn spent_budget(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<Arc<str>> {
+    if !costs_a_budget(pod) {
+        return None;
+    }
+    let allows_none = |budget: &DisruptionBudget| {
+        let status = budget.status;
+        status.is_none_or(|status| status.disruptions_allowed == 0)
+    };
+    let was_spent = |budget: &DisruptionBudget| {
+        let mut recent = state.reaps.iter();
+        recent.any(|reap| reap.budgets.contains(&budget.key))
+    };
+    let mut budgets = cx.view.budgets_of(pod);
+    let spent = budgets.find(|budget| allows_none(budget) || was_spent(budget));
+    spent.map(|budget| budget.key.name.clone())
+}
+
+/// Whether the end of a pod is a disruption: nobody misses one that its controller no longer owns, or that is not Ready.
+fn costs_a_budget(pod: &Pod) -> bool {
+    pod.owner.is_some() && pod.ready
+}
+
+/// Remembers the ttl annotation as long as it is there.
+fn remember_ttl(state: &mut State, pod: &Pod, overrides: &Overrides) {
+    if let Some(ttl) = overrides.ttl {
+        state.ttls.insert(pod.uid.clone(), ttl);
+    } else if !pod.annotations.contains_key(keys::TTL) {
+        state.ttls.remove(&pod.uid);
+    }
+}
+
+/// When its TTL expires. An unreadable annotation is ignored, but shortens nothing.
+fn expires(state: &State, pod: &Pod, record: &Record, overrides: &Overrides) -> Timestamp {
+    match (overrides.ttl, state.ttls.get(&pod.uid)) {
+        (Some(ttl), _) => after(record.at, ttl),
+        (None, Some(before)) => after(record.at, *before).max(record.expires),
+        (None, None) => record.expires,
+    }
+}

@@ -1,0 +1,181 @@
+//! Putting pods back.
+
+use crate::{
+    decide::{context::Context, plan::Plan, state::State},
+    notice::Topic,
+    object::{Controller, ObjectKind, Pod},
+    overrides::ReleaseCommand,
+    policy::{DEFAULT_SETTLE, Detach},
+    record::Record,
+    restore::{self, Released, restore},
+    time::after,
+    write::{PodVersion, Release, ReleaseCause, Write},
+};
+
+/// Why a pod should not be put back.
+pub(super) struct Harm {
+    why: String,
+    /// What follows where it is put back all the same.
+    then: &'static str,
+}
+
+fn harm(why: impl Into<String>, then: &'static str) -> Result<(), Harm> {
+    let why = why.into();
+    Err(Harm { why, then })
+}
+
+/// Puts a pod back, unless that would do harm: then it reports why, and the pod's TTL runs on. Whether the pod goes
+/// back.
+pub(super) fn release(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+    command: ReleaseCommand,
+) -> bool {
+    let owner = cx.view.controller(&pod.key.namespace, &record.owner);
+    let checked = check_ready(pod, record).and_then(|()| check_owner(cx, pod, record, owner));
+    match (checked, command) {
+        (Ok(()), ReleaseCommand::Safely) => {
+            put_back(cx, plan, pod, record, ReleaseCause::Annotation, None);
+        }
+        (Ok(()), ReleaseCommand::Force) => {
+            put_back(cx, plan, pod, record, ReleaseCause::Force, None);
+        }
+        (Err(harm), ReleaseCommand::Force) => {
+            let follows = format!("{}; {}", harm.why, harm.then);
+            put_back(cx, plan, pod, record, ReleaseCause::Force, Some(follows));
+        }
+        (Err(harm), ReleaseCommand::Safely) => {
+            plan.notify(state, pod, Topic::ReleaseRefused, harm.why);
+            return false;
+        }
+    }
+    true
+}
+
+/// Puts a pod back that has no replacement, Ready or not: a replacement that waits for a node goes before it. Whether
+/// the pod goes back.
+pub(super) fn release_unreplaced(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+) -> bool {
+    let owner = cx.view.controller(&pod.key.namespace, &record.owner);
+    match check_owner(cx, pod, record, owner) {
+        Ok(()) => {
+            put_back(
+                cx,
+                plan,
+                pod,
+                record,
+                ReleaseCause::ReplacementTimeout,
+                None,
+            );
+            true
+        }
+        Err(harm) => {
+            plan.notify(state, pod, Topic::ReleaseRefused, harm.why);
+            false
+        }
+    }
+}
+
+fn put_back(
+    cx: &Context<'_>,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+    cause: ReleaseCause,
+    follows: Option<String>,
+) {
+    let owner = cx.view.controller(&pod.key.namespace, &record.owner);
+    let joins_again =
+        record.detach == Detach::Workload && owner.is_some_and(|owner| !owner.terminating);
+    let policy = cx.file.policy(&record.policy);
+    let settle = policy.map_or(DEFAULT_SETTLE, |policy| policy.settle);
+    let released = Released {
+        at: cx.now.wall,
+        until: after(cx.now.wall, settle),
+        deletion_cost: restore::own_cost(pod),
+    };
+    let restoration = restore(pod, record, &released, joins_again);
+    plan.writes.push(Write::Release(Box::new(Release {
+        pod: PodVersion::from(pod),
+        change: restoration.change,
+        policy: record.policy.clone(),
+        cause,
+        left: restoration.left,
+        follows,
+        workload: record.workload.clone(),
+        detach: record.detach,
+        services: record.services.clone(),
+    })));
+}
+
+/// A pod that its ReplicaSet would not keep is not put back.
+pub(super) fn check_owner(
+    cx: &Context<'_>,
+    pod: &Pod,
+    record: &Record,
+    owner: Option<&Controller>,
+) -> Result<(), Harm> {
+    if let Some(why) = &cx.view.stale {
+        return harm(
+            format!("what is known of the cluster may be out of date: {why}"),
+            "what follows is not known",
+        );
+    }
+    let Some(owner) = owner.filter(|owner| !owner.terminating) else {
+        return harm(
+            format!("{} is gone: nobody would own the pod", record.owner),
+            "it serves on, and nothing updates or replaces it",
+        );
+    };
+    if owner.desired == 0 {
+        return harm(
+            format!("{} wants no pods: it would delete the pod", record.owner),
+            "it is adopted and deleted",
+        );
+    }
+    let Some(parent) = &owner.owner else {
+        return Ok(());
+    };
+    let ObjectKind::Controller(_) = parent.kind else {
+        return Ok(());
+    };
+    let Some(deployment) = cx.view.controller(&pod.key.namespace, parent) else {
+        return harm(
+            format!("{} was not seen yet", record.workload),
+            "what follows is not known",
+        );
+    };
+    if deployment.revision != owner.revision {
+        return harm(
+            format!(
+                "{} is of an older revision of {}",
+                record.owner, record.workload
+            ),
+            "it is adopted, and deleted unless that becomes the current revision again",
+        );
+    }
+    Ok(())
+}
+
+/// A pod that would serve nobody is not put back.
+pub(super) fn check_ready(pod: &Pod, record: &Record) -> Result<(), Harm> {
+    match record.detach {
+        _ if pod.ready => Ok(()),
+        Detach::Workload => harm(
+            "the pod is not Ready: its ReplicaSet would delete it first",
+            "it is adopted, and deleted where there is one too many",
+        ),
+        Detach::Service => harm(
+            "the pod is not Ready: its Services would send it nothing",
+            "they do once it is Ready",
+        ),
+    }
+}

@@ -1,0 +1,122 @@
+//! Whether the replacement of a quarantined pod is Ready, and what follows where it is not in time.
+
+use super::{reap, release};
+use crate::{
+    decide::{context::Context, plan::Plan, state::State},
+    ledger::{Ledger, Slot},
+    notice::Topic,
+    object::{Controller, Pod},
+    overrides::Overrides,
+    policy::{Detach, OnReplacementTimeout},
+    record::Record,
+    time::{after, earliest_creation},
+};
+
+/// How the replacement of a quarantined pod fares.
+pub(super) enum Progress {
+    /// None is waited for: none starts, or it was Ready already.
+    NotAwaited,
+    /// It is Ready: the slot that says so.
+    Ready(Slot),
+    /// It is not Ready, and has time.
+    Pending,
+    /// It is not Ready though it is time.
+    Late,
+}
+
+pub(super) fn progress(cx: &Context<'_>, pod: &Pod, record: &Record) -> Progress {
+    let view = cx.view;
+    let Some((ledger, slot)) = slot(cx, pod) else {
+        return Progress::NotAwaited;
+    };
+    if record.detach == Detach::Service || slot.replaced.is_some() || view.stale.is_some() {
+        return Progress::NotAwaited;
+    }
+    let top = view.controller(&pod.key.namespace, &record.workload);
+    let owner = view.controller(&pod.key.namespace, &record.owner);
+    let Some(controller) = top.or(owner) else {
+        // Nothing makes a replacement.
+        return Progress::NotAwaited;
+    };
+    if is_replaced(cx, pod, record, controller.desired, ledger) {
+        return Progress::Ready(Slot {
+            replaced: Some(cx.now.wall),
+            ..slot.clone()
+        });
+    }
+    if cx.now.wall >= after(slot.at, cx.file.limits.pacing.replacement_timeout) {
+        return Progress::Late;
+    }
+    Progress::Pending
+}
+
+/// The slot with the very record of the pod.
+fn slot<'a>(cx: &Context<'a>, pod: &Pod) -> Option<(&'a Ledger, &'a Slot)> {
+    let ledger = cx.ledger?;
+    let slot = ledger.slots.get(&pod.uid)?;
+    cx.is_known_to_the_ledger(pod).then_some((ledger, slot))
+}
+
+/// Whether the workload has all the pods it wants Ready again, or as many new ones as it misses for the pods that went
+/// before this one and for this one.
+fn is_replaced(cx: &Context<'_>, pod: &Pod, record: &Record, wanted: u32, ledger: &Ledger) -> bool {
+    let view = cx.view;
+    let workload = &record.workload.uid;
+    let is_of_workload = |set: &Controller| {
+        let parent = set.owner.as_ref().map(|owner| &owner.uid);
+        set.uid == record.owner.uid || parent == Some(workload)
+    };
+    let mut ready = Vec::new();
+    for set in view.controllers(&pod.key.namespace) {
+        if is_of_workload(set) {
+            ready.extend(
+                view.owned(&set.uid)
+                    .filter(|pod| pod.ready && !pod.terminating && !pod.counts_as_quarantined()),
+            );
+        }
+    }
+    if u32::try_from(ready.len()).is_ok_and(|ready| ready >= wanted) {
+        return true;
+    }
+    let waiting: Vec<&Slot> = ledger
+        .slots
+        .values()
+        .filter(|slot| slot.workload == *workload && slot.replaced.is_none())
+        .collect();
+    let mine = (record.at, &pod.uid);
+    let missing = waiting.iter().filter(|slot| (slot.at, &slot.uid) <= mine);
+    let first = waiting.iter().map(|slot| slot.at).min();
+    let since = earliest_creation(first.unwrap_or(record.at));
+    let new = ready
+        .iter()
+        .filter(|pod| pod.created.is_some_and(|created| created >= since));
+    new.count() >= missing.count().max(1)
+}
+
+/// Reports that there is no replacement, and does what the policy says. Whether the pod goes.
+pub(super) fn apply_timeout(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+    overrides: &Overrides,
+) -> bool {
+    let timeout = humantime::format_duration(cx.file.limits.pacing.replacement_timeout);
+    let message = format!(
+        "no replacement of the pod {} was Ready within {timeout}",
+        pod.key.name
+    );
+    plan.notify_about_workload(state, pod, record, Topic::ReplacementNotReady, message);
+    let policy = cx.file.policy(&record.policy);
+    match policy.map(|policy| policy.on_replacement_timeout) {
+        None | Some(OnReplacementTimeout::Keep) => false,
+        Some(OnReplacementTimeout::Release) => {
+            release::release_unreplaced(cx, state, plan, pod, record)
+        }
+        Some(OnReplacementTimeout::Reap) => {
+            let why = format!("its replacement was not Ready within {timeout}");
+            reap::reap_now(cx, state, plan, pod, record, overrides, why)
+        }
+    }
+}

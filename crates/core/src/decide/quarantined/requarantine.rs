@@ -1,0 +1,150 @@
+//! A quarantined pod that something selects again: a Service that is new, or was edited.
+//!
+//! It is taken out as before: the slot first, moved forward, then the pod. Its record keeps the labels as they were at
+//! first; what is edited now is added.
+
+use std::sync::Arc;
+
+use crate::{
+    decide::{
+        context::Context,
+        plan::Plan,
+        quarantine::{
+            constraints::{LeavingPod, constraints_for},
+            labels::{LabelEdits, differing, label_edits, service_names},
+        },
+        state::State,
+    },
+    keys,
+    ledger::Slot,
+    notice::Topic,
+    object::Pod,
+    policy::Detach,
+    record::{self, Record, Values},
+    write::{Before, Change, PodVersion, Quarantine, Write},
+};
+
+/// Takes the pod out of what selects it again, or reports why it stays there.
+pub(super) fn requarantine_if_selected_again(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+) {
+    if cx.view.stale.is_some() {
+        return;
+    }
+    let workload = match record.detach {
+        Detach::Workload => cx.view.workload_of(&pod.key.namespace, &record.owner),
+        Detach::Service => cx.view.workload(pod),
+    };
+    let leaving = LeavingPod {
+        pod,
+        name: &record.workload.name,
+        workload: workload.ok(),
+        detach: record.detach,
+        policy: cx.file.policy(&record.policy).map(AsRef::as_ref),
+    };
+    let constraints = constraints_for(cx.view, &leaving);
+    if constraints.leave.is_empty() {
+        return;
+    }
+    let selecting: Vec<&str> = constraints
+        .leave
+        .iter()
+        .map(|named| &*named.whose)
+        .collect();
+    let selecting = selecting.join(", ");
+    let planned = match slot_to_move(cx, state, pod) {
+        Ok(None) => return,
+        Ok(Some(slot)) => label_edits(&leaving, constraints)
+            .map_err(|refusal| refusal.to_string())
+            .and_then(|edits| requarantine(cx, pod, record, slot, edits)),
+        Err(why) => Err(why),
+    };
+    match planned {
+        Ok(quarantine) => plan.writes.push(Write::Quarantine(Box::new(quarantine))),
+        Err(why) => {
+            let message = format!("the pod is selected again by {selecting}: {why}");
+            plan.notify(state, pod, Topic::NotDrained, message);
+        }
+    }
+}
+
+fn requarantine(
+    cx: &Context<'_>,
+    pod: &Pod,
+    record: &Record,
+    slot: &Slot,
+    edits: LabelEdits,
+) -> Result<Quarantine, String> {
+    let record = with_edits(pod, record, edits.edits, service_names(cx, pod));
+    let text = record.to_text().map_err(|error| error.to_string())?;
+    let change = Change {
+        labels: differing(&pod.labels, &edits.labels),
+        annotations: [(keys::RECORD.into(), Some(text.as_str().into()))].into(),
+    };
+    Ok(Quarantine {
+        pod: PodVersion::from(pod),
+        slot: moved(slot, pod, &text),
+        pacing: None,
+        dry_run_first: false,
+        again: true,
+        before: Before::of(pod, &change),
+        change,
+        labels: edits.labels,
+        record,
+        missed: edits.missed,
+        network_policies_left: edits.network_policies_left,
+    })
+}
+
+/// The pod's slot; `None` where the view has not caught up with the version that it was moved to.
+fn slot_to_move<'a>(
+    cx: &Context<'a>,
+    state: &State,
+    pod: &Pod,
+) -> Result<Option<&'a Slot>, String> {
+    if let Some((_, refusal)) = state.denied.get(&pod.uid) {
+        return Err(refusal.to_string());
+    }
+    let ledger = cx.open_ledger()?;
+    match ledger.slots.get(&pod.uid) {
+        Some(slot) if cx.is_known_to_the_ledger(pod) => {
+            let is_ahead = slot.resource_version > pod.resource_version;
+            Ok((!is_ahead).then_some(slot))
+        }
+        _ => Err("its record is not the one that the ledger knows".to_owned()),
+    }
+}
+
+/// The record with what is edited now, and left now. Labels that came since are in it from now on: they are edited,
+/// and to be put back.
+fn with_edits(pod: &Pod, record: &Record, edits: Values, services: Vec<Arc<str>>) -> Record {
+    let mut record = record.clone();
+    for key in edits.keys().filter(|key| !record.edits.contains_key(*key)) {
+        if let Some(value) = pod.labels.get(key) {
+            record
+                .labels
+                .entry(key.clone())
+                .or_insert_with(|| value.clone());
+        }
+    }
+    record.edits.extend(edits);
+    for service in services {
+        if !record.services.contains(&service) {
+            record.services.push(service);
+        }
+    }
+    record
+}
+
+fn moved(slot: &Slot, pod: &Pod, text: &str) -> Slot {
+    Slot {
+        resource_version: pod.resource_version,
+        record: record::fingerprint(text),
+        record_before: pod.annotation(keys::RECORD).map(record::fingerprint),
+        ..slot.clone()
+    }
+}

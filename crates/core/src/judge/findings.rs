@@ -1,0 +1,135 @@
+//! What all signals say at one time: which pods they find bad, and of how many they say anything.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Judge, Verdict};
+use crate::{
+    object::{ObjectKey, Uid},
+    policy::Policy,
+    record::Evidence,
+    time::Moment,
+};
+
+/// All pods are counted so often at most: there may be very many.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// A pod of which a policy's signal says that it does not do well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// `Suspect`, or `Unhealthy`: past the threshold.
+    pub verdict: Verdict,
+    /// The pod.
+    pub pod: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
+    /// What it is compared within: its workload's uid.
+    pub workload: Uid,
+    /// When the streak of bad answers began.
+    pub since: Moment,
+    /// Whether the signal can tell: it has said `good` of this pod, or recently of another pod of its workload.
+    pub contrast: bool,
+    /// One line for people.
+    pub reason: Arc<str>,
+    /// The last samples.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What all signals say at one time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Findings {
+    /// The pods that are `suspect` or `unhealthy`, the longest bad first, then by key and policy.
+    pub pods: Vec<Finding>,
+    /// How many pods of a workload have a verdict, by its uid; of those workloads alone that have a pod among the
+    /// findings.
+    pub with_verdict: BTreeMap<Uid, u32>,
+    /// How many pods in all have a verdict; zero where fewer than two are among the findings.
+    pub with_verdict_in_all: u32,
+}
+
+impl Judge {
+    /// What is said now. A finding without contrast is of a pod of which nothing is known.
+    #[must_use]
+    pub fn findings(&mut self, now: Moment) -> Findings {
+        let mut pods: Vec<Finding> = self
+            .policies
+            .values()
+            .flat_map(|streaks| streaks.findings(now))
+            .collect();
+        pods.sort_by(|a, b| {
+            (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
+        });
+        let known = pods.iter().filter(|finding| finding.contrast);
+        let bad: BTreeSet<&Uid> = known.clone().map(|finding| &finding.uid).collect();
+        let workloads: BTreeSet<&Uid> = known.map(|finding| &finding.workload).collect();
+        let with_verdict = workloads
+            .into_iter()
+            .map(|workload| (workload.clone(), self.count_of(workload, &bad, now)))
+            .collect();
+        let with_verdict_in_all = if bad.len() < 2 {
+            0
+        } else {
+            self.count_all(&bad, now)
+        };
+        Findings {
+            pods,
+            with_verdict,
+            with_verdict_in_all,
+        }
+    }
+
+    /// How many pods each policy finds unhealthy now.
+    #[must_use]
+    pub fn unhealthy_by_policy(&self, now: Moment) -> BTreeMap<Arc<str>, i64> {
+        let mut counts = BTreeMap::new();
+        for (policy, streaks) in &self.policies {
+            let findings = streaks.findings(now);
+            let unhealthy = findings.filter(|finding| finding.verdict == Verdict::Unhealthy);
+            let count = i64::try_from(unhealthy.count()).unwrap_or(i64::MAX);
+            if count > 0 {
+                counts.insert(policy.clone(), count);
+            }
+        }
+        counts
+    }
+
+    fn count_of(&self, workload: &Uid, bad: &BTreeSet<&Uid>, now: Moment) -> u32 {
+        let policies = self.policies.values();
+        let pods = policies.filter_map(|streaks| streaks.workloads.get(workload));
+        let pods: BTreeSet<&Uid> = pods.flatten().collect();
+        let with_verdict = pods
+            .into_iter()
+            .filter(|uid| bad.contains(uid) || self.is_healthy(uid, now));
+        count(with_verdict)
+    }
+
+    fn count_all(&mut self, bad: &BTreeSet<&Uid>, now: Moment) -> u32 {
+        if let Some((at, known)) = self.with_verdict
+            && now.saturating_sub(at) < COUNT_EVERY
+        {
+            return known.max(count(bad.iter()));
+        }
+        let mut pods: BTreeSet<&Uid> = BTreeSet::new();
+        for streaks in self.policies.values() {
+            let healthy = |uid: &&Uid| streaks.verdict(uid, now) == Verdict::Healthy;
+            pods.extend(streaks.pods.keys().filter(healthy));
+        }
+        let known = count(pods.union(bad));
+        self.with_verdict = Some((now, known));
+        known
+    }
+
+    fn is_healthy(&self, uid: &Uid, now: Moment) -> bool {
+        let mut policies = self.policies.values();
+        policies.any(|streaks| streaks.verdict(uid, now) == Verdict::Healthy)
+    }
+}
+
+fn count<T>(all: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(all.count()).unwrap_or(u32::MAX)
+}

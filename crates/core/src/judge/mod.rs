@@ -1,0 +1,142 @@
+//! From samples to verdicts.
+//!
+//! A verdict is made of what one signal said of one pod in a row, its streak. `none` ends the streak: no answer is
+//! neither good nor bad, and what was seen before it says nothing about now (as an absent series ends a pending
+//! Prometheus alert). Time is the agent's monotonic clock: a wall clock that jumps makes no pod unhealthy.
+
+mod findings;
+pub mod judgement;
+mod streak;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use strum::{IntoStaticStr, VariantArray};
+
+pub use self::findings::{Finding, Findings};
+use self::streak::PolicyStreaks;
+use crate::{
+    object::{ObjectKey, Uid},
+    policy::PolicyFile,
+    time::{Moment, Now},
+};
+
+/// What a signal said about a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
+pub enum Answer {
+    /// The pod does well.
+    Good,
+    /// It does not.
+    Bad,
+    /// No answer.
+    None,
+}
+
+impl Answer {
+    /// Every answer.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// One answer about one pod at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The policy whose signal it is.
+    pub policy: Arc<str>,
+    /// The pod's uid: an answer never counts for a successor of the same name.
+    pub pod: Uid,
+    /// When it came.
+    pub at: Now,
+    /// What was said.
+    pub answer: Answer,
+    /// What was seen, such as `HTTP 500`.
+    pub saw: Arc<str>,
+}
+
+/// What the samples of one policy add up to for one pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Verdict {
+    /// The last answer was good.
+    Healthy,
+    /// The last answer was bad; not enough of them yet.
+    Suspect,
+    /// Past the threshold.
+    Unhealthy,
+    /// Nothing was said, or not lately.
+    Unknown,
+}
+
+impl Verdict {
+    /// As people read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Everything that signals have said, as far as it still matters.
+#[derive(Clone, Debug, Default)]
+pub struct Judge {
+    policies: BTreeMap<Arc<str>, PolicyStreaks>,
+    /// How many pods had a verdict, and when they were counted.
+    with_verdict: Option<(Moment, u32)>,
+}
+
+impl Judge {
+    /// Takes a new policy file: what was said to a policy that is unchanged stays, all else is forgotten.
+    pub fn set_policies(&mut self, file: &PolicyFile) {
+        let mut known = std::mem::take(&mut self.policies);
+        for policy in &file.policies {
+            let unchanged = |streaks: &PolicyStreaks| {
+                streaks.policy.signal == policy.signal && streaks.policy.pods == policy.pods
+            };
+            let kept = known.remove(&policy.name).filter(unchanged);
+            let mut streaks = kept.unwrap_or_else(|| PolicyStreaks::new(policy));
+            streaks.policy = policy.clone();
+            self.policies.insert(policy.name.clone(), streaks);
+        }
+    }
+
+    /// Begins to take samples of a pod.
+    pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, workload: &Uid) {
+        if let Some(streaks) = self.policies.get_mut(policy) {
+            streaks.watch(uid, pod, workload);
+        }
+    }
+
+    /// Forgets a pod: it is gone, quarantined, or no longer selected.
+    pub fn forget(&mut self, policy: &str, uid: &Uid) {
+        if let Some(streaks) = self.policies.get_mut(policy) {
+            streaks.forget(uid);
+        }
+    }
+
+    /// Judges a pod from the start again: what was said of it so far makes no streak, and still shows that the signal can
+    /// say `good`.
+    pub fn restart(&mut self, policy: &str, uid: &Uid) {
+        if let Some(streaks) = self.policies.get_mut(policy) {
+            streaks.restart(uid);
+        }
+    }
+
+    /// Takes a sample in. One about a pod that is not watched is dropped.
+    pub fn record(&mut self, sample: &Sample) {
+        if let Some(streaks) = self.policies.get_mut(&sample.policy) {
+            streaks.record(sample);
+        }
+    }
+
+    /// What a policy says of a pod now.
+    #[must_use]
+    pub fn verdict(&self, policy: &str, uid: &str, now: Moment) -> Verdict {
+        self.policies
+            .get(policy)
+            .map_or(Verdict::Unknown, |streaks| streaks.verdict(uid, now))
+    }
+}

@@ -1,0 +1,83 @@
+//! What is to be reported and changes nothing: refusals, and all else that people should know.
+
+use std::sync::Arc;
+
+use strum::IntoStaticStr;
+
+use crate::{
+    object::{ObjectKey, Reference, Uid},
+    reason::Refusal,
+};
+
+/// One thing to report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An unhealthy pod is left where it is.
+    Refused(RefusedPod),
+    /// Something else about a pod, its workload or the agent.
+    Notify(Notification),
+}
+
+/// A pod that somebody wants out, and that is left where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedPod {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
+    /// Whether a person asked, not a signal.
+    pub manual: bool,
+    /// The policy that asked.
+    pub policy: Arc<str>,
+    /// Why it asked.
+    pub asked: Arc<str>,
+    /// Why nothing is done.
+    pub refusal: Refusal,
+}
+
+/// Something that people should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The pod, if it is because of one.
+    pub pod: Option<Arc<str>>,
+    /// The policy that had asked for its quarantine, if it is quarantined.
+    pub policy: Option<Arc<str>>,
+    /// The pod, its workload, or the agent's ledger, in that namespace.
+    pub about: Reference,
+    /// What it is about.
+    pub topic: Topic,
+    /// The sentence.
+    pub message: String,
+}
+
+/// What a notification is about: the reason of its Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+pub enum Topic {
+    /// An annotation cannot be read or obeyed.
+    BadAnnotation,
+    /// A release was asked for and is not carried out.
+    ReleaseRefused,
+    /// The TTL of a pod expired and the pod is kept.
+    #[strum(serialize = "HeldPastTTL")]
+    HeldPastTtl,
+    /// A pod is quarantined, and is not out of everything.
+    NotDrained,
+    /// The replacement of a quarantined pod is not Ready in time.
+    ReplacementNotReady,
+    /// Too many pods are unhealthy at once.
+    QuarantineStorm,
+    /// People have paused everything.
+    Paused,
+    /// People have ended the pause.
+    Resumed,
+}
+
+impl Topic {
+    /// The Event's reason.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}

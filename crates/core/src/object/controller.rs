@@ -1,0 +1,47 @@
+//! What owns pods.
+
+use std::sync::Arc;
+
+use super::{ControllerKind, ObjectKey, ObjectKind, Reference, Uid};
+use crate::selector::Selector;
+
+/// An object that owns pods, or owns what owns them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Which kind.
+    pub kind: ControllerKind,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
+    /// The pods it takes for its own.
+    pub selector: Selector,
+    /// Its own controller.
+    pub owner: Option<Reference>,
+    /// `spec.replicas`; of a DaemonSet, `status.desiredNumberScheduled`.
+    pub desired: u32,
+    /// The annotation [`keys::REVISION`].
+    pub revision: Option<Arc<str>>,
+    /// Whether its deletion has begun.
+    pub terminating: bool,
+    /// Of a Deployment: whether its strategy is `Recreate`.
+    pub recreate: bool,
+    /// Whether a rollout is in progress.
+    pub rolling: bool,
+    /// The annotation [`keys::RESET`].
+    pub reset: Option<Arc<str>>,
+    /// The commands among the annotations of its pod template: on its pods they are nobody's command.
+    pub template_commands: Vec<Arc<str>>,
+}
+
+impl Controller {
+    /// How a record names it.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference {
+            kind: ObjectKind::Controller(self.kind),
+            name: self.key.name.clone(),
+            uid: self.uid.clone(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What selects pods and does not own them.
+
+use strum::IntoStaticStr;
+
+use super::ObjectKey;
+use crate::selector::{Labels, Selector};
+
+/// An object that selects pods and does not own them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodSelectingObject {
+    /// A Service.
+    Service(Service),
+    /// A PodDisruptionBudget.
+    PodDisruptionBudget(DisruptionBudget),
+    /// A NetworkPolicy.
+    NetworkPolicy(NetworkPolicy),
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// `None` where it has none: then it cannot be left by relabelling.
+    pub selector: Option<Selector>,
+    /// Whether some of its traffic goes to pods of the same node alone.
+    pub local: bool,
+}
+
+/// A PodDisruptionBudget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisruptionBudget {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// `None` selects no pod.
+    pub selector: Option<Selector>,
+    /// `None` where its status is not of its present spec.
+    pub status: Option<BudgetStatus>,
+}
+
+/// What a PodDisruptionBudget comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetStatus {
+    /// How many of its pods may go now.
+    pub disruptions_allowed: u32,
+    /// How many of its pods are to be healthy.
+    pub desired_healthy: u32,
+}
+
+/// A NetworkPolicy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The pods it applies to.
+    pub selector: Selector,
+}
+
+/// The kinds of [`PodSelectingObject`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+pub enum PodSelectingKind {
+    /// A Service.
+    Service,
+    /// A PodDisruptionBudget.
+    PodDisruptionBudget,
+    /// A NetworkPolicy.
+    NetworkPolicy,
+}
+
+impl PodSelectingKind {
+    /// As Kubernetes writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl PodSelectingObject {
+    /// Which kind.
+    #[must_use]
+    pub fn kind(&self) -> PodSelectingKind {
+        match self {
+            Self::Service(_) => PodSelectingKind::Service,
+            Self::PodDisruptionBudget(_) => PodSelectingKind::PodDisruptionBudget,
+            Self::NetworkPolicy(_) => PodSelectingKind::NetworkPolicy,
+        }
+    }
+
+    /// Namespace and name.
+    #[must_use]
+    pub fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Service(service) => &service.key,
+            Self::PodDisruptionBudget(budget) => &budget.key,
+            Self::NetworkPolicy(policy) => &policy.key,
+        }
+    }
+}
+
+impl Service {
+    /// Whether a pod with these labels is behind it.
+    #[must_use]
+    pub fn selects(&self, labels: &Labels) -> bool {
+        let selector = self.selector.as_ref();
+        selector.is_some_and(|selector| selector.matches(labels))
+    }
+}
+
+impl DisruptionBudget {
+    /// Whether a pod with these labels counts for it.
+    #[must_use]
+    pub fn selects(&self, labels: &Labels) -> bool {
+        let selector = self.selector.as_ref();
+        selector.is_some_and(|selector| selector.matches(labels))
+    }
+}
