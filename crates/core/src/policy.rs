@@ -27,9 +27,9 @@ pub const MANUAL: &str = "by-hand";
 /// The whole policy file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyFile {
-    /// Name of this installation: it acts on its own records and counts everybody's.
+    /// Name of this installation: it acts on its own records and counts those of all installations.
     pub agent: Arc<str>,
-    /// The Prometheus that `prometheus` policies ask; there if any policy needs it.
+    /// The server for the policies with a query; there if any policy needs it.
     pub prometheus: Option<PrometheusServer>,
     /// Bounds on what may be quarantined.
     pub limits: Limits,
@@ -37,7 +37,7 @@ pub struct PolicyFile {
     pub ttl: Duration,
     /// How far a manual quarantine of a pod that no policy selects goes.
     pub mode: Mode,
-    /// Whether the autoscalers are asked to leave the node while a pod is kept on it.
+    /// Whether the autoscalers are asked to keep a node while a quarantined pod runs on it.
     pub keep_node: bool,
     /// At least one; names are unique.
     pub policies: Vec<Arc<Policy>>,
@@ -65,7 +65,7 @@ impl PolicyFile {
     }
 }
 
-/// How far a decision is carried out. Ordered: the lowest of several wins.
+/// How far decisions are carried out. Ordered: the lowest of several wins.
 #[derive(
     Clone,
     Copy,
@@ -108,10 +108,10 @@ impl Mode {
     }
 }
 
-/// How long a quarantined pod is kept where nothing else is said.
+/// How long a quarantined pod is kept by default.
 pub const DEFAULT_TTL: Duration = Duration::from_hours(24);
 
-/// How long a released pod is left alone where nothing else is said.
+/// How long a released pod is left alone by default.
 pub const DEFAULT_SETTLE: Duration = Duration::from_mins(5);
 
 /// One policy: which pods, which evidence, what follows.
@@ -129,20 +129,20 @@ pub struct Policy {
     pub ttl: Duration,
     /// How far this policy goes.
     pub mode: Mode,
-    /// What a pod is taken out of.
+    /// What the pod leaves.
     pub detach: Detach,
     /// Label keys that are never edited.
     pub keep_labels: BTreeSet<Arc<str>>,
     /// Selectors of kinds that the agent does not read, to be left too; none is empty.
     pub also_leave: Vec<Selector>,
-    /// What becomes of NetworkPolicies that the pod cannot stay in.
+    /// What happens if a NetworkPolicy would no longer select the pod.
     pub network_policies: NetworkPolicies,
     /// Whether a pod is quarantined even if its replacement would share a volume, a port of the node or an identity
     /// with it.
     pub allow_exclusive: bool,
     /// How long a released pod is left alone: 1 s to 24 h.
     pub settle: Duration,
-    /// What follows where the replacement is not Ready in time.
+    /// What happens if the replacement is not Ready in time.
     pub on_replacement_timeout: OnReplacementTimeout,
     /// Whether another pod must have been seen good.
     pub contrast: Contrast,
@@ -202,21 +202,21 @@ impl Policy {
     }
 }
 
-/// What a pod is taken out of.
+/// What a quarantined pod leaves.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
 )]
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]
 pub enum Detach {
-    /// Out of its Services and out of its controller, so that a replacement starts.
+    /// Its Services and its controller, so that a replacement starts.
     #[default]
     Workload,
-    /// Out of its Services alone: it stays in its controller, and no replacement starts.
+    /// Its Services alone: it stays in its controller, and no replacement starts.
     Service,
 }
 
-/// What becomes of NetworkPolicies that a pod cannot stay in. It stays where a choice exists.
+/// What happens if a NetworkPolicy would no longer select the pod. Where there is a choice, it still does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "camelCase")]
 pub enum NetworkPolicies {
@@ -227,7 +227,7 @@ pub enum NetworkPolicies {
     Keep,
 }
 
-/// What follows where a replacement is not Ready in time.
+/// What happens to a quarantined pod whose replacement is not Ready in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "camelCase")]
 pub enum OnReplacementTimeout {
