@@ -31,10 +31,11 @@ demo: ## Show on a cluster what the agent does, each step checked
 	@cargo build --quiet --package test-e2e --bin demo
 	@$(CLUSTER) exec -- $(TARGET)/debug/demo
 
-lint: ## Check formatting and run clippy, warnings are errors
+lint: ## Check formatting, run clippy, and look for names defined twice, questions that act, import circles
 	@cargo fmt --all --check
 	@cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
 	@cargo clippy --quiet --locked --package test-e2e --test suite -- --deny warnings
+	@cargo run --quiet --locked --package test-house
 
 # What the tests on the cluster need from a registry, they get before they are inside. They wait more than they
 # compute: four at a time suit two processors, but for those that no other one could bear beside it.

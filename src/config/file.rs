@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Uri;
+use serde_json::{Value as Json, json};
 
 use super::{
     collections::{MapOf, non_empty_list},
@@ -20,6 +21,21 @@ use crate::core::{
     overrides::LONGEST_TTL,
     policy::{PolicyFile, PrometheusServer},
 };
+
+/// The JSON Schema of the policy file: the reader, written down. It knows keys, types, forms and defaults; what one
+/// value says about another (unique names, the timeout within the period) only the reader knows.
+#[must_use]
+pub fn schema() -> Json {
+    let mut schema = policy_file().schema();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert(
+            "$schema".to_owned(),
+            json!("https://json-schema.org/draft/2020-12/schema"),
+        );
+        schema.insert("title".to_owned(), json!("Policy file of pod-quarantine"));
+    }
+    schema
+}
 
 /// A whole policy file.
 pub(super) fn policy_file() -> impl ValueKind<Value = PolicyFile> {
@@ -64,7 +80,7 @@ pub(super) fn policy_file() -> impl ValueKind<Value = PolicyFile> {
             ttl: ttl.unwrap_or(default.ttl),
             has_prometheus: fields.has("prometheus"),
         };
-        let policies = fields.required(
+        let policies = fields.require(
             "policies",
             "at least one policy, each with its pods and its signal",
             policy::Policies(non_empty_list(object(move |fields| {
@@ -85,7 +101,7 @@ pub(super) fn policy_file() -> impl ValueKind<Value = PolicyFile> {
 
 fn server(fields: &mut Fields) -> Option<PrometheusServer> {
     let default = PrometheusServer::new(String::new());
-    let url = fields.required(
+    let url = fields.require(
         "url",
         "its address, such as http://prometheus.monitoring:9090; a path is kept",
         Url,

@@ -36,7 +36,7 @@ use self::{
 pub use self::{
     describe::describe,
     diagnostic::{Diagnostic, Errors, Place, Severity},
-    schema::schema,
+    file::schema,
 };
 
 /// A `ConfigMap` holds at most 1 MiB, so no policy file is longer.

@@ -42,12 +42,12 @@ pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy>
         Selector::default(),
         Signal::Probe(HttpProbe::new(Port::Number(0))),
     );
-    let name = fields.required(
+    let name = fields.require(
         "name",
         "a name that no other policy of the file has",
         Matching(&DNS_LABEL),
     );
-    let pods = fields.required("pods", "label selector of the watched pods", selector());
+    let pods = fields.require("pods", "label selector of the watched pods", selector());
     let namespaces = fields.optional(
         "namespaces",
         "label selector of the namespaces with watched pods (by default all except kube-* and the agent's own)",

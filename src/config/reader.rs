@@ -169,7 +169,7 @@ impl<'f, 't> Fields<'f, 't> {
     }
 
     /// A key that must be there.
-    pub(super) fn required<K: ValueKind>(
+    pub(super) fn require<K: ValueKind>(
         &mut self,
         key: &'static str,
         about: &str,
@@ -246,7 +246,7 @@ impl<'f, 't> Fields<'f, 't> {
     }
 
     /// A key that people know from elsewhere and that is an error here, with what to do instead.
-    pub(super) fn refused(&mut self, key: &'static str, instead: &str) {
+    pub(super) fn refuse(&mut self, key: &'static str, instead: &str) {
         self.refused.push(key);
         if let Side::Read {
             entries, context, ..

@@ -53,8 +53,8 @@ enum OperatorName {
 }
 
 fn requirement(fields: &mut Fields) -> Option<Requirement> {
-    let key = fields.required("key", "key of the label", Matching(&LABEL_KEY));
-    let name = fields.required("operator", "what the label must satisfy", choice());
+    let key = fields.require("key", "key of the label", Matching(&LABEL_KEY));
+    let name = fields.require("operator", "what the label must satisfy", choice());
     let values = fields.or_empty(
         "values",
         "at least one value for In and NotIn, none for Exists and DoesNotExist",

@@ -39,7 +39,7 @@ const SECONDS: Seconds = Seconds { min: 1, max: 3600 };
 /// An HTTP probe.
 pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
     let default = probe_defaults();
-    let http_get = fields.required(
+    let http_get = fields.require(
         "httpGet",
         "the request that is sent to the pod",
         object(http_get),
@@ -69,7 +69,7 @@ pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
         default.initial_delay,
     );
     for (key, instead) in NOT_IN_A_PROBE {
-        fields.refused(key, instead);
+        fields.refuse(key, instead);
     }
     if let (Some(period), Some(timeout)) = (period, timeout)
         && timeout > period
@@ -103,7 +103,7 @@ fn http_get(fields: &mut Fields) -> Option<HttpProbe> {
         Matching(&PATH),
         default.path.into(),
     );
-    let port = fields.required(
+    let port = fields.require(
         "port",
         "number of the port, or the name that a container gives it",
         PodPort,
@@ -119,7 +119,7 @@ fn http_get(fields: &mut Fields) -> Option<HttpProbe> {
         "headers of the request; Host may be among them",
         list(object(header)),
     );
-    fields.refused(
+    fields.refuse(
         "host",
         "a probe goes to the pod's own address; to set the Host header, use httpHeaders",
     );
@@ -132,8 +132,8 @@ fn http_get(fields: &mut Fields) -> Option<HttpProbe> {
 }
 
 fn header(fields: &mut Fields) -> Option<(String, String)> {
-    let name = fields.required("name", "name of the header", Matching(&HEADER_NAME));
-    let value = fields.required("value", "value of the header", Matching(&HEADER_VALUE));
+    let name = fields.require("name", "name of the header", Matching(&HEADER_NAME));
+    let value = fields.require("value", "value of the header", Matching(&HEADER_VALUE));
     Some((name?.to_string(), value?.to_string()))
 }
 
@@ -141,7 +141,7 @@ fn header(fields: &mut Fields) -> Option<(String, String)> {
 pub(super) fn query(fields: &mut Fields) -> Option<PrometheusQuery> {
     // Of this only the defaults are read.
     let default = PrometheusQuery::new(String::new(), Threshold::Above(0.0));
-    let query = fields.required(
+    let query = fields.require(
         "query",
         "PromQL that returns one series per pod, healthy pods included, with the labels namespace and pod",
         Query,

@@ -15,17 +15,17 @@ pub struct Health {
 impl Health {
     /// Expects a task to be heard of at least so often.
     pub fn expect(&self, task: &str, bound: Duration) {
-        self.locked(|tasks| tasks.insert(task.to_owned(), (Instant::now(), bound)));
+        self.lock(|tasks| tasks.insert(task.to_owned(), (Instant::now(), bound)));
     }
 
     /// Expects no more of a task.
     pub fn dismiss(&self, task: &str) {
-        self.locked(|tasks| tasks.remove(task));
+        self.lock(|tasks| tasks.remove(task));
     }
 
     /// A task was heard of.
     pub fn beat(&self, task: &str) {
-        self.locked(|tasks| {
+        self.lock(|tasks| {
             if let Some((last, _)) = tasks.get_mut(task) {
                 *last = Instant::now();
             }
@@ -35,7 +35,7 @@ impl Health {
     /// The tasks that were not heard of within their bound, with for how long.
     #[must_use]
     pub fn silent(&self) -> Vec<(String, Duration)> {
-        self.locked(|tasks| {
+        self.lock(|tasks| {
             let silent = tasks
                 .iter()
                 .filter(|(_, (last, bound))| last.elapsed() > *bound);
@@ -46,7 +46,7 @@ impl Health {
     }
 
     /// A poisoned lock holds nothing but times: it is as good as before.
-    fn locked<T>(&self, act: impl FnOnce(&mut BTreeMap<String, (Instant, Duration)>) -> T) -> T {
+    fn lock<T>(&self, act: impl FnOnce(&mut BTreeMap<String, (Instant, Duration)>) -> T) -> T {
         act(&mut self
             .tasks
             .lock()

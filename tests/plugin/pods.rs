@@ -32,6 +32,7 @@ pub(crate) fn record() -> Value {
         "annotations": { "karpenter.sh/do-not-disrupt": null },
         "owner": { "kind": "ReplicaSet", "name": "web-7d4b9c", "uid": "u-2" },
         "workload": { "kind": "Deployment", "name": "web", "uid": "u-3" },
+        "detach": "workload",
         "restarts": 1,
         "services": ["web", "web-canary"],
     })

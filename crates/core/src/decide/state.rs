@@ -8,9 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::storms::ObservedStorm;
 use crate::{
-    ledger::StormScope,
+    ledger::{Storm, StormScope},
     needs::NeedsAt,
     notice::RefusedPod,
     object::{ObjectKey, Uid},
@@ -88,6 +87,22 @@ pub(super) struct RecentReap {
 pub(super) struct DryRun {
     pub(super) asked: Moment,
     pub(super) accepted: bool,
+}
+
+/// A storm as far as this agent has observed it.
+#[derive(Clone, Debug)]
+pub(super) struct ObservedStorm {
+    pub(super) storm: Storm,
+    /// When the share was last above the threshold, or when the storm was read from the ledger.
+    pub(super) above: Moment,
+    /// Whether it is over: what is left is to write that down.
+    pub(super) over: bool,
+}
+
+impl ObservedStorm {
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
 }
 
 impl State {

@@ -9,31 +9,18 @@ use std::{
     sync::Arc,
 };
 
-use super::{context::Context, plan::Plan, state::State};
+use super::{
+    context::Context,
+    plan::Plan,
+    state::{ObservedStorm, State},
+};
 use crate::{
     judge::{Finding, Findings, Verdict},
     ledger::{Ledger, MAX_STORMS, Note, Slot, Storm, StormScope},
     notice::{Notice, Notification, Topic},
     object::{Reference, Uid},
-    time::Moment,
     write::Write,
 };
-
-/// A storm as far as this agent has observed it.
-#[derive(Clone, Debug)]
-pub(super) struct ObservedStorm {
-    pub(super) storm: Storm,
-    /// When the share was last above the threshold, or when the storm was read from the ledger.
-    above: Moment,
-    /// Whether it is over: what is left is to write that down.
-    over: bool,
-}
-
-impl ObservedStorm {
-    pub(super) fn is_over(&self) -> bool {
-        self.over
-    }
-}
 
 /// How many pods of a scope are unhealthy, or about to be, of how many of which anything is known.
 #[derive(Debug, Default)]

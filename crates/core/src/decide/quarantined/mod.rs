@@ -7,7 +7,7 @@ mod replacement;
 mod requarantine;
 mod settle;
 
-use self::replacement::Progress;
+use self::replacement::ReplacementState;
 use super::{context::Context, plan::Plan, state::State};
 use crate::{
     keys,
@@ -30,14 +30,14 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
             plan.notify(state, pod, Topic::BadAnnotation, mistake.message.clone());
         }
         if pod.counts_as_quarantined() {
-            quarantined(cx, state, plan, pod, &overrides);
+            handle_quarantined(cx, state, plan, pod, &overrides);
         } else {
-            in_service(cx, state, plan, pod, &overrides);
+            handle_in_service(cx, state, plan, pod, &overrides);
         }
     }
 }
 
-fn in_service(
+fn handle_in_service(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
@@ -81,7 +81,7 @@ fn mode(cx: &Context<'_>, pod: &Pod, record: Option<&Record>) -> Mode {
         .min(paused)
 }
 
-fn quarantined(
+fn handle_quarantined(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
@@ -129,14 +129,14 @@ fn quarantined(
     {
         return;
     }
-    let replacement = replacement::progress(cx, pod, record);
-    if let Progress::Ready(slot) = &replacement {
+    let replacement = replacement::state_of(cx, pod, record);
+    if let ReplacementState::Ready(slot) = &replacement {
         plan.writes.push(Write::Note(Note::Replaced(slot.clone())));
     }
     if mode != Mode::Enforce {
         return;
     }
-    let is_late = matches!(replacement, Progress::Late);
+    let is_late = matches!(replacement, ReplacementState::Late);
     let goes = is_late && replacement::apply_timeout(cx, state, plan, pod, record, overrides)
         || reap::reap_if_expired(cx, state, plan, pod, record, overrides);
     if !goes && pod.has_state_label() {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How the replacement of a quarantined pod fares.
-pub(super) enum Progress {
+pub(super) enum ReplacementState {
     /// None is waited for: none starts, or it was Ready already.
     NotAwaited,
     /// It is Ready: the slot that says so.
@@ -24,30 +24,30 @@ pub(super) enum Progress {
     Late,
 }
 
-pub(super) fn progress(cx: &Context<'_>, pod: &Pod, record: &Record) -> Progress {
+pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> ReplacementState {
     let view = cx.view;
     let Some((ledger, slot)) = slot(cx, pod) else {
-        return Progress::NotAwaited;
+        return ReplacementState::NotAwaited;
     };
     if record.detach == Detach::Service || slot.replaced.is_some() || view.stale.is_some() {
-        return Progress::NotAwaited;
+        return ReplacementState::NotAwaited;
     }
     let top = view.controller(&pod.key.namespace, &record.workload);
     let owner = view.controller(&pod.key.namespace, &record.owner);
     let Some(controller) = top.or(owner) else {
         // Nothing makes a replacement.
-        return Progress::NotAwaited;
+        return ReplacementState::NotAwaited;
     };
     if is_replaced(cx, pod, record, controller.desired, ledger) {
-        return Progress::Ready(Slot {
+        return ReplacementState::Ready(Slot {
             replaced: Some(cx.now.wall),
             ..slot.clone()
         });
     }
     if cx.now.wall >= after(slot.at, cx.file.limits.pacing.replacement_timeout) {
-        return Progress::Late;
+        return ReplacementState::Late;
     }
-    Progress::Pending
+    ReplacementState::Pending
 }
 
 /// The slot with the very record of the pod.
