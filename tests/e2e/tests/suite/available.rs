@@ -17,7 +17,7 @@ async fn a_ready_pod_stays_where_too_few_others_are_and_one_that_is_not_ready_go
     scene.seen_good().await?;
     let bad = &scene.pods[0];
     scene.web.switch(bad, BAD).await?;
-    let said = ["2 other pods are Ready, 3 are to stay so"];
+    let said = ["2 of its other pods are Ready, at least 3 must stay so"];
     scene.refused(bad, "MinReady", &said).await?;
     scene.web.switch(bad, BAD_AND_NOT_READY).await?;
     scene.web.quarantined(bad).await?;

@@ -66,7 +66,10 @@ mod alone {
             .event(pod, &["NotDrained", "still in the EndpointSlices of web"])
             .await?;
         scene
-            .event(pod, &["NotDrained", "ReplicaSet web-", "has not let it go"])
+            .event(
+                pod,
+                &["NotDrained", "ReplicaSet web-", "still owns the pod"],
+            )
             .await?;
         let of_web = [("namespace", scene.namespace()), ("policy", "web")];
         assert_eq!(scene.agent.sum("not_drained_total", &of_web).await?, 2.0);

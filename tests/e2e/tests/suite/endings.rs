@@ -56,7 +56,9 @@ async fn a_pod_that_failed_in_quarantine_counts_until_its_time_is_up() -> anyhow
     scene.metric_is("quarantined_pods", &of_web, 1.0).await?;
     assert_eq!(scene.agent.slots().await?.len(), 1);
     scene.reaped(pod).await?;
-    scene.event(pod, &["Reaped", "its time was up"]).await?;
+    scene
+        .event(pod, &["Reaped", "its TTL expired at 20"])
+        .await?;
     slots_are(&scene, 0).await?;
     scene.clear().await
 }

@@ -274,7 +274,7 @@ async fn a_ttl_on_the_pod_is_counted_from_the_quarantine_and_one_that_cannot_be_
     scene
         .event(
             unreadable,
-            &["BadAnnotation", keys::TTL, "\"soon\"", "not there"],
+            &["BadAnnotation", keys::TTL, "\"soon\"", "it is ignored"],
         )
         .await?;
     for pod in [unreadable, plain] {

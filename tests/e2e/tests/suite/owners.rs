@@ -151,7 +151,7 @@ async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_a
     scene
         .event(
             &pods[0],
-            &["Quarantined", "could not be helped: PodDisruptionBudget db"],
+            &["Quarantined", "still selected by: PodDisruptionBudget db"],
         )
         .await?;
     scene.apply_all(&[budget(2)]).await?;
@@ -333,7 +333,7 @@ async fn pods_of_other_owners_and_of_none_are_refused_each_with_its_reason() -> 
         ("daemonset", "on the same node"),
         ("job", "done twice"),
         ("cronjob", "done twice"),
-        ("unowned", "no controller would replace it"),
+        ("unowned", "no controller would replace the pod"),
     ];
     for (app, why) in cases {
         let pod = there(&scene, &format!("app={app}")).await?;
@@ -374,7 +374,7 @@ async fn a_static_pod_is_left_to_its_kubelet() -> anyhow::Result<()> {
         scene
             .event(
                 &pod,
-                &["QuarantineRefused", "a static pod is its kubelet's"],
+                &["QuarantineRefused", "a static pod belongs to its kubelet"],
             )
             .await
     };

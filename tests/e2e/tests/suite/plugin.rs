@@ -259,7 +259,7 @@ async fn a_refused_command_is_explained_and_remains_on_the_pod() -> anyhow::Resu
     has(
         &refused,
         &[
-            "not quarantined: policy web (x): the workload's limit is reached",
+            "not quarantined: policy web (x): the limit of its workload is reached",
             "the command remains on the pod; remove it with: kubectl -n",
         ],
     )?;
@@ -284,7 +284,7 @@ async fn a_refused_command_is_explained_and_remains_on_the_pod() -> anyhow::Resu
     has(
         &refused,
         &[
-            "not released: it is not Ready",
+            "not released: the pod is not Ready",
             "the command remains on the pod",
         ],
     )?;

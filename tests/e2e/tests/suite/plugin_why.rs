@@ -104,7 +104,7 @@ async fn a_pod_that_is_not_quarantined_is_explained_by_the_agent_or_by_its_event
         &text,
         &[
             "web (mode enforce): unhealthy: ",
-            "held back by WorkloadLimit: the workload's limit is reached: 1 of at most 1",
+            "held back by WorkloadLimit: the limit of its workload is reached: 1 of at most 1",
             "QuarantineRefused   policy web",
         ],
     )?;

@@ -60,7 +60,7 @@ async fn a_pod_is_deleted_when_its_time_is_up_with_its_own_time_of_grace() -> an
     assert_eq!(going.metadata.deletion_grace_period_seconds, Some(1));
     assert!(jiff::Timestamp::now() >= expires, "before its time");
     scene
-        .event(pod, &["Reaped", "deleted", "its time was up"])
+        .event(pod, &["Reaped", "deleted", "its TTL expired at 20"])
         .await?;
     let of_web = [("namespace", scene.namespace()), ("policy", "web")];
     assert_eq!(scene.agent.sum("reaps_total", &of_web).await?, 1.0);

@@ -255,10 +255,7 @@ async fn a_budget_over_every_pod_of_the_namespace_is_named_in_the_event() -> any
     scene.apply_all(&[budget]).await?;
     let pod = &scene.pods[0];
     scene.by_hand(pod).await?;
-    let said = [
-        "Quarantined",
-        "could not be helped: PodDisruptionBudget all",
-    ];
+    let said = ["Quarantined", "still selected by: PodDisruptionBudget all"];
     scene.event(pod, &said).await?;
     scene.clear().await
 }

@@ -174,7 +174,7 @@ async fn a_network_policy_that_must_be_left_is_named_in_the_event() -> anyhow::R
     scene
         .event(
             &scene.pods[0],
-            &["Quarantined", "could not be helped", "NetworkPolicy shield"],
+            &["Quarantined", "still selected by", "NetworkPolicy shield"],
         )
         .await?;
     scene.clear().await
