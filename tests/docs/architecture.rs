@@ -10,13 +10,14 @@ use pod_quarantine::core::{
 
 use crate::page::{all_pages, file, page, quoted, root};
 
-/// The folders at the top, but for those of a tool and for what is built.
+/// The folders at the top, but for those of tools and for what is built.
 fn top_level_folders() -> Vec<String> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(root()).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().to_str().unwrap().to_owned();
-        if entry.path().is_dir() && ![".git", "target"].contains(&name.as_str()) {
+        let of_tools = name.starts_with('.') && name != ".ci";
+        if entry.path().is_dir() && !of_tools && name != "target" {
             folders.push(format!("{name}/"));
         }
     }
