@@ -256,9 +256,13 @@ async fn prepare(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
         rustix::process::getuid().is_root(),
         "network namespaces and containers need root"
     );
-    programs::ensure(programs::CLUSTER, progress).await?;
-    parts::ensure(layout, progress).await?;
-    bring_up::pause_image(layout, progress).await
+    // Side by side: the first waits for the network, the last for one processor at its end.
+    tokio::try_join!(
+        programs::ensure(programs::CLUSTER, progress),
+        parts::ensure(layout, progress),
+        bring_up::pause_image(layout, progress),
+    )
+    .map(drop)
 }
 
 async fn repair(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
