@@ -1,7 +1,15 @@
 # One line for each thing that people do here; `make help` lists them.
 
-CLUSTER := cargo run --quiet --package test-cluster --bin cluster --
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Everything is built once: for one target, static as in the image, and with the features of dependencies that all
+# packages together want (`--workspace`). The 400 crates below the agent take two minutes on two cores each time that one of
+# these differs.
+HOST := $(shell rustc --print host-tuple)
+export CARGO_BUILD_TARGET := $(HOST)
+export RUSTFLAGS := -C target-feature=+crt-static
+BUILT := $(TARGET)/$(HOST)/debug
+BUILD := cargo build --quiet --locked --workspace
+CLUSTER := $(BUILT)/cluster
 # What the cluster was built from; the tests start a Prometheus of their own.
 PROGRAMS := $(abspath $(or $(TEST_CLUSTER_DIR),$(TARGET)/cluster)/bin)
 
@@ -9,56 +17,61 @@ PROGRAMS := $(abspath $(or $(TEST_CLUSTER_DIR),$(TARGET)/cluster)/bin)
 export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down cluster-shell
+.PHONY: help cluster cluster-down cluster-shell cluster-program
 .PHONY: demo lint test chaos model image bench-reaction soak-detach
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-cluster: ## Bring up a real Kubernetes on this machine, or find it running
+cluster-program:
+	@[ -e $(CLUSTER) ] || echo "  cluster                  building the program that starts it, about a minute …" >&2
+	@$(BUILD) --bin cluster
+
+cluster: cluster-program ## Bring up a real Kubernetes on this machine, or find it running
 	@$(CLUSTER) up
 
-cluster-down: ## Take it away without a trace
+cluster-down: cluster-program ## Take it away without a trace
 	@$(CLUSTER) down
 
-cluster-shell: ## Open a shell inside it, with kubectl
+cluster-shell: cluster-program ## Open a shell inside it, with kubectl
 	@$(CLUSTER) shell
 
-# Registries are asked outside the cluster, the story is played inside. KEEP=1 leaves everything running.
-demo: ## Show on a cluster what the agent does, each step checked
-	@$(CLUSTER) up
-	@cargo run --quiet --package test-e2e --bin prepare
-	@cargo build --quiet --package test-e2e --bin demo
-	@$(CLUSTER) exec -- $(TARGET)/debug/demo
+# Registries are asked outside the cluster, the story is played inside. KEEP=1 leaves everything running. What
+# plays in the cluster is built while its own programs are downloaded and built.
+demo: cluster-program ## Show on a cluster what the agent does, each step checked
+	@$(BUILD) $(addprefix --bin ,test-workload pod-quarantine kubectl-quarantine prepare demo) & built=$$!; \
+	trap 'kill $$built 2>/dev/null' EXIT; \
+	$(CLUSTER) up && wait $$built
+	@$(BUILT)/prepare
+	@$(CLUSTER) exec -- $(BUILT)/demo
 
 lint: ## Check formatting, run clippy, and look for names defined twice, questions that act, import circles
 	@cargo fmt --all --check
 	@cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
-	@cargo clippy --quiet --locked --package test-e2e --test suite -- --deny warnings
+	@cargo clippy --quiet --locked --workspace --test suite -- --deny warnings
 	@cargo run --quiet --locked --package test-house
 
 # What the tests on the cluster need from a registry, they get before they are inside. They wait more than they
 # compute: four at a time suit two processors, but for those that no other one could bear beside it.
-test: ## Run all tests: unit and property tests, then those on the cluster
+test: cluster-program ## Run all tests: unit and property tests, then those on the cluster
 	@cargo test --quiet --locked --workspace --no-run --test '*'
 	@$(CLUSTER) build
 	@PATH="$(PROGRAMS)/prometheus:$$PATH" cargo test --locked --workspace
 	@$(CLUSTER) up
-	@cargo run --quiet --package test-e2e --bin prepare
+	@$(BUILD) --bin prepare && $(BUILT)/prepare
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 1 ::alone::
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
 
 # What it prints first, SEED, lets the same things happen again. SABOTAGE=cap or SABOTAGE=label breaks a rule on purpose
 # and must fail. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes.
-chaos: ## Kill, stop and mislead two agents for ROUNDS=200; no pod too many out, no label lost
+chaos: cluster-program ## Kill, stop and mislead two agents for ROUNDS=200; no pod too many out, no label lost
 	@$(CLUSTER) up
-	@cargo run --quiet --package test-e2e --bin prepare
-	@cargo build --quiet --package test-e2e --bin chaos
-	@$(CLUSTER) exec -- $(TARGET)/debug/chaos
+	@$(BUILD) --bin prepare --bin chaos && $(BUILT)/prepare
+	@$(CLUSTER) exec -- $(BUILT)/chaos
 
-image: ## Build the Dockerfile, as a user would, without a registry of images
-	@$(CLUSTER) image
+image: cluster-program ## Build the Dockerfile, as a user would, without a registry of images
+	@$(CLUSTER) image $(if $(filter dev,$(PROFILE)),--dev)
 
 # Each round has other cases; the first mistake ends it, with the smallest case that shows it.
 soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of 100,000
@@ -76,8 +89,8 @@ soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of
 model: ## Try every order of events on the cap protocol: MODEL_FAULTS=2, MODEL_LIMIT=1
 	@cargo test --quiet --locked --profile bench --package pod-quarantine-writer --test model -- --ignored --nocapture
 
-bench-reaction: ## Measure how long the agent takes to react, beside a bare patch
+bench-reaction: cluster-program ## Measure how long the agent takes to react, beside a bare patch
 	@$(CLUSTER) up
-	@cargo run --quiet --package test-e2e --bin prepare -- --release
-	@cargo build --quiet --locked --profile bench --package bench-reaction
-	@$(CLUSTER) exec -- $(TARGET)/release/bench-reaction
+	@$(BUILD) --bin prepare && $(BUILT)/prepare --release
+	@$(BUILD) --profile bench --bin bench-reaction
+	@$(CLUSTER) exec -- $(TARGET)/$(HOST)/release/bench-reaction

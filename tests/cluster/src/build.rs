@@ -17,13 +17,13 @@ pub enum Profile {
     Release,
 }
 
-/// Builds the program `bin` of `package` without a dependency on a single shared library, and answers with its path.
+/// Builds the program `bin` of this workspace without a dependency on a single shared library, and answers with its path.
 ///
-/// It has a target directory of its own, so that the ordinary build is left as it is. Registries may be asked: call it
-/// outside the cluster's namespace. cargo's own output goes to standard error.
-pub async fn static_binary(package: &str, bin: &str, profile: Profile) -> anyhow::Result<PathBuf> {
+/// Target, flags and the features of dependencies are those of every other build here that `make` starts: its
+/// 400 crates are compiled once, and not again for images. Registries may be asked: call it outside the cluster's namespace.
+/// cargo's own output goes to standard error.
+pub async fn static_binary(bin: &str, profile: Profile) -> anyhow::Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let target_directory = layout::target_directory().join("static");
     let (flag, directory): (&[&str], _) = match profile {
         Profile::Dev => (&[], "debug"),
         Profile::Release => (&["--release"], "release"),
@@ -31,11 +31,11 @@ pub async fn static_binary(package: &str, bin: &str, profile: Profile) -> anyhow
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let ended = Command::new(cargo)
         .current_dir(layout::workspace())
-        .args(["build", "--quiet", "--package", package, "--bin", bin])
+        // The features of dependencies are those that all packages together want.
+        .args(["build", "--quiet", "--workspace", "--bin", bin])
         // Said aloud, so that build scripts and macros are left alone.
         .args(["--target", &triple])
         .args(flag)
-        .env("CARGO_TARGET_DIR", &target_directory)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .stdin(Stdio::null())
@@ -46,5 +46,6 @@ pub async fn static_binary(package: &str, bin: &str, profile: Profile) -> anyhow
     if !ended.success() {
         bail!("the static build of {bin} ended with {ended}");
     }
-    Ok(target_directory.join(triple).join(directory).join(bin))
+    let built = layout::target_directory().join(triple).join(directory);
+    Ok(built.join(bin))
 }

@@ -1,8 +1,8 @@
 //! The image that a user gets: the `Dockerfile`, built with buildah, without a registry of images.
 //!
 //! What it builds in is made here, by debootstrap; the Rust toolchain is the one at hand, and cargo's home the caller's:
-//! nothing is downloaded twice. Both are mounted, and so is the target directory of static builds, whose dependencies are
-//! the same.
+//! nothing is downloaded twice. Both are mounted, and so is the target directory: the agent's dependencies are built there
+//! as everything here is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -201,7 +201,12 @@ impl Builder {
 fn target_directory() -> PathBuf {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let same = release.contains(&format!("VERSION_CODENAME={SUITE}"));
-    layout::target_directory().join(if same { "static" } else { "dockerfile" })
+    let target = layout::target_directory();
+    if same {
+        target
+    } else {
+        target.join("dockerfile")
+    }
 }
 
 fn remove(directory: &Path) -> anyhow::Result<()> {

@@ -56,7 +56,7 @@ spec:
 "#;
 
 async fn workload(cluster: &Cluster, hint: &str) -> anyhow::Result<TestNamespace> {
-    let program = build::static_binary("test-workload", "test-workload", Profile::Release).await?;
+    let program = build::static_binary("test-workload", Profile::Dev).await?;
     let archive = std::env::temp_dir().join(format!("{hint}-{}.tar", std::process::id()));
     Image::from_binary("localhost/cluster-test", program).write(&archive)?;
     cluster.load_image(&archive).await?;

@@ -30,19 +30,19 @@ pub async fn prepare(cluster: &Cluster, profile: Profile) -> anyhow::Result<()> 
 
 async fn prepare_in(cluster: &Cluster, profile: Profile, directory: &Path) -> anyhow::Result<()> {
     let step = begin("workload's image");
-    let workload = static_binary("test-workload", "test-workload", Profile::Release).await?;
+    let workload = static_binary("test-workload", profile).await?;
     let archive = directory.join("workload.tar");
     Image::from_binary(WORKLOAD, workload).write(&archive)?;
     cluster.load_image(&archive).await?;
     step.done("loaded");
     let step = begin("plugin");
-    static_binary("pod-quarantine", "kubectl-quarantine", Profile::Dev).await?;
+    static_binary("kubectl-quarantine", Profile::Dev).await?;
     step.done("built");
     let step = begin("agent's image");
     if let Some(built) = std::env::var_os("AGENT_IMAGE_ARCHIVE") {
         cluster.load_image(Path::new(&built)).await?;
     } else {
-        let agent = static_binary("pod-quarantine", "pod-quarantine", profile).await?;
+        let agent = static_binary("pod-quarantine", profile).await?;
         let archive = directory.join("agent.tar");
         Image::from_binary(&format!("{}:{}", AGENT.0, AGENT.1), agent).write(&archive)?;
         cluster.load_image(&archive).await?;

@@ -139,7 +139,7 @@ async fn ran(mut command: Command) -> anyhow::Result<Ran> {
 async fn program() -> anyhow::Result<&'static Path> {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
     let build = || async {
-        let program = static_binary("pod-quarantine", "kubectl-quarantine", Profile::Dev).await?;
+        let program = static_binary("kubectl-quarantine", Profile::Dev).await?;
         let completes = program.with_file_name("kubectl_complete-quarantine");
         if !completes.exists() {
             std::os::unix::fs::symlink(&program, completes)?;

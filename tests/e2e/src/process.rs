@@ -277,7 +277,7 @@ async fn program() -> anyhow::Result<&'static Path> {
         if let Some(program) = std::env::var_os("AGENT_PROGRAM") {
             return Ok(PathBuf::from(program));
         }
-        let program = static_binary("pod-quarantine", "pod-quarantine", Profile::Dev).await?;
+        let program = static_binary("pod-quarantine", Profile::Dev).await?;
         if !program.is_file() {
             bail!("{} is not there", program.display());
         }
