@@ -36,12 +36,12 @@ cluster-down: cluster-program ## Take it away without a trace
 cluster-shell: cluster-program ## Open a shell inside it, with kubectl
 	@$(CLUSTER) shell
 
-# Registries are asked outside the cluster, the story is played inside. KEEP=1 leaves everything running. What
-# plays in the cluster is built while its own programs are downloaded and built.
+# Registries are asked outside the cluster, the story is played inside. KEEP=1 leaves everything running. The cluster is
+# one without what only tests need, and what plays in it is built while its own programs are downloaded and built.
 demo: cluster-program ## Show on a cluster what the agent does, each step checked
 	@$(BUILD) $(addprefix --bin ,test-workload pod-quarantine kubectl-quarantine prepare demo) & built=$$!; \
 	trap 'kill $$built 2>/dev/null' EXIT; \
-	$(CLUSTER) up && wait $$built
+	$(CLUSTER) up --for-demo && wait $$built
 	@$(BUILT)/prepare
 	@$(CLUSTER) exec -- $(BUILT)/demo
 

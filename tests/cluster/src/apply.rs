@@ -80,6 +80,7 @@ async fn api(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Component;
 
     fn names(yaml: &str) -> Vec<String> {
         let objects = documents(yaml).unwrap();
@@ -103,7 +104,12 @@ mod tests {
 
     #[test]
     fn the_clusters_own_manifests_are_objects() {
-        let yaml = include_str!("../manifests/services.yaml").replace('@', "");
-        assert!(names(&yaml).contains(&"kube-dns".to_owned()));
+        let manifests = Component::ALL.map(Component::manifests);
+        let yaml: Vec<&str> = manifests.into_iter().flatten().collect();
+        let yaml = yaml.join("\n---\n").replace('@', "");
+        let names = names(&yaml);
+        for service in ["kube-dns", "metrics-server", "prometheus"] {
+            assert!(names.contains(&service.to_owned()), "{service}");
+        }
     }
 }

@@ -11,16 +11,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::build::{self, Profile};
 use crate::cluster::client_inside;
-use crate::components::{self, Component};
+use crate::components::{self, Component, Extent};
 use crate::control::Control;
 use crate::image::Image;
 use crate::layout::{self, Layout, NODE_NAME};
 use crate::progress::Progress;
 use crate::{
-    apply, certificates, cgroups, containerd, kernel, mounts, netns, process, sign_in, wait,
+    apply, certificates, cgroups, containerd, kernel, mounts, netns, parts, process, sign_in, wait,
 };
-
-const SERVICES: &str = include_str!("../manifests/services.yaml");
 
 /// For a component that runs to become healthy again by itself, its neighbour being back.
 const RECOVERED: Duration = Duration::from_secs(20);
@@ -46,19 +44,18 @@ pub(crate) async fn pause_image(layout: &Layout, progress: Progress) -> anyhow::
     Ok(())
 }
 
-/// A fingerprint of everything that decides how the cluster is started: programs, arguments, configuration, manifests.
-pub(crate) fn fingerprint(layout: &Layout, parts: &str) -> String {
-    let text = [
-        parts,
-        &components::description(layout),
-        &components::fill_in(SERVICES, layout),
-    ]
-    .concat();
+/// A fingerprint of everything that decides how a component is started: program, arguments, configuration, manifests.
+pub(crate) fn fingerprint(layout: &Layout, component: Component) -> String {
+    let text = parts::description(layout, component) + &component.description(layout);
     layout::hex(&Sha256::digest(text))
 }
 
-/// Starts everything. Nothing is there yet.
-pub(crate) async fn start(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+/// Starts everything of that extent. Nothing is there yet.
+pub(crate) async fn start(
+    layout: &Layout,
+    extent: Extent,
+    progress: Progress,
+) -> anyhow::Result<()> {
     for directory in [
         layout.logs(),
         layout.run(),
@@ -83,12 +80,12 @@ pub(crate) async fn start(layout: &Layout, progress: Progress) -> anyhow::Result
     step.done("ready");
     let here = layout.clone();
     netns::inside(layout, move || async move {
-        start_inside(&here, progress).await
+        start_inside(&here, extent, progress).await
     })
     .await
 }
 
-async fn start_inside(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+async fn start_inside(layout: &Layout, extent: Extent, progress: Progress) -> anyhow::Result<()> {
     let step = progress.begin("certificates", "making");
     certificates::write(layout)?;
     sign_in::write(layout)?;
@@ -104,35 +101,50 @@ async fn start_inside(layout: &Layout, progress: Progress) -> anyhow::Result<()>
         containerd::import(layout, &layout.images().join("pause.tar")).await?;
         start(Component::Kubelet).await
     };
-    let services = async {
-        // They may sign in, but do nothing, before these.
-        apply::apply(&client, &components::fill_in(SERVICES, layout)).await?;
-        tokio::try_join!(
-            start(Component::CoreDns),
-            start(Component::MetricsServer),
-            start(Component::Prometheus),
-        )
-    };
+    let services = extent
+        .components()
+        .filter(|component| component.manifests().is_some())
+        .map(async |component| {
+            apply_manifests(&client, component, layout).await?;
+            start(component).await
+        });
     tokio::try_join!(
         start(Component::ControllerManager),
         start(Component::Scheduler),
         start(Component::KubeProxy),
         node,
-        services,
+        futures::future::try_join_all(services),
     )?;
-    usable(&client, progress).await
+    usable(&client, extent, progress).await
+}
+
+async fn apply_manifests(
+    client: &Client,
+    component: Component,
+    layout: &Layout,
+) -> anyhow::Result<()> {
+    if let Some(manifests) = component.manifests() {
+        apply::apply(client, &components::fill_in(manifests, layout)).await?;
+    }
+    Ok(())
 }
 
 /// Starts what does not run, and restarts what is not healthy. The calling thread is inside the namespace.
-pub(crate) async fn repair(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+pub(crate) async fn repair(
+    layout: &Layout,
+    extent: Extent,
+    progress: Progress,
+) -> anyhow::Result<()> {
     let mut repaired = false;
-    for component in Component::ALL {
+    for component in extent.components() {
         let control = Control::new(component, layout.clone());
         if control.check().await.is_ok() {
             continue;
         }
         repaired = true;
         let step = progress.begin(component, "repairing");
+        // Those of one that was not wanted before are not there yet.
+        apply_manifests(&client_inside(layout).await?, component, layout).await?;
         repair_component(&control, component).await?;
         step.done("repaired");
     }
@@ -142,7 +154,7 @@ pub(crate) async fn repair(layout: &Layout, progress: Progress) -> anyhow::Resul
     } else {
         Progress::silent()
     };
-    usable(&client, quiet).await
+    usable(&client, extent, quiet).await
 }
 
 async fn repair_component(control: &Control, component: Component) -> anyhow::Result<()> {
@@ -170,7 +182,7 @@ async fn start_component(
 }
 
 /// Waits until pods can run.
-async fn usable(client: &Client, progress: Progress) -> anyhow::Result<()> {
+async fn usable(client: &Client, extent: Extent, progress: Progress) -> anyhow::Result<()> {
     let step = progress.begin("node", "awaiting Ready");
     let nodes: Api<Node> = Api::all(client.clone());
     wait::until("the node is Ready", USABLE, async || {
@@ -191,6 +203,21 @@ async fn usable(client: &Client, progress: Progress) -> anyhow::Result<()> {
     .await?;
     step.done("Ready");
 
+    if extent == Extent::Full {
+        metrics(client, progress).await?;
+    }
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
+    wait::until(
+        "namespace default has its ServiceAccount",
+        USABLE,
+        async || Ok(accounts.get("default").await?),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Waits until autoscalers can ask for CPU figures.
+async fn metrics(client: &Client, progress: Progress) -> anyhow::Result<()> {
     let step = progress.begin("metrics API", "awaiting");
     let services: Api<APIService> = Api::all(client.clone());
     wait::until("the metrics API is available", USABLE, async || {
@@ -210,13 +237,5 @@ async fn usable(client: &Client, progress: Progress) -> anyhow::Result<()> {
     })
     .await?;
     step.done("available");
-
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-    wait::until(
-        "namespace default has its ServiceAccount",
-        USABLE,
-        async || Ok(accounts.get("default").await?),
-    )
-    .await?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The cluster as tests and the demo see it: [`Cluster`].
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -11,7 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::process::Command;
 
-use crate::components::Component;
+use crate::components::{Component, Extent};
 use crate::control::Control;
 use crate::layout::{self, Layout};
 use crate::namespace::TestNamespace;
@@ -32,37 +33,39 @@ enum Kind {
 }
 
 impl Cluster {
-    /// The running cluster, after it was started or repaired where that was needed.
+    /// The running cluster, after it was built, started or repaired where that was needed, or grew to that extent.
     ///
     /// With `USE_EXISTING_CLUSTER=true` it is the one of `KUBECONFIG`, and nothing is started.
-    pub async fn ensure(progress: Progress) -> anyhow::Result<Self> {
+    pub async fn ensure(extent: Extent, progress: Progress) -> anyhow::Result<Self> {
         if let Some(existing) = Self::existing()? {
             return Ok(existing);
         }
         let layout = Layout::of_this_checkout()?;
         let _alone = lock(&layout, progress).await?;
-        prepare(&layout, progress).await?;
+        prepare(&layout, extent, progress).await?;
 
-        let wanted = bring_up::fingerprint(&layout, &parts::description(&layout));
-        let marker = layout.in_run("ready");
-        let found = fs::read_to_string(&marker).unwrap_or_default();
-        if found == wanted && netns::exists(&layout) {
-            match repair(&layout, progress).await {
-                Ok(()) => return Ok(Self(Kind::Own(layout))),
+        let started = Started::read(&layout);
+        if started.fits(&layout, extent) && netns::exists(&layout) {
+            let extent = started.extent().map_or(extent, |runs| runs.max(extent));
+            match repair(&layout, extent, progress).await {
+                Ok(()) => {
+                    started.and(&layout, extent).write(&layout)?;
+                    return Ok(Self(Kind::Own(layout)));
+                }
                 Err(error) => {
                     progress.say(format_args!(
                         "  cannot be repaired: {error:#}; starting anew"
                     ));
                 }
             }
-        } else if !found.is_empty() {
+        } else if started.extent().is_some() {
             progress.say("  what runs was started in another way; starting anew");
         } else if tear_down::is_needed(&layout) {
             progress.say("  cleaning up what is left of an earlier start");
         }
         take_away(&layout, progress).await?;
-        bring_up::start(&layout, progress).await?;
-        fs::write(&marker, wanted).with_context(|| format!("write {}", marker.display()))?;
+        bring_up::start(&layout, extent, progress).await?;
+        Started::default().and(&layout, extent).write(&layout)?;
         Ok(Self(Kind::Own(layout)))
     }
 
@@ -72,7 +75,7 @@ impl Cluster {
         let _alone = lock(&layout, progress).await?;
         match Self::existing()? {
             Some(_) => parts::ensure_prometheus(&layout, progress).await,
-            None => prepare(&layout, progress).await,
+            None => prepare(&layout, Extent::Full, progress).await,
         }
     }
 
@@ -83,7 +86,7 @@ impl Cluster {
         }
         let layout = Layout::of_this_checkout()?;
         ensure!(
-            layout.in_run("ready").exists() && netns::exists(&layout),
+            Started::read(&layout).extent().is_some() && netns::exists(&layout),
             "no cluster runs: start one with `make cluster`"
         );
         Ok(Self(Kind::Own(layout)))
@@ -110,6 +113,15 @@ impl Cluster {
     #[must_use]
     pub fn is_own(&self) -> bool {
         matches!(self.0, Kind::Own(_))
+    }
+
+    /// How much of it runs; of another cluster everything is expected.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        match &self.0 {
+            Kind::Own(layout) => Started::read(layout).extent().unwrap_or(Extent::Full),
+            Kind::Existing { .. } => Extent::Full,
+        }
     }
 
     /// The folder of the node's static pods; that of another cluster is out of reach.
@@ -170,17 +182,13 @@ impl Cluster {
     /// Starts everything anew that follows the API server, once that is back. Left alone, each of their watches waits
     /// longer after each failure, half a minute in the end, and two minutes must pass until it forgets that.
     pub async fn restart_followers(&self) -> anyhow::Result<()> {
-        let restart = async |follower| self.component(follower)?.restart().await;
-        tokio::try_join!(
-            restart(Component::ControllerManager),
-            restart(Component::Scheduler),
-            restart(Component::Kubelet),
-            restart(Component::KubeProxy),
-            restart(Component::CoreDns),
-            restart(Component::MetricsServer),
-            restart(Component::Prometheus),
-        )
-        .map(drop)
+        let follow = |component: &Component| {
+            let others = [Component::Etcd, Component::ApiServer, Component::Containerd];
+            !others.contains(component)
+        };
+        let followers = self.extent().components().filter(follow);
+        let restarts = followers.map(async |follower| self.component(follower)?.restart().await);
+        futures::future::try_join_all(restarts).await.map(drop)
     }
 
     /// Brings an image archive in. In an existing cluster, `LOAD_IMAGE_COMMAND` does it, such as
@@ -251,7 +259,59 @@ async fn config_of(kubeconfig: &Path) -> anyhow::Result<Config> {
         .with_context(read)
 }
 
-async fn prepare(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+/// What a running cluster was started with: a fingerprint for each component.
+#[derive(Default)]
+struct Started(BTreeMap<String, String>);
+
+impl Started {
+    fn path(layout: &Layout) -> PathBuf {
+        layout.in_run("ready")
+    }
+
+    fn read(layout: &Layout) -> Self {
+        let text = fs::read_to_string(Self::path(layout)).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        Self(lines.map(|(name, how)| (name.into(), how.into())).collect())
+    }
+
+    /// With what was started besides; of the rest it is known already.
+    fn and(mut self, layout: &Layout, extent: Extent) -> Self {
+        for component in extent.components() {
+            let name = component.name().to_owned();
+            let how = || bring_up::fingerprint(layout, component);
+            self.0.entry(name).or_insert_with(how);
+        }
+        self
+    }
+
+    fn write(&self, layout: &Layout) -> anyhow::Result<()> {
+        let lines = self.0.iter().map(|(name, how)| format!("{name} {how}\n"));
+        let path = Self::path(layout);
+        fs::write(&path, lines.collect::<String>())
+            .with_context(|| format!("write {}", path.display()))
+    }
+
+    /// How much runs; nothing where no cluster came up.
+    fn extent(&self) -> Option<Extent> {
+        let started = |extent: &Extent| {
+            extent
+                .components()
+                .all(|component| self.0.contains_key(component.name()))
+        };
+        [Extent::Full, Extent::Demo].into_iter().find(started)
+    }
+
+    /// Whether what runs was started as it would be now. What is still to be started stands in nobody's way.
+    fn fits(&self, layout: &Layout, extent: Extent) -> bool {
+        let same = |component: Component| {
+            let found = self.0.get(component.name());
+            found.is_none_or(|found| *found == bring_up::fingerprint(layout, component))
+        };
+        self.extent().is_some() && extent.components().all(same)
+    }
+}
+
+async fn prepare(layout: &Layout, extent: Extent, progress: Progress) -> anyhow::Result<()> {
     ensure!(
         rustix::process::getuid().is_root(),
         "network namespaces and containers need root"
@@ -259,16 +319,16 @@ async fn prepare(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
     // Side by side: the first waits for the network, the last for one processor at its end.
     tokio::try_join!(
         programs::ensure(programs::CLUSTER, progress),
-        parts::ensure(layout, progress),
+        parts::ensure(layout, extent, progress),
         bring_up::pause_image(layout, progress),
     )
     .map(drop)
 }
 
-async fn repair(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+async fn repair(layout: &Layout, extent: Extent, progress: Progress) -> anyhow::Result<()> {
     let here = layout.clone();
     netns::inside(layout, move || async move {
-        bring_up::repair(&here, progress).await
+        bring_up::repair(&here, extent, progress).await
     })
     .await
 }
@@ -293,4 +353,37 @@ async fn lock(layout: &Layout, progress: Progress) -> anyhow::Result<fs::File> {
     tokio::task::spawn_blocking(move || file.lock().map(|()| file))
         .await?
         .with_context(|| format!("lock {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_for_the_demo_grows_and_a_whole_one_serves_the_demo() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let nothing = Started::default();
+        assert_eq!(nothing.extent(), None);
+        assert!(!nothing.fits(&layout, Extent::Demo));
+
+        let small = nothing.and(&layout, Extent::Demo);
+        assert_eq!(small.extent(), Some(Extent::Demo));
+        assert!(small.fits(&layout, Extent::Full));
+
+        let whole = small.and(&layout, Extent::Full);
+        assert_eq!(whole.extent(), Some(Extent::Full));
+        assert!(whole.fits(&layout, Extent::Demo));
+    }
+
+    #[test]
+    fn what_was_started_in_another_way_does_not_fit_where_it_is_wanted() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let mut started = Started::default().and(&layout, Extent::Full);
+        let names = Component::CoreDns.name().to_owned();
+        started.0.insert(names, "in another way".into());
+        assert!(started.fits(&layout, Extent::Demo));
+        assert!(!started.fits(&layout, Extent::Full));
+        let again = started.and(&layout, Extent::Full);
+        assert!(!again.fits(&layout, Extent::Full));
+    }
 }

@@ -4,6 +4,8 @@
 //! from nothing but Go modules and Debian packages; `cluster up` does the same from a shell. Tests run inside that
 //! namespace, through `cluster exec -- COMMAND`, and begin with [`Cluster::attach`].
 //!
+//! `cluster up --for-demo` leaves out what only tests need ([`Extent::Demo`]); `cluster up` adds it to what runs.
+//!
 //! From pods and from that namespace, Prometheus is at `http://prometheus.monitoring:9090`. It scrapes each pod with the
 //! annotations `prometheus.io/scrape: "true"` and `prometheus.io/port` every two seconds, and its series carry the labels
 //! `namespace` and `pod`.
@@ -43,7 +45,7 @@ mod tear_down;
 pub mod wait;
 
 pub use cluster::Cluster;
-pub use components::Component;
+pub use components::{Component, Extent};
 pub use control::Control;
 pub use namespace::TestNamespace;
 pub use progress::{Progress, Step};

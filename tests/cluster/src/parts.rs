@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
+use crate::components::{Component, Extent};
 use crate::layout::{self, Layout};
 use crate::log;
 use crate::programs;
@@ -70,9 +71,18 @@ const COMPILER_FLAGS: &str = "all=-dwarf=false";
 ///
 /// One set after the other, since they share what each of them would compile again beside another one. Modules are
 /// downloaded meanwhile, which takes half a minute for each set, and no processor.
-pub(crate) async fn ensure(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+pub(crate) async fn ensure(
+    layout: &Layout,
+    extent: Extent,
+    progress: Progress,
+) -> anyhow::Result<()> {
+    let wanted = |set: &Set| {
+        extent
+            .components()
+            .any(|component| component.set() == set.name)
+    };
     let mut missing = Vec::new();
-    for set in SETS {
+    for set in SETS.into_iter().filter(wanted) {
         if !set.is_built(layout)? {
             missing.push(set);
         }
@@ -100,10 +110,11 @@ pub(crate) async fn ensure_prometheus(layout: &Layout, progress: Progress) -> an
     PROMETHEUS.ensure(layout, progress).await
 }
 
-/// What the programs were built from, in one line for each set.
-pub(crate) fn description(layout: &Layout) -> String {
-    SETS.map(|set| fs::read_to_string(set.stamp(layout)).unwrap_or_default())
-        .join("\n")
+/// What a component's program was built from.
+pub(crate) fn description(layout: &Layout, component: Component) -> String {
+    let set = SETS.into_iter().find(|set| set.name == component.set());
+    set.and_then(|set| fs::read_to_string(set.stamp(layout)).ok())
+        .unwrap_or_default()
 }
 
 impl Set {

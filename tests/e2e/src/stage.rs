@@ -13,7 +13,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::json;
-use test_cluster::{Cluster, Component, Progress, TestNamespace, wait};
+use test_cluster::{Cluster, Progress, TestNamespace, wait};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{Agent, Labels, Traffic, Web};
@@ -44,10 +44,11 @@ async fn mend(cluster: &Cluster) -> anyhow::Result<()> {
     if !cluster.is_own() {
         return Ok(());
     }
-    for component in Component::ALL {
+    let extent = cluster.extent();
+    for component in extent.components() {
         if cluster.component(component)?.pid().is_none() {
             eprintln!("{component} does not run: an earlier test has left it so");
-            Cluster::ensure(Progress::shown()).await?;
+            Cluster::ensure(extent, Progress::shown()).await?;
         }
     }
     Ok(())
@@ -119,12 +120,18 @@ impl Stage {
         patched.with_context(|| format!("annotate {namespace}/{pod} with {key}"))
     }
 
+    /// The cluster address of a Service, which needs no name server.
+    pub async fn address(&self, namespace: &str, service: &str) -> anyhow::Result<IpAddr> {
+        let services: Api<Service> = Api::namespaced(self.client.clone(), namespace);
+        let spec = services.get(service).await?.spec;
+        let address = spec.and_then(|spec| spec.cluster_ip);
+        let address = address.with_context(|| format!("{namespace}/{service} has no address"))?;
+        Ok(address.parse()?)
+    }
+
     /// What the Prometheus of the tests' own cluster answers to a query.
     pub async fn query(&self, query: &str) -> anyhow::Result<Vec<serde_json::Value>> {
-        let services: Api<Service> = Api::namespaced(self.client.clone(), "monitoring");
-        let address = services.get("prometheus").await?.spec;
-        let address = address.and_then(|spec| spec.cluster_ip);
-        let address: IpAddr = address.context("Prometheus has no address")?.parse()?;
+        let address = self.address("monitoring", "prometheus").await?;
         let path = format!("/api/v1/query?query={}", url_encoded(query));
         let answer = crate::get((address, 9090).into(), &path).await?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;

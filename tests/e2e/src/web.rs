@@ -1,6 +1,6 @@
 //! A Deployment whose pods can be made to fail, and traffic on its Service.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
@@ -208,6 +208,8 @@ impl Traffic {
             "--fresh"
         };
         let image = images::WORKLOAD;
+        // By address: a cluster that is up for the demo has no names.
+        let server = SocketAddr::new(stage.address(namespace, "web").await?, 80);
         let pod = format!(
             r#"
 apiVersion: v1
@@ -218,7 +220,7 @@ spec:
   containers:
     - name: traffic
       image: {image}
-      args: [client, --url, "http://web.{namespace}:80/", --rate, "50", {connections}]
+      args: [client, --url, "http://{server}/", --rate, "50", {connections}]
       ports: [{{ name: control, containerPort: 8081 }}]
 "#
         );

@@ -39,6 +39,26 @@ pub enum Component {
     Prometheus,
 }
 
+/// How much of a cluster is wanted. Each command builds and starts what it needs; what runs beyond that is let be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// What the demo needs: all but `CoreDNS` and metrics-server, which take a third of the time to build everything. Its
+    /// Services are reached at their addresses, and no autoscaler asks for CPU figures.
+    Demo,
+    /// Everything.
+    Full,
+}
+
+impl Extent {
+    /// What belongs to it, in the order in which it is started.
+    pub fn components(self) -> impl Iterator<Item = Component> {
+        Component::ALL.into_iter().filter(move |component| {
+            let only_tests = matches!(component, Component::CoreDns | Component::MetricsServer);
+            self == Self::Full || !only_tests
+        })
+    }
+}
+
 impl Component {
     /// All of them, in the order in which they are started.
     pub const ALL: [Self; 10] = [
@@ -69,6 +89,39 @@ impl Component {
             Self::MetricsServer => "metrics-server",
             Self::Prometheus => "prometheus",
         }
+    }
+
+    /// The set of Go modules that it is built from.
+    pub(crate) const fn set(self) -> &'static str {
+        match self {
+            Self::Etcd
+            | Self::ApiServer
+            | Self::ControllerManager
+            | Self::Scheduler
+            | Self::Kubelet
+            | Self::KubeProxy => "kubernetes",
+            Self::Containerd => "node",
+            Self::CoreDns => "coredns",
+            Self::MetricsServer => "metrics-server",
+            Self::Prometheus => "prometheus",
+        }
+    }
+
+    /// The objects without which it may sign in, but do nothing, and by which it is reached.
+    pub(crate) const fn manifests(self) -> Option<&'static str> {
+        match self {
+            Self::CoreDns => Some(services::COREDNS_MANIFESTS),
+            Self::MetricsServer => Some(services::METRICS_SERVER_MANIFESTS),
+            Self::Prometheus => Some(services::PROMETHEUS_MANIFESTS),
+            _ => None,
+        }
+    }
+
+    /// A fingerprint's worth of text: everything that decides how it is started.
+    pub(crate) fn description(self, layout: &Layout) -> String {
+        let files = configurations().map(|(_, template)| fill_in(template, layout));
+        let manifests = self.manifests().unwrap_or_default();
+        format!("{:?}\n", self.launch(layout)) + &files.concat() + &fill_in(manifests, layout)
     }
 
     /// How it is started.
@@ -171,13 +224,6 @@ pub(crate) fn fill_in(template: &str, layout: &Layout) -> String {
     .fold(template.to_owned(), |text, (name, value)| {
         text.replace(name, value)
     })
-}
-
-/// A fingerprint's worth of text: everything that decides how the cluster is started.
-pub(crate) fn description(layout: &Layout) -> String {
-    let launches = Component::ALL.map(|component| format!("{:?}\n", component.launch(layout)));
-    let files = configurations().map(|(_, template)| fill_in(template, layout));
-    launches.concat() + &files.concat()
 }
 
 /// A program of one of the sets of Go modules.

@@ -10,6 +10,10 @@ pub(super) const PROMETHEUS_CONFIGURATION: (&str, &str) = (
     "prometheus.yaml",
     include_str!("../../config/prometheus.yaml"),
 );
+pub(super) const COREDNS_MANIFESTS: &str = include_str!("../../manifests/coredns.yaml");
+pub(super) const METRICS_SERVER_MANIFESTS: &str =
+    include_str!("../../manifests/metrics-server.yaml");
+pub(super) const PROMETHEUS_MANIFESTS: &str = include_str!("../../manifests/prometheus.yaml");
 pub(super) const RESOLVER_CONFIGURATION: (&str, &str) =
     ("resolv.conf", include_str!("../../config/resolv.conf"));
 

@@ -24,9 +24,6 @@ pub(crate) const QUERY_POLICY: &str = "web-5xx";
 /// The name of namespaces begins so; the agent's with `agent-` before it.
 pub(crate) const HINT: &str = "demo";
 
-/// Where our own cluster's Prometheus is.
-const PROMETHEUS: &str = "http://prometheus.monitoring:9090";
-
 /// Everything that is there when the first chapter begins.
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
@@ -71,7 +68,7 @@ impl Scene {
         );
 
         timeline.awaiting("the agent");
-        let prometheus = prometheus(stage);
+        let prometheus = prometheus(stage).await?;
         let policy = policy(namespace.name(), prometheus.as_deref());
         let agent = stage.agent(HINT, &policy).await?;
         timeline.came_true(
@@ -164,9 +161,16 @@ fn typed(arguments: &[&str]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-fn prometheus(stage: &Stage) -> Option<String> {
-    let own = || stage.cluster.is_own().then(|| PROMETHEUS.to_owned());
-    std::env::var("PROMETHEUS_URL").ok().or_else(own)
+/// Where Prometheus is, for pods: the one that the user names, or our own cluster's, by its address.
+async fn prometheus(stage: &Stage) -> anyhow::Result<Option<String>> {
+    if let Ok(named) = std::env::var("PROMETHEUS_URL") {
+        return Ok(Some(named));
+    }
+    if !stage.cluster.is_own() {
+        return Ok(None);
+    }
+    let address = stage.address("monitoring", "prometheus").await?;
+    Ok(Some(format!("http://{address}:9090")))
 }
 
 /// The policy file: short times, so that the story is short. By itself it observes, so that the annotations of people
