@@ -51,11 +51,13 @@ lint: ## Check formatting, run clippy, and look for names defined twice, questio
 	@cargo clippy --quiet --locked --workspace --test suite -- --deny warnings
 	@cargo run --quiet --locked --package test-house
 
-# What the tests on the cluster need from a registry, they get before they are inside. They wait more than they
-# compute: four at a time suit two processors, but for those that no other one could bear beside it.
+# What the tests on the cluster need from a registry, they get before they are inside: the cluster's programs are
+# downloaded and built while the tests are compiled. The tests wait more than they compute: four at a time suit two
+# processors, but for those that no other one could bear beside it.
 test: cluster-program ## Run all tests: unit and property tests, then those on the cluster
-	@cargo test --quiet --locked --workspace --no-run --test '*'
-	@$(CLUSTER) build
+	@$(CLUSTER) build & cluster=$$!; \
+	trap 'kill $$cluster 2>/dev/null' EXIT; \
+	cargo test --quiet --locked --workspace --no-run --test '*' && wait $$cluster
 	@PATH="$(PROGRAMS)/prometheus:$$PATH" cargo test --locked --workspace
 	@$(CLUSTER) up
 	@$(BUILD) --bin prepare && $(BUILT)/prepare
