@@ -142,11 +142,15 @@ pub(crate) async fn repair(
             continue;
         }
         repaired = true;
-        let step = progress.begin(component, "repairing");
+        let (doing, done) = match control.running() {
+            Some(_) => ("repairing", "repaired"),
+            None => ("starting", "ready"),
+        };
+        let step = progress.begin(component, doing);
         // Those of one that was not wanted before are not there yet.
         apply_manifests(&client_inside(layout).await?, component, layout).await?;
         repair_component(&control, component).await?;
-        step.done("repaired");
+        step.done(done);
     }
     let client = client_inside(layout).await?;
     let quiet = if repaired {
