@@ -42,7 +42,6 @@ use crate::{
 /// What the command line of `run` sets.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The policy file.
     pub config: PathBuf,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub listen: SocketAddr,
@@ -50,9 +49,7 @@ pub struct Settings {
     pub explain: SocketAddr,
     /// A kubeconfig other than the usual ones.
     pub kubeconfig: Option<PathBuf>,
-    /// A context of it.
     pub context: Option<String>,
-    /// The agent's own namespace.
     pub namespace: Option<String>,
     /// The agent's own pod, as Events and the Lease name it.
     pub instance: Option<String>,

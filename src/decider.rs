@@ -59,13 +59,10 @@ const BATCH: usize = 1024;
 
 /// What the decider takes in.
 pub struct Inputs {
-    /// From the watches.
     pub events: mpsc::Receiver<WatchEvent>,
-    /// From the signals.
     pub samples: mpsc::Receiver<Sample>,
     /// Changes of the policy file.
     pub files: mpsc::Receiver<PolicyFileChange>,
-    /// Whether this agent acts.
     pub leadership: watch::Receiver<Leadership>,
     /// What people ask about single pods.
     pub questions: mpsc::Receiver<Question>,
@@ -85,15 +82,12 @@ pub enum PolicyFileChange {
 pub struct Handles {
     /// Looks up what no watch brings.
     pub reader: Reader,
-    /// Writes.
     pub writer: Writer<Kubernetes>,
-    /// Reports.
     pub report: Report,
     /// Learns that the decider lives.
     pub health: Arc<Health>,
     /// Set once all watches have synced.
     pub ready: Arc<AtomicBool>,
-    /// Both clocks.
     pub clock: Clock,
     /// What the API server says in the headers of its answers.
     pub headers: Headers,
@@ -101,7 +95,6 @@ pub struct Handles {
 
 /// What came of something in the background.
 enum Background {
-    /// Dry runs.
     DryRun(Outcome),
     /// What the replacement of a pod would need was read.
     Needs(Uid, NeedsAt),
@@ -109,7 +102,6 @@ enum Background {
     Drain(DrainQuery, Instant, Vec<Arc<str>>),
 }
 
-/// See the module.
 pub struct Decider {
     handles: Handles,
     file: Arc<PolicyFile>,

@@ -43,7 +43,6 @@ struct Running {
 }
 
 impl Signals {
-    /// No signal runs yet.
     pub(super) fn new(samples: mpsc::Sender<Sample>, clock: Clock, report: SignalReport) -> Self {
         Self {
             running: BTreeMap::new(),

@@ -54,7 +54,6 @@ pub enum Leadership {
 }
 
 impl Leadership {
-    /// Whether it acts now.
     #[must_use]
     pub fn acts(self) -> bool {
         match self {

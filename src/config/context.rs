@@ -28,7 +28,6 @@ pub(super) struct ReadContext<'t> {
 /// Diagnostics that are kept of each severity: more than anybody reads, and few enough to cost nothing.
 const MOST_KEPT: usize = 500;
 
-/// Diagnostics of one severity.
 #[derive(Default)]
 struct Collected {
     count: usize,

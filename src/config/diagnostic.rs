@@ -25,7 +25,6 @@ pub struct Diagnostic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
-    /// It is.
     Error,
     /// It is not: allowed, and probably not intended.
     Warning,
@@ -34,9 +33,7 @@ pub enum Severity {
 /// A place in a text, counted in characters from one, as editors do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// The line.
     pub line: usize,
-    /// The column.
     pub column: usize,
     /// How many characters of the line are meant; at least one.
     pub width: usize,

@@ -37,7 +37,6 @@ pub fn schema() -> Json {
     schema
 }
 
-/// A whole policy file.
 pub(super) fn policy_file() -> impl ValueKind<Value = PolicyFile> {
     object(|fields| {
         let default = PolicyFile::new(Vec::new());

@@ -12,7 +12,6 @@ pub(super) trait ValueKind {
     /// Reads a node; `None` after an error.
     fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<Self::Value>;
 
-    /// Itself, as JSON Schema.
     fn schema(&self) -> Json;
 
     /// From where to where it goes, in words, such as `1s to 24h`.

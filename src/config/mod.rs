@@ -45,7 +45,6 @@ const LONGEST_FILE: u64 = 1 << 20;
 /// A policy file without errors.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// What it says.
     pub file: PolicyFile,
     /// What is allowed and probably not intended, in the order of the file.
     pub warnings: Vec<Diagnostic>,

@@ -143,7 +143,6 @@ impl Scalar for Seconds {
     }
 }
 
-/// A finite number.
 pub(super) struct Number;
 
 impl ValueKind for Number {

@@ -5,7 +5,6 @@ use std::{ops::RangeInclusive, sync::OnceLock};
 use regex::Regex;
 use serde_json::{Value as Json, json};
 
-/// A form of text.
 pub(super) struct Pattern {
     /// A regular expression that Rust and JSON Schema read alike.
     expression: &'static str,
@@ -68,7 +67,6 @@ pub(super) static LABEL_KEY: Pattern = Pattern::new(
     "a label key (an optional DNS name and \"/\", then at most 63 letters, digits, \"-\", \"_\" or \".\", a letter or digit at both ends)",
 );
 
-/// A label's value.
 pub(super) static LABEL_VALUE: Pattern = Pattern::new(
     "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
     0..=63,
@@ -82,7 +80,6 @@ pub(super) static HEADER_NAME: Pattern = Pattern::new(
     "a header name (letters, digits and \"-\")",
 );
 
-/// A header's value.
 pub(super) static HEADER_VALUE: Pattern = Pattern::new(
     r"^[\t -~]*$",
     0..=4096,
@@ -103,7 +100,6 @@ pub(super) static HTTP_URL: Pattern = Pattern::new(
     "an http:// or https:// address",
 );
 
-/// A percentage.
 pub(super) static PERCENT: Pattern = Pattern::new(
     "^([1-9][0-9]?|100)%$",
     2..=4,

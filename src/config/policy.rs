@@ -34,7 +34,6 @@ pub(super) struct FileDefaults {
 /// The name that records carry of manual quarantines.
 const BY_HAND: &str = "by-hand";
 
-/// A policy.
 pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy> {
     // Of this only the defaults are read, and it has none of what is required.
     let default = Policy::new(

@@ -17,7 +17,6 @@ use super::{context::ReadContext, kind::ValueKind, values::Text, yaml::YamlNode}
 /// The parser and the walks below recurse: so deep a query fits the stack of any thread.
 const MOST_OPERATORS: usize = 1_000;
 
-/// A query in PromQL.
 pub(super) struct Query;
 
 const TEXT: Text = Text {

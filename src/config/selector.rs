@@ -13,7 +13,6 @@ use super::{
 };
 use crate::core::selector::{Operator, Requirement, Selector};
 
-/// A `LabelSelector`.
 pub(super) fn selector() -> impl ValueKind<Value = Selector> {
     object(|fields| {
         let labels = fields.or_empty(

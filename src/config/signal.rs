@@ -36,7 +36,6 @@ const NOT_IN_A_PROBE: [(&str, &str); 5] = [
 /// The seconds of a probe go up to an hour.
 const SECONDS: Seconds = Seconds { min: 1, max: 3600 };
 
-/// An HTTP probe.
 pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
     let default = probe_defaults();
     let http_get = fields.require(
@@ -137,7 +136,6 @@ fn header(fields: &mut Fields) -> Option<(String, String)> {
     Some((name?.to_string(), value?.to_string()))
 }
 
-/// A query of Prometheus.
 pub(super) fn query(fields: &mut Fields) -> Option<PrometheusQuery> {
     // Of this only the defaults are read.
     let default = PrometheusQuery::new(String::new(), Threshold::Above(0.0));

@@ -28,7 +28,6 @@ fn text<'n>(node: &'n YamlNode, expected: &str, context: &mut ReadContext) -> Op
     None
 }
 
-/// Text of one form.
 pub(super) struct Matching(pub(super) &'static Pattern);
 
 impl ValueKind for Matching {

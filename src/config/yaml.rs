@@ -14,7 +14,6 @@ const MOST_VALUES: usize = 50_000;
 /// Levels of nesting, aliases followed: a policy file has seven.
 const DEEPEST: usize = 64;
 
-/// One value.
 #[derive(Debug)]
 pub(super) struct YamlNode {
     /// The bytes to point at: the value, or of a value over several lines the beginning.
@@ -25,7 +24,6 @@ pub(super) struct YamlNode {
     depth: usize,
 }
 
-/// What a node holds.
 #[derive(Debug)]
 pub(super) enum YamlValue {
     Null,

@@ -31,9 +31,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(super) struct PodCommand<'a> {
     /// The pod, as it was read.
     pub(super) pod: &'a Pod,
-    /// The annotation.
     pub(super) key: &'static str,
-    /// The annotation's text.
     pub(super) value: &'a str,
     /// Whether the agent has carried it out.
     pub(super) is_done: fn(&Pod) -> bool,
@@ -43,7 +41,6 @@ pub(super) struct PodCommand<'a> {
 
 /// The agent's answer to a command.
 pub(super) enum AgentAnswer {
-    /// Nobody waited for it.
     NotAwaited,
     /// The command is carried out; the pod as it is now.
     Done(Box<FoundPod>),

@@ -20,11 +20,8 @@ use crate::{
 /// What became of a command for one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CommandOutcome {
-    /// The pod's namespace.
     pub namespace: String,
-    /// The pod's name.
     pub name: String,
-    /// Whether it was done.
     pub done: bool,
     /// What was done, or why it was not.
     pub message: String,
@@ -37,7 +34,6 @@ struct OutcomeList<'a> {
     items: &'a [CommandOutcome],
 }
 
-/// Quarantines pods.
 pub(super) async fn add(
     session: &Session,
     add: &AddArgs,
@@ -65,7 +61,6 @@ pub(super) async fn add(
     for_each(session, &add.pods, output, one).await
 }
 
-/// Releases pods.
 pub(super) async fn release(
     session: &Session,
     release: &ReleaseArgs,

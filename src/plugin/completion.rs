@@ -40,7 +40,6 @@ pub(super) fn script(shell: clap_complete::Shell) -> Printout {
 /// What may come next, and what it depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// One of these.
     Words(Vec<String>),
     /// A pod; of those that carry these labels.
     Pod(&'static str),

@@ -17,13 +17,11 @@ pub struct PodEvent {
     pub at: Option<Timestamp>,
     /// Its reason, such as `QuarantineRefused`.
     pub reason: String,
-    /// The sentence.
     pub note: String,
     /// The controller or component that published it.
     pub reporter: String,
     /// How often it was published.
     pub count: i32,
-    /// Its uid.
     #[serde(skip)]
     pub uid: String,
     /// Its resourceVersion, which changes whenever it is published again.

@@ -18,21 +18,13 @@ pub enum CommandFailure {
     /// The API server refuses a request.
     #[error("Error from server ({reason}): {message}")]
     Server {
-        /// HTTP status.
         code: u16,
-        /// In a word.
         reason: String,
-        /// In a sentence.
         message: String,
     },
     /// A request gets no answer.
     #[error("error: {what}: {why}")]
-    Request {
-        /// What was tried.
-        what: String,
-        /// What went wrong.
-        why: String,
-    },
+    Request { what: String, why: String },
     /// The kubeconfig names no cluster that can be reached.
     #[error("error: {}", error_chain(.0))]
     SignIn(#[from] ClientConfigError),

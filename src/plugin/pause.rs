@@ -39,7 +39,6 @@ pub(super) async fn pause(
     ledger.print(paused.await, output)
 }
 
-/// Resumes an agent.
 pub(super) async fn resume(
     session: &Session,
     agent: &AgentArgs,

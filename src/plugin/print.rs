@@ -7,7 +7,6 @@ use serde::{Serialize, Serializer};
 
 use super::{arguments::OutputFormat, failure::CommandFailure};
 
-/// What a command prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Printout {
     /// The text for standard output.

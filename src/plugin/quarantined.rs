@@ -16,11 +16,8 @@ use crate::core::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantined {
-    /// The pod's namespace.
     pub namespace: String,
-    /// The pod's name.
     pub name: String,
-    /// The pod's uid.
     pub uid: String,
     /// The agent that quarantined the pod, `namespace/name`.
     pub agent: Option<String>,
@@ -36,7 +33,6 @@ pub struct Quarantined {
     /// When the pod was quarantined.
     #[serde(serialize_with = "serialize_time")]
     pub quarantined_at: Option<Timestamp>,
-    /// When its TTL expires.
     #[serde(serialize_with = "serialize_time")]
     pub expires_at: Option<Timestamp>,
     /// Whether people hold the pod now.
@@ -54,9 +50,7 @@ pub struct Quarantined {
     pub paused: bool,
     /// The Services that the pod left.
     pub services: Vec<String>,
-    /// The pod's node.
     pub node: Option<String>,
-    /// The pod's phase.
     pub phase: Option<String>,
     /// How often the pod's containers were restarted since the quarantine.
     pub restarts: Option<u32>,

@@ -39,14 +39,12 @@ pub struct Session {
 /// A pod as the API server sends it and as the core reads it: it is parsed once.
 #[derive(Clone, Debug)]
 pub struct FoundPod {
-    /// The whole object.
     pub object: v1::Pod,
     /// What the core reads of it.
     pub pod: Pod,
 }
 
 impl FoundPod {
-    /// Parses a pod.
     pub fn read(object: v1::Pod) -> Result<Self, UnreadablePod> {
         let pod = read_pod(&object)?;
         Ok(Self { object, pod })
@@ -79,7 +77,6 @@ impl Session {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// One pod.
     pub async fn pod(&self, name: &str) -> Result<FoundPod, CommandFailure> {
         let object = request("get the pod", self.pods().get(name)).await?;
         Ok(FoundPod::read(object)?)

@@ -25,9 +25,7 @@ const ACTION_BYTES: usize = 128;
 
 /// An Event and the object that it is about.
 pub struct AgentEvent {
-    /// The object.
     pub regarding: ObjectReference,
-    /// The Event.
     pub event: Event,
 }
 

@@ -27,9 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A question to the decider.
 #[derive(Debug)]
 pub struct Question {
-    /// About this pod.
     pub pod: ObjectKey,
-    /// Where the answer goes.
     pub answer: oneshot::Sender<Explanation>,
 }
 

@@ -20,12 +20,9 @@ use tokio::net::TcpListener;
 
 use super::{health::Health, metrics::Metrics};
 
-/// What the pages show.
 #[derive(Clone)]
 pub struct Pages {
-    /// For `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// For `/healthz`.
     pub health: Arc<Health>,
     /// For `/readyz`: caches synced and policy loaded.
     pub ready: Arc<AtomicBool>,

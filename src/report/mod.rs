@@ -30,9 +30,7 @@ const MEASURED_WITHIN: Duration = Duration::from_secs(30);
 /// Reports everything that is done, and everything that is not.
 #[derive(Clone)]
 pub struct Report {
-    /// For `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// For `kubectl describe`.
     pub publisher: Publisher,
 }
 
@@ -45,7 +43,6 @@ impl Report {
         }
     }
 
-    /// Reports what was done.
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Quarantined(quarantine) => self.quarantined(quarantine),
@@ -177,7 +174,6 @@ impl Report {
         self.metrics.replaced(&slot.policy, took);
     }
 
-    /// A write failed.
     pub fn write_failed(&self, failure: &str) {
         warn!(failure, "a write failed; the next tick decides again");
         self.metrics.write_failed();
@@ -186,9 +182,7 @@ impl Report {
 
 /// Records what happens to the signals.
 pub struct SignalReport {
-    /// For `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// For `/healthz`.
     pub health: Arc<Health>,
 }
 

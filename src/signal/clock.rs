@@ -25,7 +25,6 @@ impl Clock {
         }
     }
 
-    /// The time.
     #[must_use]
     pub fn now(&self) -> Now {
         Now {

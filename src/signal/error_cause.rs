@@ -30,7 +30,6 @@ pub enum ErrorCause {
     Status,
     /// No answer in time.
     Timeout,
-    /// TLS failed.
     Tls,
     /// The server says itself that the answer may be partial.
     Warnings,

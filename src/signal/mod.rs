@@ -36,9 +36,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// A pod that a policy watches, as a signal needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignalTarget {
-    /// Namespace and name.
     pub pod: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
     /// Its address, once it has one.
     pub address: Option<IpAddr>,
@@ -65,7 +63,6 @@ pub struct SignalContext {
     pub targets: mpsc::UnboundedReceiver<TargetChange>,
     /// Where samples go. The signal ends when this is closed.
     pub samples: mpsc::Sender<Sample>,
-    /// The time.
     pub clock: Clock,
     /// Receives the metrics and the heartbeats.
     pub observer: Arc<dyn Observer>,

@@ -23,7 +23,6 @@ use crate::{
 pub struct NamedSelector {
     /// Kind and name.
     pub whose: Arc<str>,
-    /// The selector.
     pub selector: Selector,
 }
 
@@ -181,7 +180,6 @@ impl Constraints {
             .chain(&self.wish_to_keep)
     }
 
-    /// Every selector.
     fn all(&self) -> impl Iterator<Item = &NamedSelector> {
         self.leave
             .iter()

@@ -36,13 +36,11 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
-    /// Its uid.
     pub uid: String,
     /// Whether it counts as quarantined.
     pub quarantined: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
-    /// Whether people exempted it.
     pub exempt: bool,
     /// How far its namespace lets anything go.
     pub namespace_mode: String,
@@ -64,7 +62,6 @@ pub struct Explained {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Opinion {
-    /// The policy.
     pub policy: String,
     /// The mode in force: the lower of the policy's and the namespace's.
     pub mode: String,
@@ -78,12 +75,10 @@ pub struct Opinion {
     pub held_back: Option<HeldBack>,
 }
 
-/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
     /// One of the closed set.
     pub reason: String,
-    /// What it means here.
     pub sentence: String,
 }
 

@@ -24,9 +24,7 @@ pub enum Lookup {
 /// A pod that may soon leave its workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeedsQuery {
-    /// The pod.
     pub pod: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
     /// Whether the nodes matter, too.
     pub with_nodes: bool,
@@ -37,13 +35,10 @@ pub struct NeedsQuery {
 /// A quarantined pod, and the Services that it is to be out of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainQuery {
-    /// The pod.
     pub pod: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
     /// The policy that had asked for the quarantine.
     pub policy: Arc<str>,
-    /// The Services.
     pub services: Vec<Arc<str>>,
     /// When it was quarantined.
     pub at: Timestamp,

@@ -22,10 +22,8 @@ pub struct Needs {
     pub nodes: Result<(Placement, Vec<Node>), String>,
 }
 
-/// A PersistentVolumeClaim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Its name.
     pub name: Arc<str>,
     /// The access modes of the volume that it is bound to, else those it asks for; none where it is not there.
     pub modes: Vec<Arc<str>>,
@@ -45,6 +43,5 @@ impl Claim {
 pub struct NeedsAt {
     /// When the reading began.
     pub at: Now,
-    /// What was read.
     pub needs: Needs,
 }

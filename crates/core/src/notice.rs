@@ -9,7 +9,6 @@ use crate::{
     reason::Refusal,
 };
 
-/// One thing to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// An unhealthy pod is left where it is.
@@ -21,24 +20,19 @@ pub enum Notice {
 /// A pod that somebody wants out, and that is left where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedPod {
-    /// The pod.
     pub pod: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
     /// Whether a person asked, not a signal.
     pub manual: bool,
-    /// The policy that asked.
     pub policy: Arc<str>,
     /// Why it asked.
     pub asked: Arc<str>,
-    /// Why nothing is done.
     pub refusal: Refusal,
 }
 
 /// Something that people should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// The namespace.
     pub namespace: Arc<str>,
     /// The pod, if it is because of one.
     pub pod: Option<Arc<str>>,
@@ -46,9 +40,7 @@ pub struct Notification {
     pub policy: Option<Arc<str>>,
     /// The pod, its workload, or the agent's ledger, in that namespace.
     pub about: Reference,
-    /// What it is about.
     pub topic: Topic,
-    /// The sentence.
     pub message: String,
 }
 
@@ -68,7 +60,6 @@ pub enum Topic {
     ReplacementNotReady,
     /// Too many pods are unhealthy at once.
     QuarantineStorm,
-    /// People have paused everything.
     Paused,
     /// People have ended the pause.
     Resumed,

@@ -21,7 +21,6 @@ pub struct Overrides {
     pub exempt: bool,
     /// Quarantine it now, for that reason.
     pub quarantine: Option<Arc<str>>,
-    /// Put it back.
     pub release: Option<ReleaseCommand>,
     /// Do not reap it; also where the annotation is unreadable.
     pub hold: Hold,
@@ -43,17 +42,14 @@ pub enum ReleaseCommand {
 /// Whether a pod is kept past its TTL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Hold {
-    /// It is not.
     #[default]
     No,
     /// Until the annotation goes.
     Open,
-    /// Until then.
     Until(Timestamp),
 }
 
 impl Hold {
-    /// Whether it holds now.
     #[must_use]
     pub fn holds(self, now: Timestamp) -> bool {
         match self {
@@ -67,7 +63,6 @@ impl Hold {
 /// An annotation that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnotationMistake {
-    /// Its key.
     pub key: &'static str,
     /// What is wrong, what would be right, and what is done meanwhile.
     pub message: String,

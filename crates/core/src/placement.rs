@@ -7,12 +7,9 @@ use std::sync::Arc;
 
 use super::selector::{Labels, Selector};
 
-/// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Its name.
     pub name: Arc<str>,
-    /// Its labels.
     pub labels: Labels,
     /// Whether it is Ready and not cordoned.
     pub takes_pods: bool,
@@ -20,10 +17,8 @@ pub struct Node {
     pub taints: Vec<Taint>,
 }
 
-/// A taint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taint {
-    /// Its key.
     pub key: Arc<str>,
     /// Its value; may be empty.
     pub value: Arc<str>,
@@ -34,11 +29,9 @@ pub struct Taint {
 /// What a pod asks of its node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// `nodeSelector`.
     pub node_selector: Labels,
     /// The terms of its required node affinity, one of which must match; `None` where it has none.
     pub terms: Option<Vec<Term>>,
-    /// Its tolerations.
     pub tolerations: Vec<Toleration>,
 }
 
@@ -56,15 +49,12 @@ pub struct Term {
 /// A label that must be a number beyond a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The label's key.
     pub key: Arc<str>,
     /// Above it, else below.
     pub above: bool,
-    /// The bound.
     pub than: i64,
 }
 
-/// A toleration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Toleration {
     /// `None`: every key.

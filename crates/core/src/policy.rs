@@ -24,7 +24,6 @@ use super::selector::Selector;
 /// The policy's name in records, the log and the metrics where a person asked and no policy selects the pod.
 pub const MANUAL: &str = "by-hand";
 
-/// The whole policy file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyFile {
     /// Name of this installation: it acts on its own records and counts those of all installations.
@@ -119,7 +118,6 @@ pub const DEFAULT_SETTLE: Duration = Duration::from_mins(5);
 pub struct Policy {
     /// Unique in the file; a DNS label (it is a metric label and part of messages).
     pub name: Arc<str>,
-    /// The pods it watches.
     pub pods: Selector,
     /// The namespaces it watches them in; `None`: all but `kube-*` and the agent's own.
     pub namespaces: Option<Selector>,
@@ -129,7 +127,6 @@ pub struct Policy {
     pub ttl: Duration,
     /// How far this policy goes.
     pub mode: Mode,
-    /// What the pod leaves.
     pub detach: Detach,
     /// Label keys that are never edited.
     pub keep_labels: BTreeSet<Arc<str>>,
@@ -234,7 +231,6 @@ pub enum OnReplacementTimeout {
     /// The quarantined pod is kept, and an Event says so.
     #[default]
     Keep,
-    /// It is released.
     Release,
     /// It is deleted, so that the resources it holds are free.
     Reap,
@@ -247,6 +243,5 @@ pub enum Contrast {
     /// It does: a signal that has never said `good` says nothing.
     #[default]
     Required,
-    /// It does not.
     None,
 }

@@ -23,10 +23,8 @@ pub struct Taken {
     pub priority_class: Option<Arc<str>>,
 }
 
-/// A ResourceQuota.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// Its name.
     pub name: Arc<str>,
     /// The pods that it counts match all of these.
     pub scopes: Vec<QuotaScope>,
@@ -52,13 +50,9 @@ pub enum QuotaScope {
 /// The operators of the scope `PriorityClass`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PriorityClass {
-    /// One of these.
     In(Vec<Arc<str>>),
-    /// None of these.
     NotIn(Vec<Arc<str>>),
-    /// Any.
     Exists,
-    /// None.
     DoesNotExist,
 }
 

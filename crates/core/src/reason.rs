@@ -114,7 +114,6 @@ impl fmt::Display for Reason {
 /// Why a pod is left where it is: the reason, and what is particular to the case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The reason.
     pub reason: Reason,
     /// What is particular to the case; may be empty.
     pub detail: String,

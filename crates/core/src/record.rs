@@ -50,9 +50,7 @@ pub struct Record {
     pub edits: Values,
     /// The annotations that the agent changed, as they were.
     pub annotations: Values,
-    /// The pod's controller.
     pub owner: Reference,
-    /// The top controller.
     pub workload: Reference,
     /// Whether it was taken out of that, too.
     pub detach: Detach,
@@ -65,7 +63,6 @@ pub struct Record {
 /// One sample, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// When it was taken.
     pub at: Timestamp,
     /// What was seen, such as `HTTP 500`.
     pub saw: Arc<str>,

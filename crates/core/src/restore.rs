@@ -29,7 +29,6 @@ pub struct Released {
 /// How a pod is put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restoration {
-    /// The change.
     pub change: Change,
     /// The keys that someone else changed since, and that are left as they are.
     pub left: Vec<Arc<str>>,

@@ -23,7 +23,6 @@ pub struct Selector {
 /// One requirement on one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Requirement {
-    /// The label's key.
     pub key: Arc<str>,
     /// What is asked of it.
     pub operator: Operator,
@@ -36,9 +35,7 @@ pub enum Operator {
     In(BTreeSet<Arc<str>>),
     /// The key is absent, or there with none of these values.
     NotIn(BTreeSet<Arc<str>>),
-    /// The key is there.
     Exists,
-    /// The key is absent.
     DoesNotExist,
 }
 
@@ -73,7 +70,6 @@ impl Selector {
         Self::new(labels.iter().map(requirement).collect())
     }
 
-    /// Whether every requirement holds.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements

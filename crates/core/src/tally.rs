@@ -17,13 +17,10 @@ use crate::{
 /// How many are out, or about to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// In the cluster.
     pub cluster: u32,
     /// How many were begun in the cluster within the last hour.
     pub within_an_hour: u32,
-    /// By namespace.
     pub namespaces: BTreeMap<Arc<str>, u32>,
-    /// By workload uid.
     pub workloads: BTreeMap<Uid, u32>,
 }
 

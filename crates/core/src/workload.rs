@@ -7,7 +7,6 @@ use crate::object::{Controller, Reference, Uid};
 /// The top controller of a pod, and the pod's own.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload<'a> {
-    /// The pod's controller.
     pub owner: &'a Controller,
     /// The Deployment above it, if there is one.
     pub deployment: Option<&'a Controller>,

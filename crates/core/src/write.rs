@@ -14,10 +14,8 @@ use crate::{
     selector::Labels,
 };
 
-/// One thing to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Create the ledger.
     CreateLedger {
         /// When it is found missing, if it was lost: there are quarantined pods, so there was one before.
         lost: Option<Timestamp>,
@@ -35,13 +33,10 @@ pub enum Write {
     ReleaseLedger,
     /// Take a slot, then change the pod.
     Quarantine(Box<Quarantine>),
-    /// Put a pod back.
     Release(Box<Release>),
     /// Give a released pod its own deletion cost back.
     Settle {
-        /// The pod.
         pod: PodVersion,
-        /// The change.
         change: Change,
     },
     /// Delete a pod whose TTL expired.
@@ -55,11 +50,8 @@ pub enum Write {
 /// A pod as it must still be when a write arrives; otherwise the API server refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodVersion {
-    /// Namespace and name.
     pub key: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
-    /// Its version.
     pub resource_version: ResourceVersion,
 }
 
@@ -83,17 +75,14 @@ pub struct Change {
 }
 
 impl Change {
-    /// Whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.annotations.is_empty()
     }
 }
 
-/// Take a pod out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
-    /// The pod.
     pub pod: PodVersion,
     /// The slot to take, or to move forward, before anything else.
     pub slot: Slot,
@@ -121,7 +110,6 @@ pub struct Quarantine {
 /// What a pod was before a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Before {
-    /// All its labels.
     pub labels: Labels,
     /// The annotations that change.
     pub annotations: Values,
@@ -193,16 +181,12 @@ impl ReleaseCause {
     }
 }
 
-/// Put a pod back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// The pod.
     pub pod: PodVersion,
-    /// What changes on it.
     pub change: Change,
     /// The policy that had asked for the quarantine.
     pub policy: Arc<str>,
-    /// What brings it about.
     pub cause: ReleaseCause,
     /// Keys that someone else changed since, and that stay.
     pub left: Vec<Arc<str>>,
@@ -216,13 +200,10 @@ pub struct Release {
     pub services: Vec<Arc<str>>,
 }
 
-/// Delete a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reap {
-    /// The pod.
     pub pod: PodVersion,
     /// The policy that had asked for the quarantine.
     pub policy: Arc<str>,
-    /// Why, in words.
     pub why: String,
 }

@@ -99,6 +99,5 @@ pub trait ApiServer: Sync {
         ledger: &Ledger,
     ) -> impl Future<Output = Result<Vec<Update>, RequestError>> + Send;
 
-    /// The time.
     fn now(&self) -> Timestamp;
 }

@@ -30,7 +30,6 @@ const AT_ONCE: usize = 16;
 pub struct Outcome {
     /// What the API server answered about pods and the ledger.
     pub updates: Vec<Update>,
-    /// What was done.
     pub effects: Vec<Effect>,
     /// Whether a pod or the ledger had changed meanwhile: it can be decided again at once.
     pub conflicts: bool,
@@ -41,28 +40,23 @@ pub struct Outcome {
 /// Something that was done, or was refused by the API server.
 #[derive(Debug)]
 pub enum Effect {
-    /// A pod is quarantined.
     Quarantined(Box<Quarantine>),
     /// The API server accepted the dry run of a quarantine.
     Accepted(Box<Quarantine>),
     /// The API server denied or altered a quarantine.
     Refused(Box<Quarantine>, Refusal),
-    /// A pod is back.
     Released(Box<Release>),
-    /// A pod is deleted.
     Reaped(Box<Reap>),
     /// Something was written into the ledger.
     Noted(Note),
 }
 
-/// Writes for the agent.
 #[derive(Clone)]
 pub struct Writer<Server> {
     server: Server,
 }
 
 impl<Server: ApiServer> Writer<Server> {
-    /// Writes there.
     #[must_use]
     pub fn new(server: Server) -> Self {
         Self { server }

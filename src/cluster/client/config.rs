@@ -13,9 +13,7 @@ pub enum ClientConfigError {
     /// The file that was named.
     #[error("read {}", path.display())]
     Read {
-        /// Where it should be.
         path: PathBuf,
-        /// What is wrong.
         source: KubeconfigError,
     },
     /// The usual files, or a context in them.

@@ -41,7 +41,6 @@ pub(crate) enum BadObject {
     /// The API server always sends these.
     #[error("read an object: it has no {0}")]
     Missing(&'static str),
-    /// It is no number.
     #[error(transparent)]
     ResourceVersion(#[from] BadResourceVersion),
     /// The API server refuses such selectors.

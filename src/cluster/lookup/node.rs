@@ -10,7 +10,6 @@ use crate::{
     },
 };
 
-/// A node.
 pub(super) fn node(interner: &mut Interner, object: &v1::Node) -> Result<Node, BadObject> {
     let name = object.metadata.name.as_deref();
     let spec = object.spec.as_ref();

@@ -18,7 +18,6 @@ const NEEDS_AT_ONCE: usize = 8;
 /// Pods whose drain is awaited at the same time, by a watch for each of their Services.
 const DRAINS_AT_ONCE: usize = 32;
 
-/// The agent's look-ups.
 #[derive(Clone)]
 pub struct Reader {
     client: Client,
@@ -27,7 +26,6 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads with that client.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {

@@ -12,7 +12,6 @@ use crate::{
     core::selector::{Labels, Operator, Requirement, Selector},
 };
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     texts: HashSet<Arc<str>>,

@@ -26,11 +26,9 @@ use crate::{
 
 /// A kind that is watched, as what is read of one of its objects.
 pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + 'static {
-    /// The whole object.
     type Object: Resource<DynamicType = ()>;
     /// Kind, as a person writes it.
     const KIND: &'static str;
-    /// Its metadata.
     fn meta(&self) -> &WireMeta;
     /// It is there, or changed.
     fn present(&self, converter: &mut Converter) -> Result<Update, BadObject>;

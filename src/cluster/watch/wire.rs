@@ -50,14 +50,12 @@ fn read_annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 impl WireMeta {
-    /// Namespace and name.
     pub(crate) fn key(&self) -> Result<ObjectKey, BadObject> {
         let name = self.name.as_deref().ok_or(BadObject::Missing("name"))?;
         let namespace = self.namespace.as_deref().unwrap_or_default();
         Ok(ObjectKey::new(namespace, name))
     }
 
-    /// The uid.
     pub(crate) fn uid(&self) -> Result<Uid, BadObject> {
         let uid = self.uid.as_deref().ok_or(BadObject::Missing("uid"))?;
         Ok(uid.into())
@@ -80,7 +78,6 @@ impl WireMeta {
     }
 }
 
-/// A pod.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WirePod {
     pub(crate) metadata: WireMeta,
@@ -270,7 +267,6 @@ pub(crate) struct WireServiceSpec {
     pub(crate) external_traffic_policy: Option<String>,
 }
 
-/// A PodDisruptionBudget.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WireBudget {
     pub(crate) metadata: WireMeta,
@@ -294,7 +290,6 @@ pub(crate) struct WireBudgetStatus {
     pub(crate) desired_healthy: Option<i32>,
 }
 
-/// A NetworkPolicy.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WireNetworkPolicy {
     pub(crate) metadata: WireMeta,
@@ -308,13 +303,11 @@ pub(crate) struct WireNetworkPolicySpec {
     pub(crate) pod_selector: LabelSelector,
 }
 
-/// A namespace.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WireNamespace {
     pub(crate) metadata: WireMeta,
 }
 
-/// The ledger object.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WireLedger {
     pub(crate) metadata: WireMeta,

@@ -33,11 +33,8 @@ const OF_PEOPLE: [&str; 5] = [
 pub struct InService {
     /// Always false: it tells the two answers of `why` apart.
     pub quarantined: bool,
-    /// The pod's namespace.
     pub namespace: String,
-    /// The pod's name.
     pub name: String,
-    /// The pod's uid.
     pub uid: String,
     /// The annotations that people wrote on the pod.
     pub annotations: BTreeMap<String, String>,
@@ -83,7 +80,6 @@ impl InService {
             && !self.events.iter().any(PodEvent::is_of_agent)
     }
 
-    /// In words.
     #[must_use]
     pub fn text(&self, now: Timestamp) -> String {
         let Self {

@@ -56,7 +56,6 @@ pub struct QuarantineDetails {
 /// The edit of one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordedEdit {
-    /// The key.
     pub key: String,
     /// The value before.
     pub before: Option<String>,
@@ -97,7 +96,6 @@ impl QuarantineDetails {
         })
     }
 
-    /// In words.
     #[must_use]
     pub fn text(&self, now: Timestamp) -> String {
         let listed = &self.listed;

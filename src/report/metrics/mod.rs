@@ -46,7 +46,6 @@ const DECISION_SECONDS: [f64; 9] = [
 const REPLACEMENT_SECONDS: [f64; 10] =
     [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
-/// Everything on `/metrics`.
 pub struct Metrics {
     registry: Registry,
     /// Held while the gauges of state are set anew, and while they are read: nobody sees half of them.
@@ -180,7 +179,6 @@ impl Metrics {
         &self.names
     }
 
-    /// The text of `/metrics`.
     pub fn text(&self) -> prometheus::Result<Vec<u8>> {
         let families = {
             let _whole = self.whole();
@@ -233,7 +231,6 @@ impl Metrics {
         self.state.reset();
     }
 
-    /// Whether this agent acts.
     pub fn leads(&self, leads: bool) {
         self.leader.set(leads.into());
     }
@@ -243,7 +240,6 @@ impl Metrics {
         self.clock_offset.set(ahead.as_secs_f64());
     }
 
-    /// A pod was quarantined.
     pub fn quarantine(&self, namespace: &str, policy: &str) {
         self.quarantines
             .with_label_values(&[namespace, policy])
@@ -264,7 +260,6 @@ impl Metrics {
             .inc();
     }
 
-    /// A pod was deleted.
     pub fn reap(&self, namespace: &str, policy: &str) {
         self.reaps.with_label_values(&[namespace, policy]).inc();
     }
@@ -276,7 +271,6 @@ impl Metrics {
             .inc();
     }
 
-    /// A sample came in.
     pub fn sample(&self, policy: &str, answer: Answer) {
         self.signal_samples
             .with_label_values(&[policy, answer.as_str()])
@@ -319,7 +313,6 @@ impl Metrics {
         counter.with_label_values(&labels).inc();
     }
 
-    /// A write failed.
     pub fn write_failed(&self) {
         self.write_failures.with_label_values::<&str>(&[]).inc();
     }

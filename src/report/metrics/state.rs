@@ -16,17 +16,12 @@ use crate::core::{
     view::View,
 };
 
-/// What is so now.
 pub struct StateNow<'a> {
-    /// The cluster.
     pub view: &'a View,
-    /// The policy file.
     pub file: &'a PolicyFile,
-    /// What decisions remember.
     pub state: &'a State,
     /// How many pods each policy finds past its threshold.
     pub unhealthy: &'a BTreeMap<Arc<str>, i64>,
-    /// The time.
     pub wall: Timestamp,
 }
 

@@ -77,7 +77,6 @@ impl Deadline {
     }
 }
 
-/// Opens a connection.
 pub(super) async fn connect(
     address: SocketAddr,
     deadline: Deadline,

@@ -35,7 +35,6 @@ struct ScheduledPod {
 /// A pod whose turn it is.
 pub(super) struct Turn {
     pub(super) target: Arc<SignalTarget>,
-    /// Its next turn.
     pub(super) next: Instant,
 }
 

@@ -11,7 +11,6 @@ use crate::{
     view::{LeaseView, View},
 };
 
-/// What a decision reads.
 #[derive(Clone, Debug)]
 pub(super) struct Context<'a> {
     pub(super) file: &'a PolicyFile,

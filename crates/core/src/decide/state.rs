@@ -36,7 +36,6 @@ const DENIED_FOR: Duration = Duration::from_mins(1);
 /// The window of `limits.reap.perMinute`.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What a decision remembers.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub(super) reported: Reported,

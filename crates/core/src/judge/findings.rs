@@ -20,13 +20,10 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// A pod of which a policy's signal says that it does not do well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// The policy.
     pub policy: Arc<Policy>,
     /// `Suspect`, or `Unhealthy`: past the threshold.
     pub verdict: Verdict,
-    /// The pod.
     pub pod: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
     /// What it is compared within: its workload's uid.
     pub workload: Uid,
@@ -36,7 +33,6 @@ pub struct Finding {
     pub contrast: bool,
     /// One line for people.
     pub reason: Arc<str>,
-    /// The last samples.
     pub evidence: Vec<Evidence>,
 }
 

@@ -8,7 +8,6 @@ use crate::{record::Evidence, time::Moment};
 /// A verdict, and what it is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// The verdict.
     pub verdict: Verdict,
     /// Of a pod that is not well: one line for people.
     pub reason: Option<Arc<str>>,

@@ -24,16 +24,13 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Answer {
-    /// The pod does well.
     Good,
-    /// It does not.
     Bad,
     /// No answer.
     None,
 }
 
 impl Answer {
-    /// Every answer.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The label value.
@@ -50,9 +47,7 @@ pub struct Sample {
     pub policy: Arc<str>,
     /// The pod's uid: an answer never counts for a successor of the same name.
     pub pod: Uid,
-    /// When it came.
     pub at: Now,
-    /// What was said.
     pub answer: Answer,
     /// What was seen, such as `HTTP 500`.
     pub saw: Arc<str>,

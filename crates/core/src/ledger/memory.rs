@@ -66,7 +66,6 @@ pub struct PacingRecord {
     pub reset: Option<Arc<str>>,
 }
 
-/// Where a storm is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StormScope {
     /// In all that is watched.
@@ -81,7 +80,6 @@ pub struct Storm {
     /// What is in trouble, for people: `shop/Deployment web`, or `cluster`.
     #[serde(rename = "where")]
     pub place: Arc<str>,
-    /// Since when.
     pub since: Timestamp,
 }
 
@@ -176,7 +174,6 @@ impl Memory {
         counts.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// Counts one more.
     pub(super) fn count(&mut self, at: Timestamp) {
         self.begun.retain(|minute, _| !is_past(*minute, at));
         let seconds = at.as_second();

@@ -39,9 +39,7 @@ pub enum LedgerView {
     /// It was not read yet.
     #[default]
     NotLoaded,
-    /// It is not there.
     Gone,
-    /// It is there.
     Present(Ledger),
 }
 
@@ -86,7 +84,6 @@ pub enum Note {
     Counted(Slot),
     /// Too many pods are unhealthy at once.
     StormBegan(StormScope, Storm),
-    /// That is over.
     StormEnded(StormScope),
     /// The pacing record of a workload no longer counts.
     Forgotten(Uid),

@@ -18,15 +18,10 @@ pub const FENCE_AFTER: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
-    /// The pod's uid.
     pub uid: Uid,
-    /// Its namespace.
     pub namespace: Arc<str>,
-    /// Its name.
     pub name: Arc<str>,
-    /// Its workload's uid.
     pub workload: Uid,
-    /// The policy that asked.
     pub policy: Arc<str>,
     /// The pod's version that the patch asks for. It only ever moves forward.
     pub resource_version: ResourceVersion,
@@ -46,7 +41,6 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The pod's key.
     #[must_use]
     pub fn key(&self) -> ObjectKey {
         ObjectKey::new(self.namespace.clone(), self.name.clone())

@@ -8,11 +8,8 @@ use crate::selector::Selector;
 /// An object that owns pods, or owns what owns them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Controller {
-    /// Which kind.
     pub kind: ControllerKind,
-    /// Namespace and name.
     pub key: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
     /// The pods it takes for its own.
     pub selector: Selector,

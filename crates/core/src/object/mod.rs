@@ -25,17 +25,13 @@ pub type Uid = Arc<str>;
 /// Annotations, those alone that the agent reads.
 pub type Annotations = BTreeMap<Arc<str>, Arc<str>>;
 
-/// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    /// The namespace.
     pub namespace: Arc<str>,
-    /// The name in it.
     pub name: Arc<str>,
 }
 
 impl ObjectKey {
-    /// The key of `namespace/name`.
     pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -101,11 +97,8 @@ impl From<ResourceVersion> for String {
 /// Another object, as an ownerReference or a record names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reference {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// Its name.
     pub name: Arc<str>,
-    /// Its uid.
     pub uid: Uid,
 }
 
@@ -172,13 +165,9 @@ impl fmt::Display for ObjectKind {
 /// The kinds of controllers that the agent reads, all of the group `apps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
 pub enum ControllerKind {
-    /// A Deployment.
     Deployment,
-    /// A ReplicaSet.
     ReplicaSet,
-    /// A StatefulSet.
     StatefulSet,
-    /// A DaemonSet.
     DaemonSet,
 }
 
@@ -190,12 +179,9 @@ impl ControllerKind {
     }
 }
 
-/// A namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
-    /// Its name.
     pub name: Arc<str>,
-    /// Its labels.
     pub labels: Labels,
     /// Its annotation [`keys::MODE`].
     pub mode: Option<Arc<str>>,

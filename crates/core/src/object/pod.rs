@@ -14,22 +14,17 @@ use crate::{
     selector::{Labels, Selector},
 };
 
-/// A pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
-    /// Namespace and name.
     pub key: ObjectKey,
-    /// Its uid.
     pub uid: Uid,
     /// The version that this was read at.
     pub resource_version: ResourceVersion,
-    /// All its labels.
     pub labels: Labels,
     /// Those of [`keys::READ_FROM_PODS`].
     pub annotations: Annotations,
     /// Its controller.
     pub owner: Option<Reference>,
-    /// When it was made.
     pub created: Option<Timestamp>,
     /// When the kubelet first saw it.
     pub started: Option<Timestamp>,
@@ -41,13 +36,10 @@ pub struct Pod {
     pub host_ports: Vec<HostPort>,
     /// Whether it has its node's address: then it may take ports that it does not declare.
     pub host_network: bool,
-    /// Its `status.phase`.
     pub phase: Phase,
-    /// The condition `Ready`.
     pub ready: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
-    /// Its address.
     pub address: Option<IpAddr>,
     /// The ports that its containers name.
     pub ports: Vec<(Arc<str>, u16)>,
@@ -147,7 +139,6 @@ impl Pod {
 pub struct HostPort {
     /// The address; `None` for all of them.
     pub address: Option<Arc<str>>,
-    /// The port.
     pub port: u16,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: Arc<str>,

@@ -8,18 +8,13 @@ use crate::selector::{Labels, Selector};
 /// An object that selects pods and does not own them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodSelectingObject {
-    /// A Service.
     Service(Service),
-    /// A PodDisruptionBudget.
     PodDisruptionBudget(DisruptionBudget),
-    /// A NetworkPolicy.
     NetworkPolicy(NetworkPolicy),
 }
 
-/// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// Namespace and name.
     pub key: ObjectKey,
     /// `None` where it has none: then it cannot be left by relabelling.
     pub selector: Option<Selector>,
@@ -27,10 +22,8 @@ pub struct Service {
     pub local: bool,
 }
 
-/// A PodDisruptionBudget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisruptionBudget {
-    /// Namespace and name.
     pub key: ObjectKey,
     /// `None` selects no pod.
     pub selector: Option<Selector>,
@@ -47,23 +40,17 @@ pub struct BudgetStatus {
     pub desired_healthy: u32,
 }
 
-/// A NetworkPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// Namespace and name.
     pub key: ObjectKey,
     /// The pods it applies to.
     pub selector: Selector,
 }
 
-/// The kinds of [`PodSelectingObject`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 pub enum PodSelectingKind {
-    /// A Service.
     Service,
-    /// A PodDisruptionBudget.
     PodDisruptionBudget,
-    /// A NetworkPolicy.
     NetworkPolicy,
 }
 
@@ -76,7 +63,6 @@ impl PodSelectingKind {
 }
 
 impl PodSelectingObject {
-    /// Which kind.
     #[must_use]
     pub fn kind(&self) -> PodSelectingKind {
         match self {
@@ -86,7 +72,6 @@ impl PodSelectingObject {
         }
     }
 
-    /// Namespace and name.
     #[must_use]
     pub fn key(&self) -> &ObjectKey {
         match self {

@@ -7,11 +7,8 @@ use super::Detach;
 /// Bounds on what may be quarantined at once, and on how fast that goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// In the whole cluster.
     pub cluster: ClusterLimits,
-    /// In each namespace.
     pub namespace: NamespaceLimits,
-    /// In each workload.
     pub workload: WorkloadLimits,
     /// When it is not the pod.
     pub storm: StormLimits,
@@ -32,19 +29,16 @@ pub struct ClusterLimits {
     pub per_hour: u32,
 }
 
-/// Bounds within one namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceLimits {
     /// Pods that are in quarantine at once: 1 to 1000.
     pub max: u32,
 }
 
-/// Bounds within one workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkloadLimits {
     /// Pods that are in quarantine at once.
     pub max: MaxPods,
-    /// Pods that stay Ready.
     pub min_ready: MinPods,
 }
 
@@ -157,7 +151,6 @@ impl Limits {
 /// A number of pods, or a share of the desired replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxPods {
-    /// So many pods.
     Count(NonZeroU32),
     /// So many per cent, 1 to 100.
     Percent(u8),
@@ -182,7 +175,6 @@ impl MaxPods {
 /// The least number of pods, or the least share of the desired replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinPods {
-    /// So many pods.
     Count(u32),
     /// So many per cent, 0 to 100.
     Percent(u8),

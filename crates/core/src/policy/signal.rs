@@ -54,17 +54,14 @@ impl HttpProbe {
 /// A port of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Port {
-    /// By number.
     Number(u16),
     /// By the name that a container gives it.
     Name(Arc<str>),
 }
 
-/// How a probe speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum Scheme {
-    /// Plain.
     #[default]
     Http,
     /// TLS, the certificate unverified.
@@ -100,9 +97,7 @@ impl PrometheusQuery {
 /// When a value is bad. Both are strict.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Threshold {
-    /// Above this number.
     Above(f64),
-    /// Below this number.
     Below(f64),
 }
 
@@ -118,7 +113,6 @@ impl Threshold {
     }
 }
 
-/// The Prometheus to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusServer {
     /// Base address, `http` or `https`; a path prefix is kept.

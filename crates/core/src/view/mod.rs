@@ -24,7 +24,6 @@ use crate::{
 /// Objects of a namespace by kind and name.
 type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, Arc<str>), Object>>;
 
-/// All that is known.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pods: BTreeMap<ObjectKey, Pod>,
@@ -39,9 +38,7 @@ pub struct View {
     namespaces: BTreeMap<Arc<str>, Namespace>,
     selecting: ByNamespace<PodSelectingKind, PodSelectingObject>,
     controllers: ByNamespace<ControllerKind, Controller>,
-    /// The ledger.
     pub ledger: LedgerView,
-    /// The agent's Lease.
     pub lease: LeaseView,
     /// The version that it was read at.
     lease_version: Option<ResourceVersion>,
@@ -51,7 +48,6 @@ pub struct View {
     pub(crate) remembered: Memory,
     /// Why the view must not be acted on now, if so: a watch has not synced, or has been silent too long.
     pub stale: Option<Arc<str>>,
-    /// The agent's own namespace.
     pub own_namespace: Arc<str>,
 }
 
@@ -160,7 +156,6 @@ impl View {
         self.pods.get(key)
     }
 
-    /// All pods, by key.
     pub fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.values()
     }
@@ -225,12 +220,10 @@ impl View {
         keys.filter_map(|key| self.pods.get(key))
     }
 
-    /// Takes a namespace in.
     pub fn put_namespace(&mut self, namespace: Namespace) {
         self.namespaces.insert(namespace.name.clone(), namespace);
     }
 
-    /// Forgets a namespace.
     pub fn remove_namespace(&mut self, name: &str) {
         self.namespaces.remove(name);
     }
@@ -248,7 +241,6 @@ impl View {
         of_namespace.insert((object.kind(), key.name), object);
     }
 
-    /// Forgets one.
     pub fn remove_selecting(&mut self, kind: PodSelectingKind, key: &ObjectKey) {
         if let Some(of_namespace) = self.selecting.get_mut(&key.namespace) {
             of_namespace.remove(&(kind, key.name.clone()));
@@ -289,7 +281,6 @@ impl View {
         })
     }
 
-    /// Takes in a controller.
     pub fn put_controller(&mut self, controller: Controller) {
         let of_namespace = self
             .controllers
@@ -298,7 +289,6 @@ impl View {
         of_namespace.insert((controller.kind, controller.key.name.clone()), controller);
     }
 
-    /// Forgets one.
     pub fn remove_controller(&mut self, kind: ControllerKind, key: &ObjectKey) {
         if let Some(of_namespace) = self.controllers.get_mut(&key.namespace) {
             of_namespace.remove(&(kind, key.name.clone()));

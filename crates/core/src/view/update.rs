@@ -16,29 +16,23 @@ use crate::{
 pub enum Update {
     /// A pod is there, or changed.
     Pod(Pod),
-    /// A pod is gone.
     PodGone(ObjectKey, Uid),
     /// These are all pods that there were at that version.
     AllPods(BTreeSet<Uid>, ResourceVersion),
     /// A controller is there, or changed.
     Controller(Controller),
-    /// A controller is gone.
     ControllerGone(ControllerKind, ObjectKey),
     /// These are all of that kind.
     AllControllers(ControllerKind, BTreeSet<ObjectKey>),
     /// A Service, budget or policy is there, or changed.
     Selecting(PodSelectingObject),
-    /// One is gone.
     SelectingGone(PodSelectingKind, ObjectKey),
     /// These are all of that kind.
     AllSelecting(PodSelectingKind, BTreeSet<ObjectKey>),
     /// A namespace is there, or changed.
     Namespace(Namespace),
-    /// A namespace is gone.
     NamespaceGone(Arc<str>),
-    /// These are all namespaces.
     AllNamespaces(BTreeSet<Arc<str>>),
-    /// The ledger was read.
     Ledger(Ledger),
     /// The Lease was read at that version: it names the ledger of that uid, or none.
     Lease(Option<Uid>, ResourceVersion),

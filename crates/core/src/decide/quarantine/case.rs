@@ -11,7 +11,6 @@ use crate::{
 
 /// Why a candidate is left where it is, for now.
 pub(super) enum Skip {
-    /// For this reason.
     Refused(Refusal),
     /// The view has not caught up with the version of the pod that its slot was moved to.
     SlotAhead,

@@ -19,7 +19,6 @@ const LABEL_BYTES: usize = 63;
 /// A pod that leaves something, and what.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::decide) struct LeavingPod<'a> {
-    /// The pod.
     pub(in crate::decide) pod: &'a Pod,
     /// The name of the workload that it is, or was, of.
     pub(in crate::decide) name: &'a str,
