@@ -1,4 +1,4 @@
-//! Which labels to change so that a pod is out.
+//! Which labels to change so that a pod leaves its Services and its workload.
 //!
 //! The answer is the best of all sets of edits, by search: every selector that must be left is left, none is
 //! entered, then as many wishes as possible hold, then the fewest labels change. Ties go to
@@ -18,15 +18,15 @@ use crate::{
     selector::{Labels, Selector},
 };
 
-/// A selector and whose it is, such as `Service web`.
+/// A selector, and the object that has it, such as `Service web`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedSelector {
-    /// Kind and name.
+    /// Kind and name of the object.
     pub whose: Arc<str>,
     pub selector: Selector,
 }
 
-/// What the new labels must, and should, look like.
+/// What the new labels must, and should, match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
     /// Must not match any more.
@@ -39,29 +39,29 @@ pub struct Constraints {
     pub wish_to_leave: Vec<NamedSelector>,
     /// Should go on matching.
     pub wish_to_keep: Vec<NamedSelector>,
-    /// Whose selectors match whatever the labels are, though they should not.
+    /// The objects whose selectors match whatever the labels are, though they should not.
     pub unavoidable: Vec<Arc<str>>,
     /// Keys that are never edited.
     pub fixed: BTreeSet<Arc<str>>,
-    /// Labels that are written in any case: the agent's own.
+    /// The agent's own labels, which are always written.
     pub added: Labels,
 }
 
-/// What is done to one label.
+/// The edit of one label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LabelEdit {
-    /// `true` becomes `false`, as people do.
+    /// `true` becomes `false`, as a person would edit a toggle.
     SwitchOff,
     /// The value becomes `quarantined`.
     Replace,
-    /// The key goes.
+    /// The key is removed.
     Remove,
 }
 
 impl LabelEdit {
     const ALL: [Self; 3] = [Self::SwitchOff, Self::Replace, Self::Remove];
 
-    /// Whether it would change a label of that value.
+    /// Whether the edit would change a label of that value.
     fn applies_to(self, value: Option<&str>) -> bool {
         match self {
             Self::SwitchOff => value == Some("true"),
@@ -70,7 +70,7 @@ impl LabelEdit {
         }
     }
 
-    /// The value that it writes.
+    /// `None` where the key is removed.
     #[must_use]
     pub fn value(self) -> Option<Arc<str>> {
         match self {
@@ -81,24 +81,24 @@ impl LabelEdit {
     }
 }
 
-/// What is done to each label that is edited.
+/// The edit of each label that is edited.
 pub type Edits = BTreeMap<Arc<str>, LabelEdit>;
 
-/// The way out.
+/// The result of the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detachment {
-    /// The smallest set of edits that does it.
+    /// The smallest set of edits with which all constraints hold.
     pub edits: Edits,
-    /// All labels after them, the agent's own included.
+    /// All labels after the edits, the agent's own included.
     pub labels: Labels,
-    /// The wishes that could not be fulfilled.
+    /// The wishes that the labels do not fulfil.
     pub missed: Vec<Arc<str>>,
 }
 
-/// There is no way out.
+/// No set of edits satisfies the constraints.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NoWayOut {
-    /// What stands in the way: kind and name, with the selector.
+    /// The objects that prevent it: kind and name, with the selector.
     pub in_the_way: Vec<String>,
 }
 
@@ -109,10 +109,10 @@ impl fmt::Display for NoWayOut {
 }
 
 /// How many sets of edits are tried at most. A pod whose selectors use six keys has 4,096; with this many, and a
-/// hundred selectors, the search ends within 25 ms, and the best set found so far is as safe as any.
+/// hundred selectors, the search ends within 25 ms, and the best set found so far is as safe as any other.
 const MAX_TRIED: u32 = 10_000;
 
-/// Finds the way out.
+/// Searches for the edits.
 pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, NoWayOut> {
     let mut search = Search::new(labels, constraints);
     search.run();
@@ -148,7 +148,7 @@ pub fn edited(labels: &Labels, edits: &Edits, added: &Labels) -> Labels {
 }
 
 impl Constraints {
-    /// The first constraint that the labels break.
+    /// The first constraint that the labels violate.
     fn broken(&self, labels: &Labels) -> Option<&NamedSelector> {
         let matches = |named: &&NamedSelector| named.selector.matches(labels);
         let left = self.leave.iter().chain(&self.avoid).find(matches);
@@ -172,7 +172,7 @@ impl Constraints {
         entered.chain(left)
     }
 
-    /// Every selector but those that are to be left.
+    /// Every selector but those that must, or should, be left.
     fn others(&self) -> impl Iterator<Item = &NamedSelector> {
         self.keep
             .iter()
@@ -204,7 +204,7 @@ struct Search<'a> {
     /// What may be done to each key, and how many other selectors use it.
     options: Vec<(Arc<str>, Vec<LabelEdit>, usize)>,
     original: &'a Labels,
-    /// The labels with the edits under trial.
+    /// The labels with the edits that are being tried.
     labels: Labels,
     edits: Edits,
     tried: u32,
@@ -316,7 +316,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Names what cannot be left or entered alone, else everything whose absence would open a way.
+/// Names the constraint that cannot be satisfied even alone, else every constraint without which the search succeeds.
 fn explain(labels: &Labels, constraints: &Constraints) -> NoWayOut {
     let show = |named: &NamedSelector| format!("{} ({})", named.whose, named.selector);
     let possible =

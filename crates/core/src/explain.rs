@@ -1,6 +1,6 @@
-//! Why a pod is, or is not, quarantined now: everything that is known of it, as values that can be sent and read back.
+//! Why a pod is, or is not, quarantined now: everything known of it, as values that can be sent and read back.
 //!
-//! Words of closed sets are texts here: a reader may be older than the agent that answers it.
+//! Members of closed sets are texts here: the plugin may be older than the agent that answers it.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,13 +22,13 @@ use crate::{
 pub struct Explanation {
     /// The installation that answers, `namespace/name`.
     pub agent: String,
-    /// Whether it acts. One that stands by knows no verdicts.
+    /// Whether the agent acts. A standby knows no verdicts.
     pub acts: bool,
-    /// The pause, where people have set one.
+    /// `None` where people have not paused the agent.
     pub pause: Option<Pause>,
-    /// Why what it knows of the cluster may be out of date, if it may.
+    /// Why what the agent knows of the cluster may be out of date; `None` where it is current.
     pub stale: Option<String>,
-    /// `None`: it knows of no such pod.
+    /// `None` where the agent knows of no such pod.
     pub pod: Option<Explained>,
 }
 
@@ -37,24 +37,22 @@ pub struct Explanation {
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
     pub uid: String,
-    /// Whether it counts as quarantined.
     pub quarantined: bool,
-    /// Whether its deletion has begun.
     pub terminating: bool,
     pub exempt: bool,
-    /// How far its namespace lets anything go.
+    /// The highest mode that its namespace allows.
     pub namespace_mode: String,
     /// Its controller, such as `ReplicaSet web-7d4b9c`.
     pub owner: Option<String>,
     /// The top controller, where the agent has seen it.
     pub workload: Option<String>,
-    /// Why what people asked for is not done.
+    /// Why a manual request is not carried out.
     pub asked: Option<HeldBack>,
-    /// Of each policy that selects it, in the order of the file.
+    /// One of each policy that selects it, in the order of the file.
     pub policies: Vec<Opinion>,
-    /// The names of those that do not.
+    /// The names of the policies that do not select it.
     pub other_policies: Vec<String>,
-    /// What people wrote on it and cannot be read.
+    /// The annotations of people that cannot be read.
     pub mistakes: Vec<String>,
 }
 
@@ -67,17 +65,17 @@ pub struct Opinion {
     pub mode: String,
     /// `healthy`, `suspect`, `unhealthy` or `unknown`.
     pub verdict: String,
-    /// Of a pod that is not well: in one line what is wrong.
+    /// In one line what is wrong; `None` of a healthy pod.
     pub reason: Option<String>,
     /// The last samples, oldest first.
     pub evidence: Vec<Evidence>,
-    /// Of an unhealthy pod: why it is left where it is.
+    /// Why an unhealthy pod is not quarantined.
     pub held_back: Option<HeldBack>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
-    /// One of the closed set.
+    /// One of the refusal reasons.
     pub reason: String,
     pub sentence: String,
 }
@@ -91,7 +89,7 @@ impl From<&RefusedPod> for HeldBack {
     }
 }
 
-/// Explains a pod by what was last decided and is known now, as an agent that acts.
+/// Explains a pod by the last decision and the present view, as an agent that acts.
 #[must_use]
 pub fn explain(
     key: &ObjectKey,

@@ -1,9 +1,9 @@
-//! The keys on pods and namespaces. They are fixed: users type and select by them.
+//! The keys on pods and namespaces. They never change: users type them and select by them.
 
-/// Every key of the agent begins so; a selector that names one was written on purpose.
+/// The prefix of every key of the agent; a selector that names such a key is meant for quarantined pods.
 pub const PREFIX: &str = "pod-quarantine.io/";
 
-/// Label: [`QUARANTINED`] while the pod is out.
+/// Label: [`QUARANTINED`] while the pod is quarantined.
 pub const STATE: &str = "pod-quarantine.io/state";
 /// The one value of [`STATE`].
 pub const QUARANTINED: &str = "quarantined";
@@ -13,25 +13,25 @@ pub const WORKLOAD: &str = "pod-quarantine.io/workload";
 pub const RECORD: &str = "pod-quarantine.io/record";
 /// Annotation: the resourceVersion that a stale slot was fenced at, see [`crate::ledger`].
 pub const FENCE: &str = "pod-quarantine.io/fence";
-/// Annotation: what to put back once the ReplicaSet has settled, see [`crate::restore`].
+/// Annotation on a released pod: what to restore once its ReplicaSet has settled, see [`crate::restore`].
 pub const RELEASED: &str = "pod-quarantine.io/released";
 
 /// Annotation of people: never quarantine this pod.
 pub const EXEMPT: &str = "pod-quarantine.io/exempt";
 /// Annotation of people: quarantine it now; the text is the reason.
 pub const QUARANTINE: &str = "pod-quarantine.io/quarantine";
-/// Annotation of people: put it back.
+/// Annotation of people: release it.
 pub const RELEASE: &str = "pod-quarantine.io/release";
-/// Annotation of people: do not reap, or not until then.
+/// Annotation of people: do not reap it, or not before that time.
 pub const HOLD: &str = "pod-quarantine.io/hold";
-/// Annotation of people: how long it is kept, counted from the quarantine.
+/// Annotation of people: how long the pod is kept, counted from the quarantine.
 pub const TTL: &str = "pod-quarantine.io/ttl";
-/// Annotation of people, on a workload: any new text: earlier retries are forgotten.
+/// Annotation of people on a workload: with any new text, earlier retries no longer count.
 pub const RESET: &str = "pod-quarantine.io/reset";
-/// Annotation of people, on a namespace: lowers the mode there.
+/// Annotation of people on a namespace: lowers the mode there.
 pub const MODE: &str = "pod-quarantine.io/mode";
 
-/// Annotation of the ledger: when it was made in place of one that was lost.
+/// Annotation of the ledger: when it was created in place of a lost one.
 pub const REBUILT: &str = "pod-quarantine.io/rebuilt";
 /// The finalizer that keeps a ledger until its last slot is free.
 pub const LEDGER_FINALIZER: &str = "pod-quarantine.io/ledger";
@@ -42,21 +42,21 @@ pub const MANAGER: &str = "pod-quarantine";
 /// The `reportingController` of the agent's Events.
 pub const REPORTING_CONTROLLER: &str = "pod-quarantine.io/agent";
 
-/// Which of the pods of a shrinking ReplicaSet goes last.
+/// The pod with the highest value is the last that a ReplicaSet deletes when it shrinks.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// Karpenter leaves the node of such a pod.
+/// Karpenter does not remove the node of such a pod.
 pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
-/// The cluster-autoscaler leaves the node of such a pod if it is `false`.
+/// If it is `false`, the cluster-autoscaler does not remove the node of such a pod.
 pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 /// Argo CD's options of one object.
 pub const ARGO_SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
-/// By this label Argo CD (before 3.0) takes an ownerless object for its own, and prunes it.
+/// Argo CD before 3.0 takes an ownerless object with this label for its own and prunes it.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// On the mirror pod of a static pod.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Which revision of its Deployment a ReplicaSet is.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
-/// The label by which a Deployment tells its ReplicaSets apart.
+/// The label by which a Deployment distinguishes its ReplicaSets.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// The annotations of a pod that the agent reads; all others are dropped at the edge.
@@ -76,7 +76,7 @@ pub const READ_FROM_PODS: [&str; 13] = [
     MIRROR,
 ];
 
-/// The annotations that make a pod one to look at on every tick.
+/// The annotations for which a pod is checked on every tick.
 pub const TRACKED: [&str; 4] = [RECORD, RELEASED, QUARANTINE, RELEASE];
 
 /// Labels that are never edited: their controllers identify pods by them and undo or punish a change.

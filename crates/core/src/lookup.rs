@@ -1,4 +1,4 @@
-//! What is to be looked up: what no watch says.
+//! What is to be looked up because no watch reports it.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::{
     write::Quarantine,
 };
 
-/// One thing to look up. Nothing that is decided waits for it.
+/// One thing to look up. No decision waits for the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Read what the replacement of a pod would need.
+    /// Read the needs of the replacement of a pod.
     Needs(NeedsQuery),
-    /// See whether a quarantined pod leaves the EndpointSlices of its Services.
+    /// Wait until a quarantined pod is out of the EndpointSlices of its Services.
     Drain(DrainQuery),
-    /// Ask the API server whether it would accept a change, before it is needed.
+    /// Send a change as a dry run before it is needed.
     DryRun(Box<Quarantine>),
 }
 
@@ -26,18 +26,18 @@ pub enum Lookup {
 pub struct NeedsQuery {
     pub pod: ObjectKey,
     pub uid: Uid,
-    /// Whether the nodes matter, too.
+    /// Whether the nodes are read, too.
     pub with_nodes: bool,
-    /// When it was asked.
+    /// When it was requested.
     pub at: Now,
 }
 
-/// A quarantined pod, and the Services that it is to be out of.
+/// A quarantined pod and the Services that it has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainQuery {
     pub pod: ObjectKey,
     pub uid: Uid,
-    /// The policy that had asked for the quarantine.
+    /// The policy that requested the quarantine.
     pub policy: Arc<str>,
     pub services: Vec<Arc<str>>,
     /// When it was quarantined.

@@ -1,4 +1,4 @@
-//! What is to be reported and changes nothing: refusals, and all else that people should know.
+//! What is reported and changes nothing: refusals, and whatever else people should know.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use crate::{
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// An unhealthy pod is left where it is.
+    /// An unhealthy pod is not quarantined.
     Refused(RefusedPod),
     /// Something else about a pod, its workload or the agent.
     Notify(Notification),
 }
 
-/// A pod that somebody wants out, and that is left where it is.
+/// A pod whose quarantine was requested and refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedPod {
     pub pod: ObjectKey,
     pub uid: Uid,
-    /// Whether a person asked, not a signal.
+    /// Whether a person requested it, not a signal.
     pub manual: bool,
     pub policy: Arc<str>,
-    /// Why it asked.
+    /// Why the quarantine was requested.
     pub asked: Arc<str>,
     pub refusal: Refusal,
 }
@@ -34,11 +34,11 @@ pub struct RefusedPod {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     pub namespace: Arc<str>,
-    /// The pod, if it is because of one.
+    /// The pod that is the cause, if one is.
     pub pod: Option<Arc<str>>,
-    /// The policy that had asked for its quarantine, if it is quarantined.
+    /// The policy that requested its quarantine, if it is quarantined.
     pub policy: Option<Arc<str>>,
-    /// The pod, its workload, or the agent's ledger, in that namespace.
+    /// The object of the Event: the pod, its workload, or the agent's ledger.
     pub about: Reference,
     pub topic: Topic,
     pub message: String,

@@ -1,6 +1,6 @@
-//! What people write on a pod.
+//! The annotations that people write on a pod.
 //!
-//! What cannot be read never counts as absent: the safe reading is taken, and an Event says so.
+//! An annotation that cannot be read never counts as absent: the safe reading is taken, and an Event says so.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ const SHOWN_BYTES: usize = 64;
 /// The annotations of people on one pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Never quarantine it; also where the annotation is unreadable.
+    /// Never quarantine it; also true if the annotation is unreadable.
     pub exempt: bool,
-    /// Quarantine it now, for that reason.
+    /// Quarantine it now, for this reason.
     pub quarantine: Option<Arc<str>>,
     pub release: Option<ReleaseCommand>,
-    /// Do not reap it; also where the annotation is unreadable.
+    /// Do not reap it; [`Hold::Open`] if the annotation is unreadable.
     pub hold: Hold,
     /// How long it is kept, counted from the quarantine.
     pub ttl: Option<Duration>,
@@ -30,12 +30,12 @@ pub struct Overrides {
     pub mistakes: Vec<AnnotationMistake>,
 }
 
-/// How a pod is to be put back.
+/// How a pod is to be released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseCommand {
-    /// Where it does no harm.
+    /// Only if that does no harm.
     Safely,
-    /// Even where it does harm.
+    /// Even if that does harm.
     Force,
 }
 
@@ -44,7 +44,7 @@ pub enum ReleaseCommand {
 pub enum Hold {
     #[default]
     No,
-    /// Until the annotation goes.
+    /// Until the annotation is removed.
     Open,
     Until(Timestamp),
 }
@@ -64,7 +64,7 @@ impl Hold {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnotationMistake {
     pub key: &'static str,
-    /// What is wrong, what would be right, and what is done meanwhile.
+    /// What is wrong, what would be right, and what the agent does meanwhile.
     pub message: String,
 }
 
@@ -142,7 +142,7 @@ impl Overrides {
     }
 }
 
-/// `1M` is a month to the parser and a minute to whoever types it: it is refused.
+/// `1M` is a month to the parser and a minute to most people: it is refused.
 fn parse_ttl(text: &str) -> Option<Duration> {
     let ttl = humantime::parse_duration(text)
         .ok()

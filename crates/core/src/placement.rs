@@ -1,7 +1,7 @@
 //! Where a pod could run: what its node must be, and what nodes there are.
 //!
-//! As the scheduler reads it (`k8s.io/component-helpers/scheduling/corev1`), as far as the pod's spec goes; how much
-//! room a node has left is not looked at.
+//! The rules are the scheduler's (`k8s.io/component-helpers/scheduling/corev1`), by the pod's spec alone: whether a node
+//! has enough room left is not checked.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use super::selector::{Labels, Selector};
 pub struct Node {
     pub name: Arc<str>,
     pub labels: Labels,
-    /// Whether it is Ready and not cordoned.
+    /// Whether the node is Ready and not cordoned.
     pub takes_pods: bool,
-    /// Those of its taints that keep pods from it: `NoSchedule` and `NoExecute`.
+    /// Only the taints that keep pods off the node: `NoSchedule` and `NoExecute`.
     pub taints: Vec<Taint>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taint {
     pub key: Arc<str>,
-    /// Its value; may be empty.
+    /// May be empty.
     pub value: Arc<str>,
     /// `NoSchedule` or `NoExecute`.
     pub effect: Arc<str>,
 }
 
-/// What a pod asks of its node.
+/// What a pod requires of its node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
     pub node_selector: Labels,
@@ -40,17 +40,17 @@ pub struct Placement {
 pub struct Term {
     /// Over the node's labels.
     pub labels: Selector,
-    /// Over the field `metadata.name`, written as a selector over a label of that key.
+    /// Over the field `metadata.name`, as a selector over a label of that key.
     pub name: Selector,
     /// `Gt` and `Lt`.
     pub bounds: Vec<Bound>,
 }
 
-/// A label that must be a number beyond a bound.
+/// A label that must be a number above, or below, a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     pub key: Arc<str>,
-    /// Above it, else below.
+    /// Above the bound, else below it.
     pub above: bool,
     pub than: i64,
 }
@@ -84,7 +84,7 @@ impl Placement {
 }
 
 impl Term {
-    /// A term that asks for nothing matches no node.
+    /// A term without requirements matches no node.
     fn matches(&self, node: &Node) -> bool {
         let asks = !self.labels.is_empty() || !self.name.is_empty() || !self.bounds.is_empty();
         let name = Labels::from([(NODE_NAME.into(), node.name.clone())]);

@@ -1,7 +1,7 @@
-//! The policy file after it was read and checked: what is judged, and within which limits.
+//! The policy file after it was read and checked: which pods are judged, and within which limits.
 //!
 //! Built by `config`; plain values only. Every default is here, in a `new` or a `Default`: the reader of the file takes
-//! it from there, says it to people and writes it into the JSON Schema.
+//! it from there, shows it to people and writes it into the JSON Schema.
 
 mod limits;
 mod signal;
@@ -21,20 +21,20 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::selector::Selector;
 
-/// The policy's name in records, the log and the metrics where a person asked and no policy selects the pod.
+/// The policy's name in records, the log and the metrics after a manual request for a pod that no policy selects. No
+/// policy may have it.
 pub const MANUAL: &str = "by-hand";
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyFile {
     /// Name of this installation: it acts on its own records and counts those of all installations.
     pub agent: Arc<str>,
-    /// The server for the policies with a query; there if any policy needs it.
+    /// The server for the policies with a query; `Some` if there is such a policy.
     pub prometheus: Option<PrometheusServer>,
-    /// Bounds on what may be quarantined.
     pub limits: Limits,
     /// How long a pod that no policy selects is kept after a manual quarantine.
     pub ttl: Duration,
-    /// How far a manual quarantine of a pod that no policy selects goes.
+    /// The mode for manual requests for a pod that no policy selects.
     pub mode: Mode,
     /// Whether the autoscalers are asked to keep a node while a quarantined pod runs on it.
     pub keep_node: bool,
@@ -43,7 +43,7 @@ pub struct PolicyFile {
 }
 
 impl PolicyFile {
-    /// The file that says nothing but its policies.
+    /// A file with nothing but policies: everything else has its default.
     #[must_use]
     pub fn new(policies: Vec<Arc<Policy>>) -> Self {
         Self {
@@ -57,14 +57,13 @@ impl PolicyFile {
         }
     }
 
-    /// The policy of that name.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<&Arc<Policy>> {
         self.policies.iter().find(|policy| &*policy.name == name)
     }
 }
 
-/// How far decisions are carried out. Ordered: the lowest of several wins.
+/// How far decisions are carried out. Ordered: the lowest of several modes wins.
 #[derive(
     Clone,
     Copy,
@@ -94,13 +93,13 @@ impl Mode {
     /// Every mode, lowest first.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// As it is written in the file, on a namespace and in `/metrics`.
+    /// The text in the file, on a namespace and in `/metrics`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The mode written so, if it is one.
+    /// The mode of that text; `None` if there is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
@@ -113,7 +112,7 @@ pub const DEFAULT_TTL: Duration = Duration::from_hours(24);
 /// How long a released pod is left alone by default.
 pub const DEFAULT_SETTLE: Duration = Duration::from_mins(5);
 
-/// One policy: which pods, which evidence, what follows.
+/// One policy: which pods it watches, by which signal, and what it does with unhealthy ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Unique in the file; a DNS label (it is a metric label and part of messages).
@@ -121,16 +120,14 @@ pub struct Policy {
     pub pods: Selector,
     /// The namespaces it watches them in; `None`: all but `kube-*` and the agent's own.
     pub namespaces: Option<Selector>,
-    /// Where the evidence comes from.
     pub signal: Signal,
     /// How long a quarantined pod is kept.
     pub ttl: Duration,
-    /// How far this policy goes.
     pub mode: Mode,
     pub detach: Detach,
-    /// Label keys that are never edited.
+    /// Keys of labels that are never edited.
     pub keep_labels: BTreeSet<Arc<str>>,
-    /// Selectors of kinds that the agent does not read, to be left too; none is empty.
+    /// Selectors of kinds that the agent does not read, which the pod leaves, too; none is empty.
     pub also_leave: Vec<Selector>,
     /// What happens if a NetworkPolicy would no longer select the pod.
     pub network_policies: NetworkPolicies,
@@ -146,7 +143,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The policy that says nothing but this.
+    /// A policy with its required fields: everything else has its default.
     #[must_use]
     pub fn new(name: &str, pods: Selector, signal: Signal) -> Self {
         Self {
@@ -176,7 +173,7 @@ impl Policy {
         }
     }
 
-    /// Answers further apart than this are not in a row, and one older than this says nothing about now.
+    /// Answers further apart than this make no streak, and an older answer says nothing about now.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
         self.interval() * 3
@@ -190,7 +187,7 @@ impl Policy {
         }
     }
 
-    /// The time in which another pod must have been good: long enough for each to have been asked.
+    /// The time in which another pod must have been good: long enough for every pod to have been asked.
     pub(crate) fn window(&self) -> Duration {
         match &self.signal {
             Signal::Probe(probe) => probe.period * probe.failure_threshold.get() + probe.timeout,
@@ -213,14 +210,14 @@ pub enum Detach {
     Service,
 }
 
-/// What happens if a NetworkPolicy would no longer select the pod. Where there is a choice, it still does.
+/// What happens if no set of edits keeps a NetworkPolicy selecting the pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "camelCase")]
 pub enum NetworkPolicies {
-    /// They are left, and an Event says so.
+    /// The pod leaves the NetworkPolicy, and an Event says so.
     #[default]
     Leave,
-    /// They are kept, and the pod is not quarantined.
+    /// The pod is not quarantined.
     Keep,
 }
 
@@ -240,7 +237,7 @@ pub enum OnReplacementTimeout {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "camelCase")]
 pub enum Contrast {
-    /// It does: a signal that has never said `good` says nothing.
+    /// It does: a signal that has never said `good` gives no verdict.
     #[default]
     Required,
     None,

@@ -4,14 +4,14 @@
 
 use std::str::FromStr;
 
-/// An amount, in billionths: the finest that can be written.
+/// An amount in billionths: nothing finer can be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Quantity(i128);
 
 /// Billionths in one.
 const ONE: i128 = 1_000_000_000;
 
-/// The suffixes and what each stands for, in billionths.
+/// The suffixes and the value of each, in billionths.
 const SUFFIXES: [(&str, i128); 16] = [
     ("n", 1),
     ("u", 1_000),
@@ -31,25 +31,24 @@ const SUFFIXES: [(&str, i128); 16] = [
     ("Ei", ONE << 60),
 ];
 
-/// A text that is no amount.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read a quantity: expected a number with a suffix such as 500m or 1Gi, found {0:?}")]
 pub struct BadQuantity(String);
 
 impl Quantity {
-    /// So many whole ones.
+    /// A whole number of units.
     #[must_use]
     pub fn whole(number: u32) -> Self {
         Self(i128::from(number) * ONE)
     }
 
-    /// The sum; one that is too large is the largest there is.
+    /// The sum, capped at the largest amount.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// So many times as much.
+    /// The product, capped at the largest amount.
     #[must_use]
     pub fn times(self, number: usize) -> Self {
         Self(
@@ -91,7 +90,7 @@ fn power_of_ten(exponent: i32) -> Option<i128> {
     10_i128.checked_pow(digits)
 }
 
-/// A decimal number of so many units, rounded up as Kubernetes does.
+/// A decimal number of units, rounded up as by Kubernetes.
 fn scaled(number: &str, unit: i128) -> Option<i128> {
     let (negative, digits) = match number.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -102,7 +101,7 @@ fn scaled(number: &str, unit: i128) -> Option<i128> {
     if whole.is_empty() && fraction.is_empty() || !all_digits(whole) || !all_digits(fraction) {
         return None;
     }
-    // No unit is so large that a digit beyond these counts.
+    // Further digits count for no unit.
     let fraction = fraction.get(..fraction.len().min(15)).unwrap_or_default();
     let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
     let below_one = 10_i128.checked_pow(fraction.len().try_into().ok()?)?;

@@ -1,23 +1,23 @@
 //! Whether the quotas of a namespace leave room for another pod.
 //!
 //! The rules are those of the API server's quota admission (`pkg/quota/v1/evaluator/core/pods.go`): a quota counts the
-//! pods that all of its scopes match, a quarantined one too, and what would go past `hard` is forbidden.
+//! pods that all of its scopes match, quarantined ones included, and a pod that would exceed `hard` is forbidden.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::quantity::Quantity;
 
-/// Amounts by the name that a quota gives them, such as `requests.cpu`.
+/// Amounts by resource name as in a quota, such as `requests.cpu`.
 pub type Amounts = BTreeMap<Arc<str>, Quantity>;
 
-/// What one pod takes, and by what the scopes of quotas tell it from others.
+/// What one pod uses, and the properties by which the scopes of quotas select it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Everything that a quota could count.
     pub amounts: Amounts,
-    /// Whether it asks for nothing: its quality of service is `BestEffort`.
+    /// Whether it requests nothing: its quality of service is `BestEffort`.
     pub best_effort: bool,
-    /// Whether it ends by itself: `activeDeadlineSeconds`.
+    /// Whether it has `activeDeadlineSeconds`.
     pub has_deadline: bool,
     /// Its `priorityClassName`.
     pub priority_class: Option<Arc<str>>,
@@ -28,26 +28,25 @@ pub struct Quota {
     pub name: Arc<str>,
     /// The pods that it counts match all of these.
     pub scopes: Vec<QuotaScope>,
-    /// How much there is.
+    /// `status.hard`: how much there is.
     pub hard: Amounts,
-    /// How much of it is taken.
+    /// `status.used`: how much of it is used.
     pub used: Amounts,
 }
 
-/// One scope of a quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuotaScope {
     /// Pods with a deadline, or those without.
     HasDeadline(bool),
-    /// Pods that ask for nothing, or those that do.
+    /// Pods that request nothing, or those that do.
     BestEffort(bool),
-    /// Pods with a priority class, one of these, or with none.
+    /// Pods by their priority class.
     PriorityClass(PriorityClass),
     /// A scope that the agent does not know: it may match.
     Unknown,
 }
 
-/// The operators of the scope `PriorityClass`.
+/// The operators of the scope `PriorityClass` with their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PriorityClass {
     In(Vec<Arc<str>>),
@@ -56,7 +55,7 @@ pub enum PriorityClass {
     DoesNotExist,
 }
 
-/// The resources that a pod must ask for where a quota counts them.
+/// The resources that a pod must request where a quota counts them.
 const MUST_BE_SAID: [&str; 6] = [
     "cpu",
     "memory",
@@ -86,7 +85,7 @@ impl QuotaScope {
 }
 
 impl Quota {
-    /// Why so many more such pods would be forbidden, if so.
+    /// Why that many more such pods would be forbidden; `None` if they would not.
     #[must_use]
     pub fn forbids(&self, pod: &Taken, pods: usize) -> Option<String> {
         if !self.scopes.iter().all(|scope| scope.matches(pod)) {

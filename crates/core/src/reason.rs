@@ -1,15 +1,15 @@
-//! Why an unhealthy pod is left where it is: a closed set that feeds log, Event and metric alike.
+//! Why an unhealthy pod is not quarantined: a closed set for the log, Events and metrics.
 
 use std::fmt;
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// Why nothing was done, in the order in which the checks are made: the first that fails is the refusal.
+/// Why a pod is not quarantined, in the order of the checks: the first that fails is the refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 pub enum Reason {
     /// The mode in force touches nothing.
     Off,
-    /// People have paused it.
+    /// People have paused the agent.
     Paused,
     /// People exempted the pod.
     Exempt,
@@ -23,11 +23,11 @@ pub enum Reason {
     AdmissionDenied,
     /// An admission webhook changed the patch.
     Mutated,
-    /// No slot can be had.
+    /// No slot can be taken.
     LedgerUnavailable,
     /// Pods of this owner are not quarantined.
     OwnerKind,
-    /// It may not be the pod: too many are unhealthy at once.
+    /// Too many pods are unhealthy at once: the pod may not be the cause.
     Storm,
     /// A rollout of the workload is in progress.
     Rollout,
@@ -41,13 +41,13 @@ pub enum Reason {
     NamespaceLimit,
     /// The cluster's limit is reached.
     ClusterLimit,
-    /// As many were quarantined within the hour as may be.
+    /// The hourly limit is reached.
     HourlyLimit,
-    /// No Service selects the pod, and it is not to leave its workload.
+    /// No Service selects the pod, and it would stay in its workload.
     NothingToLeave,
     /// A NetworkPolicy would no longer select the pod.
     NetworkPolicy,
-    /// A selector stands in the way.
+    /// No set of label edits satisfies all selectors.
     NoWayOut,
     /// Too few pods of the workload would stay Ready.
     MinReady,
@@ -55,7 +55,7 @@ pub enum Reason {
     DisruptionBudget,
     /// A Service would be left without a Ready endpoint.
     LastEndpoint,
-    /// The replacement would share with the pod what two cannot share.
+    /// The replacement would need something that two pods cannot share.
     ExclusiveResource,
     /// A quota would forbid the replacement.
     QuotaExhausted,
@@ -74,7 +74,7 @@ impl Reason {
     }
 }
 
-/// The sentence; what is particular to the case stands behind it.
+/// The sentence, before the detail of the case.
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -104,30 +104,28 @@ impl fmt::Display for Reason {
             Self::MinReady => "too few pods of its workload would stay Ready",
             Self::DisruptionBudget => "it would violate a PodDisruptionBudget",
             Self::LastEndpoint => "a Service would be left without a Ready endpoint",
-            Self::ExclusiveResource => "its replacement could not run beside it",
+            Self::ExclusiveResource => "its replacement could not run at the same time",
             Self::QuotaExhausted => "a quota would forbid its replacement",
             Self::Observe => "it would be quarantined, but the mode is observe",
         })
     }
 }
 
-/// Why a pod is left where it is: the reason, and what is particular to the case.
+/// Why a pod is not quarantined: the reason, and the detail of the case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: Reason,
-    /// What is particular to the case; may be empty.
+    /// The detail of the case; may be empty.
     pub detail: String,
 }
 
 impl Refusal {
-    /// A refusal for that reason.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { reason, detail }
     }
 }
 
-/// One sentence.
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { reason, detail } = self;

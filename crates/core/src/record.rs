@@ -1,7 +1,7 @@
-//! The record on a quarantined pod: all that is needed to explain it and to put it back.
+//! The record on a quarantined pod: everything needed to explain its quarantine and to release it.
 //!
-//! Compact JSON in the annotation [`RECORD`](crate::keys::RECORD), at most [`MAX_BYTES`]. The pod is the truth: an agent that
-//! starts anew knows nothing but what stands here and in the ledger.
+//! Compact JSON in the annotation [`RECORD`](crate::keys::RECORD), at most [`MAX_BYTES`]. An agent that restarts knows
+//! nothing but the records and the ledger.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,47 +16,47 @@ use crate::{
     text::truncate,
 };
 
-/// The version that is written; a reader leaves newer ones alone.
+/// The version that is written; a pod with a record of a newer version is left alone.
 pub const VERSION: u32 = 1;
 
 /// The bound on the JSON text. The API server allows 256 KiB for all annotations of an object.
 pub const MAX_BYTES: usize = 8 * 1024;
 
-/// Values by key; `None` where there was, or is to be, no such key.
+/// Values by key; `None` where there was, or will be, no such key.
 pub type Values = BTreeMap<Arc<str>, Option<Arc<str>>>;
 
-/// What was done to a pod, why, and how it was before.
+/// What the quarantine changed on a pod, why, and how the pod was before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// [`VERSION`].
     pub version: u32,
-    /// The pod's uid: on a pod with another one this is no record.
+    /// The pod's uid: on a pod with another uid this is no record.
     pub uid: Uid,
-    /// The installation that did it, `namespace/name`.
+    /// The installation that quarantined the pod, `namespace/name`.
     pub agent: Arc<str>,
-    /// The policy that asked for it.
+    /// The policy that requested the quarantine.
     pub policy: Arc<str>,
     /// One line for people.
     pub reason: Arc<str>,
     /// The last samples, oldest first.
     pub evidence: Vec<Evidence>,
-    /// When.
+    /// When the pod was quarantined.
     pub at: Timestamp,
-    /// When it is reaped, unless people say otherwise.
+    /// When the TTL expires, unless an annotation says otherwise.
     pub expires: Timestamp,
-    /// All labels as they were.
+    /// All labels as they were before.
     pub labels: Labels,
-    /// The labels that were edited, with the value written.
+    /// The edited labels with the value written; `None` where the key was removed.
     pub edits: Values,
-    /// The annotations that the agent changed, as they were.
+    /// The annotations that the agent changed, as they were before.
     pub annotations: Values,
     pub owner: Reference,
     pub workload: Reference,
-    /// Whether it was taken out of that, too.
+    /// Whether the pod left its workload, too.
     pub detach: Detach,
-    /// How often its containers had been restarted.
+    /// How often its containers had been restarted before.
     pub restarts: u32,
-    /// The Services it left.
+    /// The names of the Services it left.
     pub services: Vec<Arc<str>>,
 }
 
@@ -68,20 +68,20 @@ pub struct Evidence {
     pub saw: Arc<str>,
 }
 
-/// What stands in a pod's record annotation.
+/// The content of a pod's record annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordState {
     /// Nothing, or the record of another pod (copied along with its labels).
     Absent,
     /// A record of this pod.
     Readable(Box<Record>),
-    /// A record of this pod of a version that this agent does not know. What could be read of it is there.
+    /// A record of this pod of a newer version, with the part that could be read, if any.
     Newer(u32, Option<Box<Record>>),
-    /// Something that is no record, and why.
+    /// A text that cannot be read, and why.
     Damaged(String),
 }
 
-/// What every version has.
+/// The fields that every version has.
 #[derive(Deserialize)]
 struct Head {
     version: u32,
@@ -89,7 +89,7 @@ struct Head {
 }
 
 impl RecordState {
-    /// Reads the annotation's text on the pod of that uid.
+    /// Reads the annotation's text, found on the pod of that uid.
     #[must_use]
     pub fn parse(text: Option<&str>, pod: &Uid) -> Self {
         let Some(text) = text else {
@@ -120,7 +120,7 @@ impl RecordState {
         }
     }
 
-    /// The record, as far as it can be read, and nothing else.
+    /// The same, by value.
     #[must_use]
     pub fn into_record(self) -> Option<Record> {
         match self {
@@ -130,7 +130,7 @@ impl RecordState {
     }
 }
 
-/// A record whose labels alone are too long for it.
+/// The labels alone are too long for a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write the record: {bytes} bytes, at most {MAX_BYTES} fit")]
 pub struct TooLong {
@@ -138,7 +138,7 @@ pub struct TooLong {
 }
 
 impl Record {
-    /// The annotation's text; the oldest evidence, then the reason's end, are left out where it would not fit.
+    /// The annotation's text. If it is too long, the oldest evidence is left out first, then the end of the reason.
     pub fn to_text(&self) -> Result<String, TooLong> {
         let mut record = self.clone();
         loop {
@@ -158,10 +158,10 @@ impl Record {
     }
 }
 
-/// What is kept of a reason that does not fit.
+/// The bytes that are kept of a reason that does not fit.
 const REASON_BYTES: usize = 256;
 
-/// By this the ledger knows a record again: the first 128 bits of the text's SHA-256, in hex.
+/// The ledger recognises a record by this: the first 128 bits of the text's SHA-256, in hex.
 #[must_use]
 pub fn fingerprint(text: &str) -> Arc<str> {
     let digest = Sha256::digest(text.as_bytes());

@@ -1,7 +1,7 @@
-//! Putting a pod back: its labels and annotations as the record has them.
+//! Releasing a pod: its labels and annotations become what the record says.
 //!
-//! Keys that someone else changed meanwhile are left as they are, and named. A released pod is the newest of its
-//! ReplicaSet, which now has one too many; so that it is not the one to go, it carries the highest deletion cost
+//! Keys that someone else changed in between are left as they are, and named. A released pod is the newest of its
+//! ReplicaSet, which now has one too many. So that the ReplicaSet does not delete it, it carries the highest deletion cost
 //! until the ReplicaSet has settled.
 
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{keys, object::Pod, record::Record, write::Change};
 
-/// The deletion cost of a pod that was just released: the highest there is.
+/// The deletion cost of a pod that was just released: the highest possible.
 pub const HIGHEST_COST: &str = "2147483647";
 
-/// What stands in [`keys::RELEASED`].
+/// The content of the annotation [`keys::RELEASED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Released {
@@ -22,19 +22,19 @@ pub struct Released {
     pub at: Timestamp,
     /// Until when it is left alone.
     pub until: Timestamp,
-    /// The deletion cost to put back.
+    /// The deletion cost to restore.
     pub deletion_cost: Option<Arc<str>>,
 }
 
-/// How a pod is put back.
+/// The release of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restoration {
     pub change: Change,
-    /// The keys that someone else changed since, and that are left as they are.
+    /// The keys that someone else changed since, which are left as they are.
     pub left: Vec<Arc<str>>,
 }
 
-/// What the agent writes into an annotation that keeps a quarantined pod where it is, by what stood there before.
+/// The value that the agent writes into an annotation that protects a quarantined pod, by the value before.
 #[must_use]
 pub fn preserving(key: &str, before: Option<&str>) -> Arc<str> {
     match (key, before) {
@@ -55,7 +55,7 @@ pub fn preserving(key: &str, before: Option<&str>) -> Arc<str> {
     }
 }
 
-/// The change that puts a pod back. Where it joins a ReplicaSet again, it is not the one to go.
+/// The change that releases a pod. If a ReplicaSet will own it again, the change includes the highest deletion cost.
 #[must_use]
 pub fn restore(pod: &Pod, record: &Record, released: &Released, joins_again: bool) -> Restoration {
     let mut restoration = Restoration {
@@ -83,7 +83,7 @@ pub fn restore(pod: &Pod, record: &Record, released: &Released, joins_again: boo
             restoration.left.push(key.clone());
         }
     }
-    // A command to quarantine a pod that was out already is carried out: it does not take the pod out again.
+    // A command to quarantine a pod that was already quarantined is done: it must not quarantine the pod again.
     for key in [keys::RECORD, keys::RELEASE, keys::QUARANTINE, keys::FENCE] {
         annotations.insert(key.into(), None);
     }
@@ -96,18 +96,18 @@ pub fn restore(pod: &Pod, record: &Record, released: &Released, joins_again: boo
         annotations.insert(keys::DELETION_COST.into(), cost);
     }
     // Times and a string: serialising them cannot fail.
-    let mark = serde_json::to_string(released).unwrap_or_default();
-    annotations.insert(keys::RELEASED.into(), Some(mark.into()));
+    let text = serde_json::to_string(released).unwrap_or_default();
+    annotations.insert(keys::RELEASED.into(), Some(text.into()));
     restoration
 }
 
-/// The deletion cost that is not the agent's. A pod may be quarantined and released again before it has settled:
-/// then the mark of the first release tells. What cannot be read loses the cost that the agent wrote.
+/// The deletion cost that is not the agent's. A pod may be quarantined and released again before it has settled: then
+/// the annotation of the first release has it. If that cannot be read, the agent's own cost is removed.
 #[must_use]
 pub fn own_cost(pod: &Pod) -> Option<Arc<str>> {
     let now = pod.annotations.get(keys::DELETION_COST).cloned();
     if pod.annotations.contains_key(keys::RELEASED) && now.as_deref() == Some(HIGHEST_COST) {
-        released(pod).and_then(|mark| mark.deletion_cost)
+        released(pod).and_then(|released| released.deletion_cost)
     } else {
         now
     }
@@ -117,14 +117,15 @@ fn released(pod: &Pod) -> Option<Released> {
     serde_json::from_str(pod.annotation(keys::RELEASED)?).ok()
 }
 
-/// Until when a released pod is left alone; `None` where its mark does not tell.
+/// Until when a released pod is left alone; `None` where its annotation cannot be read.
 #[must_use]
 pub fn left_alone_until(pod: &Pod) -> Option<Timestamp> {
-    released(pod).map(|mark| mark.until)
+    released(pod).map(|released| released.until)
 }
 
-/// The change that makes a released pod one like any other: once its ReplicaSet has settled, its own deletion cost; once
-/// it was left alone for long enough, no mark. A cost that someone else wrote since stays.
+/// The change that makes a released pod an ordinary pod again: once its ReplicaSet has settled, its own deletion cost is
+/// restored; once it was left alone for long enough, the annotation is removed. A cost that someone else wrote since
+/// stays.
 #[must_use]
 pub fn settle(pod: &Pod, has_settled: bool, now: Timestamp) -> Change {
     let mut change = Change::default();

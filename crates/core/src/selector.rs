@@ -24,23 +24,21 @@ pub struct Selector {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Requirement {
     pub key: Arc<str>,
-    /// What is asked of it.
     pub operator: Operator,
 }
 
 /// The four operators of a `LabelSelectorRequirement`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operator {
-    /// The key is there with one of these values.
+    /// The key is present with one of these values.
     In(BTreeSet<Arc<str>>),
-    /// The key is absent, or there with none of these values.
+    /// The key is absent, or present with another value.
     NotIn(BTreeSet<Arc<str>>),
     Exists,
     DoesNotExist,
 }
 
 impl Requirement {
-    /// Whether labels satisfy this requirement.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
@@ -54,13 +52,12 @@ impl Requirement {
 }
 
 impl Selector {
-    /// A selector of these requirements.
     #[must_use]
     pub fn new(requirements: Vec<Requirement>) -> Self {
         Self { requirements }
     }
 
-    /// The selector that `matchLabels`, or a Service's plain map, stands for.
+    /// The selector of `matchLabels`, or of a Service's plain map.
     #[must_use]
     pub fn from_labels(labels: &Labels) -> Self {
         let requirement = |(key, value): (&Arc<str>, &Arc<str>)| Requirement {
@@ -83,18 +80,17 @@ impl Selector {
         self.requirements.is_empty()
     }
 
-    /// The requirements, all of which must hold.
     #[must_use]
     pub fn requirements(&self) -> &[Requirement] {
         &self.requirements
     }
 
-    /// The keys that the requirements speak of.
+    /// The keys of the requirements.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
         self.requirements.iter().map(|requirement| &requirement.key)
     }
 
-    /// Whether it selects on the agent's own labels: whoever wrote it means quarantined pods.
+    /// Whether it selects by the agent's own labels: such a selector is meant for quarantined pods.
     #[must_use]
     pub fn is_about_quarantine(&self) -> bool {
         self.keys().any(|key| key.starts_with(keys::PREFIX))
@@ -108,7 +104,7 @@ impl Selector {
     }
 }
 
-/// As `kubectl get --selector` takes it: `app=web,tier in (a,b),!old`.
+/// In the form of `kubectl get --selector`: `app=web,tier in (a,b),!old`.
 impl fmt::Display for Selector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, requirement) in self.requirements.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! How many pods are quarantined, and whether one more may be.
 //!
-//! The count is that of the slots, plus the counted pods that have none.
+//! The count is that of the slots, plus the counted pods without a slot.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,18 +14,18 @@ use crate::{
     view::View,
 };
 
-/// How many are out, or about to be.
+/// How many pods are quarantined, or about to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub cluster: u32,
-    /// How many were begun in the cluster within the last hour.
+    /// How many quarantines began in the cluster within the last hour.
     pub within_an_hour: u32,
     pub namespaces: BTreeMap<Arc<str>, u32>,
     pub workloads: BTreeMap<Uid, u32>,
 }
 
 impl Tally {
-    /// Counts the slots, and the counted pods that have none.
+    /// Counts the slots, and the counted pods without a slot.
     #[must_use]
     pub fn count(view: &View, ledger: &Ledger, now: Timestamp) -> Self {
         let mut tally = Self {
@@ -49,7 +49,7 @@ impl Tally {
         tally
     }
 
-    /// Counts one more that begins.
+    /// Counts one more quarantine.
     pub fn begin(&mut self, namespace: &Arc<str>, workload: &Uid) {
         self.within_an_hour += 1;
         self.add(namespace, Some(workload));
@@ -63,7 +63,7 @@ impl Tally {
         }
     }
 
-    /// Whether one more may begin; the narrowest limit that is reached is the refusal.
+    /// Whether one more quarantine may begin; of several reached limits the narrowest is the refusal.
     pub fn check(
         &self,
         limits: &Limits,

@@ -1,10 +1,10 @@
-//! Time: what a decision is told of it, and how far clocks may be apart.
+//! Time: the two clocks that a decision is given, and how far clocks may differ.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A point of the monotonic clock: the time since the agent began.
+/// A point on the monotonic clock: the time since the agent started.
 pub type Moment = Duration;
 
 /// A point in time on both clocks.
@@ -19,19 +19,19 @@ pub struct Now {
 /// The API server writes whole seconds, and its clock is not the agent's.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
-/// That much later; the end of time where that would be past it.
+/// The time that much later, or the latest possible time if that would overflow.
 #[must_use]
 pub fn after(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
-/// The earliest `creationTimestamp` of an object that was created at that time or later.
+/// The earliest `creationTimestamp` that an object created at that time or later can have.
 #[must_use]
 pub fn earliest_creation(at: Timestamp) -> Timestamp {
     at.saturating_sub(CLOCK_TOLERANCE).unwrap_or(at)
 }
 
-/// Without what is below a second, as people read it.
+/// The time without its fraction of a second, for people.
 #[must_use]
 pub fn to_the_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)

@@ -17,33 +17,33 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     CreateLedger {
-        /// When it is found missing, if it was lost: there are quarantined pods, so there was one before.
+        /// When the loss was found, if one was lost: there are quarantined pods, so there was a ledger before.
         lost: Option<Timestamp>,
-        /// What the one before held besides slots, as far as it is known.
+        /// The memory of the ledger before, as far as it is known.
         memory: Memory,
     },
-    /// Guard the ledger by its finalizer.
+    /// Add the finalizer to the ledger.
     RepairLedger {
-        /// When it is found to be another one than the Lease names, if so: it stands for one that was lost.
+        /// When the ledger was found to be another one than the Lease names, if so: it replaces a lost one.
         rebuilt: Option<Timestamp>,
     },
     /// Write the ledger's uid into the Lease: no slot is taken before that.
     NameLedger,
-    /// Let a ledger go that is being deleted: no slot of it is needed any more.
+    /// Remove the finalizer from a ledger that is being deleted: none of its slots is needed any more.
     ReleaseLedger,
     /// Take a slot, then change the pod.
     Quarantine(Box<Quarantine>),
     Release(Box<Release>),
-    /// Give a released pod its own deletion cost back.
+    /// Restore the deletion cost of a released pod.
     Settle {
         pod: PodVersion,
         change: Change,
     },
     /// Delete a pod whose TTL expired.
     Reap(Box<Reap>),
-    /// Look at the pod of a slot, and free or fence the slot by what is seen.
+    /// Read the pod of a slot, and free or fence the slot accordingly.
     CheckSlot(Slot),
-    /// Write something into the ledger that takes no slot for a pod.
+    /// Write an entry into the ledger that takes no slot for a quarantine.
     Note(Note),
 }
 
@@ -65,12 +65,12 @@ impl From<&Pod> for PodVersion {
     }
 }
 
-/// A change of labels and annotations, and what the pod must be for it.
+/// A change of labels and annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// Labels to write or, where `None`, to remove.
     pub labels: Values,
-    /// Annotations likewise.
+    /// Annotations to write or, where `None`, to remove.
     pub annotations: Values,
 }
 
@@ -86,28 +86,25 @@ pub struct Quarantine {
     pub pod: PodVersion,
     /// The slot to take, or to move forward, before anything else.
     pub slot: Slot,
-    /// How the workload's replacements fare then, where its policy asked.
+    /// The pacing record of the workload after this quarantine; `None` for a manual request.
     pub pacing: Option<PacingRecord>,
-    /// Whether nothing shows yet that the API server accepts such changes in this workload: then the change goes out as
-    /// a dry run first, and a denial takes no slot.
+    /// Whether it is not known yet that the API server accepts such changes in this workload: then the change is sent
+    /// as a dry run first, and a denial takes no slot.
     pub dry_run_first: bool,
-    /// Whether it is out already, and something selects it again.
+    /// Whether the pod is already quarantined, and selected again.
     pub again: bool,
-    /// What changes on the pod.
     pub change: Change,
-    /// All labels as they must be in the answer.
+    /// All labels that the pod in the answer must have.
     pub labels: Labels,
-    /// What the pod was before.
     pub before: Before,
-    /// What is written on it.
     pub record: Record,
-    /// Selectors that should have been left, or kept, and could not be.
+    /// The selectors that should be left, or kept, and cannot be.
     pub missed: Vec<Arc<str>>,
     /// How many of them are of NetworkPolicies.
     pub network_policies_left: usize,
 }
 
-/// What a pod was before a change.
+/// The state of a pod before a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Before {
     pub labels: Labels,
@@ -116,7 +113,7 @@ pub struct Before {
 }
 
 impl Before {
-    /// The state of a pod that such a change is to be made to.
+    /// The state of a pod that is about to be changed.
     #[must_use]
     pub fn of(pod: &Pod, change: &Change) -> Self {
         let keys = change.annotations.keys();
@@ -130,7 +127,7 @@ impl Before {
 }
 
 impl Quarantine {
-    /// How the pod in the answer differs from the plan, if it does: then a webhook altered the change.
+    /// How the pod in the answer differs from the plan, if it does: then an admission webhook altered the change.
     #[must_use]
     pub fn difference(&self, pod: &Pod) -> Option<String> {
         let planned = self.labels.keys().chain(pod.labels.keys());
@@ -146,7 +143,7 @@ impl Quarantine {
         Some(Vec::from_iter(differing).join(", "))
     }
 
-    /// The change that makes an altered pod what it was.
+    /// The change that restores an altered pod.
     #[must_use]
     pub fn undo(&self, pod: &Pod) -> Change {
         let before = &self.before.labels;
@@ -161,13 +158,13 @@ impl Quarantine {
     }
 }
 
-/// What brings a release about.
+/// The cause of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum ReleaseCause {
-    /// People asked for it, and it does no harm.
+    /// People requested it, and it does no harm.
     Annotation,
-    /// People asked for it whatever follows.
+    /// People requested it, even if it does harm.
     Force,
     /// The pod's replacement was not Ready in time.
     ReplacementTimeout,
@@ -185,25 +182,24 @@ impl ReleaseCause {
 pub struct Release {
     pub pod: PodVersion,
     pub change: Change,
-    /// The policy that had asked for the quarantine.
+    /// The policy that requested the quarantine.
     pub policy: Arc<str>,
     pub cause: ReleaseCause,
-    /// Keys that someone else changed since, and that stay.
+    /// Keys that someone else changed since, which stay.
     pub left: Vec<Arc<str>>,
-    /// What speaks against it and what follows, where it is done by force.
+    /// Of a forced release that does harm: the harm and its consequence.
     pub follows: Option<String>,
-    /// The workload it came from.
     pub workload: Reference,
-    /// Whether it had left that, too.
+    /// Whether the pod had left its workload, too.
     pub detach: Detach,
-    /// The Services it had left.
+    /// The names of the Services that the pod had left.
     pub services: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reap {
     pub pod: PodVersion,
-    /// The policy that had asked for the quarantine.
+    /// The policy that requested the quarantine.
     pub policy: Arc<str>,
     pub why: String,
 }

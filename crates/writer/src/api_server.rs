@@ -1,6 +1,6 @@
-//! What the writer asks of the API server: requests about one pod each, and about the ledger.
+//! The requests of the writer to the API server: about one pod each, and about the ledger.
 //!
-//! In core types only, so that the model check can be the API server, too.
+//! In core types only, so that the model check can stand in for the API server.
 
 use std::fmt;
 
@@ -13,35 +13,35 @@ use pod_quarantine_core::{
     write::{Change, PodVersion},
 };
 
-/// A request that did not succeed, and its causes in words. What the writer does next depends on none of them.
+/// A failed request with its causes in words. What the writer does next depends on none of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RequestError(String);
 
 impl RequestError {
-    /// What went wrong, with its causes, as the client says them.
+    /// The error of the client, with its causes.
     pub fn new(cause: impl fmt::Display) -> Self {
         Self(cause.to_string())
     }
 }
 
-/// A write of a pod that did not succeed, as far as the writer tells failures apart.
+/// A failed write of a pod, as far as the writer distinguishes failures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteFailure {
-    /// The pod has changed, or is gone.
+    /// The pod has changed, or was deleted.
     #[error("the pod has changed, or is gone")]
     Conflict,
-    /// The API server, or an admission policy, says no.
+    /// The API server, or an admission policy, denied it.
     #[error(transparent)]
     Denied(RequestError),
-    /// Whether it took place is unknown.
+    /// Whether the write took place is unknown.
     #[error(transparent)]
     Unknown(RequestError),
 }
 
 /// The API server, as the writer reaches it. No request is repeated in here.
 pub trait ApiServer: Sync {
-    /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
+    /// A merge patch of labels and annotations, refused unless the pod still has that uid and version.
     fn patch(
         &self,
         pod: &PodVersion,
@@ -55,11 +55,11 @@ pub trait ApiServer: Sync {
         pod: &PodVersion,
     ) -> impl Future<Output = Result<Option<Pod>, RequestError>> + Send;
 
-    /// Deletes the pod, if it is still that one at that version.
+    /// Deletes the pod, if it still has that uid and version.
     fn delete(&self, pod: &PodVersion) -> impl Future<Output = Result<(), WriteFailure>> + Send;
 
-    /// Makes the ledger, with what the one before held besides slots. One that another agent made meanwhile is as good.
-    /// Gives it as it is then.
+    /// Creates the ledger, with the memory of the one before; one that another agent has just created is used instead.
+    /// Returns the ledger.
     fn create_ledger(
         &self,
         lost: Option<Timestamp>,
@@ -77,23 +77,22 @@ pub trait ApiServer: Sync {
         after: &Ledger,
     ) -> impl Future<Output = Result<Option<Ledger>, RequestError>> + Send;
 
-    /// Guards the ledger by a finalizer, and says when it was rebuilt, if it is still as `before` was read. `None` where
-    /// it is not.
+    /// Adds the finalizer to the ledger, and records when it was rebuilt, if the ledger is still as `before` was read.
+    /// `None` where it is not.
     fn repair_ledger(
         &self,
         before: &Ledger,
         rebuilt: Option<Timestamp>,
     ) -> impl Future<Output = Result<Option<Ledger>, RequestError>> + Send;
 
-    /// Has the Lease name the ledger, unless it names another one and this one does not stand for one that was lost.
-    /// Gives the Lease as it is then.
+    /// Writes the ledger's uid into the Lease, unless that names another ledger and this one does not replace a lost one.
+    /// Returns the Lease.
     fn name_ledger(
         &self,
         ledger: &Ledger,
     ) -> impl Future<Output = Result<Update, RequestError>> + Send;
 
-    /// Has the Lease name no ledger any more, then takes the finalizer off, if the ledger is still as it was read. Gives
-    /// both as they are then.
+    /// Removes the ledger's uid from the Lease, then the finalizer, if the ledger is still as it was read. Returns both.
     fn release_ledger(
         &self,
         ledger: &Ledger,

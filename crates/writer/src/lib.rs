@@ -1,7 +1,7 @@
-//! Carries writes out: the only place that writes pods and the ledger.
+//! Carries out writes: the only place that writes pods and the ledger.
 //!
-//! Every write has a precondition, and none is repeated here: what did not happen is decided again on the next
-//! tick, on what the API server answered. Here is the order of the requests alone: the model check runs it as it is.
+//! Every write has a precondition, and none is repeated here: a failed write is decided again on the next tick, on the
+//! answers of the API server. Only the order of the requests is here: the model check runs it unchanged.
 
 pub mod api_server;
 
@@ -22,22 +22,22 @@ use pod_quarantine_core::{
     write::{Change, PodVersion, Quarantine, Reap, Release, Write},
 };
 
-/// Requests at the same time.
+/// Concurrent requests.
 const AT_ONCE: usize = 16;
 
-/// What came of a batch of writes.
+/// The outcome of a batch of writes.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What the API server answered about pods and the ledger.
+    /// The answers of the API server about pods and the ledger.
     pub updates: Vec<Update>,
     pub effects: Vec<Effect>,
-    /// Whether a pod or the ledger had changed meanwhile: it can be decided again at once.
+    /// Whether a pod or the ledger had changed in between: then the next decision need not wait.
     pub conflicts: bool,
-    /// Requests that failed, in words.
+    /// The failed requests, in words.
     pub failures: Vec<String>,
 }
 
-/// Something that was done, or was refused by the API server.
+/// A write that was done, or was refused by the API server.
 #[derive(Debug)]
 pub enum Effect {
     Quarantined(Box<Quarantine>),
@@ -47,7 +47,7 @@ pub enum Effect {
     Refused(Box<Quarantine>, Refusal),
     Released(Box<Release>),
     Reaped(Box<Reap>),
-    /// Something was written into the ledger.
+    /// An entry was written into the ledger.
     Noted(Note),
 }
 
@@ -62,7 +62,7 @@ impl<Server: ApiServer> Writer<Server> {
         Self { server }
     }
 
-    /// Carries out what is to be written. `ledger` is the one that the decision was made on.
+    /// Carries out writes. `ledger` is the one that the decision was made on.
     pub async fn carry_out(&self, ledger: Option<Ledger>, writes: Vec<Write>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut ledger = ledger;
@@ -136,7 +136,7 @@ impl<Server: ApiServer> Writer<Server> {
             .await
     }
 
-    /// Writes notes into the ledger. Gives it as it is then, if that is known.
+    /// Writes notes into the ledger. Returns the ledger as it is then, if that is known.
     async fn note(
         &self,
         before: Ledger,
@@ -162,7 +162,7 @@ impl<Server: ApiServer> Writer<Server> {
         Some(after)
     }
 
-    /// Looks whether a pod that is to be given a slot counts indeed: a view may lag behind.
+    /// Checks that a pod that is to be given a slot does count: the view may lag behind.
     async fn confirm(&self, note: Note) -> (Option<Note>, Outcome) {
         let Note::Counted(slot) = note else {
             return (Some(note), Outcome::default());
@@ -186,14 +186,14 @@ impl<Server: ApiServer> Writer<Server> {
             Ok(None) => (None, Outcome::update(Update::PodGone(pod.key, pod.uid))),
             Err(error) => {
                 let mut outcome = Outcome::default();
-                let what = format!("look at the pod {}: {error}", pod.key);
+                let what = format!("read the pod {}: {error}", pod.key);
                 outcome.failures.push(what);
                 (None, outcome)
             }
         }
     }
 
-    /// Writes the ledger if it is as it was. What it is then, or was found to be instead, is among the updates.
+    /// Writes the ledger if it is unchanged. What it is then, or was found to be instead, is among the updates.
     async fn swap(
         &self,
         what: &str,
@@ -205,7 +205,7 @@ impl<Server: ApiServer> Writer<Server> {
         self.record_swap(what, swapped, outcome).await
     }
 
-    /// What the ledger is after a swap.
+    /// Records the ledger after a compare-and-swap.
     async fn record_swap(
         &self,
         what: &str,
@@ -224,7 +224,7 @@ impl<Server: ApiServer> Writer<Server> {
         None
     }
 
-    /// Sends changes as dry runs, and makes none.
+    /// Sends changes as dry runs only.
     pub async fn dry_run(&self, quarantines: Vec<Quarantine>) -> Outcome {
         let tried = stream::iter(quarantines)
             .map(|quarantine| self.dry_run_first(quarantine))
@@ -239,7 +239,7 @@ impl<Server: ApiServer> Writer<Server> {
         outcome
     }
 
-    /// Takes the slots of all, then changes each pod. Gives the ledger as it is then, if that is known.
+    /// Takes the slots of all pods, then changes each pod. Returns the ledger as it is then, if that is known.
     async fn quarantine(
         &self,
         ledger: Option<Ledger>,
@@ -274,7 +274,7 @@ impl<Server: ApiServer> Writer<Server> {
         Some(after)
     }
 
-    /// Asks the API server whether it would accept the change, where no pod of the workload has shown that.
+    /// Sends the change as a dry run, if no pod of the workload has shown that the API server accepts it.
     async fn dry_run_first(&self, quarantine: Quarantine) -> Result<Quarantine, Outcome> {
         if !quarantine.dry_run_first {
             return Ok(quarantine);
@@ -329,7 +329,7 @@ impl<Server: ApiServer> Writer<Server> {
         outcome
     }
 
-    /// A denial is a refusal; what did not succeed otherwise is decided again.
+    /// Records a denial as a refusal; any other failure is decided again.
     async fn record_denial(&self, quarantine: &Quarantine, failure: WriteFailure) -> Outcome {
         match failure {
             WriteFailure::Denied(why) => Outcome::effect(Effect::Refused(
@@ -343,7 +343,7 @@ impl<Server: ApiServer> Writer<Server> {
         }
     }
 
-    /// What did not succeed, with the pod as it is now.
+    /// Records a failure, with the pod as it is now.
     async fn record_failure(&self, what: &str, pod: &PodVersion, failure: WriteFailure) -> Outcome {
         let mut outcome = Outcome::default();
         match failure {
@@ -378,7 +378,7 @@ impl<Server: ApiServer> Writer<Server> {
         match self.server.patch(&pod, &change, false).await {
             Ok(settled) => Outcome::update(Update::Pod(settled)),
             Err(failure) => {
-                let what = "give its own deletion cost back to";
+                let what = "restore the deletion cost of";
                 self.record_failure(what, &pod, failure).await
             }
         }
@@ -391,7 +391,7 @@ impl<Server: ApiServer> Writer<Server> {
         }
     }
 
-    /// Looks at the pods of slots that none seems to need, and frees those slots that the rule allows to.
+    /// Reads the pods of slots that no pod seems to need, and frees the slots that may be freed.
     async fn check(&self, before: &Ledger, slots: Vec<Slot>, outcome: &mut Outcome) {
         let checked = stream::iter(slots)
             .map(|slot| self.check_slot(slot))
@@ -408,7 +408,7 @@ impl<Server: ApiServer> Writer<Server> {
         }
     }
 
-    /// The slot comes back if it may be freed.
+    /// Returns the slot if it may be freed.
     async fn check_slot(&self, slot: Slot) -> (Option<Slot>, Outcome) {
         let mut pod = PodVersion {
             key: slot.key(),
@@ -421,7 +421,7 @@ impl<Server: ApiServer> Writer<Server> {
             Err(error) => {
                 outcome
                     .failures
-                    .push(format!("look at the pod {} of a slot: {error}", pod.key));
+                    .push(format!("read the pod {} of a slot: {error}", pod.key));
                 return (None, outcome);
             }
         };
@@ -443,7 +443,7 @@ impl<Server: ApiServer> Writer<Server> {
                     annotations: Values::from([(keys::FENCE.into(), Some(fence.into()))]),
                 };
                 match self.server.patch(&pod, &change, false).await {
-                    // The next look finds it changed.
+                    // The next check finds it changed.
                     Ok(pod) => outcome.updates.push(Update::Pod(pod)),
                     Err(WriteFailure::Conflict) => {}
                     Err(failure) => outcome.add(self.record_failure("fence", &pod, failure).await),
@@ -469,7 +469,7 @@ impl Outcome {
         }
     }
 
-    /// Takes in what the API server says something is, after a request that was to bring it about.
+    /// Records the answer to a request that changes an object.
     fn record_update(&mut self, what: &str, answer: Result<Update, RequestError>) {
         match answer {
             Ok(update) => self.updates.push(update),

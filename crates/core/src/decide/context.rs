@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Context<'a> {
     pub(super) file: &'a PolicyFile,
     pub(super) view: &'a View,
-    /// The ledger, where it is there.
+    /// `None` where there is no ledger, or it was not read yet.
     pub(super) ledger: Option<&'a Ledger>,
     /// Why nothing new is quarantined, if so.
     pub(super) doubt: Option<Doubt>,
@@ -70,7 +70,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the ledger has a slot with the very record of a pod: whoever else writes a record gets no pod deleted.
+    /// Whether the ledger has a slot with exactly this record of a pod: a record that anyone else writes deletes no pod.
     pub(super) fn is_known_to_the_ledger(&self, pod: &Pod) -> bool {
         let fingerprint = pod
             .annotation(crate::keys::RECORD)
@@ -80,8 +80,8 @@ impl<'a> Context<'a> {
             .is_some_and(|(slot, fingerprint)| slot.knows(&fingerprint))
     }
 
-    /// The controller whose pod template carries a command, if it does: then every pod carries it, and it is nobody's
-    /// command.
+    /// The controller whose pod template carries a command, if one does: then every pod carries it, and no person has given
+    /// it.
     pub(super) fn template_with(&self, command: &str, pod: &Pod) -> Option<Reference> {
         let recorded = pod.record().into_record().map(|record| record.owner);
         let owner = recorded.or_else(|| pod.owner.clone())?;

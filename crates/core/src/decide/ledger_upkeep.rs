@@ -12,10 +12,10 @@ use crate::{
     write::Write,
 };
 
-/// How often the slots that no pod seems to need are looked at: each costs a GET.
+/// How often the slots that no pod seems to need are checked: each check costs a GET.
 const CHECK_SLOTS_EVERY: Duration = Duration::from_secs(1);
 
-/// Creates the ledger where it is missing, keeps it in order, and reports the pause that stands in it.
+/// Creates the ledger where it is missing, keeps it in order, and reports the pause in it.
 pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     match &cx.view.ledger {
         LedgerView::NotLoaded => {}
@@ -31,7 +31,7 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     }
 }
 
-/// A ledger that the Lease names, or that pods must have had a slot in, was lost.
+/// A ledger was lost if the Lease names it, or if quarantined pods must have had a slot in it.
 fn create(cx: &Context<'_>, plan: &mut Plan) {
     let LeaseView::Names(named) = &cx.view.lease else {
         return;
@@ -45,8 +45,8 @@ fn create(cx: &Context<'_>, plan: &mut Plan) {
     });
 }
 
-/// Whether a quarantined pod may have had a slot in this installation's ledger: all but those whose records say that
-/// another installation took them out.
+/// Whether a quarantined pod may have had a slot in this installation's ledger: every pod but those whose records say
+/// that another installation quarantined them.
 fn may_be_own(cx: &Context<'_>, pod: &Pod) -> bool {
     let state = pod.record();
     let record = state.record();
@@ -59,10 +59,10 @@ fn repair(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
         return;
     };
     let own = cx.view.namespace(&cx.view.own_namespace);
-    let all_goes = own.is_some_and(|namespace| namespace.terminating);
-    if ledger.terminating || all_goes {
+    let is_uninstalled = own.is_some_and(|namespace| namespace.terminating);
+    if ledger.terminating || is_uninstalled {
         let is_empty = ledger.slots.is_empty() && ledger.unreadable.is_empty();
-        if ledger.guarded && (is_empty || all_goes) {
+        if ledger.guarded && (is_empty || is_uninstalled) {
             plan.writes.push(Write::ReleaseLedger);
         }
         return;
@@ -104,7 +104,7 @@ fn report_pause(cx: &Context<'_>, ledger: &Ledger, state: &mut State, plan: &mut
     }));
 }
 
-/// Forgets how replacements fared where that no longer counts.
+/// Drops the pacing records that no longer count.
 fn forget_pacing(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
     if cx.view.stale.is_some() {
         return;
@@ -126,8 +126,8 @@ fn pacing_counts(cx: &Context<'_>, workload: &Uid, record: &PacingRecord) -> boo
     of.uid() == workload && of.is_current() && pacing::still_counts(cx, record, owner, of.reset())
 }
 
-/// Gives a slot to a pod of this installation that counts and has none. Its record stays unknown to the ledger, so the
-/// pod is neither reaped nor released by itself.
+/// Gives a slot to a pod of this installation that counts as quarantined and has none. The ledger does not know its
+/// record, so the pod is neither reaped nor released automatically.
 fn give_slots(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
     if cx.view.stale.is_some() || ledger.terminating {
         return;
@@ -166,7 +166,7 @@ fn slot_for(cx: &Context<'_>, pod: &Pod) -> Option<Slot> {
     })
 }
 
-/// Looks at the slots that no pod seems to need.
+/// Checks the slots that no pod seems to need.
 fn check_slots(cx: &Context<'_>, ledger: &Ledger, state: &mut State, plan: &mut Plan) {
     let now = cx.now.moment;
     if let Some(last) = state.slots_checked

@@ -1,4 +1,4 @@
-//! The one place that decides. The agent, its tests, the model checker and the replay all call [`decide`].
+//! The only place that decides. The agent, its tests, the model checker and the replay all call [`decide`].
 
 mod context;
 mod doubt;
@@ -15,8 +15,8 @@ use crate::{judge::Findings, policy::PolicyFile, time::Now, view::View};
 
 /// Decides what is to be done now.
 ///
-/// Called on every change and at least once a second; the same input gives the same plan. What is refused, and what is
-/// reported about a pod, comes out once, and again only after it had ended.
+/// Called on every change and at least once a second; the same input gives the same plan. A refusal or a notification is
+/// in the plan once, and again only after it has ceased to hold in between.
 pub fn decide(
     state: &mut State,
     file: &PolicyFile,

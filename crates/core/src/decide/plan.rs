@@ -1,4 +1,4 @@
-//! What a decision brings about.
+//! The result of a decision.
 
 use std::sync::Arc;
 
@@ -11,25 +11,24 @@ use crate::{
     write::{Quarantine, Write},
 };
 
-/// What a decision brings about: each list is for one consumer, in the order in which it was decided.
+/// The result of a decision: one list for each consumer, in the order of the decisions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// For the writer.
     pub writes: Vec<Write>,
-    /// For the reader. Nothing that is decided waits for it.
+    /// For the reader. No decision waits for them.
     pub lookups: Vec<Lookup>,
     /// For the report.
     pub notices: Vec<Notice>,
 }
 
 impl Plan {
-    /// Whether nothing is to be done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.lookups.is_empty() && self.notices.is_empty()
     }
 
-    /// The quarantines that were decided so far.
+    /// The quarantines decided so far.
     pub(super) fn quarantines(&self) -> impl Iterator<Item = &Quarantine> {
         self.writes.iter().filter_map(|write| match write {
             Write::Quarantine(quarantine) => Some(&**quarantine),
@@ -37,8 +36,8 @@ impl Plan {
         })
     }
 
-    /// Leaves a pod where it is. What people asked for and what a signal asks for may be refused for different reasons:
-    /// each is reported.
+    /// Refuses a quarantine. What a person and what a signal requests may be refused for different reasons: each is
+    /// reported.
     pub(super) fn refuse(&mut self, state: &mut State, refused: RefusedPod) {
         let who = if refused.manual {
             "people"
@@ -66,7 +65,7 @@ impl Plan {
         self.notify_about(state, pod, about, topic, message);
     }
 
-    /// Notifies that a command stands in a pod template, and is ignored.
+    /// Notifies that a command in a pod template is ignored.
     pub(super) fn notify_ignored(
         &mut self,
         state: &mut State,
@@ -78,8 +77,8 @@ impl Plan {
         self.notify(state, pod, Topic::BadAnnotation, message);
     }
 
-    /// Notifies about the workload of a quarantined pod; where that is of a kind that is not read, about the pod's own
-    /// controller.
+    /// Notifies about the workload of a quarantined pod, or about the pod's own controller where the workload is of a kind
+    /// that the agent does not read.
     pub(super) fn notify_about_workload(
         &mut self,
         state: &mut State,

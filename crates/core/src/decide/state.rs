@@ -18,16 +18,16 @@ use crate::{
     view::View,
 };
 
-/// How long the API server is believed to accept a change because a dry run was accepted.
+/// How long an accepted dry run counts as evidence that the API server accepts the change.
 const ACCEPTED_FOR: Duration = Duration::from_mins(1);
 
-/// How often a dry run is repeated that was not accepted yet.
+/// How often a dry run is repeated until it is accepted.
 const DRY_RUN_EVERY: Duration = Duration::from_secs(1);
 
-/// How long what was read about a replacement is believed: quotas and nodes change.
+/// How long the needs of a replacement count as current: quotas and nodes change.
 const NEEDS_LAST: Duration = Duration::from_secs(10);
 
-/// When what was asked and not answered is asked again: the requests of one look-up have ended by then.
+/// After this an unanswered look-up is repeated: all its requests have ended by then.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(25);
 
 /// How long a pod is left alone after the API server refused its change.
@@ -47,54 +47,53 @@ pub struct State {
     pub(super) denied: BTreeMap<Uid, (Moment, Refusal)>,
     /// Dry runs, by workload.
     pub(super) dry_runs: BTreeMap<Uid, DryRun>,
-    /// What replacements would need, as it was read recently, by the pod.
+    /// The needs of replacements, as read recently, by the pod that would be replaced.
     pub(super) needs: BTreeMap<Uid, NeedsAt>,
-    /// When they were last asked for where the answer is not there yet.
+    /// When needs that are still unanswered were last requested.
     pub(super) needs_asked: BTreeMap<Uid, Moment>,
-    /// The record with which the drain of each quarantined pod was last awaited.
+    /// For each quarantined pod the record for which its drain was last awaited.
     pub(super) drains: BTreeMap<Uid, Arc<str>>,
-    /// The Services whose slices a pod is still in, though it should be in none.
+    /// The Services whose slices still contain a quarantined pod.
     pub(super) undrained: BTreeMap<Uid, Vec<Arc<str>>>,
     /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
     pub(super) ttls: BTreeMap<Uid, Duration>,
-    /// Storms, also those that are over and not written down as such yet.
+    /// Storms, also those that are over but still in the ledger.
     pub(super) storms: BTreeMap<StormScope, ObservedStorm>,
-    /// Whether it was paused when that was last reported.
+    /// Whether the last reported state of the agent was `paused`.
     pub(super) paused: Option<bool>,
-    /// When the slots that no pod seems to need were last looked at.
+    /// When the slots that no pod seems to need were last checked.
     pub(super) slots_checked: Option<Moment>,
 }
 
-/// What is reported once, and again only after it had ended.
+/// Reported once, and again only after it has ceased to hold in between.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reported {
     before: BTreeMap<(Uid, Arc<str>), Arc<str>>,
     now: BTreeMap<(Uid, Arc<str>), Arc<str>>,
 }
 
-/// A pod that was reaped.
 #[derive(Clone, Debug)]
 pub(super) struct RecentReap {
     pub(super) at: Moment,
     pub(super) pod: Uid,
-    /// The PodDisruptionBudgets that its end counted for.
+    /// The PodDisruptionBudgets that its deletion counted against.
     pub(super) budgets: Vec<ObjectKey>,
 }
 
-/// When the API server was asked whether it would accept a change in a workload, and whether it would.
+/// When a change of a workload's pod was last sent as a dry run, and whether the API server accepted it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DryRun {
     pub(super) asked: Moment,
     pub(super) accepted: bool,
 }
 
-/// A storm as far as this agent has observed it.
+/// A storm, as this agent has observed it.
 #[derive(Clone, Debug)]
 pub(super) struct ObservedStorm {
     pub(super) storm: Storm,
     /// When the share was last above the threshold, or when the storm was read from the ledger.
     pub(super) above: Moment,
-    /// Whether it is over: what is left is to write that down.
+    /// Whether the storm is over; then its entry in the ledger is still to be removed.
     pub(super) over: bool,
 }
 
@@ -105,19 +104,19 @@ impl ObservedStorm {
 }
 
 impl State {
-    /// Records that the API server refused a change, for a reason that the next tick would meet again.
+    /// Records that the API server refused a change, for a reason that would still hold on the next tick.
     pub fn record_denial(&mut self, uid: &Uid, refusal: Refusal, now: Moment) {
         self.denied.insert(uid.clone(), (now + DENIED_FOR, refusal));
     }
 
-    /// Records that the API server would have accepted the change of a pod of that workload.
+    /// Records that the API server accepted the dry run of a change of a pod of that workload.
     pub fn record_dry_run(&mut self, workload: &Uid) {
         if let Some(dry_run) = self.dry_runs.get_mut(workload) {
             dry_run.accepted = true;
         }
     }
 
-    /// Records in the slices of which Services a pod still is, though it should be in none.
+    /// Records the Services whose slices still contain a quarantined pod.
     pub fn record_drain(&mut self, pod: &Uid, still_in: Vec<Arc<str>>) {
         if still_in.is_empty() {
             self.undrained.remove(pod);
@@ -126,13 +125,13 @@ impl State {
         }
     }
 
-    /// Records what the replacement of a pod would need.
+    /// Records the needs of the replacement of a pod.
     pub fn record_needs(&mut self, pod: &Uid, needs: NeedsAt) {
         self.needs_asked.remove(pod);
         self.needs.insert(pod.clone(), needs);
     }
 
-    /// Whether there is a storm in the whole cluster, and in how many workloads there is one.
+    /// Whether there is a storm of the whole cluster, and in how many workloads there is one.
     #[must_use]
     pub fn storms(&self) -> (bool, i64) {
         let active = self.storms.iter().filter(|(_, storm)| !storm.is_over());
@@ -142,18 +141,18 @@ impl State {
         (!cluster.is_empty(), workloads)
     }
 
-    /// Why a pod is left where it is: what people asked for, and what each policy asks for.
+    /// Why a pod is not quarantined: the refusals of manual requests and of each policy.
     pub fn refused(&self, uid: &str) -> impl Iterator<Item = &RefusedPod> {
         self.refused.iter().filter(move |one| &*one.uid == uid)
     }
 
-    /// Whether the API server would recently have accepted a change in that workload.
+    /// Whether the API server has recently accepted a dry run in that workload.
     pub(super) fn accepts(&self, workload: &Uid) -> bool {
         let dry_run = self.dry_runs.get(workload);
         dry_run.is_some_and(|dry_run| dry_run.accepted)
     }
 
-    /// Drops what no longer holds.
+    /// Drops everything that has expired.
     pub(super) fn expire(&mut self, view: &View, now: Moment) {
         let age = |at: Moment| now.saturating_sub(at);
         self.refused.clear();
@@ -180,7 +179,7 @@ impl State {
 }
 
 impl Reported {
-    /// Records what is so now. Whether it was not so before, or said otherwise.
+    /// Records a condition that holds now. True if it did not hold before, or with another text.
     pub(super) fn record(&mut self, uid: &Uid, topic: Arc<str>, text: Arc<str>) -> bool {
         let key = (uid.clone(), topic);
         let is_new = self.before.get(&key) != Some(&text);

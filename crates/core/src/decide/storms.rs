@@ -1,8 +1,8 @@
-//! When it may not be the pod: too many are unhealthy at once.
+//! Storms: so many pods are unhealthy at once that the cause may not be the pods.
 //!
-//! A storm begins where more than a share of the pods with a verdict, and two at least, are unhealthy; it ends once the
-//! share was at or below that threshold for the cooldown. Pods that are about to be unhealthy begin none, but hold it
-//! back: of thirty pods that go bad at once, one is past its threshold first.
+//! A storm begins when more than a share of the pods with a verdict, and at least two, are unhealthy; it ends once the
+//! share was at or below that threshold for the cooldown. Suspect pods begin no storm, but count as unhealthy for the
+//! question whether a pod may be quarantined: of thirty pods that turn bad at once, one is past its threshold first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,12 +22,12 @@ use crate::{
     write::Write,
 };
 
-/// How many pods of a scope are unhealthy, or about to be, of how many of which anything is known.
+/// How many pods of a scope are unhealthy or suspect, and how many have a verdict.
 #[derive(Debug, Default)]
 pub(super) struct HealthCount<'a> {
     unhealthy: BTreeSet<&'a Uid>,
     bad: BTreeSet<&'a Uid>,
-    /// Quarantined within the window; they are in none of the other numbers.
+    /// Quarantined within the window, and in none of the other counts.
     quarantined: u32,
     with_verdict: u32,
 }
@@ -49,12 +49,11 @@ impl HealthCount<'_> {
         self.unhealthy.len() + self.quarantined as usize
     }
 
-    /// Whether it is a storm.
     fn is_storm(&self, threshold: u8) -> bool {
         Self::is_above(self.unhealthy(), self.of(), threshold)
     }
 
-    /// Whether it would be one, were all unhealthy that are about to be.
+    /// Whether there would be a storm if all suspect pods were unhealthy.
     pub(super) fn may_be_storm(&self, threshold: u8) -> bool {
         let bad = self.bad.len() + self.quarantined as usize;
         Self::is_above(bad, self.of(), threshold)
@@ -77,7 +76,7 @@ impl<'a> HealthCounts<'a> {
     }
 }
 
-/// Counts who is unhealthy, begins and ends storms.
+/// Counts the unhealthy pods, begins and ends storms.
 pub(super) fn run<'a>(
     cx: &Context<'a>,
     state: &mut State,
@@ -201,7 +200,7 @@ fn begin_or_extend(
     state.storms.insert(scope, storm);
 }
 
-/// The workload that a finding is about; without one, the object that stands for the whole agent: its ledger.
+/// The workload that a finding is about, or the ledger, which stands for the whole agent.
 fn whereabouts(cx: &Context<'_>, finding: Option<&Finding>) -> (Arc<str>, Reference) {
     let of_pod = finding.and_then(|finding| {
         let pod = cx.view.pod(&finding.pod)?;
@@ -211,8 +210,8 @@ fn whereabouts(cx: &Context<'_>, finding: Option<&Finding>) -> (Arc<str>, Refere
     of_pod.unwrap_or_else(|| (cx.view.own_namespace.clone(), cx.ledger_object()))
 }
 
-/// A storm that another agent, or this one before a restart, has observed is on until it was over for the cooldown
-/// again.
+/// A storm in the ledger, which another agent or this one before a restart has observed, lasts until the share was at or
+/// below the threshold for a whole cooldown again.
 fn read_from_ledger(cx: &Context<'_>, state: &mut State) {
     let storms = cx
         .ledger
@@ -242,7 +241,7 @@ fn end(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     });
 }
 
-/// What the ledger does not say yet.
+/// The note that writes the begin or the end of a storm into the ledger; `None` if the ledger has it already, or is full.
 fn note(ledger: &Ledger, scope: &StormScope, storm: &ObservedStorm) -> Option<Note> {
     let storms = &ledger.memory.storms;
     match (storm.over, storms.contains_key(scope)) {

@@ -1,4 +1,4 @@
-//! What all signals say at one time: which pods they find bad, and of how many they say anything.
+//! What all signals say at one time: which pods they find bad, and how many have a verdict.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,10 +14,10 @@ use crate::{
     time::Moment,
 };
 
-/// All pods are counted so often at most: there may be very many.
+/// All pods are counted at most this often: there may be very many.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// A pod of which a policy's signal says that it does not do well.
+/// A pod that a policy's signal finds suspect or unhealthy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     pub policy: Arc<Policy>,
@@ -25,11 +25,11 @@ pub struct Finding {
     pub verdict: Verdict,
     pub pod: ObjectKey,
     pub uid: Uid,
-    /// What it is compared within: its workload's uid.
+    /// The uid of the workload whose pods it is compared with.
     pub workload: Uid,
     /// When the streak of bad answers began.
     pub since: Moment,
-    /// Whether the signal can tell: it has said `good` of this pod, or recently of another pod of its workload.
+    /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload.
     pub contrast: bool,
     /// One line for people.
     pub reason: Arc<str>,
@@ -39,17 +39,16 @@ pub struct Finding {
 /// What all signals say at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
-    /// The pods that are `suspect` or `unhealthy`, the longest bad first, then by key and policy.
+    /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// How many pods of a workload have a verdict, by its uid; of those workloads alone that have a pod among the
-    /// findings.
+    /// How many pods of a workload have a verdict, by its uid; only of workloads that have a pod among the findings.
     pub with_verdict: BTreeMap<Uid, u32>,
-    /// How many pods in all have a verdict; zero where fewer than two are among the findings.
+    /// How many pods in all have a verdict; zero where fewer than two pods are among the findings.
     pub with_verdict_in_all: u32,
 }
 
 impl Judge {
-    /// What is said now. A finding without contrast is of a pod of which nothing is known.
+    /// The findings of now. A finding without contrast is about a pod of which nothing is known.
     #[must_use]
     pub fn findings(&mut self, now: Moment) -> Findings {
         let mut pods: Vec<Finding> = self

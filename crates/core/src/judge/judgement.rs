@@ -1,22 +1,22 @@
-//! What one policy says of one pod, with its reasons.
+//! The verdict of one policy about one pod, with its evidence.
 
 use std::sync::Arc;
 
 use super::{Judge, Verdict};
 use crate::{record::Evidence, time::Moment};
 
-/// A verdict, and what it is made of.
+/// A verdict and its evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// Of a pod that is not well: one line for people.
+    /// One line for people; `None` of a healthy pod.
     pub reason: Option<Arc<str>>,
     /// The last samples, oldest first.
     pub evidence: Vec<Evidence>,
 }
 
 impl Judge {
-    /// What a policy says of a pod now, and why.
+    /// The verdict of a policy about a pod now, and why.
     #[must_use]
     pub fn judgement(&self, policy: &str, uid: &str, now: Moment) -> Judgement {
         let verdict = self.verdict(policy, uid, now);

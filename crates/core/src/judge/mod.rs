@@ -1,8 +1,8 @@
 //! From samples to verdicts.
 //!
-//! A verdict is made of what one signal said of one pod in a row, its streak. `none` ends the streak: no answer is
-//! neither good nor bad, and what was seen before it says nothing about now (as an absent series ends a pending
-//! Prometheus alert). Time is the agent's monotonic clock: a wall clock that jumps makes no pod unhealthy.
+//! A verdict is made of the streak of one signal's answers about one pod. `none` ends the streak: no answer is neither good
+//! nor bad, and the answers before it say nothing about now (as an absent series ends a pending Prometheus alert). Time is
+//! the agent's monotonic clock: a wall clock that jumps makes no pod unhealthy.
 
 mod findings;
 pub mod judgement;
@@ -20,13 +20,13 @@ use crate::{
     time::{Moment, Now},
 };
 
-/// What a signal said about a pod.
+/// The answer of a signal about a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Answer {
     Good,
     Bad,
-    /// No answer.
+    /// There was no answer.
     None,
 }
 
@@ -43,9 +43,9 @@ impl Answer {
 /// One answer about one pod at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// The policy whose signal it is.
+    /// The policy that the signal belongs to.
     pub policy: Arc<str>,
-    /// The pod's uid: an answer never counts for a successor of the same name.
+    /// The pod's uid: an answer never counts for a later pod of the same name.
     pub pod: Uid,
     pub at: Now,
     pub answer: Answer,
@@ -59,32 +59,31 @@ pub struct Sample {
 pub enum Verdict {
     /// The last answer was good.
     Healthy,
-    /// The last answer was bad; not enough of them yet.
+    /// The last answer was bad, but the streak is not past the threshold yet.
     Suspect,
-    /// Past the threshold.
+    /// The streak of bad answers is past the threshold.
     Unhealthy,
-    /// Nothing was said, or not lately.
+    /// There was no answer recently.
     Unknown,
 }
 
 impl Verdict {
-    /// As people read it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// Everything that signals have said, as far as it still matters.
+/// The answers of all signals, as far as they still matter.
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     policies: BTreeMap<Arc<str>, PolicyStreaks>,
-    /// How many pods had a verdict, and when they were counted.
+    /// How many pods had a verdict when they were last counted, and when that was.
     with_verdict: Option<(Moment, u32)>,
 }
 
 impl Judge {
-    /// Takes a new policy file: what was said to a policy that is unchanged stays, all else is forgotten.
+    /// Takes a new policy file: the answers for an unchanged policy stay, all others are dropped.
     pub fn set_policies(&mut self, file: &PolicyFile) {
         let mut known = std::mem::take(&mut self.policies);
         for policy in &file.policies {
@@ -98,7 +97,7 @@ impl Judge {
         }
     }
 
-    /// Begins to take samples of a pod.
+    /// Accepts samples of a pod from now on.
     pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, workload: &Uid) {
         if let Some(streaks) = self.policies.get_mut(policy) {
             streaks.watch(uid, pod, workload);
@@ -112,22 +111,21 @@ impl Judge {
         }
     }
 
-    /// Judges a pod from the start again: what was said of it so far makes no streak, and still shows that the signal can
-    /// say `good`.
+    /// Judges a pod from the start again: earlier answers about it make no streak, but still show that the signal can say
+    /// `good`.
     pub fn restart(&mut self, policy: &str, uid: &Uid) {
         if let Some(streaks) = self.policies.get_mut(policy) {
             streaks.restart(uid);
         }
     }
 
-    /// Takes a sample in. One about a pod that is not watched is dropped.
+    /// Records a sample. A sample of a pod that is not watched is dropped.
     pub fn record(&mut self, sample: &Sample) {
         if let Some(streaks) = self.policies.get_mut(&sample.policy) {
             streaks.record(sample);
         }
     }
 
-    /// What a policy says of a pod now.
     #[must_use]
     pub fn verdict(&self, policy: &str, uid: &str, now: Moment) -> Verdict {
         self.policies

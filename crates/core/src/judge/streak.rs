@@ -1,4 +1,4 @@
-//! What one policy's signal said of each pod in a row.
+//! The streaks of one policy: the answers of its signal about each pod in a row.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -16,14 +16,14 @@ use crate::{
 /// How many samples are kept for the record.
 const EVIDENCE: usize = 5;
 
-/// What the signal said of one pod.
+/// The last answers about one pod.
 #[derive(Clone, Debug)]
 pub(super) struct Streak {
     pod: ObjectKey,
     workload: Uid,
     last: Option<(Moment, Answer)>,
     last_good: Option<Moment>,
-    /// Since when it is bad, and how often in a row.
+    /// Since when the answers are bad, and how many in a row.
     pub(super) bad: Option<(Moment, u32)>,
     pub(super) seen: VecDeque<Evidence>,
 }
@@ -34,7 +34,7 @@ pub(super) struct PolicyStreaks {
     pub(super) policy: Arc<Policy>,
     pub(super) pods: BTreeMap<Uid, Streak>,
     pub(super) workloads: BTreeMap<Uid, BTreeSet<Uid>>,
-    /// Those whose last answer was bad: few, so that a decision need not look at all.
+    /// The pods whose last answer was bad: few, so that a decision need not visit all pods.
     bad: BTreeSet<Uid>,
 }
 
@@ -85,7 +85,7 @@ impl PolicyStreaks {
         }
     }
 
-    /// What was said so far makes no streak.
+    /// The answers so far make no streak.
     pub(super) fn restart(&mut self, uid: &Uid) {
         if let Some(streak) = self.pods.get_mut(uid) {
             streak.bad = None;
@@ -101,7 +101,7 @@ impl PolicyStreaks {
             return;
         };
         let at = sample.at.moment;
-        // A sample that comes twice counts once.
+        // A sample that arrives twice counts once.
         if streak.last.is_some_and(|(last, _)| at <= last) {
             return;
         }
@@ -178,7 +178,7 @@ impl PolicyStreaks {
         })
     }
 
-    /// Whether the signal can tell good from bad, or contrasts with nothing.
+    /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload.
     fn has_contrast(&self, uid: &Uid, streak: &Streak, since: Moment, now: Moment) -> bool {
         if self.policy.contrast == Contrast::None || streak.last_good.is_some() {
             return true;

@@ -1,4 +1,4 @@
-//! What must outlive a restart besides the slots: each entry is bounded, and made to be read by people.
+//! What must outlive a restart besides the slots: every entry is bounded, and can be read by people.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,19 +13,19 @@ const BEGUN: &str = "begun";
 /// The key of the pause.
 pub const PAUSE: &str = "pause";
 
-/// What the key of a workload's pacing record begins with; its uid follows.
+/// The beginning of the key of a workload's pacing record; the workload's uid follows.
 const PACE: &str = "pace.";
 
-/// What the key of a storm begins with; the workload's uid, or [`CLUSTER`], follows.
+/// The beginning of the key of a storm; the workload's uid, or [`CLUSTER`], follows.
 const STORM: &str = "storm.";
 
-/// The scope of a storm that is the whole cluster's.
+/// The scope of a storm of the whole cluster.
 const CLUSTER: &str = "cluster";
 
-/// Workloads with a pacing record. Beyond it the one is forgotten that would be forgotten soonest anyway.
+/// Workloads with a pacing record. Beyond this the record that would expire first is dropped.
 pub const MAX_PACING_RECORDS: usize = 500;
 
-/// Storms that outlive a restart. Where so many workloads are in trouble, the cluster is.
+/// Storms that outlive a restart. With that many workloads in a storm, the whole cluster is in one.
 pub const MAX_STORMS: usize = 100;
 
 /// Quarantines are counted by the minute: sixty numbers for an hour, however many there are.
@@ -34,56 +34,54 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// The window of `limits.cluster.perHour`.
 const HOUR: Duration = Duration::from_hours(1);
 
-/// All of it.
+/// Everything in the ledger but its slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// How many quarantines began within each minute of the last hour.
     pub begun: BTreeMap<Timestamp, u32>,
-    /// How replacements fare, by the workload's uid.
+    /// The pacing records by the workload's uid.
     pub pacing: BTreeMap<Uid, PacingRecord>,
-    /// Where too many pods are unhealthy at once.
+    /// The storms in progress.
     pub storms: BTreeMap<StormScope, Storm>,
-    /// Set by people: nothing new is quarantined, and nothing reaped.
+    /// Set by people: nothing new is quarantined, and nothing is reaped.
     pub pause: Option<Pause>,
 }
 
-/// How the replacements of a workload fare.
+/// The quarantines of a workload and the success of their replacements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PacingRecord {
     /// The workload, for people: `shop/Deployment web`.
     pub workload: Arc<str>,
-    /// The uid of the ReplicaSet that its pods were of: a rollout brings another one.
+    /// The uid of the ReplicaSet that owned its pods: after a rollout it is another one.
     pub replica_set: Uid,
-    /// When the first of its pods was taken out: who was made since is a replacement.
+    /// When the first of its pods was quarantined: a pod created since is a replacement.
     pub since: Timestamp,
-    /// When the last one was.
+    /// When the last of its pods was quarantined.
     pub last: Timestamp,
     /// How many replacements turned unhealthy soon, in a row.
     pub retries: u32,
-    /// What stood in the workload's annotation [`RESET`](crate::keys::RESET) then.
+    /// The workload's annotation [`RESET`](crate::keys::RESET) at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StormScope {
-    /// In all that is watched.
     Cluster,
-    /// In the workload of that uid.
     Workload(Uid),
 }
 
 /// Too many pods are unhealthy at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storm {
-    /// What is in trouble, for people: `shop/Deployment web`, or `cluster`.
+    /// The scope, for people: `shop/Deployment web`, or `cluster`.
     #[serde(rename = "where")]
     pub place: Arc<str>,
     pub since: Timestamp,
 }
 
-/// The switch for all.
+/// A pause of the agent, set by people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Why, in people's words.
@@ -94,7 +92,7 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Reads the entry: whatever stands there pauses.
+    /// Reads the entry: any text pauses.
     #[must_use]
     pub fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
@@ -105,7 +103,7 @@ impl Pause {
 }
 
 impl Memory {
-    /// Takes an entry in. False where it is none of these, or cannot be read.
+    /// Reads an entry. False if it has another key, or cannot be read.
     pub(super) fn read(&mut self, key: &str, text: &str) -> bool {
         fn parsed<T: serde::de::DeserializeOwned>(text: &str, take: impl FnOnce(T)) -> bool {
             serde_json::from_str(text).map(take).is_ok()
@@ -132,12 +130,12 @@ impl Memory {
         }
     }
 
-    /// Whether an entry of that key is one of these.
+    /// Whether an entry of that key belongs to the memory.
     pub(super) fn is_key(key: &str) -> bool {
         [PAUSE, BEGUN].contains(&key) || [PACE, STORM].iter().any(|begin| key.starts_with(begin))
     }
 
-    /// The entries that stand for it.
+    /// The entries of the ledger object.
     #[must_use]
     pub fn entries(&self) -> BTreeMap<String, String> {
         // Plain strings and numbers: serialising them cannot fail.
@@ -164,7 +162,7 @@ impl Memory {
             .collect()
     }
 
-    /// How many quarantines began within the hour before `now`, a minute more at most.
+    /// How many quarantines began within the hour before `now`, or at most a minute more.
     #[must_use]
     pub fn begun_within_an_hour(&self, now: Timestamp) -> u32 {
         let counts = self
@@ -183,7 +181,7 @@ impl Memory {
         *count = count.saturating_add(1);
     }
 
-    /// Writes down how replacements fare in a workload.
+    /// Records the pacing of a workload.
     pub(super) fn put_pacing(&mut self, workload: &Uid, record: PacingRecord) {
         if self.pacing.len() >= MAX_PACING_RECORDS && !self.pacing.contains_key(workload) {
             let soonest = self
@@ -198,7 +196,7 @@ impl Memory {
     }
 }
 
-/// Whether all of a minute is more than an hour ago.
+/// Whether a minute ended more than an hour ago.
 fn is_past(minute: Timestamp, now: Timestamp) -> bool {
     now.duration_since(minute).as_secs() >= (HOUR + MINUTE).as_secs().cast_signed()
 }

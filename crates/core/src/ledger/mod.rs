@@ -1,8 +1,8 @@
 //! The ledger: one slot per quarantined pod, and the rules by which a slot is taken, moved and freed.
 //!
 //! No slot, no quarantine. A slot is written, by compare-and-swap on the whole ledger, before its pod is; it is
-//! freed only when no delayed write of it can succeed any more. So the slots are never fewer than the pods that
-//! are, or may yet be, quarantined, whoever crashes and however late a request arrives.
+//! freed only when no delayed write of the pod can succeed any more. So there are never fewer slots than pods that
+//! are, or may yet be, quarantined, whichever process crashes and however late a request arrives.
 
 mod memory;
 mod slot;
@@ -19,8 +19,8 @@ pub use self::{
 };
 use crate::object::{ResourceVersion, Uid};
 
-/// No slot is taken for so long after the ledger was rebuilt from the pods: a patch whose slot was lost with the
-/// old ledger must have arrived by then. It is the one timing assumption of the protocol.
+/// No slot is taken for this long after the ledger was rebuilt from the pods: a patch whose slot was lost with the
+/// old ledger must have arrived by then. It is the only timing assumption of the protocol.
 pub const REBUILD_WAIT: Duration = Duration::from_mins(10);
 
 /// Name of the ledger of an installation.
@@ -29,10 +29,10 @@ pub fn name(agent: &str) -> String {
     format!("pod-quarantine-ledger-{agent}")
 }
 
-/// Slots that the ledger's object holds, and `limits.cluster.max` at most.
+/// Slots that the ledger's object can hold; the highest `limits.cluster.max`.
 pub const MAX_SLOTS: usize = 1000;
 
-/// What is known of the ledger object.
+/// What the view knows of the ledger object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is one")]
 pub enum LedgerView {
@@ -44,7 +44,7 @@ pub enum LedgerView {
 }
 
 impl LedgerView {
-    /// The ledger, where it is there.
+    /// The ledger; `None` where there is none, or it was not read yet.
     #[must_use]
     pub fn present(&self) -> Option<&Ledger> {
         match self {
@@ -59,13 +59,13 @@ impl LedgerView {
 pub struct Ledger {
     /// The version that a compare-and-swap asks for.
     pub resource_version: ResourceVersion,
-    /// Its uid: another ledger of the same name has another one.
+    /// Its uid, which differs from that of another ledger of the same name.
     pub uid: Uid,
     /// The slots by pod uid.
     pub slots: BTreeMap<Uid, Slot>,
-    /// What must outlive a restart besides them.
+    /// Everything else that must outlive a restart.
     pub memory: Memory,
-    /// Entries that cannot be read. They count against the cluster's limit as slots do, and are never dropped.
+    /// Entries that cannot be read. Like slots, they count against the cluster's limit, and are never dropped.
     pub unreadable: BTreeMap<Arc<str>, Arc<str>>,
     /// Whether its deletion has begun: no slot is added then.
     pub terminating: bool,
@@ -75,14 +75,13 @@ pub struct Ledger {
     pub rebuilt: Option<Timestamp>,
 }
 
-/// Something to be written down that takes no slot for a pod.
+/// An entry to be written that takes no slot for a quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The replacement of the pod in that slot is Ready.
+    /// The replacement of the slot's pod is Ready.
     Replaced(Slot),
     /// A pod that counts as quarantined and has no slot is given this one.
     Counted(Slot),
-    /// Too many pods are unhealthy at once.
     StormBegan(StormScope, Storm),
     StormEnded(StormScope),
     /// The pacing record of a workload no longer counts.
@@ -122,7 +121,7 @@ impl Ledger {
         ledger
     }
 
-    /// The entries that stand for this ledger: one a slot, and its memory.
+    /// The entries of the ledger object: one for each slot, and those of the memory.
     #[must_use]
     pub fn entries(&self) -> BTreeMap<String, String> {
         let slots = self.slots.values().map(|slot| {
@@ -136,7 +135,7 @@ impl Ledger {
         memory.chain(unreadable).chain(slots).collect()
     }
 
-    /// Why no slot may be added now, if so.
+    /// Why no slot may be added now; `None` if one may.
     #[must_use]
     pub fn closed(&self, now: Timestamp) -> Option<String> {
         if self.terminating {
@@ -151,9 +150,9 @@ impl Ledger {
         waiting.then(|| "the ledger was lost and rebuilt less than ten minutes ago".to_owned())
     }
 
-    /// Adds a slot, or moves the one that is there forward; one that is new is counted for the hour. False, and
-    /// nothing done, if it would move backwards or write over an entry that cannot be read: that may be a later slot of
-    /// a newer agent.
+    /// Adds a slot, or moves the existing one forward; a new one counts towards the hourly limit. False, with nothing
+    /// changed, if it would move backwards or overwrite an entry that cannot be read: that may be a later slot of a
+    /// newer agent.
     #[must_use]
     pub fn take(&mut self, slot: Slot) -> bool {
         let backwards = |known: &Slot| known.resource_version > slot.resource_version;
@@ -169,7 +168,7 @@ impl Ledger {
         true
     }
 
-    /// Adds a slot, or moves it forward, as [`Ledger::take`] does; with it goes how the workload's replacements fare.
+    /// Adds a slot, or moves it forward, as [`Ledger::take`] does, together with the pacing record of its workload.
     #[must_use]
     pub fn begin(&mut self, slot: Slot, pacing: Option<&PacingRecord>) -> bool {
         let workload = slot.workload.clone();
@@ -184,7 +183,7 @@ impl Ledger {
         taken
     }
 
-    /// Takes a note. False, and nothing done, where it says nothing new or no longer holds.
+    /// Applies a note. False, with nothing changed, if the note is not new or no longer holds.
     #[must_use]
     pub fn note(&mut self, note: &Note) -> bool {
         let storms = &mut self.memory.storms;
@@ -212,7 +211,7 @@ impl Ledger {
         }
     }
 
-    /// Writes into a slot when the pod's replacement was Ready, if the slot is otherwise as the decision knew it.
+    /// Writes into a slot when the pod's replacement was Ready, if the slot is otherwise as at the decision.
     fn note_replaced(&mut self, slot: &Slot) -> bool {
         let Some(known) = self.slots.get_mut(&slot.uid) else {
             return false;
@@ -228,7 +227,7 @@ impl Ledger {
         same
     }
 
-    /// Takes a slot out if it still stands at the version that the decision was made on.
+    /// Removes a slot if it still has the version that the decision was made on.
     #[must_use]
     pub fn free(&mut self, slot: &Slot) -> bool {
         let same = self.slots.get(&slot.uid) == Some(slot);

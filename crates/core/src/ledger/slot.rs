@@ -10,7 +10,7 @@ use crate::{
     record::RecordState,
 };
 
-/// A slot younger than this is not fenced: its writer may still be at it, and two agents that fence each
+/// A slot younger than this is not fenced: its writer may still be at work, and two agents that fence each
 /// other's fresh slots would starve.
 pub const FENCE_AFTER: Duration = Duration::from_secs(30);
 
@@ -23,16 +23,16 @@ pub struct Slot {
     pub name: Arc<str>,
     pub workload: Uid,
     pub policy: Arc<str>,
-    /// The pod's version that the patch asks for. It only ever moves forward.
+    /// The version of the pod that the patch requires. It only ever moves forward.
     pub resource_version: ResourceVersion,
     /// When the slot was taken.
     pub at: Timestamp,
     /// The [fingerprint](crate::record::fingerprint) of the record.
     pub record: Arc<str>,
-    /// That of the record before it, where the pod was to be taken out again: which of both it carries is not known.
+    /// The fingerprint of the record before, if the pod is being quarantined again: it may carry either of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_before: Option<Arc<str>>,
-    /// Whether the pod was Ready: then its disruption budgets bear it.
+    /// Whether the pod was Ready: then its quarantine counts against its PodDisruptionBudgets.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ready: bool,
     /// When the pod's replacement was Ready.
@@ -53,19 +53,19 @@ impl Slot {
     }
 }
 
-/// What becomes of a slot.
+/// Whether a slot is kept, freed or fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotFate {
     /// Its pod is, or may yet be, quarantined.
     Keep,
     /// No delayed write of it can succeed.
     Free,
-    /// The pod has not changed since the slot was taken: it must be made to change first.
+    /// The pod has not changed since the slot was taken: a write must change it first.
     Fence,
 }
 
-/// What becomes of a slot, by its pod as a GET without resourceVersion saw it *after* the slot was read.
-/// Never by a cached pod.
+/// Decides by the pod as a GET without resourceVersion returned it *after* the slot was read, never by a cached
+/// pod.
 #[must_use]
 pub fn fate(slot: &Slot, found: Option<&Pod>, now: Timestamp) -> SlotFate {
     let Some(pod) = found.filter(|pod| pod.uid == slot.uid) else {
@@ -73,7 +73,7 @@ pub fn fate(slot: &Slot, found: Option<&Pod>, now: Timestamp) -> SlotFate {
     };
     let quarantined = pod.has_state_label() || pod.record() != RecordState::Absent;
     if quarantined {
-        // A delayed patch can do to a quarantined pod that goes away nothing that was not done.
+        // A delayed patch of a quarantined pod that is being deleted changes nothing more.
         return if pod.terminating {
             SlotFate::Free
         } else {

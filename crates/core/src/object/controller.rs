@@ -5,13 +5,12 @@ use std::sync::Arc;
 use super::{ControllerKind, ObjectKey, ObjectKind, Reference, Uid};
 use crate::selector::Selector;
 
-/// An object that owns pods, or owns what owns them.
+/// An object that owns pods, or owns controllers of pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Controller {
     pub kind: ControllerKind,
     pub key: ObjectKey,
     pub uid: Uid,
-    /// The pods it takes for its own.
     pub selector: Selector,
     /// Its own controller.
     pub owner: Option<Reference>,
@@ -19,7 +18,6 @@ pub struct Controller {
     pub desired: u32,
     /// The annotation [`keys::REVISION`].
     pub revision: Option<Arc<str>>,
-    /// Whether its deletion has begun.
     pub terminating: bool,
     /// Of a Deployment: whether its strategy is `Recreate`.
     pub recreate: bool,
@@ -27,12 +25,12 @@ pub struct Controller {
     pub rolling: bool,
     /// The annotation [`keys::RESET`].
     pub reset: Option<Arc<str>>,
-    /// The commands among the annotations of its pod template: on its pods they are nobody's command.
+    /// The commands among the annotations of its pod template: on its pods they are ignored.
     pub template_commands: Vec<Arc<str>>,
 }
 
 impl Controller {
-    /// How a record names it.
+    /// The reference that records hold.
     #[must_use]
     pub fn reference(&self) -> Reference {
         Reference {

@@ -1,4 +1,4 @@
-//! Objects of the cluster, cut down to what a decision needs.
+//! Objects of the cluster, reduced to what a decision needs.
 
 mod controller;
 mod pod;
@@ -22,7 +22,7 @@ use crate::selector::Labels;
 /// The unique id of an object: another object of the same name has another one.
 pub type Uid = Arc<str>;
 
-/// Annotations, those alone that the agent reads.
+/// Only those annotations that the agent reads.
 pub type Annotations = BTreeMap<Arc<str>, Arc<str>>;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,7 +108,6 @@ impl fmt::Display for Reference {
     }
 }
 
-/// The kind of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "Arc<str>", into = "Arc<str>")]
 pub enum ObjectKind {
@@ -185,6 +184,5 @@ pub struct Namespace {
     pub labels: Labels,
     /// Its annotation [`keys::MODE`].
     pub mode: Option<Arc<str>>,
-    /// Whether its deletion has begun.
     pub terminating: bool,
 }

@@ -18,40 +18,36 @@ use crate::{
 pub struct Pod {
     pub key: ObjectKey,
     pub uid: Uid,
-    /// The version that this was read at.
     pub resource_version: ResourceVersion,
     pub labels: Labels,
-    /// Those of [`keys::READ_FROM_PODS`].
+    /// Only those of [`keys::READ_FROM_PODS`].
     pub annotations: Annotations,
     /// Its controller.
     pub owner: Option<Reference>,
     pub created: Option<Timestamp>,
     /// When the kubelet first saw it.
     pub started: Option<Timestamp>,
-    /// How often its containers were restarted.
+    /// How often its containers were restarted, in all.
     pub restarts: u32,
-    /// Its node, once it has one.
+    /// `None` until it is scheduled.
     pub node: Option<Arc<str>>,
-    /// The ports that it takes of its node.
     pub host_ports: Vec<HostPort>,
-    /// Whether it has its node's address: then it may take ports that it does not declare.
+    /// Whether it uses its node's address: then it may take ports that it does not declare.
     pub host_network: bool,
     pub phase: Phase,
     pub ready: bool,
-    /// Whether its deletion has begun.
     pub terminating: bool,
     pub address: Option<IpAddr>,
-    /// The ports that its containers name.
+    /// The named ports of its containers.
     pub ports: Vec<(Arc<str>, u16)>,
-    /// The selectors of its own `DoNotSchedule` spread constraints: as long as it matches them, its replacement may find
-    /// no node.
+    /// The selectors of its own `DoNotSchedule` spread constraints: while it matches them, its replacement may find no
+    /// node.
     pub spread_over: Vec<Selector>,
-    /// The selectors of its own required anti-affinity. They keep whoever matches them off its node, whatever labels it
-    /// has itself.
+    /// The selectors of its own required anti-affinity. They keep every pod that matches them off its node, whatever
+    /// labels it has itself.
     pub repels: Vec<Selector>,
 }
 
-/// The phase of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Not all containers run yet.
@@ -81,13 +77,12 @@ impl Pod {
         }
     }
 
-    /// The text of an annotation.
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(AsRef::as_ref)
     }
 
-    /// Whether its replacement needs another node, or one with other ports free.
+    /// Whether its replacement needs a node on which certain ports are free.
     #[must_use]
     pub fn takes_host_ports(&self) -> bool {
         self.host_network || !self.host_ports.is_empty()
@@ -105,25 +100,25 @@ impl Pod {
         self.labels.contains_key(keys::STATE)
     }
 
-    /// What stands in its record annotation.
+    /// Reads its record annotation.
     #[must_use]
     pub fn record(&self) -> RecordState {
         RecordState::parse(self.annotation(keys::RECORD), &self.uid)
     }
 
-    /// What people have written on it.
+    /// Reads the annotations of people on it.
     #[must_use]
     pub fn overrides(&self) -> Overrides {
         Overrides::read(&self.annotations)
     }
 
-    /// Whether it counts for the limits: it carries the state label or a record and is not going away.
+    /// Whether it counts for the limits: it carries the state label or a record and is not being deleted.
     #[must_use]
     pub fn counts_as_quarantined(&self) -> bool {
         !self.terminating && (self.has_state_label() || self.record() != RecordState::Absent)
     }
 
-    /// Whether a decision must look at it on every tick, whatever the signals say.
+    /// Whether a decision must check it on every tick, whatever the signals say.
     #[must_use]
     pub fn tracked(&self) -> bool {
         self.has_state_label()
@@ -134,7 +129,7 @@ impl Pod {
     }
 }
 
-/// A port that a pod takes of its node.
+/// A port of its node that a pod takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     /// The address; `None` for all of them.
@@ -145,7 +140,7 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    /// Whether only one of the two can be had on a node.
+    /// Whether a node can give only one of the two to a pod.
     #[must_use]
     pub fn conflicts_with(&self, other: &Self) -> bool {
         let addresses = self.address.as_ref().zip(other.address.as_ref());

@@ -16,34 +16,32 @@ pub enum PodSelectingObject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     pub key: ObjectKey,
-    /// `None` where it has none: then it cannot be left by relabelling.
+    /// `None` where it has no selector: then a pod cannot leave it by its labels.
     pub selector: Option<Selector>,
-    /// Whether some of its traffic goes to pods of the same node alone.
+    /// Whether some of its traffic goes only to pods on the same node.
     pub local: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisruptionBudget {
     pub key: ObjectKey,
-    /// `None` selects no pod.
+    /// `None`: it selects no pod.
     pub selector: Option<Selector>,
-    /// `None` where its status is not of its present spec.
+    /// `None` where its status is of an earlier spec.
     pub status: Option<BudgetStatus>,
 }
 
-/// What a PodDisruptionBudget comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetStatus {
-    /// How many of its pods may go now.
+    /// How many of its pods may be disrupted now.
     pub disruptions_allowed: u32,
-    /// How many of its pods are to be healthy.
+    /// How many of its pods must stay healthy.
     pub desired_healthy: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkPolicy {
     pub key: ObjectKey,
-    /// The pods it applies to.
     pub selector: Selector,
 }
 
@@ -83,7 +81,7 @@ impl PodSelectingObject {
 }
 
 impl Service {
-    /// Whether a pod with these labels is behind it.
+    /// Whether it selects a pod with these labels.
     #[must_use]
     pub fn selects(&self, labels: &Labels) -> bool {
         let selector = self.selector.as_ref();
@@ -92,7 +90,7 @@ impl Service {
 }
 
 impl DisruptionBudget {
-    /// Whether a pod with these labels counts for it.
+    /// Whether it selects a pod with these labels.
     #[must_use]
     pub fn selects(&self, labels: &Labels) -> bool {
         let selector = self.selector.as_ref();

@@ -4,19 +4,16 @@ use std::{num::NonZeroU32, time::Duration};
 
 use super::Detach;
 
-/// Bounds on what may be quarantined at once, and on how fast that goes.
+/// Bounds on how many pods may be quarantined, and how fast.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     pub cluster: ClusterLimits,
     pub namespace: NamespaceLimits,
     pub workload: WorkloadLimits,
-    /// When it is not the pod.
     pub storm: StormLimits,
-    /// How pods of one workload follow each other.
+    /// How fast pods of one workload may be quarantined one after the other.
     pub pacing: PacingLimits,
-    /// How fast pods are deleted.
     pub reap: ReapLimits,
-    /// How long a pod can be held.
     pub hold: HoldLimits,
 }
 
@@ -49,16 +46,16 @@ pub struct StormLimits {
     pub workload: u8,
     /// Of all watched pods that have a verdict, in per cent: 1 to 100.
     pub cluster: u8,
-    /// For how long the share must have been at or below the mark: 1 s to 24 h.
+    /// For how long the share must have been at or below the threshold: 1 s to 24 h.
     pub cooldown: Duration,
 }
 
-/// How pods of one workload follow each other.
+/// How fast pods of one workload may be quarantined one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacingLimits {
     /// How long a replacement may take to be Ready: 1 s to 24 h.
     pub replacement_timeout: Duration,
-    /// How many replacements in a row may turn unhealthy soon: 1 to 100.
+    /// How many replacements in a row may turn unhealthy soon after they start: 1 to 100.
     pub retries: u32,
     /// Whether pods are quarantined while a rollout of their workload is in progress.
     pub during_rollout: bool,
@@ -71,7 +68,6 @@ pub struct ReapLimits {
     pub per_minute: u32,
 }
 
-/// How long a pod can be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HoldLimits {
     /// The longest time after the pod's TTL: 1 s to 90 d.
@@ -137,8 +133,7 @@ impl Default for HoldLimits {
 }
 
 impl Limits {
-    /// How many pods of one workload may be in quarantine at once. Where no replacement starts (`detach: service`),
-    /// it is one.
+    /// How many pods of one workload may be in quarantine at once: one if no replacement starts (`detach: service`).
     #[must_use]
     pub fn of_workload(&self, desired: u32, detach: Detach) -> u32 {
         match detach {
@@ -152,12 +147,12 @@ impl Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxPods {
     Count(NonZeroU32),
-    /// So many per cent, 1 to 100.
+    /// Per cent, 1 to 100.
     Percent(u8),
 }
 
 impl MaxPods {
-    /// How many of so many desired replicas: 10% of 25 is 2, of 19 is 1, of 3 is 1 and of 0 is 1.
+    /// The number of pods for that many desired replicas: 10% of 25 is 2, of 19 is 1, of 3 is 1 and of 0 is 1.
     ///
     /// Never less than one: a cap that rounds to zero never acts on small workloads (envoyproxy/gateway#8140).
     #[must_use]
@@ -172,16 +167,16 @@ impl MaxPods {
     }
 }
 
-/// The least number of pods, or the least share of the desired replicas.
+/// A minimum number of pods, or a minimum share of the desired replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinPods {
     Count(u32),
-    /// So many per cent, 0 to 100.
+    /// Per cent, 0 to 100.
     Percent(u8),
 }
 
 impl MinPods {
-    /// How many of so many desired replicas: 50% of 3 is 2, of 1 is 1, and of 0 is 0.
+    /// The number of pods for that many desired replicas: 50% of 3 is 2, of 1 is 1, and of 0 is 0.
     #[must_use]
     pub fn of(self, desired: u32) -> u32 {
         match self {

@@ -4,7 +4,6 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// Where the evidence comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Signal {
     /// An HTTP probe of the pod's own address.
@@ -16,11 +15,11 @@ pub enum Signal {
 /// An HTTP probe, field for field a Kubernetes probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProbe {
-    /// Path and query, begins with `/`.
+    /// Path and query; begins with `/`.
     pub path: String,
-    /// Number, or name of a container's port.
+    /// The number, or the name of a container's port.
     pub port: Port,
-    /// A certificate is not verified, as the kubelet does not.
+    /// As by the kubelet, the certificate is not verified.
     pub scheme: Scheme,
     /// Headers in the order of the file; `Host` among them sets the request's host.
     pub headers: Vec<(String, String)>,
@@ -35,7 +34,7 @@ pub struct HttpProbe {
 }
 
 impl HttpProbe {
-    /// The probe that says nothing but its port.
+    /// A probe with its port: everything else has its default.
     #[must_use]
     pub fn new(port: Port) -> Self {
         Self {
@@ -51,7 +50,6 @@ impl HttpProbe {
     }
 }
 
-/// A port of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Port {
     Number(u16),
@@ -64,7 +62,7 @@ pub enum Port {
 pub enum Scheme {
     #[default]
     Http,
-    /// TLS, the certificate unverified.
+    /// The certificate is not verified.
     Https,
 }
 
@@ -73,7 +71,6 @@ pub enum Scheme {
 pub struct PrometheusQuery {
     /// PromQL.
     pub query: String,
-    /// When a value is bad.
     pub threshold: Threshold,
     /// Time between two queries: 1 s to 1 h.
     pub interval: Duration,
@@ -82,7 +79,7 @@ pub struct PrometheusQuery {
 }
 
 impl PrometheusQuery {
-    /// The query that says nothing but what it asks, and when a value is bad.
+    /// A query with its required fields: everything else has its default.
     #[must_use]
     pub fn new(query: String, threshold: Threshold) -> Self {
         Self {
@@ -115,7 +112,7 @@ impl Threshold {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusServer {
-    /// Base address, `http` or `https`; a path prefix is kept.
+    /// The base address, `http` or `https`; a path prefix is kept.
     pub url: String,
     /// A file whose content is sent as `Authorization: Bearer`, read again for each query.
     pub bearer_token_file: Option<String>,
@@ -123,12 +120,12 @@ pub struct PrometheusServer {
     pub ca_file: Option<String>,
     /// Further headers, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, String)>,
-    /// How long an answer may take: at most 5 m.
+    /// How long an answer may take: at most 5 min.
     pub timeout: Duration,
 }
 
 impl PrometheusServer {
-    /// The server that says nothing but its address.
+    /// A server with its address: everything else has its default.
     #[must_use]
     pub fn new(url: String) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What the agent knows of the cluster: the latest of every watched object, and the ledger.
+//! What the agent knows of the cluster: the latest state of every watched object, and the ledger.
 //!
 //! Filled by `cluster`, read by [`crate::decide`]. An object never goes back to an older resourceVersion, in
 //! whatever order watches and the answers to writes come in.
@@ -27,46 +27,45 @@ type ByNamespace<Kind, Object> = BTreeMap<Arc<str>, BTreeMap<(Kind, Arc<str>), O
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pods: BTreeMap<ObjectKey, Pod>,
-    /// The pods that a decision must look at whatever the signals say, see [`Pod::tracked`].
+    /// The pods that a decision must check whatever the signals say, see [`Pod::tracked`].
     tracked: BTreeSet<ObjectKey>,
     /// The pods by the uid of their controller.
     owned: HashMap<Uid, BTreeSet<ObjectKey>>,
-    /// The pods that take ports of their nodes.
+    /// The pods with host ports.
     with_host_ports: BTreeSet<ObjectKey>,
-    /// The pods that went last: the answer to a write may come after the watch told of the pod's end.
+    /// The pods that were deleted last: the answer to a write may arrive after the watch reported the pod's deletion.
     gone: VecDeque<Uid>,
     namespaces: BTreeMap<Arc<str>, Namespace>,
     selecting: ByNamespace<PodSelectingKind, PodSelectingObject>,
     controllers: ByNamespace<ControllerKind, Controller>,
     pub ledger: LedgerView,
     pub lease: LeaseView,
-    /// The version that it was read at.
     lease_version: Option<ResourceVersion>,
-    /// The version at which a ledger went, of the last one that did.
+    /// The version at which a ledger was last deleted.
     ledger_gone: Option<ResourceVersion>,
-    /// What the last ledger that was read held besides slots.
+    /// The memory of the last ledger that was read.
     pub(crate) remembered: Memory,
-    /// Why the view must not be acted on now, if so: a watch has not synced, or has been silent too long.
+    /// Why the view may be out of date: a watch has not synced, or has been silent too long; `None` where it is current.
     pub stale: Option<Arc<str>>,
     pub own_namespace: Arc<str>,
 }
 
-/// What is known of the Lease.
+/// What the view knows of the Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LeaseView {
     /// It was not read yet.
     #[default]
     NotLoaded,
-    /// It names the ledger of that uid, or none: then there was none yet, and none can be lost.
+    /// It names the ledger of that uid, or `None`: then there was no ledger yet, and none can be lost.
     Names(Option<Uid>),
 }
 
-/// How many pods that are gone are remembered. An answer is late by the ten seconds of a request at most, in which far
-/// fewer pods go.
+/// How many deleted pods are remembered. An answer is late by at most the ten seconds of a request, in which far fewer
+/// pods are deleted.
 const GONE: usize = 1024;
 
 impl View {
-    /// A view of nothing yet, of the agent in that namespace.
+    /// An empty view, of the agent in that namespace.
     #[must_use]
     pub fn new(own_namespace: &str) -> Self {
         Self {
@@ -75,7 +74,8 @@ impl View {
         }
     }
 
-    /// Takes a pod in, unless a newer state of it, its successor or its end is known. True if something changed.
+    /// Records a pod, unless a newer state of it, its deletion or a later pod of its name is known. True if the view
+    /// changed.
     pub fn put_pod(&mut self, pod: Pod) -> bool {
         let known = self.pods.get(&pod.key);
         if known.is_some_and(|known| known.resource_version >= pod.resource_version) {
@@ -101,7 +101,7 @@ impl View {
         true
     }
 
-    /// Takes a pod out, for a newer state of the pod `for_uid`. Unless it is that pod itself, it is gone for good.
+    /// Removes a pod in favour of a newer state of the pod `for_uid`. If that is another pod, this one was deleted.
     fn erase(&mut self, key: &ObjectKey, for_uid: &str) {
         let Some(pod) = self.pods.remove(key) else {
             return;
@@ -122,7 +122,7 @@ impl View {
         }
     }
 
-    /// Forgets a pod that is gone: the one of that uid, not a successor of the same name.
+    /// Removes a deleted pod by its uid, not a later pod of the same name. True if the view changed.
     pub fn remove_pod(&mut self, key: &ObjectKey, uid: &str) -> bool {
         let same = self.pods.get(key).is_some_and(|known| &*known.uid == uid);
         if same {
@@ -131,7 +131,7 @@ impl View {
         same
     }
 
-    /// Forgets the pods that a complete list, read at `version`, does not have. Gives their keys.
+    /// Removes the pods that a complete list, read at `version`, does not contain. Returns their keys.
     pub fn retain_pods(
         &mut self,
         listed: &BTreeSet<Uid>,
@@ -150,7 +150,6 @@ impl View {
         gone
     }
 
-    /// The pod of that name.
     #[must_use]
     pub fn pod(&self, key: &ObjectKey) -> Option<&Pod> {
         self.pods.get(key)
@@ -160,7 +159,6 @@ impl View {
         self.pods.values()
     }
 
-    /// The pods of a namespace, by name.
     pub fn pods_in(&self, namespace: &Arc<str>) -> impl Iterator<Item = &Pod> {
         let first = ObjectKey::new(namespace.clone(), "");
         let here = move |(key, _): &(&ObjectKey, &Pod)| key.namespace == *namespace;
@@ -170,7 +168,7 @@ impl View {
             .map(|(_, pod)| pod)
     }
 
-    /// The pods of a workload, by controller and key.
+    /// The pods of a workload, in the order of controllers and keys.
     pub fn pods_of<'a>(&'a self, workload: &Workload<'a>) -> impl Iterator<Item = &'a Pod> {
         self.replica_sets_of(workload)
             .flat_map(|set| self.owned(&set.uid))
@@ -188,8 +186,8 @@ impl View {
         })
     }
 
-    /// Whether a rollout of a workload is in progress. That of a custom parent is while more than one of its ReplicaSets
-    /// wants pods.
+    /// Whether a rollout of a workload is in progress. For a custom parent: whether more than one of its ReplicaSets wants
+    /// pods.
     #[must_use]
     pub fn is_rolling(&self, workload: &Workload<'_>) -> bool {
         if workload.top().rolling {
@@ -203,7 +201,7 @@ impl View {
         workload.custom_parent.is_some() && wanting() > 1
     }
 
-    /// The pods that a controller owns, by key.
+    /// The pods that a controller owns, in the order of their keys.
     pub fn owned(&self, controller: &str) -> impl Iterator<Item = &Pod> {
         let keys = self.owned.get(controller).into_iter().flatten();
         keys.filter_map(|key| self.pods.get(key))
@@ -214,7 +212,7 @@ impl View {
         self.tracked.iter().filter_map(|key| self.pods.get(key))
     }
 
-    /// The pods that take ports of their nodes.
+    /// The pods with host ports.
     pub fn with_host_ports(&self) -> impl Iterator<Item = &Pod> {
         let keys = self.with_host_ports.iter();
         keys.filter_map(|key| self.pods.get(key))
@@ -228,13 +226,11 @@ impl View {
         self.namespaces.remove(name);
     }
 
-    /// The namespace of that name.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
         self.namespaces.get(name)
     }
 
-    /// Takes in a Service, PodDisruptionBudget or NetworkPolicy.
     pub fn put_selecting(&mut self, object: PodSelectingObject) {
         let key = object.key().clone();
         let of_namespace = self.selecting.entry(key.namespace).or_default();
@@ -255,7 +251,7 @@ impl View {
             .flat_map(BTreeMap::values)
     }
 
-    /// The PodDisruptionBudgets that a pod counts for.
+    /// The PodDisruptionBudgets that select a pod.
     pub fn budgets_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a DisruptionBudget> {
         let objects = self.selecting(&pod.key.namespace);
         objects.filter_map(|object| match object {
@@ -266,7 +262,7 @@ impl View {
         })
     }
 
-    /// The Services that a pod is behind, but for those that are about quarantined pods.
+    /// The Services that select a pod, except those that are meant for quarantined pods.
     pub fn services_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Service> {
         let objects = self.selecting(&pod.key.namespace);
         objects.filter_map(|object| match object {
@@ -295,7 +291,7 @@ impl View {
         }
     }
 
-    /// Those of one namespace, by kind and name.
+    /// The controllers of one namespace, by kind and name.
     pub fn controllers(&self, namespace: &str) -> impl Iterator<Item = &Controller> {
         self.controllers
             .get(namespace)
@@ -303,7 +299,7 @@ impl View {
             .flat_map(BTreeMap::values)
     }
 
-    /// The controller that a reference means: of that kind, name and uid.
+    /// The controller of a reference: of that kind, name and uid.
     #[must_use]
     pub fn controller(&self, namespace: &str, reference: &Reference) -> Option<&Controller> {
         let ObjectKind::Controller(kind) = reference.kind else {
@@ -313,7 +309,7 @@ impl View {
             .find(|controller| controller.uid == reference.uid && controller.kind == kind)
     }
 
-    /// The controller of that uid, in whatever namespace.
+    /// The controller of that uid, in any namespace.
     #[must_use]
     pub fn controller_of_uid(&self, uid: &str) -> Option<&Controller> {
         let all = self.controllers.values().flat_map(BTreeMap::values);
@@ -321,13 +317,13 @@ impl View {
         all.next()
     }
 
-    /// What a pod belongs to.
+    /// The workload of a pod.
     pub fn workload(&self, pod: &Pod) -> Result<Workload<'_>, NoWorkload> {
         let reference = pod.owner.as_ref().ok_or(NoWorkload::Unowned)?;
         self.workload_of(&pod.key.namespace, reference)
     }
 
-    /// What the pods of a controller belong to.
+    /// The workload of a controller's pods.
     pub fn workload_of(
         &self,
         namespace: &str,
@@ -355,7 +351,7 @@ impl View {
         })
     }
 
-    /// The workload that a counted pod is counted for: the recorded one, else the one that owns it.
+    /// The workload whose limit a pod counts for: the recorded one, else the one that owns it.
     #[must_use]
     pub fn workload_uid(&self, pod: &Pod) -> Option<Uid> {
         match pod.record().record() {
@@ -380,7 +376,7 @@ impl View {
         watched && policy.pods.matches(&pod.labels)
     }
 
-    /// The pause, where people have set one. As long as there is no ledger, what the last one said holds.
+    /// The pause, if people have set one. While there is no ledger, that of the last ledger holds.
     #[must_use]
     pub fn pause(&self) -> Option<&Pause> {
         match &self.ledger {
@@ -389,8 +385,7 @@ impl View {
         }
     }
 
-    /// How far a namespace lets anything go. What cannot be read counts as `off`; a namespace that is not in the
-    /// view, too.
+    /// The highest mode that a namespace allows: `off` if its annotation cannot be read, or if it is not in the view.
     #[must_use]
     pub fn namespace_mode(&self, name: &str) -> Mode {
         match self.namespace(name) {

@@ -1,4 +1,4 @@
-//! What watches and the answers to writes say of the cluster, and how the view takes it in.
+//! What watches and the answers to writes report of the cluster, and how it changes the view.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,37 +11,33 @@ use crate::{
     },
 };
 
-/// One thing that a watch, or the answer to a write, says of the cluster.
+/// One report of a watch, or of the answer to a write. `Pod(…)` and the like: it exists, as created or changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
-    /// A pod is there, or changed.
     Pod(Pod),
     PodGone(ObjectKey, Uid),
-    /// These are all pods that there were at that version.
+    /// The complete list of pods at that version.
     AllPods(BTreeSet<Uid>, ResourceVersion),
-    /// A controller is there, or changed.
     Controller(Controller),
     ControllerGone(ControllerKind, ObjectKey),
-    /// These are all of that kind.
+    /// The complete list of that kind.
     AllControllers(ControllerKind, BTreeSet<ObjectKey>),
-    /// A Service, budget or policy is there, or changed.
     Selecting(PodSelectingObject),
     SelectingGone(PodSelectingKind, ObjectKey),
-    /// These are all of that kind.
+    /// The complete list of that kind.
     AllSelecting(PodSelectingKind, BTreeSet<ObjectKey>),
-    /// A namespace is there, or changed.
     Namespace(Namespace),
     NamespaceGone(Arc<str>),
     AllNamespaces(BTreeSet<Arc<str>>),
     Ledger(Ledger),
-    /// The Lease was read at that version: it names the ledger of that uid, or none.
+    /// The Lease at that version names the ledger of that uid, or none.
     Lease(Option<Uid>, ResourceVersion),
-    /// There is no ledger; it went at that version, if that is known.
+    /// There is no ledger; it was deleted at that version, if that is known.
     LedgerGone(Option<ResourceVersion>),
 }
 
 impl View {
-    /// Takes an update in. Gives the pods that it is about: those themselves, and those of a controller.
+    /// Applies an update. Returns the pods that it affects: a changed pod, or those of a changed controller or namespace.
     pub fn update(&mut self, update: Update) -> Vec<ObjectKey> {
         match update {
             Update::Pod(pod) => {
@@ -93,7 +89,7 @@ impl View {
         Vec::new()
     }
 
-    /// Takes the ledger in, unless a newer state of it, or its end, is known: the answer to a write may come after the
+    /// Records the ledger, unless a newer state or its deletion is known: the answer to a write may arrive after the
     /// watch reported that.
     fn put_ledger(&mut self, ledger: Ledger) {
         let known = match &self.ledger {
@@ -107,7 +103,7 @@ impl View {
         }
     }
 
-    /// Takes the Lease in, unless a newer state of it is known.
+    /// Records the Lease, unless a newer state of it is known.
     fn put_lease(&mut self, named: Option<Uid>, version: ResourceVersion) {
         if self.lease_version.is_none_or(|known| known <= version) {
             self.lease = LeaseView::Names(named);
@@ -115,7 +111,7 @@ impl View {
         }
     }
 
-    /// The pods whose workload a controller is part of, if its place in the chain of owners is new.
+    /// The pods of a controller's workload, if the controller's own owner is new.
     fn pods_below(&self, controller: &Controller) -> Vec<ObjectKey> {
         let known = self.controller(&controller.key.namespace, &controller.reference());
         if known.is_some_and(|known| known.owner == controller.owner) {
@@ -135,7 +131,7 @@ impl View {
     }
 }
 
-/// Forgets the objects of a kind that a complete list does not have.
+/// Removes the objects of a kind that a complete list does not contain.
 fn retain<Kind: Copy + Ord, Object>(
     objects: &mut ByNamespace<Kind, Object>,
     kind: Kind,

@@ -217,7 +217,7 @@ fn a_pod_that_is_its_sets_is_reaped_where_its_budget_allows_it() {
         assert!(
             notice
                 .message
-                .ends_with("PodDisruptionBudget db lets no pod go now"),
+                .ends_with("PodDisruptionBudget db allows no disruption now"),
             "{notice:?}"
         );
         budget(&mut world, Some(1));

@@ -158,7 +158,7 @@ async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_a
     scene
         .event(
             &pods[0],
-            &["HeldPastTTL", "PodDisruptionBudget db lets no pod go"],
+            &["HeldPastTTL", "PodDisruptionBudget db allows no disruption"],
         )
         .await?;
     assert_eq!(scene.web.pod(&pods[0]).await?.uid(), first);

@@ -102,7 +102,7 @@ async fn a_volume_that_only_one_pod_can_use_keeps_it_and_one_for_many_does_not()
     refused(
         &scene,
         &alone,
-        "could not run beside it: PersistentVolumeClaim alone is ReadWriteOnce",
+        "could not run at the same time: PersistentVolumeClaim alone is ReadWriteOnce",
     )
     .await?;
     ask(&scene, &together).await?;

@@ -1,5 +1,5 @@
-//! Whether enough would stay where a Ready pod goes: `MinReady`, `DisruptionBudget`, `LastEndpoint`. A pod that is not
-//! Ready is no loss.
+//! Whether enough Ready pods would remain without a Ready pod: `MinReady`, `DisruptionBudget`, `LastEndpoint`. A pod that
+//! is not Ready is no loss.
 
 use super::case::Case;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     selector::Labels,
 };
 
-/// A budget's status has changed by then, if the controllers run.
+/// By then a budget's status has changed, if the controllers run.
 const BUDGET_CHANGES_WITHIN_SECONDS: i64 = 60;
 
 pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Result<(), Refusal> {
@@ -35,7 +35,7 @@ pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Resul
     Ok(())
 }
 
-/// Whether another pod is Ready, and stays where it is.
+/// Whether another pod is Ready and is not being quarantined.
 fn stays_ready(plan: &Plan, case: &Case<'_, '_>, other: &Pod) -> bool {
     other.uid != case.candidate.pod.uid
         && other.ready
@@ -47,7 +47,7 @@ fn stays_ready(plan: &Plan, case: &Case<'_, '_>, other: &Pod) -> bool {
             .any(|quarantine| quarantine.pod.uid == other.uid)
 }
 
-/// Whether a PodDisruptionBudget allows the end of one more Ready pod: by its own status, by what is known of its pods
+/// Whether a PodDisruptionBudget allows the loss of one more Ready pod: by its status, by its pods as they are known
 /// since, and one at a time.
 fn check_budget(
     cx: &Context<'_>,
@@ -95,13 +95,13 @@ fn check_budget(
     Ok(())
 }
 
-/// Whether the status of a PodDisruptionBudget may not say yet that the pod of a slot was Ready and went.
+/// Whether the status of a PodDisruptionBudget may not include yet that the pod of a slot was Ready and was quarantined.
 fn may_not_be_counted_yet(cx: &Context<'_>, slot: &Slot) -> bool {
     let age = cx.now.wall.duration_since(slot.at).as_secs();
     slot.ready && slot.replaced.is_none() && age < BUDGET_CHANGES_WITHIN_SECONDS
 }
 
-/// The labels of a pod that is quarantined, or about to be, as they were before.
+/// The labels that a pod had before its quarantine, or has, if it is about to be quarantined.
 fn labels_before(pod: &Pod) -> Labels {
     match pod.record().into_record() {
         Some(record) => record.labels,
@@ -109,7 +109,7 @@ fn labels_before(pod: &Pod) -> Labels {
     }
 }
 
-/// Whether a Service that is left keeps a Ready endpoint; on the same node, where it sends traffic there alone.
+/// Whether a Service that the pod leaves keeps a Ready endpoint; on the same node, if its traffic policy is `Local`.
 fn check_endpoints(
     cx: &Context<'_>,
     plan: &Plan,

@@ -1,4 +1,4 @@
-//! Pods that somebody wants out: a person or a policy.
+//! The pods whose quarantine a person or a policy requests.
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     record::Evidence,
 };
 
-/// A pod that somebody wants out.
+/// A pod whose quarantine a person or a policy requests.
 pub(super) struct Candidate<'a> {
     pub(super) pod: &'a Pod,
     /// Whether a person asked, not a signal.
@@ -55,8 +55,8 @@ impl Candidate<'_> {
     }
 }
 
-/// The candidates that may be acted on, then those that are only observed; within these manual requests first, then what
-/// most policies find unhealthy, then what has been bad for longest, then by key.
+/// The candidates that may be acted on, then those that are only observed. Within each: manual requests first, then the
+/// pods that most policies find unhealthy, then those that have been bad for longest, then by key.
 pub(super) fn candidates<'a>(
     cx: &Context<'a>,
     state: &mut State,
@@ -82,7 +82,7 @@ pub(super) fn candidates<'a>(
     candidates
 }
 
-/// The pods that people ask to quarantine.
+/// The pods with a manual request.
 fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     for pod in cx.view.tracked() {
@@ -115,7 +115,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
     candidates
 }
 
-/// A finding of a policy that is no longer in force, or of a pod that is no longer so, is none.
+/// `None` if the policy of a finding is no longer in force, or its pod can no longer be quarantined.
 pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &Finding) -> Option<Candidate<'a>> {
     let policy = cx.file.policy(&finding.policy.name)?;
     let pod = cx.view.pod(&finding.pod)?;

@@ -1,4 +1,4 @@
-//! A candidate with all that the checks ask about it: ledger, slot and workload.
+//! A candidate with everything that the checks read: ledger, slot and workload.
 
 use super::{candidate::Candidate, owner};
 use crate::{
@@ -9,12 +9,12 @@ use crate::{
     workload::Workload,
 };
 
-/// Why a candidate is left where it is, for now.
+/// Why a candidate is not quarantined now.
 pub(super) enum Skip {
     Refused(Refusal),
     /// The view has not caught up with the version of the pod that its slot was moved to.
     SlotAhead,
-    /// What its replacement would need was not read recently.
+    /// The needs of its replacement were not read recently.
     NeedsLookup,
 }
 
@@ -24,11 +24,11 @@ impl From<Refusal> for Skip {
     }
 }
 
-/// A candidate whose ledger is open and whose owner lets pods go.
+/// A candidate for which a slot can be taken and whose owner allows quarantine.
 pub(super) struct Case<'c, 'a> {
     pub(super) candidate: &'c Candidate<'a>,
     pub(super) ledger: &'a Ledger,
-    /// The slot that the pod has already.
+    /// The slot that the pod already has.
     pub(super) slot: Option<&'a Slot>,
     pub(super) workload: Workload<'a>,
 }

@@ -1,4 +1,4 @@
-//! Which selectors around a pod must be left, kept or not entered.
+//! Which selectors a quarantined pod must leave, keep matching or not newly match.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,25 +16,25 @@ use crate::{
 /// The longest value of a label.
 const LABEL_BYTES: usize = 63;
 
-/// A pod that leaves something, and what.
+/// A pod that is quarantined, and what it leaves.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::decide) struct LeavingPod<'a> {
     pub(in crate::decide) pod: &'a Pod,
-    /// The name of the workload that it is, or was, of.
+    /// The name of the workload that owns it, or owned it before its quarantine.
     pub(in crate::decide) name: &'a str,
-    /// The workload itself, as far as it is known.
+    /// `None` where the workload is not known.
     pub(in crate::decide) workload: Option<Workload<'a>>,
-    /// Whether it leaves that, too.
+    /// Whether the pod leaves its workload, too.
     pub(in crate::decide) detach: Detach,
-    /// The policy that asked, if one did.
+    /// `None` for a pod that no policy selects, or whose policy no longer exists.
     pub(in crate::decide) policy: Option<&'a Policy>,
 }
 
 /// The constraints on a pod that leaves its Services and, unless it is to stay there, its workload.
 ///
-/// Every controller and disruption budget that selects the pod is left, not only its own: one that goes on matching
-/// would adopt it, or count it. An empty selector of a budget selects every pod and cannot be left. A pod that stays
-/// in its workload need not leave its budgets: most have the workload's own selector.
+/// Every controller and disruption budget that selects the pod is left, not only its own: one that still matches would
+/// adopt the pod, or count it. An empty selector of a budget selects every pod and cannot be left. A pod that stays in
+/// its workload need not leave its budgets: most have the workload's own selector.
 pub(in crate::decide) fn constraints_for(view: &View, leaving: &LeavingPod<'_>) -> Constraints {
     let LeavingPod { pod, policy, .. } = *leaving;
     let mut constraints = Constraints {
@@ -65,8 +65,8 @@ pub(in crate::decide) fn constraints_for(view: &View, leaving: &LeavingPod<'_>) 
                 whose: "the pod's own spread constraint".into(),
                 selector: selector.clone(),
             }));
-        // The scheduler asks those of pods that run, too: the replacement stays off the node whatever becomes of the
-        // labels here (interpodaffinity/filtering.go, satisfyExistingPodsAntiAffinity).
+        // The scheduler reads the anti-affinity of running pods, too: the replacement cannot run on the node whatever
+        // this pod's labels are (interpodaffinity/filtering.go, satisfyExistingPodsAntiAffinity).
         if pod.repels.iter().any(|selector| selects(&selector)) {
             let whose = "the pod's own anti-affinity keeps its replacement off its node";
             constraints.unavoidable.push(whose.into());
@@ -98,7 +98,7 @@ fn fixed(leaving: &LeavingPod<'_>) -> BTreeSet<Arc<str>> {
     fixed
 }
 
-/// What would take the pod in is left where it has it, else not entered.
+/// A selector that matches the pod must be left, any other must not be newly matched.
 fn sort_taking(constraints: &mut Constraints, pod: &Pod, named: NamedSelector) {
     let list = if named.selector.matches(&pod.labels) {
         &mut constraints.leave
@@ -145,7 +145,7 @@ fn sort_selecting(
     }
 }
 
-/// A controller that the pod stays in goes on matching; another one that matches besides does not own it.
+/// A controller that keeps the pod must still match it; another controller that matches does not own it.
 fn sort_controller(
     constraints: &mut Constraints,
     leaving: &LeavingPod<'_>,
@@ -166,8 +166,8 @@ fn sort_controller(
     }
 }
 
-/// A parent that the agent does not read most likely selects as its ReplicaSets do, less the hash that tells them
-/// apart.
+/// A parent that the agent does not read most likely selects as its ReplicaSets do, without the hash that distinguishes
+/// them.
 fn custom_parent(leaving: &LeavingPod<'_>) -> Option<NamedSelector> {
     let workload = leaving.workload?;
     let parent = workload.custom_parent?;

@@ -1,6 +1,6 @@
-//! Which labels change, and what is written with them: `NothingToLeave`, `NetworkPolicy`, `NoWayOut`.
+//! Which labels change, and what is written along with them: `NothingToLeave`, `NetworkPolicy`, `NoWayOut`.
 //!
-//! The search may take a tenth of a second a pod, so it comes after the limits.
+//! The search may take a tenth of a second for one pod, so it runs after the limits.
 
 use std::sync::Arc;
 
@@ -23,19 +23,19 @@ use crate::{
     write::{Before, Change, PodVersion, Quarantine},
 };
 
-/// How a pod gets out, as it is written on it.
+/// The label edits that quarantine a pod.
 pub(in crate::decide) struct LabelEdits {
-    /// The labels that are edited, with the value written.
+    /// The edited labels with the value written; `None` where the key is removed.
     pub(in crate::decide) edits: Values,
-    /// All labels after that, the agent's own included.
+    /// All labels after the edits, the agent's own included.
     pub(in crate::decide) labels: Labels,
-    /// Selectors that should have been left, or kept, and could not be.
+    /// The selectors that should be left, or kept, and cannot be.
     pub(in crate::decide) missed: Vec<Arc<str>>,
     /// How many of them are of NetworkPolicies.
     pub(in crate::decide) network_policies_left: usize,
 }
 
-/// How the pod of a case is taken out: the change, the record and the slot.
+/// The quarantine of a case: the change, the record and the slot.
 pub(super) fn plan(cx: &Context<'_>, case: &Case<'_, '_>) -> Result<Quarantine, Refusal> {
     let candidate = case.candidate;
     let (pod, policy) = (candidate.pod, candidate.policy.as_deref());
@@ -122,7 +122,7 @@ pub(super) fn plan(cx: &Context<'_>, case: &Case<'_, '_>) -> Result<Quarantine, 
     })
 }
 
-/// The annotations that keep a quarantined pod, and its node, where they are.
+/// The annotations that keep a quarantined pod on its node, and keep the node.
 fn protection(cx: &Context<'_>, pod: &Pod, labels: &Labels) -> Values {
     let mut keys = Vec::new();
     if cx.file.keep_node {
@@ -138,20 +138,20 @@ fn protection(cx: &Context<'_>, pod: &Pod, labels: &Labels) -> Values {
         .collect()
 }
 
-/// The names of the Services that a pod is behind.
+/// The names of the Services that select a pod.
 pub(in crate::decide) fn service_names(cx: &Context<'_>, pod: &Pod) -> Vec<Arc<str>> {
     let services = cx.view.services_of(pod);
     services.map(|service| service.key.name.clone()).collect()
 }
 
-/// The edits that take a pod out, if there are some that the policy allows.
+/// The edits that quarantine a pod, if the policy allows any.
 pub(in crate::decide) fn label_edits(
     leaving: &LeavingPod<'_>,
     mut constraints: Constraints,
 ) -> Result<LabelEdits, Refusal> {
     let labels = &leaving.pod.labels;
     let policy = leaving.policy;
-    // Nothing but NetworkPolicies is wished to be kept.
+    // Only NetworkPolicies are among the wishes to keep.
     if policy.is_some_and(|policy| policy.network_policies == NetworkPolicies::Keep) {
         let wished = std::mem::take(&mut constraints.wish_to_keep);
         let without = detach(labels, &constraints);
@@ -176,7 +176,7 @@ pub(in crate::decide) fn label_edits(
     })
 }
 
-/// Those that no longer select the pod.
+/// The selectors that no longer match the pod.
 fn left(selectors: &[NamedSelector], detachment: &Detachment) -> Vec<String> {
     selectors
         .iter()
@@ -185,7 +185,7 @@ fn left(selectors: &[NamedSelector], detachment: &Detachment) -> Vec<String> {
         .collect()
 }
 
-/// The labels to write, and those to remove, so that they are as they should be.
+/// The labels to write, and those to remove, to get from one set of labels to another.
 pub(in crate::decide) fn differing(now: &Labels, planned: &Labels) -> Values {
     let keys = now.keys().chain(planned.keys());
     let differing = keys.filter(|key| now.get(*key) != planned.get(*key));

@@ -1,4 +1,4 @@
-//! How many may be quarantined at once, and within an hour: `WorkloadLimit`, `NamespaceLimit`, `ClusterLimit`,
+//! How many pods may be quarantined at once, and within an hour: `WorkloadLimit`, `NamespaceLimit`, `ClusterLimit`,
 //! `HourlyLimit`.
 
 use std::collections::BTreeSet;
@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use super::case::Case;
 use crate::{decide::context::Context, object::Uid, reason::Refusal, tally::Tally};
 
-/// What is left of the limits as one decision goes on.
+/// What remains of the limits during one decision.
 pub(super) struct Budget {
     tally: Tally,
-    /// Those that have a place within the limits, be it only in `observe`.
+    /// The pods that have a place within the limits, if only in `observe`.
     reserved: BTreeSet<Uid>,
 }
 
@@ -22,7 +22,7 @@ impl Budget {
         }
     }
 
-    /// Whether the candidate needs a place, having neither a slot nor a place.
+    /// Whether the candidate has neither a slot nor a place, and so needs one.
     fn needs_place(&self, case: &Case<'_, '_>) -> bool {
         case.slot.is_none() && !self.reserved.contains(&case.candidate.pod.uid)
     }

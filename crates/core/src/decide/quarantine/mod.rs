@@ -85,7 +85,7 @@ fn consider(
     let quarantine = labels::plan(cx, &case)?;
     availability::check(cx, plan, &case)?;
     let replacement = replacement::check(cx, state, plan, &case);
-    // A look-up that is outstanding may end well: until then nobody else takes the place.
+    // The outstanding look-up may allow the quarantine: until then no other candidate takes the place.
     if !matches!(replacement, Err(Skip::Refused(_))) {
         budget.reserve(&case);
     }
@@ -98,7 +98,7 @@ fn consider(
     })
 }
 
-/// `Observe`: the last check, so that what is observed is what would be done.
+/// `Observe`: the last check, so that `observe` reports exactly what `enforce` would do.
 fn check_mode(candidate: &Candidate<'_>) -> Result<(), Refusal> {
     if candidate.mode == Mode::Observe {
         return Err(Refusal::new(Reason::Observe, ""));
@@ -106,15 +106,15 @@ fn check_mode(candidate: &Candidate<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether nothing shows yet that the API server accepts such changes in the workload.
+/// Whether it is not known yet that the API server accepts such changes in the workload.
 fn needs_dry_run(state: &State, case: &Case<'_, '_>) -> bool {
     let workload = case.workload.uid();
     let mut slots = case.ledger.slots.values();
     !state.accepts(workload) && !slots.any(|slot| slot.workload == *workload)
 }
 
-/// Sends the change of a suspect pod out as a dry run, and reads what its replacement would need: when the pod is
-/// unhealthy, it need not wait for either.
+/// Sends the change of a suspect pod as a dry run, and reads the needs of its replacement: once the pod is unhealthy, its
+/// quarantine need not wait for either.
 fn prepare(
     cx: &Context<'_>,
     state: &mut State,

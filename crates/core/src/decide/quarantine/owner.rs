@@ -1,5 +1,5 @@
-//! Whether pods of this owner may leave it: `OwnerKind`, and `ExclusiveResource` where two pods of the workload never
-//! run side by side.
+//! Whether pods of this owner may leave it: `OwnerKind`, and `ExclusiveResource` where two pods of the workload must
+//! never run at the same time.
 
 use super::candidate::Candidate;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     workload::{NoWorkload, Workload},
 };
 
-/// The workload of a pod that may be taken out of it, or of its Services.
+/// The workload of a pod that may leave it, or its Services.
 pub(super) fn check<'a>(
     cx: &Context<'a>,
     candidate: &Candidate<'a>,
@@ -43,7 +43,7 @@ pub(super) fn check<'a>(
         return Err(refused(format!("the pod belongs to {owner}, {why}")));
     }
     for controller in [Some(owner), workload.deployment].into_iter().flatten() {
-        // While a ReplicaSet is being deleted it lets no pod go.
+        // While a ReplicaSet is being deleted it releases no pod.
         if controller.terminating {
             let controller = controller.reference();
             return Err(refused(format!("{controller} is being deleted")));
@@ -63,7 +63,7 @@ pub(super) fn check<'a>(
     Ok(workload)
 }
 
-/// Why pods are not taken from a controller of that kind, if so.
+/// Why pods of a controller of that kind are not quarantined; `None` if they are.
 fn keeps_its_pods(kind: ControllerKind, detach: Detach) -> Option<&'static str> {
     match (kind, detach) {
         (ControllerKind::ReplicaSet, _)

@@ -1,7 +1,7 @@
-//! One pod of a workload after the other: `Rollout`, `RetriesExhausted`, `Pacing`.
+//! One pod of a workload at a time: `Rollout`, `RetriesExhausted`, `Pacing`.
 //!
-//! The next pod only once the replacement of the last one is Ready, none once the replacements turn unhealthy, too, and
-//! none while a rollout of the workload is in progress. Manual requests need not wait.
+//! A second pod waits until the replacement of the first is Ready. No pod is quarantined once the replacements turn
+//! unhealthy, too, or while a rollout of the workload is in progress. Manual requests need not wait.
 
 use std::{sync::Arc, time::Duration};
 
@@ -69,7 +69,7 @@ pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Resul
     }
 }
 
-/// Whether the pod of a slot is to be replaced, and is not yet.
+/// Whether the pod of a slot still waits for its replacement.
 fn is_waited_for(cx: &Context<'_>, slot: &Slot) -> bool {
     let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
     let record = pod.and_then(|pod| pod.record().into_record());
@@ -77,14 +77,15 @@ fn is_waited_for(cx: &Context<'_>, slot: &Slot) -> bool {
     slot.replaced.is_none() && !stays_in_workload
 }
 
-/// How the replacements of a workload fare, if that still counts.
+/// The pacing record of a workload, if it still counts.
 fn known<'a>(cx: &Context<'_>, case: &Case<'_, 'a>) -> Option<&'a PacingRecord> {
     let workload = &case.workload;
     let record = case.ledger.memory.pacing.get(workload.uid())?;
     still_counts(cx, record, workload.owner, workload.reset()).then_some(record)
 }
 
-/// Neither rolled out nor reset since; and if it was not exhausted, it was recent.
+/// A pacing record counts until the workload is rolled out or reset, or, if its retries are not exhausted, until it is
+/// old.
 pub(in crate::decide) fn still_counts(
     cx: &Context<'_>,
     record: &PacingRecord,
@@ -97,12 +98,12 @@ pub(in crate::decide) fn still_counts(
         && (recent || record.retries >= cx.file.limits.pacing.retries)
 }
 
-/// A replacement has so long to be Ready, and so long again to show that it does better.
+/// A replacement has this long to become Ready, and as long again to show that it stays healthy.
 fn soon(cx: &Context<'_>) -> Duration {
     cx.file.limits.pacing.replacement_timeout * 2
 }
 
-/// How the replacements of the workload fare once this pod of it is quarantined, too.
+/// The pacing record of the workload once this pod of it is quarantined, too.
 pub(super) fn next_record(cx: &Context<'_>, case: &Case<'_, '_>) -> Option<PacingRecord> {
     let (pod, workload) = (case.candidate.pod, &case.workload);
     if case.candidate.manual || case.stays_in_workload() {

@@ -1,5 +1,5 @@
-//! Whether a replacement could run beside the pod: `ExclusiveResource`, `QuotaExhausted`. A pod that stays in its
-//! workload has none.
+//! Whether a replacement could run while the quarantined pod still runs: `ExclusiveResource`, `QuotaExhausted`. A pod that
+//! stays in its workload has no replacement.
 
 use super::case::{Case, Skip};
 use crate::{
@@ -27,7 +27,7 @@ pub(super) fn check(
     if !case.candidate.allows_exclusive() {
         check_exclusive(cx.view, pod, &known.needs)?;
     }
-    // The replacements of these may not be counted in the quotas that were read.
+    // The quotas that were read may not include the replacements of these pods.
     let slots = case.ledger.slots.values().filter(|slot| {
         slot.namespace == pod.key.namespace && slot.uid != pod.uid && slot.at >= known.at.wall
     });
@@ -38,7 +38,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether the pod could share with its replacement what both would use.
+/// Whether the pod and its replacement could share everything that both would use.
 fn check_exclusive(view: &View, pod: &Pod, needs: &Needs) -> Result<(), Refusal> {
     let refused = |detail: String| Err(Refusal::new(Reason::ExclusiveResource, detail));
     let claims = match &needs.claims {
@@ -71,8 +71,8 @@ fn check_exclusive(view: &View, pod: &Pod, needs: &Needs) -> Result<(), Refusal>
     )
 }
 
-/// Whether a node has a pod, the pod itself among them, that takes one of the pod's ports. A pod of the same workload
-/// takes the same ones, declared or not.
+/// Whether a pod on a node, the pod itself included, takes one of the pod's host ports. A pod of the same workload takes
+/// the same ports, declared or not.
 fn takes_its_ports(view: &View, pod: &Pod, node: &str) -> bool {
     let workload = view.workload_uid(pod);
     let mut others = view.with_host_ports();
@@ -93,7 +93,7 @@ fn takes_its_ports(view: &View, pod: &Pod, node: &str) -> bool {
     })
 }
 
-/// Whether the quotas leave room for the replacement, with `others` already on their way.
+/// Whether the quotas leave room for the replacement and for `others` that are not counted yet.
 fn check_quotas(needs: &Needs, others: usize) -> Result<(), Refusal> {
     let refused = |detail| Err(Refusal::new(Reason::QuotaExhausted, detail));
     match &needs.quotas {
@@ -108,7 +108,7 @@ fn check_quotas(needs: &Needs, others: usize) -> Result<(), Refusal> {
     }
 }
 
-/// Looks up what a replacement would need, unless that is under way.
+/// Requests the needs of a replacement, unless that request is still unanswered.
 pub(super) fn look_up(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) {
     if state.needs_asked.contains_key(&pod.uid) {
         return;

@@ -1,4 +1,4 @@
-//! Whether it may not be the pod: `Storm`.
+//! Whether too many pods are unhealthy at once for the cause to be this pod: `Storm`.
 
 use super::case::Case;
 use crate::{

@@ -12,7 +12,7 @@ use crate::{
     record::{self, Record},
 };
 
-/// How long a controller may go on owning the pod: it takes milliseconds.
+/// How long a controller may still own the pod: to release it takes milliseconds.
 const OWNED_FOR: Duration = Duration::from_secs(10);
 
 pub(super) fn check(
@@ -41,7 +41,7 @@ pub(super) fn check(
     }
 }
 
-/// Once for each record.
+/// Requests the look-up once for each record.
 fn await_drain(state: &mut State, plan: &mut Plan, pod: &Pod, record: &Record) {
     let fingerprint = pod.annotation(keys::RECORD).map(record::fingerprint);
     let fingerprint = fingerprint.unwrap_or_default();

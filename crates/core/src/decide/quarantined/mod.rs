@@ -1,4 +1,4 @@
-//! What becomes of pods that are quarantined, or were released recently.
+//! Decisions about pods that are quarantined, or were released recently.
 
 mod effect;
 mod reap;
@@ -53,7 +53,7 @@ fn handle_in_service(
     }
 }
 
-/// The command to release a pod, if a person gave it; one in the pod template is reported and ignored.
+/// The release command on a pod, if a person gave it; one in the pod template is reported and ignored.
 fn release_command(
     cx: &Context<'_>,
     state: &mut State,
@@ -71,8 +71,8 @@ fn release_command(
     }
 }
 
-/// How far anything goes on a quarantined pod: the mode of the policy that asked for it, or of the file where that is
-/// gone, within the namespace's. A pause only observes.
+/// The mode for a quarantined pod: that of the policy that requested the quarantine, or of the file if the policy no
+/// longer exists, lowered to the namespace's mode. A pause lowers it to `observe`.
 fn mode(cx: &Context<'_>, pod: &Pod, record: Option<&Record>) -> Mode {
     let policy = record.and_then(|record| cx.file.policy(&record.policy));
     let mode = policy.map_or(cx.file.mode, |policy| policy.mode);
@@ -118,7 +118,7 @@ fn handle_quarantined(
     };
     if !pod.has_state_label() {
         let message = format!(
-            "{} was taken off; the pod counts until it is released",
+            "{} was removed; the pod counts until it is released",
             keys::STATE
         );
         plan.notify(state, pod, Topic::BadAnnotation, message);
@@ -137,14 +137,14 @@ fn handle_quarantined(
         return;
     }
     let is_late = matches!(replacement, ReplacementState::Late);
-    let goes = is_late && replacement::apply_timeout(cx, state, plan, pod, record, overrides)
+    let is_ending = is_late && replacement::apply_timeout(cx, state, plan, pod, record, overrides)
         || reap::reap_if_expired(cx, state, plan, pod, record, overrides);
-    if !goes && pod.has_state_label() {
+    if !is_ending && pod.has_state_label() {
         requarantine::requarantine_if_selected_again(cx, state, plan, pod, record);
     }
 }
 
-/// Nothing says how the pod was: it counts, and is neither released nor reaped.
+/// No record says how the pod was before: it counts as quarantined, and is neither released nor reaped.
 fn without_record(state: &mut State, plan: &mut Plan, pod: &Pod, overrides: &Overrides, why: &str) {
     let message = format!("{why}; it counts, and is never reaped");
     plan.notify(state, pod, Topic::BadAnnotation, message);

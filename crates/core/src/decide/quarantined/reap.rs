@@ -1,4 +1,4 @@
-//! Deleting pods whose TTL expired: only what is surely the agent's own, and only a few a minute.
+//! Deleting pods whose TTL expired: only pods that this agent certainly quarantined, and only a few each minute.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     write::{PodVersion, Reap, Write},
 };
 
-/// Deletes a pod whose TTL expired. Whether it goes: then nothing else is done with it.
+/// Deletes a pod whose TTL expired. True if it is to be deleted: then nothing else is done with it.
 pub(super) fn reap_if_expired(
     cx: &Context<'_>,
     state: &mut State,
@@ -48,7 +48,8 @@ pub(super) fn reap_if_expired(
     true
 }
 
-/// Deletes a pod, unless it must be kept, is held, or enough were deleted within the minute. Whether it goes.
+/// Deletes a pod, unless it must be kept, is held, or enough pods were deleted within the minute. True if it is to be
+/// deleted.
 pub(super) fn reap_now(
     cx: &Context<'_>,
     state: &mut State,
@@ -59,14 +60,14 @@ pub(super) fn reap_now(
     why: String,
 ) -> bool {
     let held = overrides.hold.holds(cx.now.wall);
-    let goes = !held && must_be_kept(cx, state, pod).is_none();
-    if goes {
-        reap(cx, state, plan, pod, record, why);
+    if held || must_be_kept(cx, state, pod).is_some() {
+        return false;
     }
-    goes
+    reap(cx, state, plan, pod, record, why);
+    true
 }
 
-/// Until a watch reports that the pod goes, or where it cannot be deleted, it takes no other pod's turn.
+/// A pod that is already being deleted, or that cannot be deleted, counts once towards the deletions of a minute.
 fn reap(
     cx: &Context<'_>,
     state: &mut State,
@@ -101,7 +102,7 @@ fn was_reaped(state: &State, pod: &Pod) -> bool {
     state.reaps.iter().any(|reap| reap.pod == pod.uid)
 }
 
-/// Until when people hold the pod, if they do: never longer than `limits.hold.max` after its TTL expired.
+/// Until when people hold the pod, at most `limits.hold.max` after its TTL expired; `None` if they do not.
 fn held_until(cx: &Context<'_>, overrides: &Overrides, expires: Timestamp) -> Option<Timestamp> {
     let longest = after(expires, cx.file.limits.hold.max);
     let end = match overrides.hold {
@@ -112,7 +113,7 @@ fn held_until(cx: &Context<'_>, overrides: &Overrides, expires: Timestamp) -> Op
     (cx.now.wall < end).then_some(end)
 }
 
-/// Why a pod is not deleted whatever its TTL is, if so.
+/// Why a pod is not deleted whatever its TTL is; `None` if it is.
 fn must_be_kept(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<String> {
     if cx.doubt == Some(Doubt::ClockIsOff) {
         return Some(Doubt::ClockIsOff.as_str().to_owned());
@@ -120,17 +121,19 @@ fn must_be_kept(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<String> {
     if !pod.has_state_label() || !cx.is_known_to_the_ledger(pod) {
         return Some("its record is not the one that the ledger knows".to_owned());
     }
-    // Its turn is not over: nothing is to be said of what it costs.
+    // The deletion is already requested: its budget need not be checked again.
     if was_reaped(state, pod) {
         return None;
     }
     let budget = spent_budget(cx, state, pod)?;
-    Some(format!("PodDisruptionBudget {budget} lets no pod go now"))
+    Some(format!(
+        "PodDisruptionBudget {budget} allows no disruption now"
+    ))
 }
 
-/// The PodDisruptionBudget that the end of a pod which its controller still owns would violate: the API server asks it
-/// about evictions alone. A pod that is not Ready costs nothing. A budget that has allowed one allows the next after a
-/// minute, when its status has long changed.
+/// The PodDisruptionBudget that the deletion of a pod which its controller still owns would violate: the API server
+/// checks budgets on evictions only. The deletion of a pod that is not Ready violates none. A budget that has allowed one
+/// deletion allows the next after a minute, when its status has long changed.
 fn spent_budget(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<Arc<str>> {
     if !costs_a_budget(pod) {
         return None;
@@ -148,12 +151,12 @@ fn spent_budget(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<Arc<str>> 
     spent.map(|budget| budget.key.name.clone())
 }
 
-/// Whether the end of a pod is a disruption: nobody misses one that its controller no longer owns, or that is not Ready.
+/// Whether the deletion of a pod is a disruption: not if its controller no longer owns it, or if it is not Ready.
 fn costs_a_budget(pod: &Pod) -> bool {
     pod.owner.is_some() && pod.ready
 }
 
-/// Remembers the ttl annotation as long as it is there.
+/// Remembers the ttl annotation while it exists.
 fn remember_ttl(state: &mut State, pod: &Pod, overrides: &Overrides) {
     if let Some(ttl) = overrides.ttl {
         state.ttls.insert(pod.uid.clone(), ttl);

@@ -1,4 +1,4 @@
-//! Putting pods back.
+//! Releasing pods.
 
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
@@ -12,10 +12,10 @@ use crate::{
     write::{PodVersion, Release, ReleaseCause, Write},
 };
 
-/// Why a pod should not be put back.
+/// Why a pod should not be released.
 pub(super) struct Harm {
     why: String,
-    /// What follows where it is put back all the same.
+    /// The consequence of a forced release.
     then: &'static str,
 }
 
@@ -24,8 +24,8 @@ fn harm(why: impl Into<String>, then: &'static str) -> Result<(), Harm> {
     Err(Harm { why, then })
 }
 
-/// Puts a pod back, unless that would do harm: then it reports why, and the pod's TTL runs on. Whether the pod goes
-/// back.
+/// Releases a pod, unless that would do harm: then the reason is reported, and the pod's TTL still runs. True if the pod
+/// is released.
 pub(super) fn release(
     cx: &Context<'_>,
     state: &mut State,
@@ -55,8 +55,8 @@ pub(super) fn release(
     true
 }
 
-/// Puts a pod back that has no replacement, Ready or not: a replacement that waits for a node goes before it. Whether
-/// the pod goes back.
+/// Releases a pod that has no Ready replacement, even if the pod itself is not Ready: the ReplicaSet deletes a replacement
+/// that waits for a node first. True if the pod is released.
 pub(super) fn release_unreplaced(
     cx: &Context<'_>,
     state: &mut State,
@@ -116,7 +116,7 @@ fn put_back(
     })));
 }
 
-/// A pod that its ReplicaSet would not keep is not put back.
+/// The harm of releasing a pod that its ReplicaSet would not keep.
 pub(super) fn check_owner(
     cx: &Context<'_>,
     pod: &Pod,
@@ -165,7 +165,7 @@ pub(super) fn check_owner(
     Ok(())
 }
 
-/// A pod that would serve nobody is not put back.
+/// The harm of releasing a pod that would serve no requests.
 pub(super) fn check_ready(pod: &Pod, record: &Record) -> Result<(), Harm> {
     match record.detach {
         _ if pod.ready => Ok(()),

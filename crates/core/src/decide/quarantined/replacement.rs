@@ -1,4 +1,4 @@
-//! Whether the replacement of a quarantined pod is Ready, and what follows where it is not in time.
+//! Whether the replacement of a quarantined pod is Ready, and what happens if it is not in time.
 
 use super::{reap, release};
 use crate::{
@@ -12,15 +12,15 @@ use crate::{
     time::{after, earliest_creation},
 };
 
-/// How the replacement of a quarantined pod fares.
+/// The state of the replacement of a quarantined pod.
 pub(super) enum ReplacementState {
-    /// None is waited for: none starts, or it was Ready already.
+    /// No replacement is awaited: none starts, or it was already Ready.
     NotAwaited,
-    /// It is Ready: the slot that says so.
+    /// The replacement is Ready now: the slot that records it.
     Ready(Slot),
-    /// It is not Ready, and has time.
+    /// The replacement is not Ready, and its timeout has not passed.
     Pending,
-    /// It is not Ready though it is time.
+    /// The replacement is not Ready, and its timeout has passed.
     Late,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> Replacem
     let top = view.controller(&pod.key.namespace, &record.workload);
     let owner = view.controller(&pod.key.namespace, &record.owner);
     let Some(controller) = top.or(owner) else {
-        // Nothing makes a replacement.
+        // No controller creates a replacement.
         return ReplacementState::NotAwaited;
     };
     if is_replaced(cx, pod, record, controller.desired, ledger) {
@@ -50,15 +50,15 @@ pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> Replacem
     ReplacementState::Pending
 }
 
-/// The slot with the very record of the pod.
+/// The slot with exactly the record of the pod.
 fn slot<'a>(cx: &Context<'a>, pod: &Pod) -> Option<(&'a Ledger, &'a Slot)> {
     let ledger = cx.ledger?;
     let slot = ledger.slots.get(&pod.uid)?;
     cx.is_known_to_the_ledger(pod).then_some((ledger, slot))
 }
 
-/// Whether the workload has all the pods it wants Ready again, or as many new ones as it misses for the pods that went
-/// before this one and for this one.
+/// Whether all desired pods of the workload are Ready again, or as many new pods are Ready as were quarantined up to and
+/// including this one.
 fn is_replaced(cx: &Context<'_>, pod: &Pod, record: &Record, wanted: u32, ledger: &Ledger) -> bool {
     let view = cx.view;
     let workload = &record.workload.uid;
@@ -93,7 +93,7 @@ fn is_replaced(cx: &Context<'_>, pod: &Pod, record: &Record, wanted: u32, ledger
     new.count() >= missing.count().max(1)
 }
 
-/// Reports that there is no replacement, and does what the policy says. Whether the pod goes.
+/// Reports that there is no Ready replacement, and does what the policy says. True if the pod is released or deleted.
 pub(super) fn apply_timeout(
     cx: &Context<'_>,
     state: &mut State,

@@ -1,7 +1,7 @@
-//! A quarantined pod that something selects again: a Service that is new, or was edited.
+//! A quarantined pod that is selected again: by a new or an edited Service.
 //!
-//! It is taken out as before: the slot first, moved forward, then the pod. Its record keeps the labels as they were at
-//! first; what is edited now is added.
+//! It is quarantined as before: first its slot moves forward, then the pod changes. Its record keeps the labels as they
+//! were before the first quarantine and adds what is edited now.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
     write::{Before, Change, PodVersion, Quarantine, Write},
 };
 
-/// Takes the pod out of what selects it again, or reports why it stays there.
+/// Takes the pod out of what selects it again, or reports why that is not possible.
 pub(super) fn requarantine_if_selected_again(
     cx: &Context<'_>,
     state: &mut State,
@@ -119,8 +119,8 @@ fn slot_to_move<'a>(
     }
 }
 
-/// The record with what is edited now, and left now. Labels that came since are in it from now on: they are edited,
-/// and to be put back.
+/// The record with the edits and the left Services of now. Labels added since are in it from now on: they are edited and
+/// will be put back.
 fn with_edits(pod: &Pod, record: &Record, edits: Values, services: Vec<Arc<str>>) -> Record {
     let mut record = record.clone();
     for key in edits.keys().filter(|key| !record.edits.contains_key(*key)) {

@@ -1,4 +1,4 @@
-//! What follows until a released pod is one like any other.
+//! The time after a release, until the pod is an ordinary pod again.
 
 use super::release::{check_owner, check_ready};
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     write::{PodVersion, Write},
 };
 
-/// Gives a released pod its own deletion cost back once its ReplicaSet has settled, and takes the mark off it once it
-/// was left alone for long enough.
+/// Restores the deletion cost of a released pod once its ReplicaSet has settled, and removes the annotation
+/// [`keys::RELEASED`] once the policy's `settle` has passed.
 pub(super) fn settle(cx: &Context<'_>, plan: &mut Plan, pod: &Pod) {
     if !anything_is_touched(cx, pod) {
         return;
@@ -27,15 +27,16 @@ pub(super) fn settle(cx: &Context<'_>, plan: &mut Plan, pod: &Pod) {
     }
 }
 
-/// Nothing says any more which policy had asked for a pod that was released.
+/// Whether the agent changes anything in the pod's namespace: which policy requested the quarantine of a released pod is
+/// no longer recorded.
 fn anything_is_touched(cx: &Context<'_>, pod: &Pod) -> bool {
     let mut policies = cx.file.policies.iter();
     let on = cx.file.mode != Mode::Off || policies.any(|policy| policy.mode != Mode::Off);
     on && cx.view.namespace_mode(&pod.key.namespace) != Mode::Off
 }
 
-/// Whether the ReplicaSet has taken the pod back and has no more pods than it wants: the watch reports the pods in
-/// order, so none is about to go. As long as others are on their way back, one will be.
+/// Whether the ReplicaSet owns the pod again and has no more pods than it wants: the watch reports the pods in order, so
+/// none is about to be deleted. While another released pod is still to be adopted, one is.
 fn has_settled(cx: &Context<'_>, pod: &Pod) -> bool {
     let Some(owner) = pod.owner.as_ref() else {
         return false;
@@ -48,8 +49,8 @@ fn has_settled(cx: &Context<'_>, pod: &Pod) -> bool {
     enough && !cx.view.tracked().any(|other| comes_back(cx, other, owner))
 }
 
-/// Whether a pod is about to be owned by that controller again: it was released and not taken back yet, or people ask
-/// for its release and nothing speaks against it.
+/// Whether that controller is about to own a pod again: the pod was released and is not adopted yet, or people request
+/// its release and nothing prevents it.
 fn comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller) -> bool {
     if pod.terminating || pod.key.namespace != owner.key.namespace {
         return false;
