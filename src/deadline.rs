@@ -5,15 +5,27 @@ use std::time::Duration;
 use futures::TryFutureExt;
 use tokio::time::timeout;
 
-/// The time is over.
+/// Nothing arrived in time: "no answer within 1s".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no answer within {}", humantime::format_duration(*.0))]
-pub struct NoAnswer(pub Duration);
+#[error("{what} within {}", humantime::format_duration(*.limit))]
+pub struct TimedOut {
+    /// What is missing, such as [`TimedOut::NO_ANSWER`].
+    pub what: &'static str,
+    pub limit: Duration,
+}
 
-/// The answer, if it comes in time.
+impl TimedOut {
+    pub const NO_ANSWER: &str = "no answer";
+    pub const NO_COMPLETE_ANSWER: &str = "no complete answer";
+    pub const NO_CONNECTION: &str = "no connection";
+    pub const NO_TLS_HANDSHAKE: &str = "no TLS handshake";
+}
+
+/// The answer, if it arrives in time.
 pub fn within<T>(
     limit: Duration,
     answer: impl Future<Output = T>,
-) -> impl Future<Output = Result<T, NoAnswer>> {
-    timeout(limit, answer).map_err(move |_| NoAnswer(limit))
+) -> impl Future<Output = Result<T, TimedOut>> {
+    let what = TimedOut::NO_ANSWER;
+    timeout(limit, answer).map_err(move |_| TimedOut { what, limit })
 }

@@ -126,7 +126,7 @@ impl Elector {
         let failure = match within(LOOK, self.look(candidate)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
-            Err(no_answer) => Some(no_answer.to_string()),
+            Err(timed_out) => Some(timed_out.to_string()),
         };
         if let Some(why) = &failure
             && !self.failing

@@ -84,9 +84,9 @@ pub(super) async fn request<T>(
     request: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, CommandFailure> {
     let answered = within(REQUEST_TIMEOUT, request).await;
-    let answered = answered.map_err(|no_answer| CommandFailure::Request {
+    let answered = answered.map_err(|timed_out| CommandFailure::Request {
         what: what.to_owned(),
-        why: no_answer.to_string(),
+        why: timed_out.to_string(),
     })?;
     answered.map_err(|error| CommandFailure::of(what, &error))
 }

@@ -56,6 +56,6 @@ async fn explain(
         Ok(Some(explanation)) => Json(explanation).into_response(),
         // The agent ends.
         Ok(None) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Err(no_answer) => (StatusCode::GATEWAY_TIMEOUT, format!("{no_answer}\n")).into_response(),
+        Err(timed_out) => (StatusCode::GATEWAY_TIMEOUT, format!("{timed_out}\n")).into_response(),
     }
 }

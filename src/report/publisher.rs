@@ -60,7 +60,7 @@ async fn publish(
         let why = match published {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => in_short(&error),
-            Err(no_answer) => no_answer.to_string(),
+            Err(timed_out) => timed_out.to_string(),
         };
         metrics.event_dropped();
         warn!(event = event.reason, why, "publishing an Event failed");

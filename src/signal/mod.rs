@@ -21,7 +21,6 @@ mod output;
 pub mod probe;
 pub mod prometheus;
 mod schedule;
-mod timed_out;
 mod tls;
 
 pub use clock::Clock;

@@ -4,7 +4,7 @@ use kube::Error;
 
 use crate::{
     core::{object::BadResourceVersion, quantity::BadQuantity},
-    deadline::NoAnswer,
+    deadline::TimedOut,
 };
 
 /// A request that failed. Whether a write took place is unknown.
@@ -13,7 +13,7 @@ pub(crate) enum ClientError {
     #[error("{}", in_short(.0))]
     Api(#[from] Error),
     #[error(transparent)]
-    NoAnswer(#[from] NoAnswer),
+    TimedOut(#[from] TimedOut),
     #[error(transparent)]
     Object(#[from] BadObject),
     #[error("the object has changed meanwhile")]

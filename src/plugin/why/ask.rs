@@ -43,7 +43,7 @@ pub(super) async fn ask(session: &Session, why: &WhyArgs) -> Result<Explanation,
     for agent in found {
         let name = agent.name_any();
         let asked = within(TIMEOUT, forward(&agents, &name, why.agent.port, &path)).await;
-        let reason = match asked.unwrap_or_else(|no_answer| Err(no_answer.to_string())) {
+        let reason = match asked.unwrap_or_else(|timed_out| Err(timed_out.to_string())) {
             Ok(explanation) if !is_of(why, &explanation) => {
                 all_stand_by = false;
                 format!("belongs to agent {}", explanation.agent)

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::signal::timed_out::TimedOut;
+use crate::deadline::TimedOut;
 
 /// How much of a body is read, as by the kubelet.
 const MAX_BODY: usize = 10 * 1024;

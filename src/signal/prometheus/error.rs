@@ -3,7 +3,7 @@
 use std::{error::Error as _, io};
 
 use crate::{
-    deadline::NoAnswer,
+    deadline::TimedOut,
     signal::{ErrorCause, tls::RootsError},
 };
 
@@ -13,7 +13,7 @@ const QUOTE: usize = 160;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QueryError {
     #[error(transparent)]
-    Timeout(#[from] NoAnswer),
+    Timeout(#[from] TimedOut),
     #[error("the name {0} does not resolve")]
     Dns(String),
     #[error("{0}")]

@@ -53,7 +53,7 @@ pub async fn run(
         let asked = pods.wait_for(within(limit, server.ask())).await?;
         pods.output.observe(SignalEvent::Query(begun.elapsed()));
         let result = asked
-            .unwrap_or_else(|no_answer| Err(no_answer.into()))
+            .unwrap_or_else(|timed_out| Err(timed_out.into()))
             .and_then(|body| QueryResult::parse(&body))
             .and_then(|result| freshness.check(result));
         last_error.update(&pods.output, result.as_ref().err());
