@@ -1,7 +1,7 @@
 //! A command is written on a pod, and the agent's answer is awaited.
 //!
-//! The agent answers by what it does to the pod, or by an Event. New Events are found by their resourceVersions: the
-//! clocks of this machine and of the agent need not agree.
+//! The agent answers by changing the pod, or by an Event. New Events are found by their resourceVersions: the clocks of
+//! this machine and of the agent need not agree.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,11 @@ use super::{
     failure::CommandFailure,
     session::{FoundPod, Session},
 };
-use crate::core::{object::Pod, policy};
+use crate::core::{
+    notice::{EventReason, Topic, note_prefix},
+    object::Pod,
+    policy,
+};
 
 /// How often the Events are read.
 const EVENTS_INTERVAL: Duration = Duration::from_millis(500);
@@ -36,7 +40,7 @@ pub(super) struct PodCommand<'a> {
     /// Whether the agent has carried it out.
     pub(super) is_done: fn(&Pod) -> bool,
     /// The reasons of the Events that refuse it, the more precise first.
-    pub(super) refusals: &'static [&'static str],
+    pub(super) refusals: &'static [EventReason],
 }
 
 /// The agent's answer to a command.
@@ -48,7 +52,7 @@ pub(super) enum AgentAnswer {
     Refused(String),
     /// The pod no longer exists.
     Gone,
-    /// No agent has answered; why its Events cannot be read, if they cannot.
+    /// No agent has answered; with the failure to read its Events, if there was one.
     NoAnswer(Option<CommandFailure>),
 }
 
@@ -59,7 +63,7 @@ impl PodCommand<'_> {
         session: &Session,
         waiting: Waiting,
     ) -> Result<AgentAnswer, CommandFailure> {
-        // The answer to the same command may be there already: it is not given twice.
+        // The answer to the same command may have been published before: it is not published twice.
         let is_new = self.pod.annotation(self.key).is_none();
         let before = match session.events(&self.pod.uid).await {
             Ok(events) if is_new => events.into_iter().map(|event| event.version).collect(),
@@ -85,7 +89,7 @@ impl PodCommand<'_> {
         let mut events_due = interval(EVENTS_INTERVAL);
         events_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut refused: Option<(Instant, String)> = None;
-        let mut unread = None;
+        let mut failed = None;
         loop {
             tokio::select! {
                 biased;
@@ -101,11 +105,11 @@ impl PodCommand<'_> {
                 }
                 () = &mut deadline => return Ok(match refused {
                     Some((_, note)) => AgentAnswer::Refused(note),
-                    None => AgentAnswer::NoAnswer(unread),
+                    None => AgentAnswer::NoAnswer(failed),
                 }),
                 _ = events_due.tick() => match session.events(uid).await {
                     Ok(events) => {
-                        unread = None;
+                        failed = None;
                         if let Some(note) = self.refusal(&events, before) {
                             let since = refused.map_or_else(Instant::now, |(since, _)| since);
                             if since.elapsed() >= GRACE {
@@ -114,7 +118,7 @@ impl PodCommand<'_> {
                             refused = Some((since, note));
                         }
                     }
-                    Err(failure) => unread = Some(failure),
+                    Err(failure) => failed = Some(failure),
                 },
             }
         }
@@ -132,20 +136,20 @@ impl PodCommand<'_> {
         refusals.into_iter().max().map(|(.., note)| note.clone())
     }
 
-    /// How precise a refusal is; `None` for an Event that is none.
+    /// How precise a refusal is; `None` for an Event that is no refusal.
     fn rank(&self, event: &PodEvent) -> Option<usize> {
-        if event.reason == "BadAnnotation" && event.note.contains(self.key) {
+        if event.reason == Topic::BadAnnotation.as_str() && event.note.contains(self.key) {
             return Some(self.refusals.len());
         }
         let mut least_precise_first = self.refusals.iter().rev();
-        least_precise_first.position(|reason| *reason == event.reason)
+        least_precise_first.position(|reason| reason.as_str() == event.reason)
     }
 }
 
 /// Whether a refusal is of an agent that has a policy for the pod. A refusal by any other agent is less precise, and no
-/// field of the Event tells them apart: the note begins with the policy.
+/// field of the Event distinguishes the two: the note begins with the policy.
 fn names_a_policy(note: &str) -> bool {
-    !note.starts_with(&format!("policy {} ", policy::MANUAL))
+    !note.starts_with(&note_prefix(policy::MANUAL))
 }
 
 #[cfg(test)]
@@ -175,7 +179,7 @@ mod tests {
             key: "pod-quarantine.io/quarantine",
             value: "x",
             is_done: |_| false,
-            refusals: &["QuarantineRefused", "WouldQuarantine"],
+            refusals: &[EventReason::QuarantineRefused, EventReason::WouldQuarantine],
         };
         let mut foreign = event("QuarantineRefused", "of another program", "1");
         foreign.reporter = "kubelet".to_owned();

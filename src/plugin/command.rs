@@ -14,10 +14,14 @@ use super::{
 };
 use crate::{
     config::duration::format_duration,
-    core::{keys, policy::Mode},
+    core::{
+        keys,
+        notice::{EventReason, Topic},
+        policy::Mode,
+    },
 };
 
-/// What became of a command for one pod.
+/// The outcome of a command for one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CommandOutcome {
     pub namespace: String,
@@ -52,7 +56,7 @@ pub(super) async fn add(
             key: keys::QUARANTINE,
             value: &add.reason,
             is_done: |pod| pod.has_state_label() && pod.annotation(keys::RECORD).is_some(),
-            refusals: &["QuarantineRefused", "WouldQuarantine"],
+            refusals: &[EventReason::QuarantineRefused, EventReason::WouldQuarantine],
         };
         let answer = command.give(session, add.waiting).await?;
         let words = ("quarantine", "quarantined");
@@ -73,7 +77,7 @@ pub(super) async fn release(
             key: keys::RELEASE,
             value: if release.force { "force" } else { "true" },
             is_done: |pod| !pod.has_state_label() && pod.annotation(keys::RECORD).is_none(),
-            refusals: &["ReleaseRefused"],
+            refusals: &[EventReason::Topic(Topic::ReleaseRefused)],
         };
         let answer = command.give(session, release.waiting).await?;
         let words = ("release", "released");
@@ -145,9 +149,9 @@ async fn describe(
         }
         AgentAnswer::Refused(note) => format!("not {done}: {note}\n{remains}"),
         AgentAnswer::Gone => "no longer exists".to_owned(),
-        AgentAnswer::NoAnswer(unread) => {
+        AgentAnswer::NoAnswer(failed) => {
             let time = format_duration(waiting.timeout);
-            let unread = match unread {
+            let without_events = match failed {
                 Some(why) => format!(" (the pod's Events cannot be read: {why})"),
                 None => String::new(),
             };
@@ -155,7 +159,9 @@ async fn describe(
                 Some(cause) => format!(": {cause}"),
                 None => String::new(),
             };
-            format!("not {done}: no agent has answered within {time}{unread}{cause}\n{remains}")
+            format!(
+                "not {done}: no agent has answered within {time}{without_events}{cause}\n{remains}"
+            )
         }
     };
     Err(refused(name, &why))
@@ -196,7 +202,7 @@ async fn for_each(
     print_outcomes(&outcomes, output)
 }
 
-/// Prints what became of a command for several pods.
+/// Prints the outcomes of a command for several pods.
 pub fn print_outcomes(
     outcomes: &[CommandOutcome],
     output: Option<OutputFormat>,

@@ -1,6 +1,6 @@
 //! The agent's Events, as values: which object each is about, and its sentence.
 //!
-//! kube merges Events that differ in their notes alone, so what varies is in the action, too.
+//! kube merges Events that differ only in their notes, so what varies is in the action, too.
 
 use std::sync::Arc;
 
@@ -8,19 +8,18 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType};
 
 use crate::core::{
-    notice::{Notification, RefusedPod},
+    notice::{EventReason, Notification, RefusedPod},
     object::{ObjectKey, ObjectKind, Reference, Uid},
     policy::Detach,
-    reason::Reason,
     text::truncate,
     time::to_the_second,
     write::{PodVersion, Quarantine, Reap, Release},
 };
 
-/// The longest note that the API server takes.
+/// The longest note that the API server accepts.
 const NOTE_BYTES: usize = 1024;
 
-/// The longest action that the API server takes.
+/// The longest action that the API server accepts.
 const ACTION_BYTES: usize = 128;
 
 /// An Event and the object that it is about.
@@ -32,14 +31,14 @@ pub struct AgentEvent {
 impl AgentEvent {
     fn new(
         regarding: ObjectReference,
-        reason: &str,
+        reason: EventReason,
         action: &str,
         type_: EventType,
         note: &str,
     ) -> Self {
         let event = Event {
             type_,
-            reason: reason.to_owned(),
+            reason: reason.as_str().to_owned(),
             note: Some(truncate(note, NOTE_BYTES).to_owned()),
             action: truncate(action, ACTION_BYTES).to_owned(),
             secondary: None,
@@ -78,27 +77,16 @@ pub fn quarantined(quarantine: &Quarantine) -> AgentEvent {
         to_the_second(record.expires)
     );
     let pod = pod(&quarantine.pod);
-    AgentEvent::new(pod, "Quarantined", action, EventType::Warning, &note)
+    let reason = EventReason::Quarantined;
+    AgentEvent::new(pod, reason, action, EventType::Warning, &note)
 }
 
 /// `QuarantineRefused`, or `WouldQuarantine` where the mode is `observe`, on the pod.
 #[must_use]
 pub fn refused(refused: &RefusedPod) -> AgentEvent {
-    let RefusedPod {
-        policy,
-        asked,
-        refusal,
-        ..
-    } = refused;
-    let reason = if refusal.reason == Reason::Observe {
-        "WouldQuarantine"
-    } else {
-        "QuarantineRefused"
-    };
-    let note = format!("policy {policy} ({asked}): {refusal}");
-    let action = refusal.reason.as_str();
+    let (reason, action) = (refused.event_reason(), refused.refusal.reason.as_str());
     let pod = pod_reference(&refused.pod, &refused.uid);
-    AgentEvent::new(pod, reason, action, EventType::Warning, &note)
+    AgentEvent::new(pod, reason, action, EventType::Warning, &refused.note())
 }
 
 /// `Released`, on the pod.
@@ -120,7 +108,8 @@ pub fn released(release: &Release) -> AgentEvent {
     };
     let note = format!("put back into {into}{follows}{left}");
     let pod = pod(&release.pod);
-    AgentEvent::new(pod, "Released", "Release", EventType::Normal, &note)
+    let reason = EventReason::Released;
+    AgentEvent::new(pod, reason, "Release", EventType::Normal, &note)
 }
 
 /// `Reaped`, on the pod.
@@ -128,10 +117,11 @@ pub fn released(release: &Release) -> AgentEvent {
 pub fn reaped(reap: &Reap) -> AgentEvent {
     let note = format!("deleted: {}", reap.why);
     let pod = pod(&reap.pod);
-    AgentEvent::new(pod, "Reaped", "Reap", EventType::Normal, &note)
+    let reason = EventReason::Reaped;
+    AgentEvent::new(pod, reason, "Reap", EventType::Normal, &note)
 }
 
-/// Whatever else people should know, on the object that it is about.
+/// Any other notification, on the object that it is about.
 #[must_use]
 pub fn notified(notification: &Notification) -> AgentEvent {
     let Notification {
@@ -142,10 +132,11 @@ pub fn notified(notification: &Notification) -> AgentEvent {
         ..
     } = notification;
     let about = reference(namespace, about);
-    AgentEvent::new(about, topic.as_str(), message, EventType::Warning, message)
+    let reason = EventReason::Topic(*topic);
+    AgentEvent::new(about, reason, message, EventType::Warning, message)
 }
 
-/// What, and which, unless there are none.
+/// A noun with names in brackets; `None` without names.
 fn in_brackets(what: &str, names: &[Arc<str>]) -> Option<String> {
     if names.is_empty() {
         return None;

@@ -6,7 +6,7 @@ use strum::IntoStaticStr;
 
 use crate::{
     object::{ObjectKey, Reference, Uid},
-    reason::Refusal,
+    reason::{Reason, Refusal},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,30 @@ pub struct RefusedPod {
     pub refusal: Refusal,
 }
 
+impl RefusedPod {
+    #[must_use]
+    pub fn event_reason(&self) -> EventReason {
+        if self.refusal.reason == Reason::Observe {
+            EventReason::WouldQuarantine
+        } else {
+            EventReason::QuarantineRefused
+        }
+    }
+
+    /// The note of its Event.
+    #[must_use]
+    pub fn note(&self) -> String {
+        let policy = note_prefix(&self.policy);
+        format!("{policy}({}): {}", self.asked, self.refusal)
+    }
+}
+
+/// The beginning of the note of every refusal by that policy: the plugin knows the policy by it.
+#[must_use]
+pub fn note_prefix(policy: &str) -> String {
+    format!("policy {policy} ")
+}
+
 /// Something that people should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
@@ -44,7 +68,27 @@ pub struct Notification {
     pub message: String,
 }
 
-/// What a notification is about: the reason of its Event.
+/// The reasons of the agent's Events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+pub enum EventReason {
+    Quarantined,
+    QuarantineRefused,
+    /// Instead of `Quarantined` where the mode is `observe`.
+    WouldQuarantine,
+    Released,
+    Reaped,
+    #[strum(transparent)]
+    Topic(Topic),
+}
+
+impl EventReason {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The topic of a notification, which is the reason of its Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 pub enum Topic {
     /// An annotation cannot be read or obeyed.
