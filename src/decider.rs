@@ -1,5 +1,5 @@
-//! The one task that decides: it owns the view, the judge and the state, takes in all watch events and samples, and
-//! hands what is to be written to the writer, one batch at a time.
+//! The only task that decides: it owns the view, the judge and the state, receives all watch events and samples, and
+//! gives the writer one batch of writes at a time.
 
 mod answer;
 
@@ -44,20 +44,20 @@ use crate::{
 /// The decider's name in [`Health`].
 pub const TASK: &str = "decide";
 
-/// Without events, a decision is made so often: times run out.
+/// How often a decision is made without events: TTLs and timeouts expire.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often within one tick it is decided again because a pod or the ledger had changed meanwhile.
-/// A pod that was written every 30 ms needed two tries at the 95th percentile.
+/// How many decisions there may be within one tick because a pod or the ledger had changed. A pod that was written every
+/// 30 ms needed two tries at the 95th percentile.
 const TRIES: u32 = 3;
 
-/// How long a batch that is in flight may take to end when the agent is told to stop.
+/// How long the batch in flight may still take when the agent stops.
 const LAST_WRITES: Duration = Duration::from_millis(500);
 
-/// Watch events or samples taken at once.
+/// Watch events, or samples, received at once.
 const BATCH: usize = 1024;
 
-/// What the decider takes in.
+/// What the decider receives.
 pub struct Inputs {
     pub events: mpsc::Receiver<WatchEvent>,
     pub samples: mpsc::Receiver<Sample>,
@@ -72,19 +72,19 @@ pub struct Inputs {
 
 /// The policy file has changed.
 pub enum PolicyFileChange {
-    /// The new one is in force, with its signals.
+    /// The new file is in force, with its signals.
     InForce(Arc<PolicyFile>, Senders),
-    /// The new one is refused: what people want now is not known.
+    /// The new file is refused: what people want now is not known.
     Refused,
 }
 
-/// What the decider acts through.
+/// What the decider acts on.
 pub struct Handles {
-    /// Looks up what no watch brings.
+    /// Looks up what no watch reports.
     pub reader: Reader,
     pub writer: Writer<Kubernetes>,
     pub report: Report,
-    /// Learns that the decider lives.
+    /// Receives the heartbeats of the decider and the watches.
     pub health: Arc<Health>,
     /// Set once all watches have synced.
     pub ready: Arc<AtomicBool>,
@@ -93,12 +93,12 @@ pub struct Handles {
     pub headers: Headers,
 }
 
-/// What came of something in the background.
+/// The result of a background task.
 enum Background {
     DryRun(Outcome),
-    /// What the replacement of a pod would need was read.
+    /// What the replacement of a pod would need.
     Needs(Uid, NeedsAt),
-    /// The drain of a pod was awaited from that time on; the pod is still in the slices of these Services.
+    /// The drain of a pod was awaited from that time on; the slices of these Services still contain the pod.
     Drain(DrainQuery, Instant, Vec<Arc<str>>),
 }
 
@@ -112,16 +112,16 @@ pub struct Decider {
     watches: BTreeMap<&'static str, WatchState>,
     synced: bool,
     leads: bool,
-    /// Whether the policy file that people wrote last was refused.
+    /// Whether the latest policy file was refused.
     file_refused: bool,
     in_flight: Option<BoxFuture<'static, Outcome>>,
-    /// Nothing that is decided waits for it.
+    /// No decision waits for these tasks.
     background: FuturesUnordered<BoxFuture<'static, Background>>,
     tries: u32,
 }
 
 impl Decider {
-    /// A decider that knows nothing yet. `kinds` are those of all watches.
+    /// A decider with an empty view. `kinds` are those of all watches.
     #[must_use]
     pub fn new(
         handles: Handles,
@@ -132,7 +132,7 @@ impl Decider {
     ) -> Self {
         let unsynced = |kind| {
             let why = format!("the {kind} were not read yet");
-            (kind, WatchState::Broken(why))
+            (kind, WatchState::OutOfSync(why))
         };
         let mut decider = Self {
             handles,
@@ -154,7 +154,7 @@ impl Decider {
         decider
     }
 
-    /// Decides until it is told to stop; then the batch that is in flight may end.
+    /// Decides until [`Inputs::stop`] is cancelled; then the batch in flight may end.
     pub async fn run(mut self, mut inputs: Inputs) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -207,7 +207,7 @@ impl Decider {
         }
     }
 
-    /// Begins to act, or ends: then what is in flight is cut off, and another agent finds it as it is.
+    /// Begins to act, or stops: then the batch in flight is aborted, and the next leader continues from what was written.
     fn set_leads(&mut self, leads: bool) {
         self.leads = leads;
         self.handles.report.metrics.leads(leads);
@@ -237,7 +237,7 @@ impl Decider {
         self.update_targets(&pods);
     }
 
-    /// No signal asks about a pod before all watches have synced, nor for an agent that stands by.
+    /// No signal asks about a pod before all watches have synced, or while another agent acts.
     fn update_targets(&mut self, pods: &[ObjectKey]) {
         if !self.synced || !self.leads {
             return;
@@ -265,13 +265,13 @@ impl Decider {
         if self.watches.get(kind) == Some(&state) {
             return;
         }
-        if let WatchState::Broken(why) = &state {
+        if let WatchState::OutOfSync(why) = &state {
             warn!(
                 kind,
                 why, "a watch is out of sync: nothing new is quarantined"
             );
         }
-        let out_of_sync = state != WatchState::Following;
+        let out_of_sync = state != WatchState::InSync;
         self.handles.report.metrics.watch(kind, out_of_sync);
         self.watches.insert(kind, state);
         self.update_staleness();
@@ -284,11 +284,10 @@ impl Decider {
     }
 
     fn update_staleness(&mut self) {
-        let broken = self.watches.values().find_map(|state| match state {
-            WatchState::Broken(why) => Some(why.as_str().into()),
-            WatchState::Following => None,
+        self.view.stale = self.watches.values().find_map(|state| match state {
+            WatchState::OutOfSync(why) => Some(why.as_str().into()),
+            WatchState::InSync => None,
         });
-        self.view.stale = broken;
     }
 
     fn record_sample(&mut self, sample: &Sample) {
@@ -326,7 +325,7 @@ impl Decider {
         }
     }
 
-    /// Nothing is decided while writes are in flight, and not more than [`TRIES`] times a tick on conflicts.
+    /// Decides, unless writes are in flight or conflicts have caused [`TRIES`] decisions within this tick.
     fn decide(&mut self) {
         if !self.synced || !self.leads || self.in_flight.is_some() || self.tries >= TRIES {
             return;
@@ -378,7 +377,7 @@ impl Decider {
         for effect in &outcome.effects {
             self.handles.report.effect(effect);
         }
-        self.take_in(outcome.updates, &outcome.effects);
+        self.record_outcome(outcome.updates, &outcome.effects);
         for failure in &outcome.failures {
             self.handles.report.write_failed(failure);
         }
@@ -391,8 +390,8 @@ impl Decider {
 
     fn on_background(&mut self, background: Background) {
         match background {
-            // What was refused is reported when the pod is unhealthy; what failed is tried again then.
-            Background::DryRun(outcome) => self.take_in(outcome.updates, &outcome.effects),
+            // A refusal is reported, and a failure tried again, when the pod is unhealthy.
+            Background::DryRun(outcome) => self.record_outcome(outcome.updates, &outcome.effects),
             Background::Needs(pod, needs) => self.state.record_needs(&pod, needs),
             Background::Drain(query, since, still_in) => self.on_drain(query, since, still_in),
         }
@@ -407,7 +406,7 @@ impl Decider {
         self.background.push(drained.boxed());
     }
 
-    /// The drain of a pod that is not out yet is awaited on, for as long as the pod is to be out.
+    /// Awaits the drain again if the pod is not out yet, for as long as the pod is quarantined.
     fn on_drain(&mut self, query: DrainQuery, since: Instant, still_in: Vec<Arc<str>>) {
         let Some(pod) = self.view.pod(&query.pod) else {
             return;
@@ -424,7 +423,7 @@ impl Decider {
         }
     }
 
-    fn take_in(&mut self, updates: Vec<Update>, effects: &[Effect]) {
+    fn record_outcome(&mut self, updates: Vec<Update>, effects: &[Effect]) {
         for update in updates {
             let changed = self.view.update(update);
             self.update_targets(&changed);

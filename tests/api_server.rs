@@ -163,11 +163,11 @@ fn pod_of(event: &WatchEvent) -> &Pod {
 }
 
 fn follows(event: &WatchEvent) -> bool {
-    *event == WatchEvent::Watch("pods", WatchState::Following)
+    *event == WatchEvent::Watch("pods", WatchState::InSync)
 }
 
 fn breaks(event: &WatchEvent) -> bool {
-    matches!(event, WatchEvent::Watch("pods", WatchState::Broken(_)))
+    matches!(event, WatchEvent::Watch("pods", WatchState::OutOfSync(_)))
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,7 +229,7 @@ async fn a_watch_that_cannot_be_opened_in_time_is_broken() {
     let expected = "watching pods: no answer within 15s".to_owned();
     assert_eq!(
         events[3],
-        WatchEvent::Watch("pods", WatchState::Broken(expected))
+        WatchEvent::Watch("pods", WatchState::OutOfSync(expected))
     );
 }
 

@@ -1,8 +1,8 @@
-//! One watch: it lists its kind once and then follows it, turning what it sees into [`Update`]s.
+//! One watch: it lists its kind once and then watches it, turning objects into [`Update`]s.
 //!
 //! Not kube-runtime's watcher: that yields nothing when it opens a watch again after an interruption, so in a quiet
-//! namespace nobody would learn that the view is no longer stale. This one passes on that it follows, and every
-//! bookmark: a decision must not be made on a watch that is dead and looks like a quiet one.
+//! namespace nothing would report that the view is no longer stale. This watch reports that it is in sync, and every
+//! bookmark: a decision must not be made on a dead watch that looks like a quiet one.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use crate::{
 /// How long the API server keeps a watch open. Load balancers drop idle flows after 240 s and more.
 const WATCH_SECONDS: u32 = 170;
 
-/// How long a watch may say nothing, not even its end.
+/// How long a watch may be silent; then it has missed even its own end.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
 /// How long one page of a list may take: the API server's own bound is a minute.
 const LIST_TIMEOUT: Duration = Duration::from_secs(65);
 
-/// How long it takes to learn whether a watch was accepted.
+/// How long the API server may take to accept a watch.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Waits between attempts.
@@ -40,7 +40,7 @@ const BACKOFF: [Duration; 5] = [
     Duration::from_secs(10),
 ];
 
-/// Watches one kind, for ever. `fields` narrows it, as `metadata.name=web`.
+/// Watches one kind for ever, only the objects that match `fields`, such as `metadata.name=web`.
 pub(super) async fn follow<K: WatchedKind>(
     objects: Objects<K>,
     fields: Option<String>,
@@ -62,13 +62,13 @@ pub(super) async fn follow<K: WatchedKind>(
     }
 }
 
-/// How far a watch has come.
+/// The progress of a watch.
 enum Progress<K> {
-    /// Nothing is known: everything is listed next.
+    /// Nothing is known; next everything is listed.
     Unlisted,
-    /// Everything up to this version is passed on: a watch is opened from there next.
+    /// Everything up to this version is passed on; next a watch is opened from there.
     Reached(String),
-    /// A watch is open: what it brings is passed on next.
+    /// A watch is open; next its events are passed on.
     Open {
         /// Everything up to this version is passed on.
         reached: String,
@@ -77,7 +77,7 @@ enum Progress<K> {
 }
 
 impl<K> Progress<K> {
-    /// Goes on from the same version, unless it is no longer to be had: only then is everything listed again.
+    /// Continues from the same version. Only if that has expired everything is listed again.
     fn after(self, error: &ClientError) -> Self {
         match self {
             Self::Reached(reached) | Self::Open { reached, .. } if !error.is_expired() => {
@@ -93,12 +93,12 @@ struct Watch<K> {
     fields: Option<String>,
     events: mpsc::Sender<WatchEvent>,
     converter: Converter,
-    /// In a row.
+    /// Consecutive failures.
     failures: usize,
 }
 
 impl<K: WatchedKind> Watch<K> {
-    /// Lists, opens the watch, or waits for what it brings: whichever is next.
+    /// Lists, opens the watch, or passes on its next event.
     async fn step(&mut self, progress: &mut Progress<K>) -> Result<(), ClientError> {
         match progress {
             Progress::Unlisted => *progress = Progress::Reached(self.list().await?),
@@ -107,8 +107,8 @@ impl<K: WatchedKind> Watch<K> {
                 let events = self.open(&reached).await?;
                 *progress = Progress::Open { reached, events };
                 self.failures = 0;
-                let following = WatchEvent::Watch(K::KIND, WatchState::Following);
-                self.send(following).await;
+                let in_sync = WatchEvent::Watch(K::KIND, WatchState::InSync);
+                self.send(in_sync).await;
             }
             Progress::Open { reached, events } => {
                 match within(SILENCE, events.try_next()).await?? {
@@ -117,7 +117,7 @@ impl<K: WatchedKind> Watch<K> {
                             *reached = version;
                         }
                     }
-                    // The API server ended it, as it was asked to.
+                    // The API server ended the watch after `WATCH_SECONDS`.
                     None => *progress = Progress::Reached(std::mem::take(reached)),
                 }
             }
@@ -125,12 +125,12 @@ impl<K: WatchedKind> Watch<K> {
         Ok(())
     }
 
-    /// Says that the watch is broken and waits; a version that has expired, and nothing else, is no failure.
+    /// Reports that the watch is out of sync and waits. A version that has expired is no failure; anything else is.
     async fn wait_after(&mut self, error: &ClientError) {
         if !error.is_expired() || self.failures > 0 {
             let why = format!("watching {}: {error}", K::KIND);
-            let broken = WatchEvent::Watch(K::KIND, WatchState::Broken(why));
-            self.send(broken).await;
+            let out_of_sync = WatchEvent::Watch(K::KIND, WatchState::OutOfSync(why));
+            self.send(out_of_sync).await;
             let wait = BACKOFF.get(self.failures).or(BACKOFF.last());
             sleep(wait.copied().unwrap_or_default()).await;
         }
@@ -149,7 +149,7 @@ impl<K: WatchedKind> Watch<K> {
         Ok(events.boxed())
     }
 
-    /// Everything there is, page by page. Gives the version that it was read at.
+    /// Passes on all objects, page by page. Returns the version that they were read at.
     async fn list(&mut self) -> Result<String, ClientError> {
         let mut pages = ListPages::of(ListParams {
             field_selector: self.fields.clone(),
@@ -177,7 +177,7 @@ impl<K: WatchedKind> Watch<K> {
         Ok(version)
     }
 
-    /// Passes one event on. Gives the version that it brought.
+    /// Passes on one event. Returns its version.
     async fn pass_on(&mut self, event: api::WatchEvent<K>) -> Result<Option<String>, ClientError> {
         let (update, version) = match event {
             api::WatchEvent::Added(object) | api::WatchEvent::Modified(object) => (
@@ -198,7 +198,7 @@ impl<K: WatchedKind> Watch<K> {
         Ok(version)
     }
 
-    /// A receiver that is gone means that the agent ends; the caller's loop sees it.
+    /// A closed receiver means that the agent is stopping, which the caller's loop notices.
     async fn send(&self, event: WatchEvent) {
         let _ = self.events.send(event).await;
     }

@@ -1,4 +1,4 @@
-//! What the view is made of: every kind is listed once and then watched, and what is read becomes [`Update`]s.
+//! The watches that fill the view: every kind is listed once and then watched, and its objects become [`Update`]s.
 
 mod convert;
 mod follow;
@@ -28,27 +28,25 @@ pub(super) use self::{
     wire::{WireLedger, WirePod},
 };
 
-/// What a watch says about itself.
+/// Whether the view has everything that a watch reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchState {
-    /// It follows: all that was there has been passed on.
-    Following,
-    /// It does not, and why.
-    Broken(String),
+    /// Everything that existed when the watch was opened has been passed on.
+    InSync,
+    /// With the reason.
+    OutOfSync(String),
 }
 
-/// What comes from a watch.
+/// What a watch passes on, with the name of its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchEvent {
-    /// About the cluster, from the watch of that kind.
     Update(&'static str, Box<Update>),
-    /// About the watch of that kind.
     Watch(&'static str, WatchState),
-    /// The API server spoke to the watch of that kind, of nothing that changed.
+    /// A sign of life without a change.
     Bookmark(&'static str),
 }
 
-/// Every watch that the view is made of: the name of its kind, and what runs for ever.
+/// Every watch that fills the view: the name of its kind, and the future, which runs for ever.
 #[must_use]
 pub fn watches(
     client: &Client,
