@@ -1,6 +1,6 @@
-//! Starts the long tasks, joins them, stops them: the only place that spawns.
+//! Starts, joins and stops the long-running tasks: the only place that spawns.
 //!
-//! [`run`] is the agent. A long task that ends by itself ends the process: half an agent is worse than none.
+//! [`run`] is the agent. A task that ends by itself ends the process: half an agent is worse than none.
 
 mod signals;
 mod tasks;
@@ -39,46 +39,47 @@ use crate::{
     signal::Clock,
 };
 
-/// What the command line of `run` sets.
+/// The settings from the command line of `run`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub config: PathBuf,
-    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    /// The address that serves `/metrics`, `/healthz` and `/readyz`.
     pub listen: SocketAddr,
-    /// Where single pods are explained, on the loopback.
+    /// The loopback address that explains single pods.
     pub explain: SocketAddr,
-    /// A kubeconfig other than the usual ones.
+    /// `None`: the usual kubeconfig, else the pod's `ServiceAccount`.
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
     pub namespace: Option<String>,
-    /// The agent's own pod, as Events and the Lease name it.
+    /// The name of the agent's own pod in Events and in the Lease.
     pub instance: Option<String>,
-    /// Whether it acts only while it holds the Lease.
+    /// Whether the agent acts only while it holds the Lease.
     pub leader_elect: bool,
 }
 
-/// How often the policy file is read. A ConfigMap's volume swaps a link: no notification is as sure as reading it.
+/// How often the policy file is read. A ConfigMap's volume swaps a link: no notification is as reliable as reading it.
 const RELOAD: Duration = Duration::from_secs(2);
 
 /// How long the decider may take to stop.
 const DECIDER_STOP: Duration = Duration::from_millis(600);
 
-/// How long it may take to release the Lease: SIGTERM ends the agent within a second.
+/// How long the release of the Lease may take: SIGTERM ends the agent within a second.
 const STEP_DOWN: Duration = Duration::from_millis(300);
 
-/// Watch events and samples that may wait for the decider; beyond that their senders wait.
+/// Watch events, and samples, that may queue for the decider; beyond that their senders wait.
 const WAITING: usize = 4096;
 
-/// The task that holds the Lease.
+/// The name of the task that holds the Lease.
 const LEAD: &str = "lead";
 
-/// The decider is late after this.
+/// The health check fails if the decider is silent for longer.
 const DECIDER_BOUND: Duration = Duration::from_secs(30);
 
-/// A watch is late after this: it reports something, if only its failure, at least every 180 s.
+/// The health check fails if a watch is silent for longer: it reports something, if only its failure, at least every
+/// 180 s.
 const WATCH_BOUND: Duration = Duration::from_mins(5);
 
-/// Questions about pods that may wait for the decider.
+/// Questions about pods that may queue for the decider.
 const QUESTIONS: usize = 16;
 
 /// Runs until SIGTERM or SIGINT, or until a task ends by itself.
@@ -113,15 +114,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     })
 }
 
-/// The long tasks, and what a new policy file needs.
+/// The long-running tasks, and what a new policy file needs.
 struct Agent {
     tasks: Tasks,
     signals: Signals,
     files: mpsc::Sender<PolicyFileChange>,
     config: PathBuf,
-    /// What the policy file held when it was last read.
+    /// The text of the policy file when it was last read.
     content: Vec<u8>,
-    /// The installation's name: the ledger is named after it, so it cannot change.
+    /// The installation's name. The ledger is named after it, so it cannot change.
     name: Arc<str>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -235,12 +236,12 @@ impl Agent {
         })
     }
 
-    /// Takes the policy file if it has changed and has no mistake; otherwise the previous one stays in force.
+    /// Reloads the policy file if it has changed. If it has errors, the previous one stays in force.
     async fn reload(&mut self) {
         let content = match tokio::fs::read(&self.config).await {
             Ok(content) if content == self.content => return,
             Ok(content) => content,
-            // Reported once: the next read finds it just as empty.
+            // Reported once: the next read returns the same text.
             Err(_) if self.content.is_empty() => return,
             Err(_) => Vec::new(),
         };
@@ -263,7 +264,7 @@ impl Agent {
         );
         let file = Arc::new(file);
         let senders = self.signals.start(&file, &mut self.tasks);
-        // Where the decider is gone, its end is reported where tasks are joined.
+        // If the decider has ended, that is reported where tasks are joined.
         let _ = self
             .files
             .send(PolicyFileChange::InForce(file, senders))
@@ -278,10 +279,10 @@ impl Agent {
         let _ = self.files.send(PolicyFileChange::Refused).await;
     }
 
-    /// Lets the decider finish the batch that is under way, then releases the Lease; everything else is aborted.
+    /// Lets the decider finish the batch in flight, then releases the Lease; everything else is aborted.
     async fn stop(&mut self) {
         self.stop.cancel();
-        // If it is late: what is aborted here is finished, or undone, after a restart.
+        // Whatever is aborted here is finished, or undone, after a restart.
         let _ = timeout(DECIDER_STOP, self.tasks.wait_for(decider::TASK)).await;
         self.step_down.cancel();
         let _ = timeout(STEP_DOWN, self.tasks.wait_for(LEAD)).await;
@@ -293,7 +294,7 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("listen on {listen}"))
 }
 
-/// A client, and the agent's own namespace: as set, else the `ServiceAccount`'s or the context's.
+/// The client, and the agent's own namespace: as set, else the `ServiceAccount`'s or the context's.
 async fn connect(settings: &Settings) -> anyhow::Result<(Client, Headers, String)> {
     let config =
         cluster::client_config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;

@@ -1,4 +1,4 @@
-//! The agent's rooms: thin edges around a pure [`core`].
+//! The agent: thin edges around a pure [`core`].
 
 pub mod agent;
 pub mod cluster;

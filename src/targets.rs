@@ -1,6 +1,6 @@
 //! Which pods each signal watches: owns what every signal was last sent, and sends only what changes.
 //!
-//! [`Targets::update_pod`] is called for each pod that the view has changed; the judge follows along, so that it keeps
+//! [`Targets::update_pod`] is called for each pod that has changed in the view; it updates the judge, too, which keeps
 //! streaks only of pods that a signal watches.
 
 use std::{
@@ -51,7 +51,7 @@ impl TargetedPod {
 }
 
 impl Targets {
-    /// Takes the signals of a new policy file. One that was restarted watches no pod yet.
+    /// Takes the signals of a new policy file. A restarted signal watches no pod yet.
     pub fn set_senders(&mut self, senders: Senders) {
         let before = std::mem::replace(&mut self.senders, senders);
         for pod in self.pods.values_mut() {
@@ -64,7 +64,7 @@ impl Targets {
         }
     }
 
-    /// Brings the signals, and the judge, in line with what the view says of a pod.
+    /// Updates the signals and the judge after a change of a pod in the view.
     pub fn update_pod(
         &mut self,
         key: &ObjectKey,
@@ -93,7 +93,7 @@ impl Targets {
             let Some(sender) = self.senders.get(&policy.name) else {
                 continue;
             };
-            // Sending fails where the signal has ended; that ends the agent, which reports it.
+            // Sending fails only if the signal has ended, which ends the agent and is reported there.
             if view.selects(policy, pod) {
                 judge.watch(&policy.name, &pod.uid, key, &workload);
                 if has_settled {
@@ -135,12 +135,12 @@ impl Targets {
     }
 }
 
-/// A pod that has not started has no answer; one that is terminating or quarantined is not watched.
+/// A pod that has not started has no answer; a terminating or quarantined pod is not watched.
 fn can_be_watched(pod: &Pod) -> bool {
     pod.phase == Phase::Running && !pod.terminating && !pod.counts_as_quarantined()
 }
 
-/// What a pod is compared within: its workload, otherwise whatever owns it, otherwise itself alone.
+/// The uid of what a pod is compared within: its workload, else its owner, else the pod itself.
 fn workload(view: &View, pod: &Pod) -> Uid {
     match (view.workload(pod), &pod.owner) {
         (Ok(workload), _) => workload.uid().clone(),

@@ -1,4 +1,4 @@
-//! The running signals of the policy file in force, one task each: [`Signals::start`] brings them in line with a new file.
+//! The running signals of the policy file in force, one task each; [`Signals::start`] adapts them to a new file.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,10 +19,10 @@ use crate::{
     targets::Senders,
 };
 
-/// Probes under way at the same time, over all policies.
+/// Concurrent probes of all policies.
 const PROBES_AT_ONCE: usize = 512;
 
-/// A signal is late after this; it sends a heartbeat every half second.
+/// The health check fails if a signal is silent for longer; it sends a heartbeat every half second.
 const SIGNAL_BOUND: Duration = Duration::from_secs(30);
 
 /// The signal of each policy.
@@ -34,7 +34,7 @@ pub(super) struct Signals {
     permits: Arc<Semaphore>,
 }
 
-/// A signal that runs, and what it was started for.
+/// A running signal, and what it was started for.
 struct Running {
     signal: Signal,
     server: Option<PrometheusServer>,
@@ -53,7 +53,7 @@ impl Signals {
         }
     }
 
-    /// Starts the signals that are new or changed, stops those that are gone, and returns the channel of targets of each.
+    /// Starts new and changed signals, stops removed ones, and returns the channel of targets of each.
     pub(super) fn start(&mut self, file: &PolicyFile, tasks: &mut Tasks) -> Senders {
         let mut before = std::mem::take(&mut self.running);
         for policy in &file.policies {
@@ -101,7 +101,7 @@ impl Signals {
                     match signal::prometheus::run(context, query, server).await? {}
                 })
             }
-            // A checked policy file names the server if a policy needs it.
+            // A policy file without errors names the server if a policy needs it.
             (Signal::Prometheus(_), None) => {
                 let why = anyhow!(
                     "policy {} queries Prometheus, but the policy file names no server",
@@ -120,7 +120,7 @@ impl Signals {
 }
 
 impl Running {
-    /// Whether it does what the policy asks for in this file.
+    /// Whether the signal does what this policy file requires.
     fn is_for(&self, policy: &Policy, file: &PolicyFile) -> bool {
         self.signal == policy.signal && self.server == file.prometheus
     }

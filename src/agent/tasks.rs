@@ -1,13 +1,13 @@
-//! The long tasks by name: spawned and joined here, and nowhere else.
+//! The long-running tasks by name: spawned and joined only here.
 
 use std::future::Future;
 
 use tokio::task::{AbortHandle, JoinSet};
 
-/// A task that ended, and with what.
+/// The name of a task that ended, and its result.
 pub(super) type TaskEnd = (String, anyhow::Result<()>);
 
-/// All long tasks. They are aborted when this is dropped.
+/// All long-running tasks. They are aborted when this is dropped.
 #[derive(Default)]
 pub(super) struct Tasks(JoinSet<TaskEnd>);
 
@@ -21,7 +21,7 @@ impl Tasks {
         self.0.spawn(async move { (name, task.await) })
     }
 
-    /// The next task that ends by itself: one that was aborted was meant to end.
+    /// The next task that ends by itself; aborted tasks are skipped.
     pub(super) async fn next_end(&mut self) -> TaskEnd {
         loop {
             match self.0.join_next().await {
@@ -33,7 +33,7 @@ impl Tasks {
         }
     }
 
-    /// Returns when the task of that name has ended; those that end before it are dropped.
+    /// Waits until the task of that name has ended; tasks that end before it are dropped.
     pub(super) async fn wait_for(&mut self, task: &str) {
         while let Some(joined) = self.0.join_next().await {
             if matches!(joined, Ok((name, _)) if name == task) {

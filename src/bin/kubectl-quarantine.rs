@@ -1,4 +1,4 @@
-//! `kubectl quarantine`: kubectl runs a program of this name on its path.
+//! `kubectl quarantine`: kubectl runs a program of this name from the path.
 
 use std::{borrow::Cow, ffi::OsString, io::Write, path::Path, process::ExitCode};
 
@@ -12,7 +12,7 @@ use pod_quarantine::plugin::{
 async fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let called = words.first().map(Path::new).and_then(Path::file_name);
-    // A link of that name is all that kubectl needs.
+    // kubectl needs nothing but a link of that name.
     if called == Some(PROGRAM.as_ref()) {
         let typed = words.iter().skip(1).map(|word| word.to_string_lossy());
         let typed: Vec<String> = typed.map(Cow::into_owned).collect();
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
     }
     let arguments = match Arguments::read(words) {
         Ok(arguments) => arguments,
-        // Help goes to standard output with 0, a mistake to standard error with 2.
+        // Help is printed to standard output with exit code 0, a mistake to standard error with 2.
         Err(mistake) => mistake.exit(),
     };
     let printout = match plugin::run(&arguments).await {
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whoever reads no further, such as `head`, has read enough.
+/// A reader that closes the pipe, such as `head`, is no error.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,8 +1,8 @@
-//! Which of several agents of one installation does the work: the one that holds the Lease.
+//! Which of several agents of one installation acts: the one that holds the Lease.
 //!
-//! That saves work and nothing else: no limit depends on there being one leader. As in client-go, a holder is taken for
-//! dead once the Lease has not changed for its whole duration, by the clock of who looks; and who cannot renew it stops
-//! earlier, by its own.
+//! This only saves work: no limit depends on there being one leader. As in client-go, a holder counts as dead once the
+//! Lease has not changed for its whole duration, by the observer's clock; and a holder that cannot renew the Lease stops
+//! acting earlier, by its own clock.
 
 use std::time::{Duration, Instant};
 
@@ -21,35 +21,35 @@ use super::{
 };
 use crate::deadline::within;
 
-/// Its kind, as the watches have theirs.
+/// Its kind in watch events, like those of the watches.
 pub const KIND: &str = "lease";
 
-/// A holder that has not renewed for so long may be replaced.
+/// A holder that has not renewed the Lease for this long may be replaced.
 const DURATION: Duration = Duration::from_secs(10);
 
-/// A holder acts for so long after it asked for the last renewal that was granted.
+/// A holder acts for this long after it requested the last successful renewal.
 const ACTS_FOR: Duration = Duration::from_secs(8);
 
-/// How often it is renewed.
+/// How often the holder renews the Lease.
 const RENEW: Duration = Duration::from_secs(2);
 
-/// How often it is looked at by others.
+/// How often the other agents read the Lease.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// How long one look may take, all its requests together.
-const LOOK: Duration = Duration::from_secs(4);
+/// How long one attempt may take, with all its requests.
+const ATTEMPT: Duration = Duration::from_secs(4);
 
-/// How long it may take to give it up.
+/// How long the release of the Lease may take.
 const STEP_DOWN: Duration = Duration::from_millis(300);
 
-/// What this agent is to the others.
+/// Whether this agent acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leadership {
-    /// Another one acts, or none does yet.
+    /// Another agent acts, or none does yet.
     Standby,
-    /// It acts until then, unless that is put off.
+    /// It acts until then; each renewal extends the time.
     Until(Instant),
-    /// It acts without asking.
+    /// It acts without the Lease.
     Always,
 }
 
@@ -64,20 +64,20 @@ impl Leadership {
     }
 }
 
-/// Who campaigns, and who learns what comes of it.
+/// The settings of a campaign, and the receivers of its results.
 pub struct LeaderCandidate {
-    /// What stands in the Lease as its holder; `None`: it acts without holding it.
+    /// The holder in the Lease; `None`: the agent acts without the Lease.
     pub identity: Option<String>,
-    /// Learns which ledger the Lease names.
+    /// Receives which ledger the Lease names.
     pub events: mpsc::Sender<WatchEvent>,
-    /// Learns whether this agent leads.
+    /// Receives whether this agent acts.
     pub leads: watch::Sender<Leadership>,
-    /// Told to give it up and end.
+    /// Cancelled when the agent is to release the Lease and stop.
     pub step_down: CancellationToken,
 }
 
-/// Looks at the Lease of the installation `agent` in `namespace`, renews it, takes it where it is free, until it is told
-/// to step down.
+/// Reads the Lease of the installation `agent` in `namespace`, takes it where it is free and renews it, until `step_down`
+/// is cancelled.
 pub fn lead(
     client: &Client,
     namespace: &str,
@@ -108,22 +108,22 @@ async fn campaign(lease: LeaseObject, candidate: LeaderCandidate) {
     }
     if let Some(identity) = &candidate.identity {
         candidate.leads.send_replace(Leadership::Standby);
-        // Where that fails, the next one waits until it runs out.
+        // If that fails, the next agent waits until the Lease expires.
         let _ = timeout(STEP_DOWN, elector.step_down(identity)).await;
     }
 }
 
 struct Elector {
     lease: LeaseObject,
-    /// Who held it at the last change, and since when it has been so.
+    /// The holder at the last change of the Lease, and when that change was observed.
     observed: Option<(Holder, Instant)>,
     failing: bool,
 }
 
 impl Elector {
-    /// Looks once, and passes on what came of it. A look that fails changes nothing: time runs out by itself.
+    /// One attempt to read and renew the Lease. A failed one changes nothing: the time to act runs out by itself.
     async fn try_once(&mut self, candidate: &LeaderCandidate) {
-        let failure = match within(LOOK, self.look(candidate)).await {
+        let failure = match within(ATTEMPT, self.read_and_renew(candidate)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(timed_out) => Some(timed_out.to_string()),
@@ -134,11 +134,11 @@ impl Elector {
             warn!(why, "the Lease cannot be read or renewed");
         }
         self.failing = failure.is_some();
-        // A receiver that is gone means that the agent ends.
+        // A closed receiver means that the agent is stopping.
         let _ = candidate.events.send(WatchEvent::Bookmark(KIND)).await;
     }
 
-    async fn look(&mut self, candidate: &LeaderCandidate) -> Result<(), ClientError> {
+    async fn read_and_renew(&mut self, candidate: &LeaderCandidate) -> Result<(), ClientError> {
         let began = Instant::now();
         let Some(lease) = self.lease.read().await? else {
             self.lease.create().await?;
@@ -181,7 +181,7 @@ impl Elector {
         Ok(())
     }
 
-    /// Whoever looks next finds it free.
+    /// Releases the Lease: the next agent that reads it finds it free.
     async fn step_down(&mut self, identity: &str) -> Result<(), ClientError> {
         if let Some(lease) = self.lease.read().await?
             && Holder::of(&lease).identity == identity

@@ -1,4 +1,4 @@
-//! The API server: watches in, writes out. kube's types stay in here.
+//! The API server: watches in, writes out. kube's types stay inside this module.
 
 mod client;
 mod leadership;

@@ -18,24 +18,21 @@ use super::{
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{Detach, HttpProbe, Mode, NetworkPolicies, Policy, Port, Signal},
+    policy::{Detach, HttpProbe, MANUAL, Mode, NetworkPolicies, Policy, Port, Signal},
     selector::Selector,
 };
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// What the file says for all of its policies.
+/// The values that a policy inherits from the file.
 pub(super) struct FileDefaults {
     pub(super) mode: Mode,
     pub(super) ttl: Duration,
     pub(super) has_prometheus: bool,
 }
 
-/// The name that records carry of manual quarantines.
-const BY_HAND: &str = "by-hand";
-
 pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy> {
-    // Of this only the defaults are read, and it has none of what is required.
+    // Only the defaults of this policy are read; its required fields have no meaning.
     let default = Policy::new(
         "",
         Selector::default(),
@@ -91,7 +88,7 @@ pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy>
         default.contrast,
     );
 
-    if name.as_deref() == Some(BY_HAND) {
+    if name.as_deref() == Some(MANUAL) {
         fields.error(
             "name",
             "is reserved for manual quarantines; choose another name",
@@ -181,7 +178,7 @@ fn signal(fields: &mut Fields) -> Option<Signal> {
     probe.map(Signal::Probe).or(query.map(Signal::Prometheus))
 }
 
-/// The policies of a file, no two of one name.
+/// The policies of a file, with unique names.
 pub(super) struct Policies<K>(pub(super) ListOf<K>);
 
 impl<K: ValueKind<Value = Policy>> ValueKind for Policies<K> {
@@ -210,7 +207,7 @@ impl<K: ValueKind<Value = Policy>> ValueKind for Policies<K> {
     }
 }
 
-/// The name of a policy that may have errors elsewhere.
+/// The name of a policy that may have errors in other fields.
 fn name(policy: &YamlNode) -> Option<&YamlNode> {
     let YamlValue::Map(entries) = &policy.value else {
         return None;

@@ -1,4 +1,4 @@
-//! What people ask about single pods.
+//! The answers to questions about single pods.
 
 use super::Decider;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Decider {
-    /// Answers from what is known now and was last decided. Whoever asked may have gone.
+    /// Answers from the present view and the last decision. The client may have disconnected.
     pub(super) fn answer(&self, question: Question) {
         let now = self.handles.clock.now();
         let (file, view) = (&self.file, &self.view);

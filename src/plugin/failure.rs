@@ -27,7 +27,7 @@ pub enum CommandFailure {
     Request { what: String, why: String },
     /// The kubeconfig names no cluster that can be reached.
     #[error("error: {}", error_chain(.0))]
-    SignIn(#[from] ClientConfigError),
+    ClientConfig(#[from] ClientConfigError),
     /// A pod cannot be read.
     #[error("error: {0}")]
     Pod(#[from] UnreadablePod),

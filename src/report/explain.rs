@@ -1,6 +1,6 @@
-//! `/pods/NAMESPACE/NAME`: what is known of one pod, asked of the decider and served on the loopback only.
+//! `/pods/NAMESPACE/NAME`: what the decider knows of one pod, served on the loopback only.
 //!
-//! The API server's proxy would drop who is asking; a port-forward asks for the right to reach into the agent's pod.
+//! The API server's proxy would not pass on which user asks; a port-forward requires the right to reach the agent's pod.
 
 use std::{io, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     deadline::within,
 };
 
-/// How long the decider may take to answer: it is late after less.
+/// How long the decider may take to answer; the health check allows it less.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A question to the decider.
@@ -31,7 +31,7 @@ pub struct Question {
     pub answer: oneshot::Sender<Explanation>,
 }
 
-/// Serves the page, for ever.
+/// Serves the page for ever.
 pub async fn serve(listener: TcpListener, decider: mpsc::Sender<Question>) -> io::Result<()> {
     let routes = Router::new()
         .route("/pods/{namespace}/{name}", get(explain))
@@ -54,7 +54,7 @@ async fn explain(
     };
     match within(TIMEOUT, asked).await {
         Ok(Some(explanation)) => Json(explanation).into_response(),
-        // The agent ends.
+        // The agent is stopping.
         Ok(None) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Err(timed_out) => (StatusCode::GATEWAY_TIMEOUT, format!("{timed_out}\n")).into_response(),
     }

@@ -1,4 +1,4 @@
-//! Whether every long task is alive: each says so at least once within its bound.
+//! Whether every long-running task is alive: each sends a heartbeat at least once within its bound.
 
 use std::{
     collections::BTreeMap,
@@ -6,24 +6,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The long tasks and when each was last heard of.
+/// The long-running tasks with the last heartbeat and the bound of each.
 #[derive(Debug, Default)]
 pub struct Health {
     tasks: Mutex<BTreeMap<String, (Instant, Duration)>>,
 }
 
 impl Health {
-    /// Expects a task to be heard of at least so often.
+    /// Expects a heartbeat of a task at least this often.
     pub fn expect(&self, task: &str, bound: Duration) {
         self.lock(|tasks| tasks.insert(task.to_owned(), (Instant::now(), bound)));
     }
 
-    /// Expects no more of a task.
+    /// Expects no more heartbeats of a task.
     pub fn dismiss(&self, task: &str) {
         self.lock(|tasks| tasks.remove(task));
     }
 
-    /// A task was heard of.
+    /// Records a heartbeat of a task.
     pub fn beat(&self, task: &str) {
         self.lock(|tasks| {
             if let Some((last, _)) = tasks.get_mut(task) {
@@ -32,7 +32,7 @@ impl Health {
         });
     }
 
-    /// The tasks that were not heard of within their bound, with for how long.
+    /// The tasks without a heartbeat within their bound, with the time since the last one.
     #[must_use]
     pub fn silent(&self) -> Vec<(String, Duration)> {
         self.lock(|tasks| {
@@ -45,7 +45,7 @@ impl Health {
         })
     }
 
-    /// A poisoned lock holds nothing but times: it is as good as before.
+    /// Under a poisoned lock there are only times, which are still right.
     fn lock<T>(&self, act: impl FnOnce(&mut BTreeMap<String, (Instant, Duration)>) -> T) -> T {
         act(&mut self
             .tasks

@@ -24,7 +24,7 @@ use super::{health::Health, metrics::Metrics};
 pub struct Pages {
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
-    /// For `/readyz`: caches synced and policy loaded.
+    /// For `/readyz`: all watches have synced and the policy file is loaded.
     pub ready: Arc<AtomicBool>,
 }
 
@@ -38,7 +38,7 @@ pub async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Serves the pages, for ever.
+/// Serves the pages for ever.
 pub async fn serve(listener: TcpListener, pages: Pages) -> io::Result<()> {
     let routes = Router::new()
         .route("/metrics", get(metrics))
@@ -62,7 +62,7 @@ async fn healthz(State(pages): State<Pages>) -> Response {
     }
     let lines = silent
         .iter()
-        .map(|(task, time)| format!("{task} has not been heard of for {} s\n", time.as_secs()));
+        .map(|(task, time)| format!("{task} has sent no heartbeat for {} s\n", time.as_secs()));
     (StatusCode::INTERNAL_SERVER_ERROR, lines.collect::<String>()).into_response()
 }
 

@@ -1,4 +1,4 @@
-//! What the agent reports: metrics, Events and log, always together.
+//! The agent's reports: metrics, Events and log, always together.
 
 pub mod events;
 pub mod explain;
@@ -24,10 +24,10 @@ use crate::{
     signal::{Observer, SignalEvent},
 };
 
-/// From the decision to the answer of the patch, at most.
+/// The longest time from a decision to the answer of its patch.
 const MEASURED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Reports everything that is done, and everything that is not.
+/// Reports what the agent does, and what it refuses to do.
 #[derive(Clone)]
 pub struct Report {
     pub metrics: Arc<Metrics>,
@@ -35,7 +35,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reports what a decision says without doing anything.
+    /// Reports a notice, which changes nothing.
     pub fn notice(&self, notice: &Notice) {
         match notice {
             Notice::Refused(refused) => self.refused(refused),
@@ -46,7 +46,7 @@ impl Report {
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Quarantined(quarantine) => self.quarantined(quarantine),
-            // The next decision reports, if the pod is still to be quarantined then.
+            // The next decision reports it, if the pod is still to be quarantined then.
             Effect::Accepted(_) | Effect::Refused(..) => {}
             Effect::Released(release) => self.released(release),
             Effect::Reaped(reap) => self.reaped(reap),
@@ -135,7 +135,7 @@ impl Report {
         self.publisher.publish(events::reaped(reap));
     }
 
-    /// A quarantined pod is out of the slices of its Services. What was done before this agent began is not measured.
+    /// A quarantined pod is out of the slices of its Services. Quarantines before the start of this agent are not measured.
     pub fn drained(&self, query: &DrainQuery, took: Duration) {
         let began = SignedDuration::try_from(took + MEASURED_WITHIN).unwrap_or(SignedDuration::MAX);
         if Timestamp::now().duration_since(query.at) <= began {
@@ -149,13 +149,16 @@ impl Report {
             Note::Counted(slot) => warn!(
                 namespace = &*slot.namespace,
                 pod = &*slot.name,
-                "quarantined, and without a slot in the ledger until now: it is neither reaped nor released by itself"
+                "quarantined without a slot in the ledger until now: it is neither reaped nor released automatically"
             ),
             Note::StormBegan(_, storm) => {
-                warn!(place = &*storm.place, "too many pods are unhealthy at once");
+                warn!(
+                    place = &*storm.place,
+                    "a storm has begun: too many pods are unhealthy at once"
+                );
             }
             Note::StormEnded(scope) => {
-                info!(?scope, "too many pods are no longer unhealthy at once")
+                info!(?scope, "the storm is over")
             }
             Note::Forgotten(_) => {}
         }
@@ -180,7 +183,7 @@ impl Report {
     }
 }
 
-/// Records what happens to the signals.
+/// Records the events of the signals.
 pub struct SignalReport {
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,

@@ -15,10 +15,10 @@ use crate::{cluster::in_short, core::keys, deadline::within};
 /// Events that wait to be published; more are dropped and counted.
 const WAITING: usize = 1000;
 
-/// How long publishing one may take.
+/// How long publishing one Event may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Takes Events without waiting.
+/// Queues Events without waiting.
 #[derive(Clone)]
 pub struct Publisher {
     sender: mpsc::Sender<AgentEvent>,
@@ -26,7 +26,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes an Event as soon as it is its turn, or drops it where too many wait.
+    /// Queues an Event, or drops it if too many are waiting.
     pub fn publish(&self, event: AgentEvent) {
         if self.sender.try_send(event).is_err() {
             self.metrics.event_dropped();
@@ -34,7 +34,7 @@ impl Publisher {
     }
 }
 
-/// The publisher, and the task that publishes for ever.
+/// The publisher, and the task that publishes the Events for ever.
 pub fn publisher(
     client: Client,
     instance: Option<String>,

@@ -1,4 +1,4 @@
-//! Both clocks of the process, read together.
+//! The wall clock and the monotonic clock of the process, read together.
 
 use std::time::Instant;
 
@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use crate::core::time::Now;
 
-/// The wall clock, and the monotonic one since this was made. One is made per process: moments of two do not compare.
+/// The wall clock, and the monotonic one since the start. There is one per process: moments of two do not compare.
 #[derive(Clone, Debug)]
 pub struct Clock {
     begin: Instant,
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// A clock that starts now.
     #[must_use]
     #[allow(
         clippy::new_without_default,

@@ -1,37 +1,37 @@
 //! Why a signal has no answer: a closed set, for the label `cause` of `signal_errors_total`.
 
-/// Why a signal got no answer that counts. A variant in lower case is the label value.
+/// Why a signal has no answer. The label value is the variant in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum ErrorCause {
-    /// The agent is out of descriptors, ports or routes, so it cannot ask.
+    /// The agent has no descriptors, ports or routes left to ask.
     Agent,
-    /// All permits to ask were taken for a whole period.
+    /// All permits were taken for a whole period.
     Busy,
-    /// No connection, or it broke.
+    /// There was no connection, or it broke.
     Connection,
     /// The name does not resolve.
     Dns,
     /// A file that the policy file names cannot be read or used.
     File,
-    /// No series carries the labels that pods are found by.
+    /// No series has the labels that identify pods.
     Labels,
-    /// The answer is not what it should be.
+    /// The answer has an unexpected form.
     Parse,
-    /// The server answered with an error of the query.
+    /// The server reported an error of the query.
     Query,
     /// The request cannot be sent as it is configured.
     Request,
     /// The answer is too large.
     Size,
-    /// The answer is no newer than the one before.
+    /// The answer is not newer than the one before.
     Stale,
     /// An HTTP status that is not 200.
     Status,
-    /// No answer in time.
+    /// There was no answer in time.
     Timeout,
     Tls,
-    /// The server says itself that the answer may be partial.
+    /// The server warns that the answer may be partial.
     Warnings,
 }
 

@@ -1,8 +1,8 @@
-//! Where the evidence comes from: each signal asks about the pods of one policy, for ever, and makes [`Sample`]s.
+//! Signals: each asks about the pods of one policy for ever and sends [`Sample`]s.
 //!
 //! A signal is an `async fn run`, which the agent starts with a [`SignalContext`]; nothing here spawns a task. What a signal
-//! does concurrently it does within its own task. What the agent or the Prometheus server is to blame for is never `good`
-//! or `bad`.
+//! does concurrently it does within its own task. A failure of the agent or of the Prometheus server is never `good` or
+//! `bad`.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -29,17 +29,17 @@ pub use error_cause::ErrorCause;
 /// The `User-Agent` of a probe and a query, unless the policy file sets one.
 const USER_AGENT: &str = concat!("pod-quarantine/", env!("CARGO_PKG_VERSION"));
 
-/// Time between two heartbeats of an idle signal. The health check asks for one a second.
+/// The time between two heartbeats of an idle signal. The health check requires one a second.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// A pod that a policy watches, as a signal needs it.
+/// A pod that a policy watches, with what a signal needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignalTarget {
     pub pod: ObjectKey,
     pub uid: Uid,
-    /// Its address, once it has one.
+    /// `None` until the pod has an address.
     pub address: Option<IpAddr>,
-    /// The probe's port in this pod; `None`: the pod has no such port.
+    /// The probe's port in this pod; `None` if the pod has no such port.
     pub port: Option<u16>,
     /// When the kubelet first saw it.
     pub started: Option<Timestamp>,
@@ -48,15 +48,15 @@ pub struct SignalTarget {
 /// What changed among the pods of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetChange {
-    /// A pod is watched from now on, or has changed.
+    /// A pod is watched from now on, or a watched pod has changed.
     Put(SignalTarget),
-    /// A pod is not watched any more: samples of it that are still under way are dropped.
+    /// A pod is not watched any more: samples that are still to come are dropped.
     Remove(Uid),
 }
 
-/// What a signal is given to work with.
+/// The inputs and outputs of a signal.
 pub struct SignalContext {
-    /// The policy whose signal it is.
+    /// The policy that the signal belongs to.
     pub policy: Arc<Policy>,
     /// The pods to ask about. The signal ends when this is closed.
     pub targets: mpsc::UnboundedReceiver<TargetChange>,
@@ -75,26 +75,26 @@ impl SignalContext {
     }
 }
 
-/// The name of a policy's signal as a task: the health check expects its heartbeats under this name.
+/// The name of the task of a policy's signal: the health check expects its heartbeats under this name.
 #[must_use]
 pub fn task_name(policy: &str) -> String {
     format!("signal {policy}")
 }
 
-/// Something that happened to a signal and is worth a metric.
+/// An event of a signal that a metric records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalEvent {
-    /// A probe was sent and took so long, whatever its result.
+    /// A probe was sent and took this long, whatever its result.
     Probe(Duration),
-    /// A query was sent and took so long, whatever its result.
+    /// A query was sent and took this long, whatever its result.
     Query(Duration),
     /// There was an answer, good or bad.
     Success,
-    /// There was no answer that counts. A pod that does not answer its probe is no error of the signal: it is `bad`.
+    /// There was no answer. A pod that does not answer its probe is no error of the signal: it is `bad`.
     Error(ErrorCause),
 }
 
-/// Receives everything worth a metric, and the heartbeats.
+/// Receives the events and the heartbeats of signals.
 pub trait Observer: Send + Sync {
     /// Records an event of the signal of this policy.
     fn observe(&self, policy: &str, event: SignalEvent);
@@ -102,16 +102,16 @@ pub trait Observer: Send + Sync {
     fn beat(&self, task: &str);
 }
 
-/// Why a signal ended, which it does only when the agent does.
+/// Why a signal ended, which happens only when the agent stops.
 #[derive(Debug, thiserror::Error)]
 pub enum SignalError {
-    /// The other end of [`SignalContext::targets`] is gone.
+    /// The other end of [`SignalContext::targets`] was closed.
     #[error("watch the pods of policy {0}: the channel of targets is closed")]
     TargetsClosed(Arc<str>),
-    /// The other end of [`SignalContext::samples`] is gone.
+    /// The other end of [`SignalContext::samples`] was closed.
     #[error("report samples of policy {0}: the channel of samples is closed")]
     SamplesClosed(Arc<str>),
-    /// The cryptography that is compiled in does not fit together.
+    /// The compiled-in cryptography lacks something that TLS needs.
     #[error("set up TLS")]
     Tls(#[source] rustls::Error),
 }

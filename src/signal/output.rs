@@ -1,4 +1,4 @@
-//! The outgoing half of a [`SignalContext`]: samples, what is worth a metric, and heartbeats.
+//! The outgoing half of a [`SignalContext`]: samples, events for the metrics, and heartbeats.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::core::{
     time::Now,
 };
 
-/// Where the samples of one policy go, and what happens to its signal.
+/// The receivers of the samples of one policy and of its signal's events.
 pub(super) struct SignalOutput {
     pub(super) policy: Arc<str>,
     task: String,
@@ -35,7 +35,7 @@ impl SignalOutput {
         self.clock.now()
     }
 
-    /// Returns once the sample has been taken.
+    /// Sends a sample. Returns once the channel has taken it.
     pub(super) async fn send(
         &self,
         pod: Uid,

@@ -1,7 +1,7 @@
-//! When each of many pods or queries has its turn, so that they are not all at once.
+//! The turns of many pods or queries, spread over a period.
 //!
-//! Every key has its own place in the period, from a hash of the key; the turns are multiples of the period from there,
-//! so they do not drift. A turn that is missed by less than half a period is taken late, and skipped otherwise.
+//! Every key has its own offset in the period, from a hash of the key; its turns are multiples of the period later, so they
+//! do not drift. A turn that is missed by less than half a period is taken late, otherwise it is skipped.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The longest that something new waits for its first turn. Where the period is longer, an extra turn comes first.
+/// The longest wait of a new key for its first turn. If the period is longer, there is an extra turn before.
 const SOON: Duration = Duration::from_secs(10);
 
 /// The turns of many keys over one period.
@@ -26,7 +26,7 @@ impl Schedule {
         Self { begin, period }
     }
 
-    /// The first turn of a key that is known from `from` on.
+    /// The first turn of a key that exists from `from` on.
     pub(super) fn first(&self, key: &str, from: Instant) -> Instant {
         if self.period <= SOON {
             self.turn_after(key, from)
@@ -35,8 +35,7 @@ impl Schedule {
         }
     }
 
-    /// The turn after the one that was taken at `last`, and half a period after it at the least; `now` is when it is
-    /// free to be taken.
+    /// The turn after the one that was taken at `last`, at least half a period after it, and not before `now`.
     pub(super) fn next(&self, key: &str, last: Instant, now: Instant) -> Instant {
         let half = self.period / 2;
         let due = self.turn_after(key, last + half);
@@ -61,7 +60,7 @@ impl Schedule {
     }
 }
 
-/// A time below `within` that is always the same for a key, and spread evenly over keys.
+/// A time below `within`, always the same for a key, and spread evenly over keys.
 fn offset(key: &str, within: Duration) -> Duration {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);

@@ -1,5 +1,5 @@
-//! How TLS is spoken: with ring, whatever else is compiled in, and never with the system's certificates, since the
-//! agent's image has none.
+//! TLS with ring, whatever else is compiled in, and never with the system's certificates, since the agent's image has
+//! none.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-/// For probes: any certificate will do, as for the kubelet.
+/// For probes: any certificate is accepted, as by the kubelet.
 pub(super) fn unverified() -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(AnyCertificate(provider.clone()));
@@ -21,7 +21,7 @@ pub(super) fn unverified() -> Result<ClientConfig, Error> {
         .with_no_client_auth())
 }
 
-/// For Prometheus: the certificates of a PEM file, or the compiled-in ones of public authorities.
+/// For Prometheus: the certificates of a PEM file, or the compiled-in roots of public authorities.
 pub(super) fn verified(pem: Option<&[u8]>) -> Result<ClientConfig, RootsError> {
     let mut roots = RootCertStore::empty();
     match pem {
@@ -59,7 +59,7 @@ pub(super) enum RootsError {
 }
 
 /// Accepts any certificate. Signatures are not verified either: without an identity they prove nothing, and verifying
-/// them would refuse certificates of old forms that the kubelet accepts.
+/// them would refuse old forms of certificates that the kubelet accepts.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

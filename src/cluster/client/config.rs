@@ -1,4 +1,4 @@
-//! How the API server is reached: by a kubeconfig, else as the pod's `ServiceAccount`.
+//! How to reach the API server: by a kubeconfig, else as the pod's `ServiceAccount`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use kube::{
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-/// Nothing says how, or what says it cannot be read.
+/// There is no configuration, or it cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientConfigError {
-    /// The file that was named.
+    /// The kubeconfig of the command line.
     #[error("read {}", path.display())]
     Read {
         path: PathBuf,
         source: KubeconfigError,
     },
-    /// The usual files, or a context in them.
+    /// The usual kubeconfig, or a context in it.
     #[error("sign in by the kubeconfig")]
     Kubeconfig(#[from] KubeconfigError),
     /// Neither a kubeconfig nor a `ServiceAccount`.
@@ -24,7 +24,8 @@ pub enum ClientConfigError {
     Infer(#[from] InferConfigError),
 }
 
-/// What the kubeconfig, or the `ServiceAccount`, says. Nothing is asked twice: what did not succeed is decided afresh.
+/// The client's configuration from the kubeconfig or the `ServiceAccount`. The client retries nothing: what failed is
+/// decided again.
 pub async fn client_config(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
@@ -45,7 +46,7 @@ pub async fn client_config(
         None if context.is_some() => Config::from_kubeconfig(&options).await?,
         None => Config::infer().await?,
     };
-    // Two providers are compiled in nowhere, but the default must be named once; a second time it is there already.
+    // Only one provider is compiled in, but it must be installed once; a second time it is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     config.default_retry = false;
     Ok(config)

@@ -7,7 +7,7 @@ use crate::{
     deadline::TimedOut,
 };
 
-/// A request that failed. Whether a write took place is unknown.
+/// A failed request. Whether a write took place is unknown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     #[error("{}", in_short(.0))]
@@ -29,13 +29,13 @@ impl ClientError {
         }
     }
 
-    /// Whether the version that a watch starts from is no longer to be had.
+    /// Whether the version that a watch should start from has expired.
     pub(crate) fn is_expired(&self) -> bool {
         matches!(self, Self::Api(Error::Api(status)) if status.code == 410 || status.reason == "Expired")
     }
 }
 
-/// An object that cannot be understood. It is left out of the view, so nothing is done about it.
+/// An object that cannot be read. It is left out of the view, so nothing is done about it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadObject {
     /// The API server always sends these.
@@ -51,7 +51,7 @@ pub(crate) enum BadObject {
     Quantity(#[from] BadQuantity),
 }
 
-/// One line: the status code and message of a refusal, else what went wrong on the way.
+/// One line: the status code and message of the API server, else the error of the connection.
 #[must_use]
 pub fn in_short(error: &Error) -> String {
     match error {
@@ -61,7 +61,7 @@ pub fn in_short(error: &Error) -> String {
     }
 }
 
-/// An error and its causes, each once: many errors repeat their cause in their own text.
+/// An error and its causes, each once, although many errors repeat their cause in their own text.
 #[must_use]
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -1,4 +1,4 @@
-//! What the API server says in the headers of any answer: its time, and how long it wants no request.
+//! What the API server says in the headers of every answer: its time, and how long to wait before the next request.
 
 use std::{
     pin::Pin,
@@ -14,13 +14,13 @@ use kube::{Client, Config, client::ClientBuilder};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
-/// Clocks further apart than this cannot be trusted. `Date` has whole seconds, and answers take theirs.
+/// Clocks further apart than this cannot be trusted. `Date` has whole seconds, and answers take some time.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(60);
 
-/// However long the API server wants no request, it is asked again after this.
+/// The longest wait that the API server can request.
 const LONGEST_REST: Duration = Duration::from_mins(1);
 
-/// What the last answers said.
+/// The headers of the last answers.
 #[derive(Clone, Debug, Default)]
 pub struct Headers(Arc<Mutex<LastHeaders>>);
 
@@ -28,12 +28,12 @@ pub struct Headers(Arc<Mutex<LastHeaders>>);
 struct LastHeaders {
     /// How far the API server's clock is ahead of this one.
     ahead: Option<SignedDuration>,
-    /// No request before.
+    /// No request is sent before this.
     rest: Option<Instant>,
 }
 
 impl Headers {
-    /// How far the API server's clock is ahead of the agent's, once it has said what time it is.
+    /// How far the API server's clock is ahead of the agent's; `None` before its first answer.
     #[must_use]
     pub fn ahead(&self) -> Option<SignedDuration> {
         self.last().ahead
@@ -57,7 +57,7 @@ impl Headers {
         {
             last.ahead = Some(date.timestamp().duration_since(Timestamp::now()));
         }
-        // In seconds: the API server sends no dates (`flowcontrol`, `apiserver/pkg/server/filters`).
+        // In seconds: the API server never sends a date here (`flowcontrol`, `apiserver/pkg/server/filters`).
         if answer.status() == StatusCode::TOO_MANY_REQUESTS
             && let Some(Ok(seconds)) = text(headers, header::RETRY_AFTER).map(str::parse)
         {
@@ -71,7 +71,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A client that records the headers, and waits as long as they ask for.
+/// A client that records the headers, and waits as long as they request.
 pub fn client(config: Config) -> Result<(Client, Headers), kube::Error> {
     let headers = Headers::default();
     let client = ClientBuilder::try_from(config)?

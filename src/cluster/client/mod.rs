@@ -1,4 +1,4 @@
-//! How the API server is reached: the client, and one request at a time.
+//! The client of the API server, and one request at a time.
 
 mod config;
 mod error;

@@ -1,7 +1,7 @@
-//! The objects of one kind, each read as a slim type.
+//! The objects of one kind, each read into a small type.
 //!
-//! kube's `Api` wants a `Resource`, and a `Resource` keeps a whole `ObjectMeta`: metadata would be copied into one for
-//! nothing but its type. The requests below `Api` want neither.
+//! kube's `Api` requires a `Resource`, which has a whole `ObjectMeta`: metadata would be copied only for its type. The
+//! requests below `Api` require neither.
 
 use std::marker::PhantomData;
 
@@ -34,7 +34,7 @@ impl<Wire> Clone for Objects<Wire> {
 }
 
 impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
-    /// Those of that kind; without a namespace, all of them.
+    /// The objects of that kind in a namespace, or everywhere.
     pub(crate) fn of<Kind: Resource<DynamicType = ()>>(
         client: &Client,
         namespace: Option<&str>,
@@ -46,13 +46,13 @@ impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
         }
     }
 
-    /// One page. The caller bounds its time.
+    /// Lists one page. The caller bounds the time.
     pub(crate) async fn list(&self, params: &ListParams) -> Result<ObjectList<Wire>, Error> {
         let request = self.path.list(params).map_err(Error::BuildRequest)?;
         self.client.request(request).await
     }
 
-    /// What changes after that version. The caller bounds its time.
+    /// Watches from that version on. The caller bounds the time.
     pub(crate) async fn watch(
         &self,
         params: &WatchParams,
@@ -63,7 +63,7 @@ impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
         self.client.request_events(request).await
     }
 
-    /// One object as it is now: without resourceVersion, the API server asks etcd and not its cache.
+    /// Reads one object as it is now: without resourceVersion, the API server reads it from etcd, not from its cache.
     pub(crate) async fn get(&self, name: &str) -> Result<Option<Wire>, ClientError> {
         let get = self.path.get(name, &GetParams::default());
         let get = get.map_err(Error::BuildRequest)?;
@@ -74,7 +74,7 @@ impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
         }
     }
 
-    /// A merge patch. Gives the object as it is then.
+    /// Sends a merge patch. Returns the object as it is then.
     pub(crate) async fn patch(
         &self,
         name: &str,

@@ -3,15 +3,15 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::ListParams;
 
-/// Objects in one page of a list, as client-go asks for them.
+/// Objects in one page of a list, as in client-go.
 const PAGE: u32 = 500;
 
-/// Which page of a list is asked for next.
+/// The next page of a list.
 #[derive(Clone, Debug)]
 pub struct ListPages(Option<ListParams>);
 
 impl ListPages {
-    /// The first page of what these parameters select.
+    /// Starts at the first page of the objects that these parameters select.
     #[must_use]
     pub fn of(selected: ListParams) -> Self {
         Self(Some(selected.limit(PAGE)))
@@ -23,7 +23,7 @@ impl ListPages {
         self.0.as_ref()
     }
 
-    /// Goes on to the page that the metadata of the last one names.
+    /// Turns to the page that the metadata of the last one names.
     pub fn turn(&mut self, page: &ListMeta) {
         let token = page.continue_.clone().filter(|token| !token.is_empty());
         self.0 = match (self.0.take(), token) {

@@ -1,4 +1,4 @@
-//! One request to the API server: with a bound on its time.
+//! One request to the API server, with a bound on its time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kube::Error;
 use super::ClientError;
 use crate::deadline::within;
 
-/// How long one request may take: twice what the API server promises of itself, five times over.
+/// How long one request may take: ten times the second that Kubernetes promises for 99% of requests.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The answer to a request, if it comes in time.

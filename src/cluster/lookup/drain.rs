@@ -12,13 +12,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::core::lookup::DrainQuery;
 
-/// How long a pod may take to leave the slices: it takes milliseconds, and a second on a large cluster.
+/// How long a pod may take to leave the slices: usually milliseconds, and a second on a large cluster.
 const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Between two attempts to read the slices.
+/// The time between two attempts to read the slices.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Whether a slice has an address of that pod.
+/// Whether a slice contains an endpoint of that pod.
 fn has(slice: &EndpointSlice, pod: &str) -> bool {
     let mut targets = slice
         .endpoints
@@ -27,8 +27,8 @@ fn has(slice: &EndpointSlice, pod: &str) -> bool {
     targets.any(|target| target.uid.as_deref() == Some(pod))
 }
 
-/// Waits until the pod is out of the slices of all its Services, for [`DRAINED_WITHIN`] at most. Gives the Services that
-/// it is still in then, as far as is known.
+/// Waits until the pod is out of the slices of all its Services, for at most [`DRAINED_WITHIN`]. Returns the Services
+/// whose slices still contain it then, as far as is known.
 pub(super) async fn still_in(client: &Client, query: &DrainQuery) -> Vec<Arc<str>> {
     let out_of = |service: Arc<str>| async move {
         match timeout(DRAINED_WITHIN, out_of(client, query, &service)).await {
@@ -40,17 +40,17 @@ pub(super) async fn still_in(client: &Client, query: &DrainQuery) -> Vec<Arc<str
     services.await.into_iter().flatten().collect()
 }
 
-/// Returns when the pod is in none of the slices of a Service.
+/// Waits until the pod is in none of the slices of a Service.
 async fn out_of(client: &Client, query: &DrainQuery, service: &str) {
     let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &query.pod.namespace);
     let selector = format!("kubernetes.io/service-name={service}");
-    // What went wrong on the way is tried again until the time is up; then the pod counts as not drained.
+    // A failure is retried until the time limit; then the pod counts as not drained.
     while !matches!(watch(&api, &selector, &query.uid).await, Ok(true)) {
         sleep(AGAIN).await;
     }
 }
 
-/// Lists the slices and watches them until none has the pod. False where the watch ended before.
+/// Lists the slices and watches them until none contains the pod. False if the watch ended before.
 async fn watch(api: &Api<EndpointSlice>, selector: &str, pod: &str) -> Result<bool, Error> {
     let slices = api.list(&ListParams::default().labels(selector)).await?;
     let with_pod = slices.items.iter().filter(|slice| has(slice, pod));

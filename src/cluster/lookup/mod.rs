@@ -1,4 +1,4 @@
-//! What no watch brings: read once, when it is needed, and dropped. So these are k8s-openapi's own types.
+//! What no watch reports: read once, when it is needed, and dropped. So these are k8s-openapi's own types.
 
 mod drain;
 mod needs;

@@ -1,4 +1,4 @@
-//! Reads what a pod's replacement would need, when the pod is about to leave its workload and at no other time.
+//! Reads what a pod's replacement would need, only when the pod is about to leave its workload.
 
 use std::fmt::Debug;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Reads all that a replacement would need. What cannot be read is said in its place.
+/// Reads everything that a replacement would need, or why that cannot be read.
 pub(super) async fn needs(client: &Client, query: &NeedsQuery) -> Needs {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &query.pod.namespace);
     let pod = match request(pods.get_opt(&query.pod.name)).await {
@@ -62,7 +62,7 @@ fn all_failed(why: &str) -> Needs {
     }
 }
 
-/// The claims that the replacement would name, too. Those of ephemeral volumes are each pod's own.
+/// The claims that the replacement would name, too. The claims of ephemeral volumes are each pod's own.
 async fn claims(
     client: &Client,
     pod: &ObjectKey,
@@ -75,7 +75,7 @@ async fn claims(
     try_join_all(read).await
 }
 
-/// The access modes are those of the volume that it is bound to, else those it asks for.
+/// The access modes are those of the volume that the claim is bound to, else those it requests.
 async fn claim(api: &Api<PersistentVolumeClaim>, name: &str) -> Result<Claim, ClientError> {
     let found = request(api.get_opt(name)).await?;
     let found = found.unwrap_or_default();
@@ -105,7 +105,7 @@ async fn nodes(client: &Client, wanted: bool) -> Result<Vec<Node>, ClientError> 
     all(&api, |object| node::node(&mut interner, object)).await
 }
 
-/// What all objects of a kind become, page by page: a page of whole objects is large.
+/// Converts all objects of a kind, page by page: a page of whole objects is large.
 async fn all<K, T>(
     api: &Api<K>,
     mut read: impl FnMut(&K) -> Result<T, BadObject>,

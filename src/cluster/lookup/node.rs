@@ -1,4 +1,4 @@
-//! What a pod asks of its node, and the nodes.
+//! What a pod requires of its node, and the nodes.
 
 use k8s_openapi::api::core::v1;
 
@@ -42,7 +42,7 @@ pub(super) fn node(interner: &mut Interner, object: &v1::Node) -> Result<Node, B
     })
 }
 
-/// What a pod asks of its node.
+/// What a pod requires of its node.
 pub(super) fn placement(spec: &v1::PodSpec) -> Result<Placement, BadObject> {
     let mut interner = Interner::default();
     let affinity = spec.affinity.as_ref();
@@ -90,7 +90,7 @@ fn term(interner: &mut Interner, object: &v1::NodeSelectorTerm) -> Result<Term, 
 fn bound(requirement: &v1::NodeSelectorRequirement) -> Bound {
     let above = requirement.operator == "Gt";
     let value = requirement.values.iter().flatten().next();
-    // What is no number bounds nothing in: the scheduler finds no node either.
+    // With a bound that is no number, the scheduler finds no node either.
     let nothing = if above { i64::MAX } else { i64::MIN };
     Bound {
         key: requirement.key.as_str().into(),
@@ -112,7 +112,7 @@ fn toleration(object: &v1::Toleration) -> Toleration {
     }
 }
 
-/// An empty text is none.
+/// `None` for an empty text.
 fn said(text: Option<&str>) -> Option<std::sync::Arc<str>> {
     match text {
         None | Some("") => None,

@@ -1,4 +1,4 @@
-//! A pod that was read elsewhere than in a watch, as the core sees it.
+//! Reads pods that do not come from a watch into the core's type.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
     core::object::Pod,
 };
 
-/// A pod that cannot be understood.
+/// A pod that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("read a pod: {0}")]
 pub struct UnreadablePod(String);
@@ -27,7 +27,7 @@ impl From<BadObject> for UnreadablePod {
     }
 }
 
-/// Reads any form of a pod that the API server sends: the whole of it, or its metadata alone.
+/// Reads any form of a pod that the API server sends: the whole object, or only its metadata.
 pub fn read_pod(pod: &impl Serialize) -> Result<Pod, UnreadablePod> {
     let wire = WirePod::deserialize(serde_json::to_value(pod)?)?;
     Ok(Converter::default().pod(&wire)?)

@@ -1,4 +1,4 @@
-//! What a pod takes of the quotas of its namespace, and these.
+//! What a pod uses of the quotas of its namespace, and the quotas.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     },
 };
 
-/// Amounts by resource, as they are written.
+/// Amounts by resource, as in the API.
 type Written = BTreeMap<String, resource::Quantity>;
 
-/// A quota. Until its status was first written, none of it is taken.
+/// A quota. Until its status is first written, nothing of it is used.
 pub(super) fn quota(object: &ResourceQuota) -> Result<Quota, BadObject> {
     let name = object.metadata.name.as_deref();
     let spec = object.spec.as_ref();
@@ -61,7 +61,7 @@ fn scope(name: &str, operator: &str, values: &[String]) -> QuotaScope {
     }
 }
 
-/// What a pod takes of quotas: `PodUsageFunc` of the API server.
+/// What a pod uses of quotas: `PodUsageFunc` of the API server.
 pub(super) fn taken(pod: &Pod, spec: &PodSpec) -> Result<Taken, BadObject> {
     let mut taken = Amounts::from([
         ("pods".into(), Quantity::whole(1)),
@@ -86,37 +86,37 @@ pub(super) fn taken(pod: &Pod, spec: &PodSpec) -> Result<Taken, BadObject> {
     })
 }
 
-/// A resource that somebody added to Kubernetes, such as `example.com/gpu`: a quota counts what is requested of it.
+/// Whether it is an extended resource, such as `example.com/gpu`: a quota counts the requests of it.
 fn is_extended(resource: &str) -> bool {
     resource.contains('/') && !resource.contains("kubernetes.io/")
 }
 
-/// What all containers need at the same time: those that go on running together, or the neediest of those that run
-/// before them, and the overhead.
+/// What the pod needs at once: the sum of its containers or, if that is more, the largest init container with the sidecars
+/// started before it, and the overhead.
 fn total(
     spec: &PodSpec,
     of: impl Fn(&ResourceRequirements) -> Option<&Written>,
 ) -> Result<Amounts, BadObject> {
     let said = |resources: Option<&ResourceRequirements>| amounts(resources.and_then(&of));
-    let mut beside = Amounts::new();
+    let mut sidecars = Amounts::new();
     let mut before = Amounts::new();
     for container in spec.init_containers.iter().flatten() {
         let own = said(container.resources.as_ref())?;
         if container.restart_policy.as_deref() == Some("Always") {
-            add(&mut beside, &own);
-            raise(&mut before, &beside);
+            add(&mut sidecars, &own);
+            raise(&mut before, &sidecars);
         } else {
-            let mut with_those_beside = beside.clone();
-            add(&mut with_those_beside, &own);
-            raise(&mut before, &with_those_beside);
+            let mut with_sidecars = sidecars.clone();
+            add(&mut with_sidecars, &own);
+            raise(&mut before, &with_sidecars);
         }
     }
-    let mut total = beside;
+    let mut total = sidecars;
     for container in &spec.containers {
         add(&mut total, &said(container.resources.as_ref())?);
     }
     raise(&mut total, &before);
-    // What is said of the pod as a whole holds for it.
+    // Resources of the pod as a whole override the sum.
     total.extend(said(spec.resources.as_ref())?);
     for (resource, amount) in amounts(spec.overhead.as_ref())? {
         if let Some(known) = total.get_mut(&resource) {
@@ -140,7 +140,7 @@ fn raise(most: &mut Amounts, to: &Amounts) {
     }
 }
 
-/// What is written, as amounts.
+/// Parses amounts.
 fn amounts(written: Option<&Written>) -> Result<Amounts, BadObject> {
     let mut amounts = Amounts::new();
     for (resource, amount) in written.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Looks up what no watch brings: what a decision needs to know of one pod alone.
+//! Looks up what no watch reports and a decision needs to know about one pod.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::core::{
     object::Uid,
 };
 
-/// Pods whose needs are read at the same time, by three requests each: the API server has others to serve.
+/// Pods whose needs are read concurrently, by three requests each: the API server has other clients to serve.
 const NEEDS_AT_ONCE: usize = 8;
 
-/// Pods whose drain is awaited at the same time, by a watch for each of their Services.
+/// Pods whose drain is awaited concurrently, by a watch for each of their Services.
 const DRAINS_AT_ONCE: usize = 32;
 
 #[derive(Clone)]
@@ -35,18 +35,19 @@ impl Reader {
         }
     }
 
-    /// What the replacement of a pod would need.
+    /// Reads what the replacement of a pod would need.
     pub async fn needs(&self, query: NeedsQuery) -> (Uid, NeedsAt) {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let _turn = self.needs.acquire().await;
         let needs = needs::needs(&self.client, &query).await;
         let at = query.at;
         (query.uid, NeedsAt { at, needs })
     }
 
-    /// Waits for a while until a pod is out of the slices of its Services. Gives those that it is still in then.
+    /// Waits for a while until a pod is out of the slices of its Services. Returns the Services whose slices still contain it
+    /// then.
     pub async fn drain(&self, query: &DrainQuery) -> Vec<Arc<str>> {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let _turn = self.drains.acquire().await;
         drain::still_in(&self.client, query).await
     }

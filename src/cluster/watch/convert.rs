@@ -1,4 +1,4 @@
-//! From the wire to the core: every field that can be missing or malformed is dealt with here.
+//! From the wire to the core: every field that can be missing or malformed is handled here.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Makes core objects of what was read; texts that they have in common are kept once.
+/// Converts objects into those of the core; texts that they have in common are stored once.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
     interner: Interner,
@@ -99,14 +99,14 @@ impl Converter {
         taken
     }
 
-    /// The selectors of its `DoNotSchedule` spread constraints. An empty one matches whatever the labels are.
+    /// The selectors of the pod's `DoNotSchedule` spread constraints. An empty one matches whatever the labels are.
     fn spread_over(&mut self, spec: &WirePodSpec) -> Result<Vec<Selector>, BadObject> {
         let spreads = spec.topology_spread_constraints.iter().flatten();
         let hard = spreads.filter(|spread| spread.when_unsatisfiable == "DoNotSchedule");
         self.selectors(hard.filter_map(|spread| spread.label_selector.as_ref()))
     }
 
-    /// The selectors of its required anti-affinity.
+    /// The selectors of the pod's required anti-affinity.
     fn repels(&mut self, spec: &WirePodSpec) -> Result<Vec<Selector>, BadObject> {
         let affinity = spec.affinity.as_ref();
         let anti_affinity = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
@@ -137,7 +137,7 @@ impl Converter {
             .flatten()
             .find(|owner| owner.controller == Some(true))?;
         let kind = match ObjectKind::from(owner.kind.as_str()) {
-            // Other groups have a `StatefulSet`, too.
+            // Other API groups have a `StatefulSet`, too.
             ObjectKind::Controller(_) if !owner.api_version.starts_with("apps/") => {
                 let group = owner.api_version.split('/').next().unwrap_or_default();
                 let kind = format!("{}.{group}", owner.kind);
@@ -191,7 +191,7 @@ impl Converter {
         })
     }
 
-    /// A Service with an empty selector has none.
+    /// An empty selector of a Service counts as none.
     pub(crate) fn service(&mut self, wire: &WireService) -> Result<PodSelectingObject, BadObject> {
         let labels = self.interner.labels(wire.spec.selector.as_ref());
         let policies = [
@@ -209,7 +209,7 @@ impl Converter {
         }))
     }
 
-    /// A status of another generation than the spec's says nothing about it.
+    /// A status of another generation than the spec's says nothing about the spec.
     pub(crate) fn budget(&mut self, wire: &WireBudget) -> Result<PodSelectingObject, BadObject> {
         let selector = wire.spec.selector.as_ref();
         let selector = selector.map(|selector| self.interner.selector(selector));
@@ -267,7 +267,7 @@ impl WireLedger {
         ledger.guarded = finalizers.any(|finalizer| finalizer == keys::LEDGER_FINALIZER);
         ledger.terminating = meta.is_terminating();
         let rebuilt = meta.annotation(keys::REBUILT);
-        // A time that cannot be read is taken for the latest: no slot is taken until a person mends it.
+        // A time that cannot be read counts as the latest: no slot is taken until a person repairs it.
         ledger.rebuilt = rebuilt.map(|text| text.parse().unwrap_or(Timestamp::MAX));
         Ok(ledger)
     }

@@ -1,4 +1,4 @@
-//! Texts that many objects have in common, labels above all, are kept once.
+//! Stores texts once that many objects have in common, above all labels.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     texts: HashSet<Arc<str>>,
-    /// When there are so many, those that nobody uses any more are dropped.
+    /// At this number, unused texts are dropped.
     sweep_at: usize,
 }
 

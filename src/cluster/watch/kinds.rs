@@ -1,4 +1,4 @@
-//! The kinds that are watched, and what each becomes in the view.
+//! The watched kinds, and the updates of the view that each becomes.
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
@@ -24,17 +24,17 @@ use crate::{
     },
 };
 
-/// A kind that is watched, as what is read of one of its objects.
+/// A watched kind: the part of its objects that is read.
 pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + 'static {
     type Object: Resource<DynamicType = ()>;
-    /// Kind, as a person writes it.
+    /// The kind as people write it, such as `pods`.
     const KIND: &'static str;
     fn meta(&self) -> &WireMeta;
-    /// It is there, or changed.
+    /// The update for a new or changed object.
     fn present(&self, converter: &mut Converter) -> Result<Update, BadObject>;
-    /// It is gone.
+    /// The update for a deleted object.
     fn gone(&self) -> Result<Update, BadObject>;
-    /// These are all there are.
+    /// The update for the end of a complete list.
     fn all(listed: Vec<(ObjectKey, Uid)>, version: ResourceVersion) -> Option<Update>;
 }
 
@@ -177,7 +177,7 @@ impl WatchedKind for WireLedger {
         Ok(Update::LedgerGone(Some(version)))
     }
 
-    /// One object is watched, by name: if it is there, its own update came before.
+    /// Only one object is watched, by name: if it exists, its own update came before.
     fn all(listed: Listed, version: ResourceVersion) -> Option<Update> {
         if listed.is_empty() {
             Some(Update::LedgerGone(Some(version)))

@@ -1,14 +1,14 @@
-//! Whether a workload is on the way from one pod template to another, by what its controller says of itself.
+//! Whether a rollout of a workload is in progress, by the status of its controller.
 
 use super::wire::{WireControllerSpec, WireControllerStatus, WireMeta};
 use crate::core::object::ControllerKind;
 
-/// The reasons of a Deployment's condition `Progressing` that tell of no rollout: it is done, or there is none while
-/// the Deployment is paused (`deployment/util/deployment_util.go`).
+/// The reasons of a Deployment's condition `Progressing` that mean no rollout: it is complete, or the Deployment is
+/// paused (`deployment/util/deployment_util.go`).
 const AT_REST: [&str; 2] = ["NewReplicaSetAvailable", "DeploymentPaused"];
 
-/// As `kubectl rollout status` has it, but for pods that are no longer available after a rollout was done. A strategy
-/// `OnDelete` rolls nothing out by itself, a bare ReplicaSet has no rollouts.
+/// As in `kubectl rollout status`, except for pods that are no longer available after a complete rollout. With the
+/// strategy `OnDelete` nothing is rolled out automatically, and a bare ReplicaSet has no rollouts.
 pub(super) fn is_rolling(
     kind: ControllerKind,
     meta: &WireMeta,

@@ -1,6 +1,6 @@
-//! What is read of each kind off the wire: only what the core needs.
+//! The fields of each kind that are read off the wire: only what the core needs.
 //!
-//! A full Pod costs about 30 KiB once decoded; of most of them nothing but names, labels and an address matters.
+//! A full Pod costs about 30 KiB once decoded; of most pods only names, labels and an address matter.
 //! Unknown fields, `managedFields` above all, are skipped while parsing and never stored.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::{
 
 type Map = BTreeMap<String, String>;
 
-/// What is read of any object's metadata.
+/// The metadata that is read of objects of any kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct WireMeta {
@@ -37,7 +37,7 @@ pub(crate) struct WireMeta {
     pub(crate) finalizers: Option<Vec<String>>,
 }
 
-/// Those of the annotations that are read of objects of any kind: `kubectl apply` writes the whole object into one.
+/// Only the annotations that the agent reads: `kubectl apply` writes the whole object into one of the others.
 fn read_annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map>, D::Error> {
     let mut annotations = Option::<Map>::deserialize(deserializer)?;
     if let Some(annotations) = &mut annotations {
@@ -61,18 +61,15 @@ impl WireMeta {
         Ok(uid.into())
     }
 
-    /// The resourceVersion, as a number.
     pub(crate) fn version(&self) -> Result<ResourceVersion, BadObject> {
         let text = self.resource_version.as_deref();
         Ok(text.ok_or(BadObject::Missing("resourceVersion"))?.parse()?)
     }
 
-    /// The text of an annotation.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// Whether its deletion has begun.
     pub(crate) fn is_terminating(&self) -> bool {
         self.deletion_timestamp.is_some()
     }
@@ -91,7 +88,7 @@ pub(crate) struct WirePod {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct WirePodSpec {
     pub(crate) containers: Vec<WireContainer>,
-    /// Those that go on running beside the others have ports too.
+    /// Sidecars, which keep running, have ports, too.
     pub(crate) init_containers: Vec<WireContainer>,
     pub(crate) node_name: Option<String>,
     pub(crate) host_network: bool,
@@ -175,7 +172,7 @@ pub(crate) struct WireCondition {
     pub(crate) status: String,
 }
 
-/// A controller; which of its fields are there depends on the kind.
+/// A controller; which of its fields are present depends on the kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct WireControllerSpec {
@@ -223,7 +220,7 @@ pub(crate) struct WireControllerCondition {
     pub(crate) reason: String,
 }
 
-/// A pod template: only which commands its annotations carry.
+/// Of a pod template only the commands among its annotations.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct WireTemplate {
     #[serde(default)]
@@ -232,7 +229,6 @@ pub(crate) struct WireTemplate {
 
 macro_rules! controllers {
     ($($name:ident),*) => {$(
-        /// A controller of that kind.
         #[derive(Clone, Debug, Deserialize)]
         pub(crate) struct $name {
             pub(crate) metadata: WireMeta,
@@ -278,7 +274,7 @@ pub(crate) struct WireBudget {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct WireBudgetSpec {
-    /// Without one the budget selects no pod.
+    /// `None`: the budget selects no pod.
     pub(crate) selector: Option<LabelSelector>,
 }
 

@@ -1,4 +1,4 @@
-//! The API server of a real cluster.
+//! The writer's requests to a real API server.
 
 use jiff::Timestamp;
 use kube::Client;
@@ -12,7 +12,7 @@ use crate::core::{
     write::{Change, PodVersion},
 };
 
-/// The pods, the ledger and the Lease, reached by one client.
+/// The pods, the ledger and the Lease behind one client.
 #[derive(Clone)]
 pub struct Kubernetes {
     pods: PodsApi,
@@ -21,7 +21,7 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Reached with that client; the ledger is that of the installation `agent` in `namespace`.
+    /// The ledger is that of the installation `agent` in `namespace`.
     #[must_use]
     pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
         Self {

@@ -1,6 +1,6 @@
-//! The Lease: who leads, and which ledger there is.
+//! The Lease: which agent leads, and which ledger is in use.
 //!
-//! It lives as long as the installation. The ledger that it names can be lost; where it names none, there was none yet.
+//! It lives as long as the installation. The ledger that it names can be lost; if it names none, there was none yet.
 
 use jiff::Timestamp;
 use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
@@ -18,25 +18,25 @@ use crate::{
 /// Annotation: the uid of the ledger.
 const LEDGER: &str = "pod-quarantine.io/ledger";
 
-/// The one Lease of an installation.
+/// The Lease of an installation.
 #[derive(Clone)]
 pub(crate) struct LeaseObject {
     api: Api<Lease>,
     name: String,
 }
 
-/// Who leads, as it stands in the Lease.
+/// The holder in the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
-    /// Its identity; nobody where that is empty.
+    /// Empty where nobody holds the Lease.
     pub(crate) identity: String,
-    /// When it was last renewed, in the holder's words.
+    /// When the Lease was last renewed, by the holder's clock.
     pub(crate) renewed: Option<Timestamp>,
-    /// How often it went from one to another.
+    /// How often the holder has changed.
     pub(crate) transitions: i32,
 }
 
-/// The uid of the ledger that it names.
+/// The uid of the ledger that the Lease names.
 fn named(lease: &Lease) -> Option<Uid> {
     let annotations = lease.metadata.annotations.as_ref()?;
     annotations.get(LEDGER).map(|uid| uid.as_str().into())
@@ -47,7 +47,7 @@ fn version(lease: &Lease) -> Result<&str, BadObject> {
     version.ok_or(BadObject::Missing("resourceVersion"))
 }
 
-/// What it says to the core.
+/// The update of the view.
 pub(crate) fn lease_update(lease: &Lease) -> Result<Update, BadObject> {
     Ok(Update::Lease(named(lease), version(lease)?.parse()?))
 }
@@ -72,12 +72,12 @@ impl LeaseObject {
         }
     }
 
-    /// As it is now, never from a cache.
+    /// Reads the Lease, never from a cache.
     pub(crate) async fn read(&self) -> Result<Option<Lease>, ClientError> {
         request(self.api.get_opt(&self.name)).await
     }
 
-    /// Makes it, held by nobody. One that another agent made meanwhile is as good.
+    /// Creates the Lease without a holder. One that another agent has just created is used instead.
     pub(crate) async fn create(&self) -> Result<(), ClientError> {
         let lease = serde_json::from_value(json!({
             "metadata": {
@@ -93,7 +93,7 @@ impl LeaseObject {
         }
     }
 
-    /// Writes who holds it, if it is still as it was read. `None` where it is not.
+    /// Writes the holder, if the Lease is still as it was read. `None` where it is not.
     pub(crate) async fn hold(
         &self,
         before: &Lease,
@@ -118,7 +118,7 @@ impl LeaseObject {
         self.patch(before, json!({}), spec).await
     }
 
-    /// Names the ledger, unless another one is named and this one does not stand for one that was lost.
+    /// Names the ledger, unless the Lease names another one and this one does not replace a lost one.
     pub(crate) async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, ClientError> {
         let before = self.read().await?.ok_or(ClientError::Changed)?;
         let known = named(&before);
@@ -128,7 +128,7 @@ impl LeaseObject {
         self.name(&before, Some(&ledger.uid)).await
     }
 
-    /// Names no ledger any more, if it is this one that is named.
+    /// Removes the ledger's uid, if the Lease names this ledger.
     pub(crate) async fn name_none(&self, ledger: &Uid) -> Result<Update, ClientError> {
         let before = self.read().await?.ok_or(ClientError::Changed)?;
         if named(&before).as_ref() != Some(ledger) {
@@ -146,7 +146,7 @@ impl LeaseObject {
         Ok(lease_update(after.as_ref().unwrap_or(before))?)
     }
 
-    /// A merge patch, if the Lease is still as it was read. `None` where it is not.
+    /// Sends a merge patch, if the Lease is still as it was read. `None` where it is not.
     async fn patch(
         &self,
         before: &Lease,

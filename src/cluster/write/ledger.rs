@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// The one object that slots are written to.
+/// The object that slots are written to.
 #[derive(Clone)]
 pub(super) struct LedgerObject {
     objects: Objects<WireLedger>,
-    /// For what is made: that is written as a whole.
+    /// For the creation, which writes the whole object.
     config_maps: Api<ConfigMap>,
     name: String,
 }
@@ -40,7 +40,7 @@ impl LedgerObject {
         }
     }
 
-    /// Makes the object. One that another agent made meanwhile is as good.
+    /// Creates the object. One that another agent has just created is used instead.
     pub(super) async fn create(
         &self,
         lost: Option<Timestamp>,
@@ -98,7 +98,7 @@ impl LedgerObject {
         self.patch(&patch).await
     }
 
-    /// Guards the object by a finalizer, the one there is meant to be, and says when it was rebuilt.
+    /// Adds the finalizer to the object, without any others, and records when it was rebuilt.
     pub(super) async fn repair(
         &self,
         before: &Ledger,
@@ -115,7 +115,7 @@ impl LedgerObject {
         .await
     }
 
-    /// Takes the finalizers off.
+    /// Removes the finalizers.
     pub(super) async fn release(&self, before: &Ledger) -> Result<Update, ClientError> {
         let patch = json!({
             "metadata": {
@@ -127,7 +127,7 @@ impl LedgerObject {
         self.read().await
     }
 
-    /// A merge patch that asks for a version; `None` where the object is of another one.
+    /// Sends a merge patch with a resourceVersion; `None` where the object has another one.
     async fn patch(&self, patch: &Value) -> Result<Option<Ledger>, ClientError> {
         let params = PatchParams::default();
         match self.objects.patch(&self.name, &params, patch).await {

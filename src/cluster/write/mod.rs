@@ -1,4 +1,4 @@
-//! What is written: pods, the ledger and the Lease, each with the preconditions that it needs.
+//! The writes of pods, the ledger and the Lease, each with its preconditions.
 
 mod kubernetes;
 mod lease;
@@ -24,7 +24,7 @@ impl From<ClientError> for WriteFailure {
         match &error {
             ClientError::Api(Error::Api(status)) => match status.code {
                 404 | 409 => Self::Conflict,
-                // A uid that does not match is Invalid.
+                // The API server answers Invalid if the uid does not match.
                 422 if status.message.contains("metadata.uid") => Self::Conflict,
                 408 | 429 | 500.. => Self::Unknown(error.into()),
                 _ => Self::Denied(error.into()),

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The pods of the cluster, as the writer reaches them.
+/// The pods of the cluster, for the writer.
 #[derive(Clone)]
 pub(super) struct PodsApi {
     client: Client,
@@ -33,7 +33,7 @@ impl PodsApi {
         Objects::of::<v1::Pod>(&self.client, Some(&pod.key.namespace))
     }
 
-    /// The pod as it is now, never from a cache.
+    /// Reads the pod, never from a cache.
     pub(super) async fn get(&self, pod: &PodVersion) -> Result<Option<Pod>, ClientError> {
         match self.of(pod).get(&pod.key.name).await? {
             Some(wire) => Ok(Some(Converter::default().pod(&wire)?)),
@@ -41,7 +41,7 @@ impl PodsApi {
         }
     }
 
-    /// A merge patch of labels and annotations, refused unless the pod is still that one at that version.
+    /// Sends a merge patch of labels and annotations, refused unless the pod still has that uid and version.
     pub(super) async fn patch(
         &self,
         pod: &PodVersion,

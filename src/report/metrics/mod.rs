@@ -32,23 +32,23 @@ use crate::{
 
 pub use self::state::StateNow;
 
-/// From a probe on the loopback to one that times out.
+/// Buckets from a probe on the loopback to one that times out.
 const SECONDS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// From a decision about ten pods to one about a hundred thousand.
+/// Buckets from a decision about ten pods to one about a hundred thousand.
 const DECISION_SECONDS: [f64; 9] = [
     0.000_01, 0.000_1, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0,
 ];
 
-/// From a pod that starts at once to one that never does.
+/// Buckets from a pod that starts at once to one that never does.
 const REPLACEMENT_SECONDS: [f64; 10] =
     [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
 pub struct Metrics {
     registry: Registry,
-    /// Held while the gauges of state are set anew, and while they are read: nobody sees half of them.
+    /// Locked while the gauges of state are set, and while they are read: no scrape sees half of them.
     whole: Mutex<()>,
     names: Vec<String>,
     quarantines: IntCounterVec,
@@ -77,7 +77,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// An own registry with every metric in it.
+    /// Registers every metric in a registry of its own.
     pub fn new() -> prometheus::Result<Self> {
         let registrar = Registrar {
             registry: Registry::new(),
@@ -94,11 +94,11 @@ impl Metrics {
         registrar.registry.register(Box::new(process))?;
         Ok(Self {
             quarantines: registrar.counter("quarantines_total", "Pods that were quarantined.", by_policy)?,
-            releases: registrar.counter("releases_total", "Pods that were put back.", &["namespace", "policy", "cause"])?,
-            reaps: registrar.counter("reaps_total", "Quarantined pods that were deleted when their time was up.", by_policy)?,
+            releases: registrar.counter("releases_total", "Quarantined pods that were released.", &["namespace", "policy", "cause"])?,
+            reaps: registrar.counter("reaps_total", "Quarantined pods that were deleted.", by_policy)?,
             refusals: registrar.counter(
                 "refusals_total",
-                "Unhealthy pods that were left where they are, counted when the reason begins to hold.",
+                "Unhealthy pods that were not quarantined, counted when the reason begins to hold.",
                 &["policy", "reason"],
             )?,
             network_policies_left: registrar.counter(
@@ -116,7 +116,7 @@ impl Metrics {
             query_duration: registrar.histogram("query_duration_seconds", "Time of one query.", &["policy"], &SECONDS)?,
             decide_duration: registrar.histogram(
                 "decide_duration_seconds",
-                "Time of one decision about everything.",
+                "Time of one decision about all pods.",
                 &[],
                 &DECISION_SECONDS,
             )?,
@@ -134,7 +134,7 @@ impl Metrics {
             )?,
             not_drained: registrar.counter(
                 "not_drained_total",
-                "Quarantined pods that were not out of everything in time.",
+                "Quarantined pods that were still selected, or owned, after their quarantine.",
                 by_policy,
             )?,
             replacement_not_ready: registrar.counter(
@@ -144,7 +144,7 @@ impl Metrics {
             )?,
             write_failures: registrar.counter(
                 "write_failures_total",
-                "Writes that the API server did not carry out, conflicts and denials aside.",
+                "Writes that failed, except conflicts and denials.",
                 &[],
             )?,
             watch_broken: registrar.gauge(
@@ -152,19 +152,19 @@ impl Metrics {
                 "1 while a watch is out of sync: nothing new is quarantined then.",
                 &["kind"],
             )?,
-            events_dropped: registrar.counter("events_dropped_total", "Events that could not be told.", &[])?,
+            events_dropped: registrar.counter("events_dropped_total", "Events that were not published.", &[])?,
             state: StateGauges::new(&registrar)?,
             leader: registrar.add(IntGauge::with_opts(opts(
                 "leader",
-                "Whether this agent acts; the others stand by.",
+                "1 if this agent acts, 0 on a standby.",
             )))?,
             clock_offset: registrar.add(Gauge::with_opts(opts(
                 "clock_offset_seconds",
-                "How far the API server's clock is ahead of the agent's; nothing is quarantined or reaped beyond a minute.",
+                "How far the API server's clock is ahead of the agent's; beyond a minute nothing is quarantined or reaped.",
             )))?,
             config_last_reload_successful: registrar.add(IntGauge::with_opts(opts(
                 "config_last_reload_successful",
-                "Whether the policy file as it is now is in force.",
+                "1 if the latest policy file is in force, 0 if it has errors.",
             )))?,
             mode: registrar.gauge("mode", "1 for the mode in force for policies that name none.", &["mode"])?,
             registry: registrar.registry,
@@ -189,7 +189,7 @@ impl Metrics {
         Ok(text)
     }
 
-    /// A policy file is in force: counters of its policies exist from now on, so that a rate over them is no gap.
+    /// A policy file is in force: the counters of its policies exist from now on, so that a rate over them has no gap.
     pub fn policies(&self, file: &PolicyFile) {
         self.config_last_reload_successful.set(1);
         for &mode in Mode::ALL {
@@ -209,12 +209,12 @@ impl Metrics {
         }
     }
 
-    /// A new policy file was refused; the one before stays in force.
+    /// A new policy file was refused; the previous one stays in force.
     pub fn reload_failed(&self) {
         self.config_last_reload_successful.set(0);
     }
 
-    /// The lock guards no value: a poisoned one is as good as before.
+    /// The lock guards no value, so a poisoned one can still be used.
     fn whole(&self) -> MutexGuard<'_, ()> {
         self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -225,7 +225,7 @@ impl Metrics {
         self.state.set(now);
     }
 
-    /// Another agent tells of the state.
+    /// Clears the gauges of state: another agent sets them now.
     pub fn stand_by(&self) {
         let _whole = self.whole();
         self.state.reset();
@@ -246,14 +246,13 @@ impl Metrics {
             .inc();
     }
 
-    /// A quarantined pod could not stay in so many NetworkPolicies.
+    /// A quarantined pod has left that many NetworkPolicies.
     pub fn network_policies_left(&self, namespace: &str, policy: &str, count: usize) {
         self.network_policies_left
             .with_label_values(&[namespace, policy])
             .inc_by(count.try_into().unwrap_or(u64::MAX));
     }
 
-    /// A pod was put back.
     pub fn release(&self, namespace: &str, policy: &str, cause: &str) {
         self.releases
             .with_label_values(&[namespace, policy, cause])
@@ -264,7 +263,7 @@ impl Metrics {
         self.reaps.with_label_values(&[namespace, policy]).inc();
     }
 
-    /// An unhealthy pod is left where it is.
+    /// An unhealthy pod is not quarantined.
     pub fn refusal(&self, policy: &str, reason: Reason) {
         self.refusals
             .with_label_values(&[policy, reason.as_str()])
@@ -277,7 +276,6 @@ impl Metrics {
             .inc();
     }
 
-    /// A decision took so long.
     pub fn decided(&self, took: Duration) {
         self.decide_duration
             .with_label_values::<&str>(&[])
@@ -296,7 +294,7 @@ impl Metrics {
         duration.observe(took.as_secs_f64());
     }
 
-    /// A notification that is counted, too.
+    /// Counts a notification, if there is a counter for its topic.
     pub fn notification(&self, notification: &Notification) {
         let counter = match notification.topic {
             Topic::NotDrained => &self.not_drained,
@@ -317,19 +315,18 @@ impl Metrics {
         self.write_failures.with_label_values::<&str>(&[]).inc();
     }
 
-    /// A watch follows, or does not.
-    pub fn watch(&self, kind: &str, broken: bool) {
+    /// Whether a watch is out of sync.
+    pub fn watch(&self, kind: &str, out_of_sync: bool) {
         self.watch_broken
             .with_label_values(&[kind])
-            .set(broken.into());
+            .set(out_of_sync.into());
     }
 
-    /// An Event could not be told.
+    /// Publishing an Event failed, or too many were waiting.
     pub fn event_dropped(&self) {
         self.events_dropped.with_label_values::<&str>(&[]).inc();
     }
 
-    /// Something happened to the signal of this policy.
     pub fn observe_signal(&self, policy: &str, event: SignalEvent, at: Timestamp) {
         match event {
             SignalEvent::Probe(took) => self

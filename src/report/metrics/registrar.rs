@@ -1,4 +1,4 @@
-//! How metrics come into being.
+//! The registration of metrics.
 
 use std::cell::RefCell;
 
@@ -7,7 +7,7 @@ use prometheus::{
     core::Collector,
 };
 
-/// Registers metrics; the first mistake in a name or label is the result of [`Metrics::new`].
+/// Registers metrics; the first error in a name or label becomes the result of [`Metrics::new`].
 pub(super) struct Registrar {
     pub(super) registry: Registry,
     pub(super) names: RefCell<Vec<String>>,

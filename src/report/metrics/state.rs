@@ -1,4 +1,4 @@
-//! The gauges of state: set anew on each tick of the agent that acts, and by that one alone.
+//! The gauges of state: set again on each tick, only by the agent that acts.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -49,12 +49,12 @@ impl StateGauges {
             )?,
             quarantined_pod_expires: registrar.time_of(
                 "quarantined_pod_expires_timestamp_seconds",
-                "When the time of each quarantined pod is up, as its record says.",
+                "When the TTL of each quarantined pod expires, as its record says.",
                 by_pod,
             )?,
             quarantined_pod_restarts: registrar.gauge(
                 "quarantined_pod_restarts",
-                "How often the containers of each quarantined pod were started anew since.",
+                "How often the containers of each quarantined pod were restarted since the quarantine.",
                 by_pod,
             )?,
             unhealthy_pods: registrar.gauge(
@@ -69,23 +69,22 @@ impl StateGauges {
             )?,
             limit_used: registrar.gauge(
                 "limit_used",
-                "How many of them are, or are about to be.",
+                "How many pods are quarantined, or about to be.",
                 scope,
             )?,
             storm_active: registrar.gauge(
                 "storm_active",
-                "In how many places too many pods are unhealthy at once: nothing new is quarantined there.",
+                "The number of storms, in which too many pods are unhealthy at once: nothing new is quarantined there.",
                 &["scope"],
             )?,
             paused: registrar.gauge(
                 "paused",
-                "1 while people have paused everything: nothing is quarantined and nothing reaped.",
+                "1 while people have paused the agent: nothing is quarantined and nothing is reaped.",
                 &[],
             )?,
         })
     }
 
-    /// Tells of nothing.
     pub(super) fn reset(&self) {
         self.quarantined_pod_expires.reset();
         for gauge in [

@@ -14,7 +14,7 @@ use crate::{
     signal::{ErrorCause, tls},
 };
 
-/// How many requests a probe may become by redirects, as in the kubelet.
+/// How many requests one probe may send because of redirects, as in the kubelet.
 const MAX_HOPS: u32 = 10;
 
 /// What every probe of a policy has in common.
@@ -24,7 +24,7 @@ pub(super) struct ProbeClient {
     timeout: Duration,
 }
 
-/// What the answer at one hop means.
+/// The meaning of the answer at one hop.
 enum HopOutcome {
     Done(ProbeResult),
     Redirected(Hop),
@@ -39,7 +39,7 @@ impl ProbeClient {
         })
     }
 
-    /// Probes an address, for no longer than the timeout.
+    /// Probes an address, at most for the timeout.
     pub(super) async fn probe(&self, address: SocketAddr) -> ProbeResult {
         let template = match &self.template {
             Ok(template) => template,

@@ -27,7 +27,7 @@ use crate::deadline::TimedOut;
 /// How much of a body is read, as by the kubelet.
 const MAX_BODY: usize = 10 * 1024;
 
-/// How late a timer may be. Later than this the agent did not run for a while, and the pod may well have answered in time.
+/// How late a timer may be. If it is later, the agent did not run for a while, and the pod may have answered in time.
 const LATE: Duration = Duration::from_millis(250);
 
 /// Why there is no answer, in words.
@@ -35,7 +35,7 @@ const LATE: Duration = Duration::from_millis(250);
 pub(super) enum ProbeFailure {
     /// The pod failed.
     Pod(String),
-    /// The agent failed: this says nothing about the pod.
+    /// The agent failed, which says nothing about the pod.
     Agent(String),
 }
 
@@ -46,7 +46,7 @@ impl ProbeFailure {
     }
 }
 
-/// When a probe must be over.
+/// When a probe must have ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     at: Instant,
@@ -59,7 +59,7 @@ impl Deadline {
         Self { at, timeout }
     }
 
-    /// Waits for `work`; `what` says what is missing when it takes too long.
+    /// Waits for `work`; `what` is what is missing if it takes too long.
     async fn wait<T>(
         self,
         what: &'static str,
@@ -87,7 +87,7 @@ pub(super) async fn connect(
         TcpSocket::new_v6()
     };
     let socket = socket.map_err(|error| ProbeFailure::not_probed(&error))?;
-    // A connection that is over leaves nothing behind: thousands of probes a minute would fill the tables.
+    // A closed connection must not linger: thousands of probes a minute would fill the tables.
     socket
         .set_zero_linger()
         .and_then(|()| socket.set_nodelay(true))
@@ -102,12 +102,12 @@ pub(super) async fn connect(
         }
         io::ErrorKind::HostUnreachable => ProbeFailure::Pod("host unreachable".to_owned()),
         io::ErrorKind::TimedOut => ProbeFailure::Pod("no connection: timed out".to_owned()),
-        // No port left, no route, no memory, not allowed: it never got as far as the pod.
+        // No port, no route, no memory, no permission: the request never reached the pod.
         _ => ProbeFailure::not_probed(&error),
     })
 }
 
-/// Speaks TLS on a connection.
+/// Starts TLS on a connection.
 pub(super) async fn encrypt(
     stream: TcpStream,
     address: SocketAddr,
@@ -119,7 +119,7 @@ pub(super) async fn encrypt(
     encrypted.map_err(|error| ProbeFailure::Pod(format!("TLS: {error}")))
 }
 
-/// Sends a request and hands its answer to `then`, which may read the body.
+/// Sends a request and passes its answer to `then`, which may read the body.
 pub(super) async fn exchange<S, F, T>(
     stream: S,
     request: Request<Empty<Bytes>>,
@@ -140,7 +140,7 @@ where
             .await?;
         then(answer.map_err(|error| sort(&error))?).await
     });
-    // The end of the connection is not the end of the work: what was read before it is still handed out.
+    // The work goes on after the end of the connection: what was read before it is still returned.
     let connection = pin!(async {
         drop(connection.await);
         future::pending::<Result<T, ProbeFailure>>().await
@@ -150,7 +150,7 @@ where
     }
 }
 
-/// Reads a body to its end or its bound.
+/// Reads a body to its end, or up to [`MAX_BODY`].
 pub(super) async fn read(mut body: Incoming, deadline: Deadline) -> Result<(), ProbeFailure> {
     let mut read = 0;
     while read < MAX_BODY {
@@ -165,7 +165,7 @@ pub(super) async fn read(mut body: Incoming, deadline: Deadline) -> Result<(), P
     Ok(())
 }
 
-/// What an error of the exchange means.
+/// The failure that an error of the HTTP client means.
 fn sort(error: &hyper::Error) -> ProbeFailure {
     if error.is_user() {
         return ProbeFailure::not_probed(error);

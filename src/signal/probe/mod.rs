@@ -1,7 +1,7 @@
 //! The HTTP probe of a pod's own address, as the kubelet does it: [`run`].
 //!
-//! Every pod has its turn once a period, spread by its uid. A turn waits for the pod's last probe or is skipped if that takes
-//! too long, and so is a turn that gets no permit before the next one: nothing queues up.
+//! Every pod has a turn once per period, spread by its uid. A turn waits for the pod's last probe, and is skipped if that
+//! takes too long. A turn that gets no permit before the next one is skipped, too: nothing queues up.
 
 mod client;
 mod exchange;
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::core::{judge::Answer, object::Uid, policy::HttpProbe};
 
-/// Probes the pods of one policy for ever. A permit is held by each probe under way; waiting for it is no part of the
+/// Probes the pods of one policy for ever. Each running probe holds a permit; waiting for the permit is not part of the
 /// probe's timeout.
 pub async fn run(
     mut context: SignalContext,
@@ -68,7 +68,7 @@ pub async fn run(
                 Some(TargetChange::Remove(uid)) => pods.remove(&uid),
                 None => return Err(SignalError::TargetsClosed(context.policy.name.clone())),
             },
-            // A probe that was aborted belongs to a pod that is gone.
+            // An aborted probe is of a pod that is no longer watched.
             Some(Ok(sent)) = under_way.next() => pods.finish(&sent?, Instant::now()),
             () = sleep_until(wake) => {}
         }
@@ -82,7 +82,7 @@ struct Prober {
 }
 
 impl Prober {
-    /// One turn of one pod, until its sample has been taken.
+    /// One turn of one pod, until its sample has been sent.
     async fn probe_and_send(&self, turn: Turn) -> Result<Uid, SignalError> {
         let result = self.probe(&turn).await;
         if let Some(cause) = result.cause {

@@ -1,4 +1,4 @@
-//! What a probe sends, and where a redirect leads.
+//! The requests of a probe, and its redirects.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +21,7 @@ pub(super) enum BadRequest {
     Path,
 }
 
-/// What all probes of a policy have in common.
+/// What the requests of all probes of a policy have in common.
 #[derive(Debug)]
 pub(super) struct RequestTemplate {
     scheme: &'static str,
@@ -74,7 +74,7 @@ impl RequestTemplate {
         })
     }
 
-    /// The request that is sent at a hop.
+    /// The request to send at a hop.
     pub(super) fn request(&self, hop: &Hop) -> Result<Request<Empty<Bytes>>, BadRequest> {
         let path = match hop.url.query() {
             Some(query) => format!("{}?{query}", hop.url.path()),
@@ -88,7 +88,7 @@ impl RequestTemplate {
     }
 }
 
-/// Sets a header that is not set; one that is set to nothing is not sent.
+/// Sets a header unless it is set; a header that is set to an empty text is not sent.
 fn default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     match headers.get(&name) {
         None => drop(headers.insert(name, HeaderValue::from_static(value))),
@@ -109,22 +109,22 @@ pub(super) struct Hop {
     host: HeaderValue,
 }
 
-/// What an answer says about where to ask next.
+/// Where an answer redirects to.
 #[derive(Debug)]
 pub(super) enum Redirect {
-    /// Nothing: it is the answer.
+    /// Nowhere: it is the final answer.
     None,
-    /// On the same host: follow.
+    /// To the same host: the redirect is followed.
     Here(Hop),
-    /// To another host: do not.
+    /// To another host: the redirect is not followed.
     Elsewhere,
-    /// To nowhere that can be asked.
+    /// To an invalid place.
     Broken,
 }
 
 impl Hop {
     pub(super) fn address(&self) -> SocketAddr {
-        // Only http and https get here, and both have a port.
+        // Only http and https are possible here, and both have a default port.
         SocketAddr::new(
             self.ip,
             self.url.port_or_known_default().unwrap_or_default(),
@@ -135,8 +135,8 @@ impl Hop {
         self.url.scheme() == "https"
     }
 
-    /// Where an answer leads. As in the kubelet the host alone decides, not the port, and a `Host` header goes along
-    /// with a relative redirect only.
+    /// Where an answer redirects to. As in the kubelet only the host decides, not the port, and a `Host` header is kept only
+    /// for a relative redirect.
     pub(super) fn redirect<B>(&self, answer: &Response<B>) -> Redirect {
         let location = answer.headers().get(LOCATION);
         let (301..=303 | 307 | 308, Some(location)) = (answer.status().as_u16(), location) else {
@@ -180,7 +180,7 @@ impl Hop {
     }
 }
 
-/// Host and port as a `Host` header has them.
+/// Host and port in the form of a `Host` header.
 fn authority(url: &Url) -> Result<HeaderValue, BadRequest> {
     let host = url.host_str().unwrap_or_default();
     match url.port() {

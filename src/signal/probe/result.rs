@@ -9,7 +9,7 @@ use crate::{core::judge::Answer, signal::ErrorCause};
 pub(super) struct ProbeResult {
     pub(super) answer: Answer,
     pub(super) saw: Arc<str>,
-    /// Why there is no answer, where the pod is not to blame.
+    /// Why there is no answer, if the pod is not the cause.
     pub(super) cause: Option<ErrorCause>,
 }
 
@@ -22,7 +22,7 @@ impl ProbeResult {
         Self::of(Answer::Bad, saw)
     }
 
-    /// There was nothing to probe.
+    /// There was no address or port to probe.
     pub(super) fn none(saw: impl Into<Arc<str>>) -> Self {
         Self::of(Answer::None, saw)
     }

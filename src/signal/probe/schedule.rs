@@ -1,4 +1,4 @@
-//! The pods that a policy probes, and when each has its turn.
+//! The pods that a policy probes, and the turns of each.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -25,14 +25,14 @@ pub(super) struct ProbeSchedule {
 
 struct ScheduledPod {
     target: Arc<SignalTarget>,
-    /// The next turn; none while it waits for the probe that is under way.
+    /// The next turn; `None` while the last probe is still running.
     turn: Option<Instant>,
-    /// When the last one was taken.
+    /// When the last turn was taken.
     taken: Instant,
     under_way: Option<AbortHandle>,
 }
 
-/// A pod whose turn it is.
+/// A pod that has its turn now.
 pub(super) struct Turn {
     pub(super) target: Arc<SignalTarget>,
     pub(super) next: Instant,
@@ -48,7 +48,8 @@ impl ProbeSchedule {
         }
     }
 
-    /// Probes a pod from now on, or as it is now: what is under way to an address that it no longer has is dropped.
+    /// Probes a pod from now on, or a changed pod as it is now: a running probe of an address that it no longer has is
+    /// dropped.
     pub(super) fn put(&mut self, target: SignalTarget, now: Instant, wall: Timestamp) {
         let before = self.pods.get(&target.uid);
         if before.is_some_and(|pod| *pod.target == target) {
@@ -84,7 +85,7 @@ impl ProbeSchedule {
         self.pods.insert(uid, pod);
     }
 
-    /// Forgets a pod, and drops its probe if one is under way.
+    /// Removes a pod, and drops its running probe.
     pub(super) fn remove(&mut self, uid: &Uid) {
         if let Some(probe) = self.forget(uid).and_then(|pod| pod.under_way) {
             probe.abort();
@@ -99,12 +100,12 @@ impl ProbeSchedule {
         Some(pod)
     }
 
-    /// When the next turn is.
+    /// The time of the next turn.
     pub(super) fn next_turn(&self) -> Option<Instant> {
         self.turns.first().map(|(turn, _)| *turn)
     }
 
-    /// A pod that is to be probed now; its next turn is set.
+    /// Takes a turn that is due; the pod's next turn is set.
     pub(super) fn take_turn(&mut self, now: Instant) -> Option<Turn> {
         while self.next_turn().is_some_and(|turn| turn <= now) {
             let (_, uid) = self.turns.pop_first()?;
@@ -123,14 +124,14 @@ impl ProbeSchedule {
         None
     }
 
-    /// A probe of the pod has begun.
+    /// Records that a probe of the pod has begun.
     pub(super) fn begin(&mut self, uid: &Uid, probe: AbortHandle) {
         if let Some(pod) = self.pods.get_mut(uid) {
             pod.under_way = Some(probe);
         }
     }
 
-    /// The probe that was under way has ended.
+    /// Records that the running probe has ended.
     pub(super) fn finish(&mut self, uid: &Uid, now: Instant) {
         let Some(pod) = self.pods.get_mut(uid) else {
             return;
@@ -143,8 +144,7 @@ impl ProbeSchedule {
         }
     }
 
-    /// How much of the initial delay is still to come: all of it for a pod that has not started, or that by this clock
-    /// starts in the future.
+    /// The remaining initial delay: all of it for a pod that has not started, or that starts in the future by this clock.
     fn delay_left(&self, target: &SignalTarget, wall: Timestamp) -> Duration {
         let Some(started) = target.started else {
             return self.initial_delay;

@@ -1,4 +1,4 @@
-//! Why a query has no answer that counts: for samples in words, for the metric as an [`ErrorCause`].
+//! Why a query has no answer: in words for samples, as an [`ErrorCause`] for the metric.
 
 use std::{error::Error as _, io};
 
@@ -7,7 +7,7 @@ use crate::{
     signal::{ErrorCause, tls::RootsError},
 };
 
-/// How much of a foreign text is repeated.
+/// How many characters of a foreign text are repeated.
 const QUOTE: usize = 160;
 
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,6 @@ pub(super) enum QueryError {
 }
 
 impl QueryError {
-    /// The label value for it.
     pub(super) fn cause(&self) -> ErrorCause {
         match self {
             Self::Timeout(_) => ErrorCause::Timeout,
@@ -72,7 +71,7 @@ impl QueryError {
         }
     }
 
-    /// What an error of the HTTP client means. Some of its sources have no type to recognise them by, only a text.
+    /// The meaning of an error of the HTTP client. Some of its sources can be recognised only by their text.
     pub(super) fn of_client(error: &reqwest::Error) -> Self {
         if error.is_builder() {
             return Self::Request(quote(&error.to_string()));
@@ -90,7 +89,7 @@ impl QueryError {
                 if io.kind() == io::ErrorKind::ConnectionRefused {
                     return Self::Refused;
                 }
-                // An io::Error passes over the error inside it when it is asked for its source.
+                // The source of an io::Error is not the error inside it, but that error's source.
                 if let Some(inner) = io.get_ref() {
                     source = Some(inner);
                     continue;
@@ -102,7 +101,7 @@ impl QueryError {
     }
 }
 
-/// The beginning of a foreign text, on one line.
+/// The beginning of a foreign text on one line.
 pub(super) fn quote(text: &str) -> String {
     let clean = |char: char| if char.is_control() { ' ' } else { char };
     let mut quote: String = text.chars().take(QUOTE).map(clean).collect();

@@ -1,4 +1,4 @@
-//! From an answer to a reading of each pod.
+//! Joins the series of an answer to pods.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::core::{
     policy::Threshold,
 };
 
-/// What an answer says about one pod, as a sample needs it.
+/// What an answer says about one pod, for its sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PodReading {
     pub(super) answer: Answer,
@@ -28,7 +28,7 @@ impl PodReading {
     }
 }
 
-/// A reading for every pod, in their order.
+/// A reading for every pod, in the order of the pods.
 pub(super) fn read<'a>(
     result: &Result<QueryResult, QueryError>,
     threshold: Threshold,
@@ -74,7 +74,7 @@ fn judge(threshold: Threshold, series: Option<Series>) -> PodReading {
     }
 }
 
-/// A value in few digits, in all of them where the few would read like the bound.
+/// A value with few digits, or with all of them if it would otherwise look equal to the bound.
 fn short(value: f64, bound: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();

@@ -1,6 +1,6 @@
 //! One Prometheus query per policy and interval, for all its pods at once: [`run`].
 //!
-//! Every pod gets a sample per interval; without a pod there is no query. Where the query is not answered in full and in
+//! Every pod gets a sample per interval; without pods there is no query. If the query is not answered completely and in
 //! time, all samples are `none`.
 
 mod error;
@@ -45,7 +45,7 @@ pub async fn run(
     loop {
         pods.wait_for(sleep_until(turn)).await?;
         let begun = Instant::now();
-        // There is no pod, or the agent is a standby.
+        // There are no pods, or the agent is a standby.
         if pods.iter().next().is_none() {
             turn = schedule.next(&policy, begun, begun);
             continue;
@@ -65,7 +65,7 @@ pub async fn run(
     }
 }
 
-/// Why the last query failed, if it did: only a change is worth a line in the log.
+/// Why the last query failed, if it did: only a change is logged.
 #[derive(Default)]
 struct LastError(Option<ErrorCause>);
 

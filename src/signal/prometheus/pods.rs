@@ -1,4 +1,4 @@
-//! The pods that a query is about, kept up to date while the signal waits for something else.
+//! The pods of a query, kept up to date while the signal waits for something else.
 
 use std::{collections::BTreeMap, future::Future, pin::pin};
 
@@ -40,7 +40,7 @@ impl WatchedPods {
         self.keys.by_uid.iter()
     }
 
-    /// Waits for `work`; meanwhile heartbeats go out and changes of pods come in.
+    /// Waits for `work`; meanwhile sends heartbeats and applies changes of pods.
     pub(super) async fn wait_for<T>(
         &mut self,
         work: impl Future<Output = T>,
@@ -48,7 +48,7 @@ impl WatchedPods {
         wait_for(&self.output, &mut self.keys, work).await
     }
 
-    /// Sends a sample, unless its pod has gone meanwhile.
+    /// Sends a sample, unless its pod is no longer watched.
     pub(super) async fn send(
         &mut self,
         pod: Uid,

@@ -1,4 +1,4 @@
-//! The answer of Prometheus as far as it matters here: a value per namespace and pod.
+//! The answer of Prometheus, reduced to a value per namespace and pod.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::error::{QueryError, quote};
 
-/// Remarks on the query's style that versions of Prometheus put among the warnings. The answer is complete.
+/// Remarks on the query's style that some versions of Prometheus put among the warnings. The answer is complete.
 const REMARK: &str = "PromQL info:";
 
 /// The series of a complete answer.
@@ -23,7 +23,7 @@ pub(super) enum Series {
     One(f64),
     /// One series, whose value is a histogram.
     Histogram,
-    /// More than one: which of them is meant is unknown.
+    /// More than one series, of which none can be chosen.
     Many,
 }
 
@@ -34,7 +34,7 @@ struct Envelope {
     error: String,
     #[serde(default)]
     warnings: Vec<String>,
-    /// As `VictoriaMetrics` says it.
+    /// How `VictoriaMetrics` reports a partial answer.
     #[serde(default, rename = "isPartial")]
     is_partial: bool,
     data: Option<ResultType>,
@@ -77,7 +77,7 @@ struct SeriesLabels {
 }
 
 impl QueryResult {
-    /// Reads the body of an answer, in two passes: the form of the result is known only after the first.
+    /// Reads the body of an answer in two passes: the form of the result is known only after the first.
     pub(super) fn parse(body: &[u8]) -> Result<Self, QueryError> {
         let envelope: Envelope = json(body)?;
         if matches!(envelope.status, ResponseStatus::Error) {
@@ -138,7 +138,7 @@ fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, QueryError> {
     serde_json::from_slice(body).map_err(|_| QueryError::Parse)
 }
 
-/// Whether answers are new: a cache on the way may send an old one again. Each is compared with the one before and not
+/// Detects stale answers: a cache in between may send an old one again. Each answer is compared with the one before, not
 /// with the latest of all, so that a server whose clock is set back costs one answer and not all.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {

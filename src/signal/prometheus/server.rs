@@ -1,4 +1,4 @@
-//! The Prometheus server: how it is asked, and its answer as bytes.
+//! The Prometheus server: sends the query and returns the answer as bytes.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use url::form_urlencoded::Serializer;
 use super::error::{QueryError, quote};
 use crate::{core::policy::PrometheusServer, signal::tls};
 
-/// A query over 5,000 pods is answered in 1 MiB; more than this is not an answer about pods.
+/// The answer about 5,000 pods takes 1 MiB; more than this is not an answer about pods.
 const MAX_ANSWER: usize = 32 << 20;
 
-/// An error's text is at its beginning.
+/// The bytes that are read of an error: its text is at the beginning.
 const MAX_ERROR: usize = 64 << 10;
 
-/// The server of one query.
+/// The server that one query is sent to.
 pub(super) struct Server {
     settings: PrometheusServer,
     form: String,
@@ -34,7 +34,7 @@ struct CachedClient {
 
 impl Server {
     pub(super) fn new(query: &str, settings: PrometheusServer, limit: Duration) -> Self {
-        // The server may stop when nobody waits for its answer any more.
+        // The server may stop when the client no longer waits for the answer.
         let timeout = format!("{}ms", limit.as_millis());
         let mut form = Serializer::new(String::new());
         form.append_pair("query", query)
@@ -79,7 +79,7 @@ impl Server {
         Ok(request)
     }
 
-    /// The client; a new one when the caFile is not what it was.
+    /// The client; a new one if the caFile has changed.
     async fn client(&mut self) -> Result<Client, QueryError> {
         let roots = match &self.settings.ca_file {
             Some(file) => Some(tokio::fs::read(file).await.map_err(QueryError::Roots)?),
@@ -100,8 +100,8 @@ impl Server {
     }
 }
 
-/// A client that follows no redirect (its headers are for this server alone) and keeps no connection: one query in an
-/// interval is not worth finding out whether an idle connection still lives.
+/// A client that follows no redirect (its headers are for this server only) and keeps no connection: for one query per
+/// interval it is not worth checking whether an idle connection still works.
 fn build(roots: Option<&[u8]>) -> Result<Client, QueryError> {
     let tls = tls::verified(roots).map_err(QueryError::BadRoots)?;
     let client = Client::builder()
@@ -121,7 +121,7 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Option<()> {
     Some(())
 }
 
-/// The token as it is now: it may be renewed while the agent runs.
+/// The current token: it may be renewed while the agent runs.
 async fn bearer(file: &str) -> Result<HeaderValue, QueryError> {
     let read = tokio::fs::read_to_string(file).await;
     let token = read.map_err(QueryError::Token)?;
