@@ -6,8 +6,17 @@ use crate::page::{all_pages, file, page, quoted, root};
 
 fn targets() -> BTreeSet<String> {
     let makefile = file("Makefile");
-    let described = makefile.lines().filter_map(|line| line.split_once(": ## "));
-    described.map(|(target, _)| target.to_owned()).collect()
+    let described = makefile.lines().filter(|line| line.contains(" ## "));
+    let targets = described.filter_map(|line| line.split_once(':'));
+    targets
+        .map(|(target, _)| target)
+        .filter(|target| {
+            target
+                .chars()
+                .all(|one| one == '-' || one.is_ascii_lowercase())
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::{
     object::{ObjectKey, Reference, Uid},
@@ -89,7 +89,7 @@ impl EventReason {
 }
 
 /// The topic of a notification, which is the reason of its Event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 pub enum Topic {
     /// An annotation cannot be read or obeyed.
     BadAnnotation,
@@ -110,6 +110,8 @@ pub enum Topic {
 }
 
 impl Topic {
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// The Event's reason.
     #[must_use]
     pub fn as_str(self) -> &'static str {
