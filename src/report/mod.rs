@@ -158,7 +158,7 @@ impl Report {
                 );
             }
             Note::StormEnded(scope) => {
-                info!(?scope, "the storm is over")
+                info!(?scope, "the storm is over");
             }
             Note::Forgotten(_) => {}
         }
