@@ -12,7 +12,7 @@ fn a_signal_that_never_said_good_has_no_contrast() {
     let mut court = court(|_| {});
     court.watch("a", "web");
     court.watch("b", "web");
-    court.hear("b", 120, NoAnswer);
+    court.record("b", 120, NoAnswer);
     bad_from(&mut court, "a", 100);
     assert!(!court.has_contrast(120));
 }
@@ -23,17 +23,17 @@ fn another_pod_of_the_workload_that_is_good_gives_contrast() {
     court.watch("a", "web");
     court.watch("b", "web");
     bad_from(&mut court, "a", 100);
-    court.hear("b", 110, Good);
+    court.record("b", 110, Good);
     assert!(court.has_contrast(120));
 }
 
 #[test]
-fn a_good_pod_of_another_workload_gives_none() {
+fn a_good_pod_of_another_workload_gives_no_contrast() {
     let mut court = court(|_| {});
     court.watch("a", "web");
     court.watch("b", "shop");
     bad_from(&mut court, "a", 100);
-    court.hear("b", 110, Good);
+    court.record("b", 110, Good);
     assert!(!court.has_contrast(120));
 }
 
@@ -44,7 +44,7 @@ fn another_pod_gives_contrast_only_if_it_was_good_within_the_window() {
         let mut court = court(|_| {});
         court.watch("a", "web");
         court.watch("b", "web");
-        court.hear("b", good_at, Good);
+        court.record("b", good_at, Good);
         bad_from(&mut court, "a", 100);
         assert_eq!(court.has_contrast(120), contrast, "good at {good_at}");
     }
@@ -57,31 +57,31 @@ fn the_window_of_a_query_is_its_time_and_two_intervals() {
         let mut court = query_court(15, 60);
         court.watch("a", "web");
         court.watch("b", "web");
-        court.hear("b", good_at, Good);
+        court.record("b", good_at, Good);
         for second in [1000, 1015, 1030, 1045, 1060] {
-            court.hear("a", second, Bad);
+            court.record("a", second, Bad);
         }
         assert_eq!(court.has_contrast(1060), contrast, "good at {good_at}");
     }
 }
 
 #[test]
-fn another_pod_that_was_good_since_this_one_went_bad_gives_contrast_however_long_that_is() {
+fn another_pod_that_was_good_during_the_streak_gives_contrast_however_long_the_streak_is() {
     let mut court = court(|_| {});
     court.watch("a", "web");
     court.watch("b", "web");
-    court.hear("b", 101, Good);
+    court.record("b", 101, Good);
     for index in 0..50 {
-        court.hear("a", 100 + index * 10, Bad);
+        court.record("a", 100 + index * 10, Bad);
     }
     assert!(court.has_contrast(590));
 }
 
 #[test]
-fn a_pod_that_was_good_itself_needs_no_other_however_long_ago() {
+fn a_pod_that_was_ever_good_has_contrast_of_its_own() {
     let mut court = court(|_| {});
     court.watch("a", "web");
-    court.hear("a", 10, Good);
+    court.record("a", 10, Good);
     bad_from(&mut court, "a", 10_000);
     assert!(court.has_contrast(10_020));
 }
@@ -92,7 +92,7 @@ fn a_forgotten_pod_gives_no_contrast() {
     court.watch("a", "web");
     court.watch("b", "web");
     bad_from(&mut court, "a", 100);
-    court.hear("b", 110, Good);
+    court.record("b", 110, Good);
     court.judge.forget("answers", &"b".into());
     assert!(!court.has_contrast(120));
 }

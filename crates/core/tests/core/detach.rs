@@ -29,7 +29,7 @@ fn leaving(leave: Vec<NamedSelector>) -> Constraints {
     }
 }
 
-fn way_out(labels: &Labels, constraints: &Constraints) -> Detachment {
+fn label_edits(labels: &Labels, constraints: &Constraints) -> Detachment {
     detach(labels, constraints).expect("there is a way out")
 }
 
@@ -62,7 +62,7 @@ fn one_toggle_in_service_and_deployment_is_switched_off_and_leaves_both() {
             ]),
         ),
     ]);
-    let out = way_out(&pod, &constraints);
+    let out = label_edits(&pod, &constraints);
     assert_eq!(out.edits, edits(&[("enabled", LabelEdit::SwitchOff)]));
     assert_eq!(out.labels.get("enabled").map(AsRef::as_ref), Some("false"));
     assert_eq!(out.missed, Vec::<std::sync::Arc<str>>::new());
@@ -75,7 +75,7 @@ fn a_toggle_in_the_service_alone_takes_a_second_key_to_leave_the_workload() {
         named("Service web", selector(&[("enabled", "true")])),
         named("Deployment web", selector(&[("app", "web")])),
     ]);
-    let out = way_out(&pod, &constraints);
+    let out = label_edits(&pod, &constraints);
     let expected = edits(&[
         ("app", LabelEdit::Replace),
         ("enabled", LabelEdit::SwitchOff),
@@ -93,21 +93,21 @@ fn without_a_toggle_the_shared_key_becomes_quarantined() {
         ),
         named("Deployment web", selector(&[("tier", "front")])),
     ]);
-    let out = way_out(&pod, &constraints);
+    let out = label_edits(&pod, &constraints);
     assert_eq!(out.edits, edits(&[("tier", LabelEdit::Replace)]));
     assert_eq!(&*out.labels["tier"], keys::QUARANTINED);
 }
 
 #[test]
-fn of_two_ways_the_one_through_the_instance_label_is_taken() {
+fn of_two_edit_sets_the_one_with_the_instance_label_is_chosen() {
     let both = [("app", "web"), (keys::INSTANCE, "shop-web")];
     let constraints = leaving(vec![named("Deployment web", selector(&both))]);
-    let out = way_out(&labels(&both), &constraints);
+    let out = label_edits(&labels(&both), &constraints);
     assert_eq!(out.edits, edits(&[(keys::INSTANCE, LabelEdit::Replace)]));
 
     let with_toggle = [("a-toggle", "true"), (keys::INSTANCE, "shop-web")];
     let constraints = leaving(vec![named("Deployment web", selector(&with_toggle))]);
-    let out = way_out(&labels(&with_toggle), &constraints);
+    let out = label_edits(&labels(&with_toggle), &constraints);
     assert_eq!(out.edits, edits(&[(keys::INSTANCE, LabelEdit::Replace)]));
 }
 
@@ -121,28 +121,28 @@ fn the_instance_label_is_not_worth_a_second_edit() {
         ),
         named("Deployment web", selector(&[("app", "web")])),
     ]);
-    let out = way_out(&pod, &constraints);
+    let out = label_edits(&pod, &constraints);
     assert_eq!(out.edits, edits(&[("app", LabelEdit::Replace)]));
 }
 
 #[test]
-fn of_two_ways_a_toggle_is_taken_before_the_first_key() {
+fn of_two_edit_sets_a_toggle_is_chosen_before_the_first_key() {
     let both = [("app", "web"), ("on", "true")];
     let constraints = leaving(vec![named("Deployment web", selector(&both))]);
-    let out = way_out(&labels(&both), &constraints);
+    let out = label_edits(&labels(&both), &constraints);
     assert_eq!(out.edits, edits(&[("on", LabelEdit::SwitchOff)]));
 }
 
 #[test]
-fn of_two_ways_the_key_that_fewer_others_use_is_taken_before_the_first_key() {
+fn of_two_edit_sets_the_key_that_fewer_selectors_use_is_chosen_before_the_first_key() {
     let both = [("app", "web"), ("tier", "front")];
     let mut constraints = leaving(vec![named("Deployment web", selector(&both))]);
     constraints.avoid = vec![named("Service other", selector(&[("app", "other")]))];
-    let out = way_out(&labels(&both), &constraints);
+    let out = label_edits(&labels(&both), &constraints);
     assert_eq!(out.edits, edits(&[("tier", LabelEdit::Replace)]));
 
     constraints.avoid.clear();
-    let out = way_out(&labels(&both), &constraints);
+    let out = label_edits(&labels(&both), &constraints);
     assert_eq!(out.edits, edits(&[("app", LabelEdit::Replace)]));
 }
 
@@ -171,7 +171,7 @@ fn a_foreign_selector_that_the_missing_key_would_satisfy_is_not_entered() {
         avoid: vec![named("Deployment bare", one("app", Operator::DoesNotExist))],
         ..leaving(leave())
     };
-    let out = way_out(&pod, &constraints);
+    let out = label_edits(&pod, &constraints);
     assert_eq!(
         out.edits,
         edits(&[("app", LabelEdit::Replace)]),
@@ -186,7 +186,7 @@ fn a_foreign_selector_that_the_missing_key_would_satisfy_is_not_entered() {
         avoid: vec![named("Service debug", replaced)],
         ..leaving(leave())
     };
-    let out = way_out(&pod, &constraints);
+    let out = label_edits(&pod, &constraints);
     assert_eq!(
         out.edits,
         edits(&[("app", LabelEdit::Remove)]),
@@ -200,7 +200,7 @@ fn a_selector_on_absence_is_left_by_adding_the_key() {
         "Deployment rest",
         one("skip", Operator::DoesNotExist),
     )]);
-    let out = way_out(&labels(&[("app", "web")]), &constraints);
+    let out = label_edits(&labels(&[("app", "web")]), &constraints);
     assert_eq!(out.edits, edits(&[("skip", LabelEdit::Replace)]));
 }
 
@@ -217,7 +217,7 @@ fn no_way_out_names_the_one_selector_that_stands_in_the_way() {
 }
 
 #[test]
-fn no_way_out_names_what_must_be_kept_and_what_must_be_left_where_they_clash() {
+fn no_way_out_names_the_selectors_to_keep_and_to_leave_that_clash() {
     let pod = labels(&[("app", "web"), ("tier", "front")]);
     let constraints = Constraints {
         keep: vec![named("Deployment web", selector(&[("app", "web")]))],
@@ -242,12 +242,12 @@ fn a_selector_without_requirements_cannot_be_left_and_is_named() {
 }
 
 #[test]
-fn a_wish_is_worth_a_larger_set_of_edits_and_one_in_vain_is_named() {
+fn a_wish_is_worth_a_larger_set_of_edits_and_an_unmet_wish_is_named() {
     let pod = labels(&[("app", "web"), ("zone", "a")]);
     let mut constraints = leaving(vec![named("Deployment web", selector(&[("app", "web")]))]);
     constraints.wish_to_leave = vec![named("spread", selector(&[("zone", "a")]))];
     constraints.wish_to_keep = vec![named("NetworkPolicy web", selector(&[("app", "web")]))];
-    let out = way_out(&pod, &constraints);
+    let out = label_edits(&pod, &constraints);
     let expected = edits(&[("app", LabelEdit::Replace), ("zone", LabelEdit::Replace)]);
     assert_eq!(out.edits, expected);
     assert_eq!(out.missed, ["NetworkPolicy web".into()]);
@@ -260,7 +260,7 @@ fn a_selector_that_the_agents_own_label_leaves_needs_no_edit() {
         one(keys::STATE, Operator::DoesNotExist),
     )]);
     constraints.added = labels(&[(keys::STATE, keys::QUARANTINED)]);
-    let out = way_out(&labels(&[("app", "web")]), &constraints);
+    let out = label_edits(&labels(&[("app", "web")]), &constraints);
     assert_eq!(out.edits, Edits::new());
     assert_eq!(&*out.labels[keys::STATE], keys::QUARANTINED);
 }

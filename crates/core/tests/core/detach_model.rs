@@ -95,8 +95,8 @@ impl Case {
         key != OWN && !self.fixed.contains(&key)
     }
 
-    /// Every way that the labels may be after edits, with the number of edits.
-    fn every_way(&self) -> Vec<(Plain, usize)> {
+    /// All labels that edits can lead to, with the number of edits.
+    fn every_edit_set(&self) -> Vec<(Plain, usize)> {
         let mut ways = vec![(self.labels.clone(), 0)];
         for key in KEYS.into_iter().filter(|key| self.may_edit(key)) {
             let value = self.labels.get(key).copied();
@@ -123,14 +123,14 @@ impl Case {
         ways
     }
 
-    /// The fewest wishes missed, then the fewest edits, of any way that breaks no rule.
+    /// The fewest unmet wishes, then the fewest edits, of all edit sets that break no rule.
     fn best(&self) -> Option<(usize, usize)> {
-        let ways = self.every_way().into_iter();
+        let ways = self.every_edit_set().into_iter();
         ways.filter_map(|(way, edits)| Some((self.missed(&way)?, edits)))
             .min()
     }
 
-    /// What the ties go by after that: less is better.
+    /// How ties are decided after that: less is better.
     fn rank(&self, edits: &Edits) -> (bool, std::cmp::Reverse<usize>, usize, Edits) {
         let toggles = edits.values().filter(|edit| **edit == LabelEdit::SwitchOff);
         let other = |(role, asked): &&(Role, Vec<Asked>)| match role {
@@ -203,11 +203,11 @@ fn as_plain(labels: &Labels) -> Plain {
 
 /// So many cases, or `PROPTEST_CASES` if those are more: `make soak-detach`.
 fn at_least(cases: u32) -> ProptestConfig {
-    let told = ProptestConfig::default();
+    let defaults = ProptestConfig::default();
     ProptestConfig {
-        cases: told.cases.max(cases),
+        cases: defaults.cases.max(cases),
         failure_persistence: None,
-        ..told
+        ..defaults
     }
 }
 
@@ -215,7 +215,7 @@ proptest! {
     #![proptest_config(at_least(10_000))]
 
     #[test]
-    fn the_way_out_is_the_best_of_all_ways(case in cases()) {
+    fn the_label_edits_are_the_best_of_all_edit_sets(case in cases()) {
         let labels = as_labels(&case.labels);
         let constraints = case.constraints();
         let found = detach(&labels, &constraints);
@@ -253,13 +253,13 @@ proptest! {
     #![proptest_config(at_least(2_000))]
 
     #[test]
-    fn no_other_way_that_is_as_good_comes_before_it_in_the_order_of_ties(case in cases()) {
+    fn no_equally_good_edit_set_precedes_the_chosen_one(case in cases()) {
         let labels = as_labels(&case.labels);
         let Ok(found) = detach(&labels, &case.constraints()) else {
             return Ok(());
         };
         let best = case.best();
-        for (way, edits) in case.every_way() {
+        for (way, edits) in case.every_edit_set() {
             if case.missed(&way).map(|missed| (missed, edits)) != best {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! A patch is not a quarantine: the pod must be out of its Services, let go by its controller, and replaced.
+//! A patch is not a quarantine: the pod must be out of its Services, no longer owned by its controller, and replaced.
 
 use std::time::Duration;
 
@@ -17,23 +17,23 @@ use crate::{
     world::{SHOP, World, at, reference},
 };
 
-/// `web-0` is out since 12:00:01 and let go; its replacement is not there yet.
+/// `web-0` is quarantined since 12:00:01 and has no owner; its replacement does not exist yet.
 fn unreplaced() -> World {
     let mut world = World::with_web();
-    world.bad("web-0");
+    world.unhealthy("web-0");
     take_out(&mut world);
     world
 }
 
 fn take_out(world: &mut World) {
-    let quarantine = the_quarantine(&world.actions()).clone();
+    let quarantine = the_quarantine(&world.planned()).clone();
     world.carry_out(&quarantine);
     world.findings.clear();
     let name = quarantine.pod.key.name;
     world.change(&name, |pod| pod.owner = None);
 }
 
-/// Another pod of the ReplicaSet, made at that time.
+/// Another pod of the ReplicaSet, created at that time.
 fn another(world: &World, name: &str, created: &str) -> Pod {
     let mut pod = world.pod("web-3").clone();
     pod.key = ObjectKey::new(SHOP, name);
@@ -42,10 +42,10 @@ fn another(world: &World, name: &str, created: &str) -> Pod {
     pod
 }
 
-fn noted(actions: &[Planned]) -> Vec<&str> {
+fn noted(planned: &[Planned]) -> Vec<&str> {
     let mut names = Vec::new();
-    for action in actions {
-        if let Planned::Write(Write::Note(Note::Replaced(slot))) = action {
+    for one in planned {
+        if let Planned::Write(Write::Note(Note::Replaced(slot))) = one {
             assert!(slot.replaced.is_some());
             names.push(&*slot.name);
         }
@@ -53,131 +53,131 @@ fn noted(actions: &[Planned]) -> Vec<&str> {
     names
 }
 
-fn about(actions: &[Planned], topic: Topic) -> Vec<Notification> {
-    let told = notices(actions)
+fn about(planned: &[Planned], topic: Topic) -> Vec<Notification> {
+    let notified = notices(planned)
         .into_iter()
         .filter(|one| one.topic == topic);
-    told.cloned().collect()
+    notified.cloned().collect()
 }
 
-/// What is told of the replacement after five minutes.
+/// The plan after the five minutes that a replacement may take.
 fn late(world: &mut World) -> Vec<Planned> {
     world.pass(Duration::from_mins(5));
-    world.actions()
+    world.planned()
 }
 
 #[test]
-fn a_pod_is_followed_out_of_its_services_once_and_again_by_a_new_agent() {
+fn the_drain_of_a_pod_is_looked_up_once_and_again_after_a_restart() {
     let mut world = unreplaced();
-    let follows = |actions: Vec<Planned>| {
-        actions.into_iter().find_map(|action| match action {
-            Planned::Lookup(Lookup::Drain(follow)) => Some(follow),
+    let drain = |planned: Vec<Planned>| {
+        planned.into_iter().find_map(|one| match one {
+            Planned::Lookup(Lookup::Drain(query)) => Some(query),
             _ => None,
         })
     };
-    let follow = follows(world.tick()).expect("it is followed");
-    assert_eq!(follow.services, ["web".into()]);
-    assert_eq!(follow.at, at("2030-01-31T12:00:01Z"));
-    assert_eq!(follows(world.tick()), None);
+    let query = drain(world.tick()).expect("the drain is looked up");
+    assert_eq!(query.services, ["web".into()]);
+    assert_eq!(query.at, at("2030-01-31T12:00:01Z"));
+    assert_eq!(drain(world.tick()), None);
     world.restart();
-    assert!(follows(world.tick()).is_some());
+    assert!(drain(world.tick()).is_some());
     world.service("trap", &[("app", "quarantined")]);
-    let again = the_quarantine(&world.actions()).clone();
+    let again = the_quarantine(&world.planned()).clone();
     world.carry_out(&again);
-    let follow = follows(world.tick()).expect("it has left another one");
-    assert_eq!(follow.services, ["web".into(), "trap".into()]);
+    let query = drain(world.tick()).expect("the pod has left another Service");
+    assert_eq!(query.services, ["web".into(), "trap".into()]);
 }
 
 #[test]
-fn a_pod_that_is_still_in_a_slice_is_told_of_until_it_is_out() {
+fn an_event_names_the_endpoint_slices_that_a_pod_is_still_in() {
     let mut world = unreplaced();
     let uid = world.pod("web-0").uid.clone();
     world.state.record_drain(&uid, vec!["web".into()]);
-    let actions = world.actions();
-    let told = about(&actions, Topic::NotDrained);
+    let planned = world.planned();
+    let notified = about(&planned, Topic::NotDrained);
     assert_eq!(
-        told[0].message,
+        notified[0].message,
         "the pod is still in the EndpointSlices of web"
     );
-    assert_eq!(told[0].policy.as_deref(), Some("answers"));
-    assert_eq!(told[0].about.kind.as_str(), "Pod");
-    assert_eq!(world.actions(), []);
+    assert_eq!(notified[0].policy.as_deref(), Some("answers"));
+    assert_eq!(notified[0].about.kind.as_str(), "Pod");
+    assert_eq!(world.planned(), []);
     world.state.record_drain(&uid, Vec::new());
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.state.record_drain(&uid, vec!["web".into()]);
-    assert_eq!(world.actions().len(), 1, "it is in again");
+    assert_eq!(world.planned().len(), 1, "the pod is in the slice again");
 }
 
 #[test]
-fn a_controller_that_does_not_let_go_is_told_of() {
+fn an_event_names_a_controller_that_still_owns_the_pod() {
     let mut world = unreplaced();
     let owner = reference("ReplicaSet", "web-rs");
     world.change("web-0", |pod| pod.owner = Some(owner));
     world.pass(Duration::from_secs(9));
-    assert_eq!(world.actions(), []);
-    let told = about(&world.actions(), Topic::NotDrained);
-    assert_eq!(told[0].message, "ReplicaSet web-rs still owns the pod");
+    assert_eq!(world.planned(), []);
+    let notified = about(&world.planned(), Topic::NotDrained);
+    assert_eq!(notified[0].message, "ReplicaSet web-rs still owns the pod");
 }
 
 #[test]
-fn a_replacement_is_there_when_the_workload_has_all_its_pods_ready_again() {
+fn a_pod_counts_as_replaced_when_its_workload_has_all_pods_ready_again() {
     let mut world = unreplaced();
-    assert_eq!(noted(&world.actions()), Vec::<&str>::new());
+    assert_eq!(noted(&world.planned()), Vec::<&str>::new());
     let mut pod = another(&world, "web-new", "2020-01-01T00:00:00Z");
     pod.ready = false;
     world.put(pod);
-    assert_eq!(noted(&world.actions()), Vec::<&str>::new());
+    assert_eq!(noted(&world.planned()), Vec::<&str>::new());
     world.change("web-new", |pod| pod.ready = true);
-    assert_eq!(noted(&world.actions()), ["web-0"]);
+    assert_eq!(noted(&world.planned()), ["web-0"]);
     world.replaced("web-0");
-    assert_eq!(noted(&world.actions()), Vec::<&str>::new());
+    assert_eq!(noted(&world.planned()), Vec::<&str>::new());
     world.change("web-new", |pod| pod.ready = false);
-    assert_eq!(late(&mut world), [], "it was there once");
+    assert_eq!(late(&mut world), [], "the replacement was Ready once");
 }
 
 #[test]
-fn or_when_there_is_a_new_pod_for_it_and_for_those_before_it() {
+fn a_pod_counts_as_replaced_when_there_is_a_new_ready_pod_for_each_quarantine() {
     let mut world = World::with_web();
-    // The workload is not whole whatever happens.
+    // The workload never has all its pods Ready.
     world.change("web-3", |pod| pod.ready = false);
-    world.bad("web-0");
+    world.unhealthy("web-0");
     take_out(&mut world);
     world.pass(Duration::from_secs(10));
-    // People need not wait for the first one's replacement.
+    // A manual quarantine need not wait for the replacement of web-0.
     world.annotate("web-1", keys::QUARANTINE, "");
     take_out(&mut world);
     let mut first = another(&world, "web-new", "2030-01-31T12:00:01Z");
     first.ready = true;
     world.put(first);
-    assert_eq!(noted(&world.actions()), ["web-0"]);
+    assert_eq!(noted(&world.planned()), ["web-0"]);
     let mut second = another(&world, "web-newer", "2030-01-31T12:00:12Z");
     second.ready = true;
     world.put(second);
-    assert_eq!(noted(&world.actions()), ["web-0", "web-1"]);
+    assert_eq!(noted(&world.planned()), ["web-0", "web-1"]);
     world.replaced("web-0");
-    // One of them was for the other.
+    // One of the new pods was for web-1.
     world.change("web-newer", |pod| pod.ready = false);
-    assert_eq!(noted(&world.actions()), Vec::<&str>::new());
+    assert_eq!(noted(&world.planned()), Vec::<&str>::new());
 }
 
 #[test]
-fn a_replacement_that_is_late_is_told_of_on_the_workload_and_the_pod_is_kept() {
+fn a_late_replacement_gives_an_event_on_the_workload_and_the_pod_is_kept() {
     let mut world = unreplaced();
     world.pass(Duration::from_secs(298));
-    assert_eq!(world.actions(), []);
-    let actions = world.actions();
-    let told = about(&actions, Topic::ReplacementNotReady);
-    assert_eq!(actions.len(), 1);
-    assert_eq!(told[0].about, reference("Deployment", "web"));
+    assert_eq!(world.planned(), []);
+    let planned = world.planned();
+    let notified = about(&planned, Topic::ReplacementNotReady);
+    assert_eq!(planned.len(), 1);
+    assert_eq!(notified[0].about, reference("Deployment", "web"));
     assert_eq!(
-        told[0].message,
+        notified[0].message,
         "no replacement of the pod web-0 was Ready within 5m"
     );
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
-fn where_the_workload_is_of_an_unread_kind_it_is_told_on_its_replica_set() {
+fn a_late_replacement_under_a_custom_parent_gives_an_event_on_the_replica_set() {
     let mut world = World::with_web();
     let set = ControllerKind::ReplicaSet;
     world.set_controller(set, "web-rs", |set| {
@@ -186,14 +186,14 @@ fn where_the_workload_is_of_an_unread_kind_it_is_told_on_its_replica_set() {
     world
         .view
         .remove_controller(ControllerKind::Deployment, &ObjectKey::new(SHOP, "web"));
-    world.bad("web-0");
+    world.unhealthy("web-0");
     take_out(&mut world);
-    let told = about(&late(&mut world), Topic::ReplacementNotReady);
-    assert_eq!(told[0].about, reference("ReplicaSet", "web-rs"));
+    let notified = about(&late(&mut world), Topic::ReplacementNotReady);
+    assert_eq!(notified[0].about, reference("ReplicaSet", "web-rs"));
 }
 
 #[test]
-fn none_is_waited_for_where_the_workload_is_gone() {
+fn no_replacement_is_awaited_once_the_workload_is_gone() {
     let mut world = on_timeout(OnReplacementTimeout::Reap);
     let set = ObjectKey::new(SHOP, "web-rs");
     world
@@ -213,37 +213,37 @@ fn on_timeout(what: OnReplacementTimeout) -> World {
 }
 
 #[test]
-fn it_is_put_back_if_the_policy_says_so_ready_or_not() {
+fn a_late_replacement_releases_the_pod_ready_or_not_if_the_policy_says_release() {
     let mut world = on_timeout(OnReplacementTimeout::Release);
     world.change("web-0", |pod| pod.ready = false);
-    let mut actions = late(&mut world);
-    assert_eq!(about(&actions, Topic::ReplacementNotReady).len(), 1);
-    actions.retain(|action| matches!(action, Planned::Write(Write::Release(_))));
-    assert_eq!(the_release(&actions).cause.as_str(), "replacement-timeout");
-    let release = the_release(&actions).clone();
+    let mut planned = late(&mut world);
+    assert_eq!(about(&planned, Topic::ReplacementNotReady).len(), 1);
+    planned.retain(|one| matches!(one, Planned::Write(Write::Release(_))));
+    assert_eq!(the_release(&planned).cause.as_str(), "replacement-timeout");
+    let release = the_release(&planned).clone();
     world.patch(&release.pod, &release.change);
     assert!(world.pod("web-0").annotation(keys::RELEASED).is_some());
 }
 
 #[test]
-fn it_is_not_put_back_where_it_would_be_deleted() {
+fn a_late_replacement_releases_no_pod_that_would_be_deleted() {
     let mut world = on_timeout(OnReplacementTimeout::Release);
     let deployment = ControllerKind::Deployment;
     world.set_controller(deployment, "web", |web| web.revision = Some("2".into()));
-    let actions = late(&mut world);
+    let planned = late(&mut world);
     assert_eq!(
-        about(&actions, Topic::ReleaseRefused).len(),
+        about(&planned, Topic::ReleaseRefused).len(),
         1,
-        "{actions:?}"
+        "{planned:?}"
     );
 }
 
 #[test]
-fn it_is_deleted_if_the_policy_says_so_unless_it_must_be_kept() {
+fn a_late_replacement_reaps_the_pod_if_the_policy_says_reap_unless_the_pod_must_be_kept() {
     let mut world = on_timeout(OnReplacementTimeout::Reap);
-    let actions = late(&mut world);
+    let planned = late(&mut world);
     assert_eq!(
-        reaps(&actions)[0].why,
+        reaps(&planned)[0].why,
         "its replacement was not Ready within 5m"
     );
     let spared: [fn(&mut World); 4] = [

@@ -12,7 +12,7 @@ use pod_quarantine_core::{
 
 use crate::world::{SHOP, World, policy, selector};
 
-/// A judge that listens for `web-0` and `web-1`, and hears of the first one so often.
+/// A judge that watches `web-0` and `web-1`, with these samples of `web-0`.
 fn judge(world: &World, answers: &[Answer]) -> Judge {
     let mut judge = Judge::default();
     judge.set_policies(&world.file);
@@ -86,8 +86,8 @@ fn a_refusal_is_explained_for_as_long_as_it_holds() {
         &[Answer::Good, Answer::Bad, Answer::Bad, Answer::Bad],
     );
     world.annotate("web-0", keys::EXEMPT, "perhaps");
-    world.bad("web-0");
-    // It is told once, and holds on.
+    world.unhealthy("web-0");
+    // The refusal is reported once, and goes on.
     world.tick();
     world.tick();
     let pod = explained(&world, &judge);
@@ -107,7 +107,7 @@ fn a_refusal_is_explained_for_as_long_as_it_holds() {
 }
 
 #[test]
-fn what_people_asked_for_is_told_apart_from_what_a_policy_asks_for() {
+fn a_manual_quarantine_is_explained_apart_from_a_policy() {
     let mut world = World::with_web();
     let judge = judge(&world, &[]);
     world.file.limits.namespace.max = 1;
@@ -137,7 +137,7 @@ fn the_lower_mode_is_the_one_in_force() {
 }
 
 #[test]
-fn a_pod_that_is_not_known_is_said_to_be_so() {
+fn an_unknown_pod_is_explained_as_unknown() {
     let mut world = World::with_web();
     world.view.stale = Some("watching pods: no answer".into());
     let judge = judge(&world, &[]);

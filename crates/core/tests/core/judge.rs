@@ -52,11 +52,11 @@ impl Court {
             .watch("answers", &pod.into(), &key, &workload.into());
     }
 
-    pub(crate) fn hear(&mut self, pod: &str, second: u64, answer: Answer) {
-        self.hear_for("answers", pod, second, answer);
+    pub(crate) fn record(&mut self, pod: &str, second: u64, answer: Answer) {
+        self.record_for("answers", pod, second, answer);
     }
 
-    fn hear_for(&mut self, policy: &str, pod: &str, second: u64, answer: Answer) {
+    fn record_for(&mut self, policy: &str, pod: &str, second: u64, answer: Answer) {
         self.judge.record(&Sample {
             policy: policy.into(),
             pod: pod.into(),
@@ -90,7 +90,7 @@ impl Court {
 /// Three bad probes from that second on.
 pub(crate) fn bad_from(court: &mut Court, pod: &str, second: u64) {
     for second in [second, second + 10, second + 20] {
-        court.hear(pod, second, Bad);
+        court.record(pod, second, Bad);
     }
 }
 
@@ -110,7 +110,7 @@ fn a_pod_is_unhealthy_at_the_third_bad_probe_in_a_row_and_not_before() {
         (80, Bad, Verdict::Unhealthy),
         (90, Good, Verdict::Healthy),
     ] {
-        court.hear("a", second, answer);
+        court.record("a", second, answer);
         assert_eq!(court.verdict("a", second), verdict, "at {second}");
         let found = court.unhealthy(second).len();
         assert_eq!(
@@ -129,45 +129,45 @@ fn a_threshold_of_one_needs_one_bad_probe() {
         }
     });
     court.watch("a", "web");
-    court.hear("a", 10, Bad);
+    court.record("a", 10, Bad);
     assert_eq!(court.verdict("a", 10), Verdict::Unhealthy);
 }
 
 #[test]
-fn no_answer_ends_the_row() {
+fn a_sample_without_an_answer_ends_the_streak() {
     let mut court = court(|_| {});
     court.watch("a", "web");
-    court.hear("a", 10, Bad);
-    court.hear("a", 20, Bad);
-    court.hear("a", 30, NoAnswer);
+    court.record("a", 10, Bad);
+    court.record("a", 20, Bad);
+    court.record("a", 30, NoAnswer);
     assert_eq!(court.verdict("a", 30), Verdict::Unknown);
-    court.hear("a", 40, Bad);
-    court.hear("a", 50, Bad);
+    court.record("a", 40, Bad);
+    court.record("a", 50, Bad);
     assert_eq!(court.verdict("a", 50), Verdict::Suspect);
-    court.hear("a", 60, Bad);
+    court.record("a", 60, Bad);
     assert_eq!(court.verdict("a", 60), Verdict::Unhealthy);
 }
 
 #[test]
-fn a_gap_of_more_than_three_intervals_ends_the_row() {
+fn a_gap_of_more_than_three_intervals_ends_the_streak() {
     let mut court = court(|_| {});
     for pod in ["kept", "broken"] {
         court.watch(pod, "web");
-        court.hear(pod, 10, Bad);
-        court.hear(pod, 20, Bad);
+        court.record(pod, 10, Bad);
+        court.record(pod, 20, Bad);
     }
-    court.hear("kept", 50, Bad);
-    court.hear("broken", 51, Bad);
+    court.record("kept", 50, Bad);
+    court.record("broken", 51, Bad);
     assert_eq!(court.verdict("kept", 51), Verdict::Unhealthy);
     assert_eq!(court.verdict("broken", 51), Verdict::Suspect);
 }
 
 #[test]
-fn an_unhealthy_pod_of_which_nothing_is_heard_any_more_is_unknown() {
+fn an_unhealthy_pod_without_further_samples_becomes_unknown() {
     let mut court = court(|_| {});
     court.watch("a", "web");
     for second in [10, 20, 30] {
-        court.hear("a", second, Bad);
+        court.record("a", second, Bad);
     }
     assert_eq!(court.verdict("a", 60), Verdict::Unhealthy);
     assert_eq!(court.verdict("a", 61), Verdict::Unknown);
@@ -175,16 +175,16 @@ fn an_unhealthy_pod_of_which_nothing_is_heard_any_more_is_unknown() {
 }
 
 #[test]
-fn a_query_must_be_bad_for_the_whole_time_and_not_only_twice() {
+fn a_query_must_be_bad_for_its_whole_hold_time() {
     let mut court = query_court(15, 60);
     court.watch("a", "web");
     for second in [15, 30, 45, 60] {
-        court.hear("a", second, Bad);
+        court.record("a", second, Bad);
         assert_eq!(court.verdict("a", second), Verdict::Suspect, "at {second}");
     }
-    // The clock alone does not make the minute full: an answer must.
+    // Only a bad sample at the end of the minute counts, not the clock alone.
     assert_eq!(court.verdict("a", 76), Verdict::Suspect);
-    court.hear("a", 75, Bad);
+    court.record("a", 75, Bad);
     assert_eq!(court.verdict("a", 75), Verdict::Unhealthy);
     assert_eq!(
         &*court.unhealthy(80)[0].reason,
@@ -194,43 +194,43 @@ fn a_query_must_be_bad_for_the_whole_time_and_not_only_twice() {
 }
 
 #[test]
-fn a_query_that_need_not_hold_makes_a_pod_unhealthy_at_once() {
+fn a_query_without_a_hold_time_makes_a_pod_unhealthy_at_once() {
     let mut court = query_court(15, 0);
     court.watch("a", "web");
-    court.hear("a", 15, Bad);
+    court.record("a", 15, Bad);
     assert_eq!(court.verdict("a", 15), Verdict::Unhealthy);
 }
 
 #[test]
-fn an_answer_older_than_the_last_one_is_dropped() {
+fn a_sample_older_than_the_latest_is_dropped() {
     let mut court = court(|_| {});
     court.watch("a", "web");
-    court.hear("a", 10, Bad);
-    court.hear("a", 30, Bad);
-    court.hear("a", 20, Bad);
+    court.record("a", 10, Bad);
+    court.record("a", 30, Bad);
+    court.record("a", 20, Bad);
     assert_eq!(court.verdict("a", 30), Verdict::Suspect);
-    court.hear("a", 40, Bad);
-    court.hear("a", 35, Good);
+    court.record("a", 40, Bad);
+    court.record("a", 35, Good);
     assert_eq!(court.verdict("a", 40), Verdict::Unhealthy);
 }
 
 #[test]
-fn an_answer_that_is_heard_twice_counts_once() {
+fn a_repeated_sample_counts_once() {
     let mut court = court(|_| {});
     court.watch("a", "web");
     for second in [10, 20, 20, 20] {
-        court.hear("a", second, Bad);
+        court.record("a", second, Bad);
     }
     assert_eq!(court.verdict("a", 20), Verdict::Suspect);
 }
 
 #[test]
-fn an_answer_about_another_uid_or_to_another_policy_is_dropped() {
+fn a_sample_about_another_uid_or_policy_is_dropped() {
     let mut court = court(|_| {});
     court.watch("a", "web");
     for second in [10, 20, 30] {
-        court.hear("its-predecessor", second, Bad);
-        court.hear_for("unheard-of", "a", second, Bad);
+        court.record("its-predecessor", second, Bad);
+        court.record_for("unknown", "a", second, Bad);
     }
     assert_eq!(court.verdict("a", 30), Verdict::Unknown);
     assert_eq!(court.verdict("its-predecessor", 30), Verdict::Unknown);
@@ -238,27 +238,27 @@ fn an_answer_about_another_uid_or_to_another_policy_is_dropped() {
 }
 
 #[test]
-fn a_pod_that_is_forgotten_starts_from_nothing() {
+fn a_forgotten_pod_starts_without_samples() {
     let mut court = court(|_| {});
     court.watch("a", "web");
-    court.hear("a", 10, Bad);
-    court.hear("a", 20, Bad);
+    court.record("a", 10, Bad);
+    court.record("a", 20, Bad);
     court.judge.forget("answers", &"a".into());
-    court.hear("a", 30, Bad);
+    court.record("a", 30, Bad);
     assert_eq!(court.verdict("a", 30), Verdict::Unknown);
     court.watch("a", "web");
-    court.hear("a", 40, Bad);
+    court.record("a", 40, Bad);
     assert_eq!(court.verdict("a", 40), Verdict::Suspect);
 }
 
 #[test]
-fn watching_again_changes_nothing_unless_the_workload_is_another() {
+fn watching_a_pod_again_changes_nothing_unless_its_workload_has_changed() {
     let mut court = court(|_| {});
     court.watch("a", "web");
-    court.hear("a", 10, Bad);
-    court.hear("a", 20, Bad);
+    court.record("a", 10, Bad);
+    court.record("a", 20, Bad);
     court.watch("a", "web");
-    court.hear("a", 30, Bad);
+    court.record("a", 30, Bad);
     assert_eq!(court.verdict("a", 30), Verdict::Unhealthy);
     court.watch("a", "shop");
     assert_eq!(court.verdict("a", 30), Verdict::Unknown);
@@ -277,7 +277,7 @@ fn a_new_file_resets_the_policies_whose_signal_or_pods_changed_and_no_other() {
         let key = ObjectKey::new("shop", "a");
         court.judge.watch(name, &"a".into(), &key, &"web".into());
         for second in [10, 20, 30] {
-            court.hear_for(name, "a", second, Bad);
+            court.record_for(name, "a", second, Bad);
         }
     }
     court.new_policies(|policies| {
@@ -304,7 +304,7 @@ fn a_new_file_resets_the_policies_whose_signal_or_pods_changed_and_no_other() {
 }
 
 #[test]
-fn the_longest_bad_comes_first_then_the_order_of_keys() {
+fn pods_that_are_bad_longest_come_first_then_the_order_of_keys() {
     let mut court = court(|_| {});
     for (pod, since) in [("b", 20), ("d", 10), ("a", 20), ("c", 5)] {
         court.watch(pod, "web");
@@ -319,9 +319,9 @@ fn the_longest_bad_comes_first_then_the_order_of_keys() {
 fn a_finding_has_its_reason_and_the_last_five_samples_oldest_first() {
     let mut court = court(|_| {});
     court.watch("a", "web");
-    court.hear("a", 10, Good);
+    court.record("a", 10, Good);
     for second in [20, 30, 40, 50, 60, 70] {
-        court.hear("a", second, Bad);
+        court.record("a", second, Bad);
     }
     let finding = &court.unhealthy(70)[0];
     assert_eq!(&*finding.reason, "6 bad probes in a row: Bad at 70");
@@ -338,22 +338,22 @@ fn a_finding_has_its_reason_and_the_last_five_samples_oldest_first() {
 }
 
 #[test]
-fn a_pod_that_is_judged_afresh_needs_a_whole_row_again_and_is_known_to_have_been_good() {
+fn a_pod_judged_again_needs_a_whole_new_streak_and_keeps_its_contrast() {
     let mut court = court(|_| ());
     court.watch("a", "web");
-    court.hear("a", 0, Good);
+    court.record("a", 0, Good);
     for second in [10, 20, 30] {
-        court.hear("a", second, Bad);
+        court.record("a", second, Bad);
     }
     assert_eq!(court.verdict("a", 31), Verdict::Unhealthy);
     court.judge.restart("answers", &"a".into());
     assert_eq!(court.verdict("a", 31), Verdict::Unknown);
     assert_eq!(court.judge.findings(Duration::from_secs(31)).pods, []);
     for second in [40, 50] {
-        court.hear("a", second, Bad);
+        court.record("a", second, Bad);
     }
     assert_eq!(court.verdict("a", 51), Verdict::Suspect);
-    court.hear("a", 60, Bad);
+    court.record("a", 60, Bad);
     assert_eq!(court.verdict("a", 61), Verdict::Unhealthy);
     let findings = court.judge.findings(Duration::from_secs(61)).pods;
     assert!(findings[0].contrast, "it has been good");

@@ -51,7 +51,7 @@ fn recorded(pod: &mut Pod) {
     pod.annotations.insert(keys::RECORD.into(), "{".into());
 }
 
-/// What is the matter with a pod, and how it comes to be so.
+/// The state of a pod, and the change that brings it about.
 type Change = (&'static str, fn(&mut Pod));
 
 fn newer(pod: &mut Pod) {
@@ -89,7 +89,7 @@ fn a_slot_is_free_once_no_delayed_patch_can_succeed() {
 }
 
 #[test]
-fn a_slot_is_kept_while_its_pod_is_out_or_may_yet_be() {
+fn a_slot_is_kept_while_its_pod_is_quarantined_or_may_become_so() {
     let table: [Change; 5] = [
         ("quarantined", out),
         ("quarantined and newer", |pod| {
@@ -137,7 +137,7 @@ fn a_slot_moves_forward_only() {
 }
 
 #[test]
-fn only_the_very_slot_that_was_judged_is_freed() {
+fn only_the_slot_that_was_checked_is_freed() {
     let mut ledger = empty();
     assert!(ledger.take(slot("a", 5)));
     assert!(!ledger.free(&slot("b", 5)));
@@ -157,7 +157,7 @@ fn only_the_very_slot_that_was_judged_is_freed() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_read_is_never_written_over() {
+fn an_unreadable_entry_is_never_overwritten() {
     let uid = pod("a").uid;
     let mut ledger = Ledger::read(version(1), [(&*uid, "{\"of\":\"a newer agent\"}")]);
     assert!(!ledger.take(slot("a", 5)));

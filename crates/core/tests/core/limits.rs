@@ -14,7 +14,7 @@ use pod_quarantine_core::{
 use crate::world::{SHOP, START, World, at, pod, version};
 
 #[test]
-fn per_cents_round_down_and_are_never_less_than_one() {
+fn a_percentage_of_a_workload_rounds_down_and_is_never_less_than_one() {
     for (percent, desired, expected) in [
         (10, 0, 1),
         (10, 1, 1),

@@ -1,4 +1,4 @@
-//! The pure core's claims: a world is built, findings are put in, actions are read out.
+//! The pure core's claims: a world is built, findings are put in, the plan is read out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,18 +7,18 @@
     reason = "a test that meets the unexpected fails, and says where"
 )]
 
-mod again;
-mod available;
-mod by_hand;
+mod availability;
 mod contrast;
 mod detach;
 mod detach_model;
-mod early;
+mod dry_run;
 mod effect;
 mod explain;
 mod judge;
 mod ledger;
+mod ledger_upkeep;
 mod limits;
+mod manual;
 mod memory;
 mod network_policies;
 mod observe;
@@ -34,11 +34,11 @@ mod record;
 mod refusals;
 mod release;
 mod replacement;
+mod requarantine;
 mod restore;
 mod service;
 mod settle;
 mod slots;
 mod storm;
-mod upkeep;
 mod view;
 mod world;

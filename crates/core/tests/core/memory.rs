@@ -67,7 +67,7 @@ fn each_new_slot_counts_for_an_hour() {
 }
 
 #[test]
-fn the_limit_of_an_hour_outlives_a_restart_and_a_release() {
+fn the_hourly_limit_survives_a_restart_and_a_release() {
     let mut world = World::with_web();
     world.file.limits.cluster.per_hour = 1;
     world.quarantine("web-0");
@@ -75,26 +75,26 @@ fn the_limit_of_an_hour_outlives_a_restart_and_a_release() {
     world.ledger().slots.clear();
     let out = world.pod("web-0").clone();
     world.view.remove_pod(&out.key, &out.uid);
-    world.bad("web-1");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("web-1");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::HourlyLimit);
     assert_eq!(
         refusal.refusal.detail,
         "1 of at most 1 were quarantined within the last hour"
     );
     world.pass(Duration::from_mins(61));
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn of_several_at_once_each_counts() {
+fn each_of_several_simultaneous_quarantines_counts_for_the_hourly_limit() {
     let mut world = World::with_web();
     world.deployment("api", 2);
     world.file.limits.cluster.per_hour = 1;
-    world.bad("web-0");
-    world.bad("api-0");
-    let actions = world.actions();
-    assert_eq!(refusals(&actions), [("api-0", Reason::HourlyLimit)]);
+    world.unhealthy("web-0");
+    world.unhealthy("api-0");
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("api-0", Reason::HourlyLimit)]);
 }
 
 fn pace(second: i64, retries: u32) -> PacingRecord {
@@ -109,7 +109,7 @@ fn pace(second: i64, retries: u32) -> PacingRecord {
 }
 
 #[test]
-fn all_of_it_is_read_back_as_it_was_written() {
+fn the_memory_of_a_ledger_is_read_back_as_written() {
     let mut ledger = empty();
     let mut first = slot("a", 0);
     first.ready = true;
@@ -146,7 +146,7 @@ fn all_of_it_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn what_cannot_be_read_closes_the_ledger_and_stays() {
+fn an_unreadable_entry_closes_the_ledger_and_stays() {
     for key in [
         "begun",
         "pace.uid-of-web",
@@ -165,7 +165,7 @@ fn what_cannot_be_read_closes_the_ledger_and_stays() {
 
 /// A ConfigMap holds 1 MiB, keys included; the rest of the object is small.
 #[test]
-fn a_ledger_that_is_full_fits_into_its_object() {
+fn a_full_ledger_fits_into_its_object() {
     let uid = |kind: &str, number: usize| -> Arc<str> { format!("{kind}{number:0>35}").into() };
     let long = |length: usize| -> Arc<str> { "n".repeat(length).into() };
     let mut ledger = empty();
@@ -209,7 +209,7 @@ fn a_ledger_that_is_full_fits_into_its_object() {
 }
 
 #[test]
-fn beyond_its_bound_the_pace_that_matters_least_is_forgotten() {
+fn beyond_the_bound_the_least_important_pacing_record_is_forgotten() {
     let mut ledger = empty();
     for number in 0..=MAX_PACING_RECORDS {
         let mut slot = slot(&format!("pod-{number}"), 0);

@@ -18,45 +18,45 @@ fn shielded(by: &[(&str, &str)]) -> World {
         "shield",
         selector(by),
     ));
-    world.bad("web-0");
+    world.unhealthy("web-0");
     world
 }
 
 fn keep(world: &mut World) {
     world.findings.clear();
     world.policy(|policy| policy.network_policies = NetworkPolicies::Keep);
-    world.bad("web-0");
+    world.unhealthy("web-0");
 }
 
 #[test]
 fn a_network_policy_that_cannot_be_kept_is_left_counted_and_named() {
     let mut world = shielded(&[("app", "web")]);
-    let actions = world.actions();
-    let quarantine = the_quarantine(&actions);
+    let planned = world.planned();
+    let quarantine = the_quarantine(&planned);
     assert_eq!(quarantine.missed, [Arc::from("NetworkPolicy shield")]);
     assert_eq!(quarantine.network_policies_left, 1);
 }
 
 #[test]
-fn or_the_pod_is_left_where_it_is_if_the_policy_says_so() {
+fn a_network_policy_that_cannot_be_kept_refuses_the_quarantine_if_the_policy_says_keep() {
     let mut world = shielded(&[("app", "web")]);
     keep(&mut world);
-    let refusal = the_refusal(&world.actions()).clone();
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::NetworkPolicy);
     assert_eq!(refusal.refusal.detail, "NetworkPolicy shield (app=web)");
 }
 
 #[test]
-fn a_network_policy_that_can_be_kept_hinders_nothing() {
+fn a_network_policy_that_can_be_kept_refuses_nothing() {
     let mut world = shielded(&[("pod-template-hash", "1")]);
-    assert_eq!(the_quarantine(&world.actions()).network_policies_left, 0);
+    assert_eq!(the_quarantine(&world.planned()).network_policies_left, 0);
     let mut world = shielded(&[("pod-template-hash", "1")]);
     keep(&mut world);
-    assert_eq!(the_quarantine(&world.actions()).network_policies_left, 0);
+    assert_eq!(the_quarantine(&world.planned()).network_policies_left, 0);
 }
 
 #[test]
-fn to_keep_one_a_wish_of_less_weight_is_given_up() {
+fn a_network_policy_is_kept_at_the_cost_of_a_placement_rule() {
     // Either the placement rule is left or the NetworkPolicy is kept.
     let rule = [("zone", "a")];
     let mut world = shielded(&rule);
@@ -65,8 +65,8 @@ fn to_keep_one_a_wish_of_less_weight_is_given_up() {
         pod.spread_over = vec![selector(&rule)];
     });
     keep(&mut world);
-    let actions = world.actions();
-    let quarantine = the_quarantine(&actions);
+    let planned = world.planned();
+    let quarantine = the_quarantine(&planned);
     assert_eq!(
         quarantine.missed,
         [Arc::from("the pod's own spread constraint")]
@@ -74,13 +74,13 @@ fn to_keep_one_a_wish_of_less_weight_is_given_up() {
 }
 
 #[test]
-fn where_another_selector_stands_in_the_way_that_is_named() {
+fn the_refusal_names_the_service_in_the_way_rather_than_the_network_policy() {
     let mut world = shielded(&[("app", "web")]);
     world.policy(|policy| {
         policy.keep_labels.insert("app".into());
     });
     keep(&mut world);
-    let refusal = the_refusal(&world.actions()).clone();
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::NoWayOut);
     assert!(
         refusal.refusal.detail.contains("Service web"),
@@ -89,29 +89,29 @@ fn where_another_selector_stands_in_the_way_that_is_named() {
 }
 
 #[test]
-fn a_budget_that_selects_every_pod_is_named_and_hinders_nothing() {
+fn a_budget_that_selects_every_pod_is_named_and_refuses_nothing() {
     let mut world = World::with_web();
     world.view.put_selecting(selecting(
         PodSelectingKind::PodDisruptionBudget,
         "all",
         Selector::default(),
     ));
-    world.bad("web-0");
+    world.unhealthy("web-0");
     assert_eq!(
-        the_quarantine(&world.actions()).missed,
+        the_quarantine(&world.planned()).missed,
         [Arc::from("PodDisruptionBudget all")]
     );
 }
 
 #[test]
-fn its_own_anti_affinity_cannot_be_left_by_labels_and_is_named() {
+fn a_pods_own_anti_affinity_cannot_be_left_and_is_named() {
     let mut world = World::with_web();
     world.change("web-0", |pod| {
         pod.repels = vec![selector(&[("app", "web")]), selector(&[("app", "db")])];
     });
-    world.bad("web-0");
+    world.unhealthy("web-0");
     assert_eq!(
-        the_quarantine(&world.actions()).missed,
+        the_quarantine(&world.planned()).missed,
         [Arc::from(
             "the pod's own anti-affinity keeps its replacement off its node"
         )]

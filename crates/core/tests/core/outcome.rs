@@ -1,4 +1,4 @@
-//! What came out of a decision, read the way that a test speaks of it.
+//! A plan, read in the words of the tests.
 
 use std::sync::Arc;
 

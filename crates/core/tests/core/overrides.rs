@@ -16,7 +16,7 @@ fn read(key: &str, text: &str) -> Overrides {
     pod.overrides()
 }
 
-/// What is read, and the message where it is a mistake.
+/// The overrides, and the message if there is a mistake.
 fn one<T>(key: &str, text: &str, of: impl Fn(&Overrides) -> T) -> (T, Option<String>) {
     let overrides = read(key, text);
     let value = of(&overrides);
@@ -105,7 +105,7 @@ fn a_hold_until_a_time_ends_at_that_time() {
 }
 
 #[test]
-fn an_unreadable_ttl_counts_as_not_there() {
+fn an_unreadable_ttl_is_ignored() {
     for (text, seconds) in [
         ("1s", Some(1)),
         ("4h", Some(14_400)),
@@ -133,7 +133,7 @@ fn an_unreadable_ttl_counts_as_not_there() {
 }
 
 #[test]
-fn any_text_is_a_reason_to_quarantine_and_an_empty_one_reads_as_by_hand() {
+fn any_text_is_a_reason_to_quarantine_and_an_empty_text_reads_as_by_hand() {
     for (text, reason) in [
         ("it leaks", "it leaks"),
         (" it leaks\n", "it leaks"),
@@ -147,7 +147,7 @@ fn any_text_is_a_reason_to_quarantine_and_an_empty_one_reads_as_by_hand() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let mut pod = pod("a");
     for key in [keys::EXEMPT, keys::RELEASE, keys::HOLD, keys::TTL] {
         pod.annotations.insert(key.into(), "?".into());
@@ -164,7 +164,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_panics_and_none_is_read_as_leave_to_act(text in "(\\PC{0,30}|[0-9dhmsM.TZ:+ -]{0,30})") {
+    fn no_text_panics_or_is_read_as_permission_to_act(text in "(\\PC{0,30}|[0-9dhmsM.TZ:+ -]{0,30})") {
         let exempt = read(keys::EXEMPT, &text).exempt;
         prop_assert!(exempt || text == "false");
         let hold = read(keys::HOLD, &text);

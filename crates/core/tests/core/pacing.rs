@@ -1,4 +1,4 @@
-//! One pod of a workload after the other, and not for ever.
+//! Pods of one workload follow each other into quarantine one by one, and stop after too many retries.
 
 use std::time::Duration;
 
@@ -19,53 +19,53 @@ fn paced() -> World {
 }
 
 #[test]
-fn the_next_one_waits_for_the_replacement_of_the_last_one() {
+fn a_second_pod_waits_until_the_first_is_replaced() {
     let mut world = paced();
-    world.bad("web-0");
-    let first = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let first = the_quarantine(&world.planned()).clone();
     world.carry_out(&first);
     world.findings.clear();
-    world.bad("web-1");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("web-1");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::Pacing);
     assert_eq!(
         refusal.refusal.detail,
         "waiting for the replacement of web-0"
     );
     world.replaced("web-0");
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn of_two_at_once_the_second_one_waits() {
+fn of_two_unhealthy_pods_of_a_workload_the_second_waits() {
     let mut world = paced();
-    world.bad("web-0");
-    world.bad("web-1");
-    let actions = world.actions();
-    assert_eq!(&*quarantines(&actions)[0].pod.key.name, "web-0");
-    assert_eq!(refusals(&actions), [("web-1", Reason::Pacing)]);
+    world.unhealthy("web-0");
+    world.unhealthy("web-1");
+    let planned = world.planned();
+    assert_eq!(&*quarantines(&planned)[0].pod.key.name, "web-0");
+    assert_eq!(refusals(&planned), [("web-1", Reason::Pacing)]);
 }
 
 #[test]
 fn workloads_do_not_wait_for_each_other() {
     let mut world = paced();
     world.deployment("api", 2);
-    world.bad("web-0");
-    world.bad("api-0");
-    assert_eq!(quarantines(&world.actions()).len(), 2);
+    world.unhealthy("web-0");
+    world.unhealthy("api-0");
+    assert_eq!(quarantines(&world.planned()).len(), 2);
 }
 
 #[test]
-fn a_replacement_that_never_comes_stops_the_workload() {
+fn a_missing_replacement_stops_the_workload() {
     let mut world = paced();
-    world.bad("web-0");
-    let first = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let first = the_quarantine(&world.planned()).clone();
     world.carry_out(&first);
     world.findings.clear();
     world.pass(Duration::from_hours(1));
-    world.bad("web-1");
-    let actions = world.actions();
-    assert_eq!(refusals(&actions), [("web-1", Reason::Pacing)]);
+    world.unhealthy("web-1");
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-1", Reason::Pacing)]);
     let refusal = world
         .state
         .refused(&world.pod("web-1").uid)
@@ -79,10 +79,10 @@ fn a_replacement_that_never_comes_stops_the_workload() {
 }
 
 #[test]
-fn people_do_not_wait() {
+fn a_manual_quarantine_waits_for_no_replacement_and_no_rollout() {
     let mut world = paced();
-    world.bad("web-0");
-    let first = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let first = the_quarantine(&world.planned()).clone();
     world.carry_out(&first);
     world.findings.clear();
     for kind in [ControllerKind::Deployment, ControllerKind::ReplicaSet] {
@@ -94,39 +94,39 @@ fn people_do_not_wait() {
         world.set_controller(kind, name, |one| one.rolling = true);
     }
     world.annotate("web-1", keys::QUARANTINE, "");
-    let taken = the_quarantine(&world.actions()).clone();
-    assert_eq!(taken.pacing, None, "and it is no retry");
+    let taken = the_quarantine(&world.planned()).clone();
+    assert_eq!(taken.pacing, None, "a manual quarantine is no retry");
 }
 
 #[test]
-fn a_pod_that_stays_in_its_workload_is_not_waited_for() {
+fn no_replacement_is_awaited_for_a_pod_that_stays_in_its_workload() {
     let mut world = paced();
-    world.bad("web-0");
-    let mut first = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let mut first = the_quarantine(&world.planned()).clone();
     first.record.detach = Detach::Service;
     let text = first.record.to_text().unwrap();
     let record = first.change.annotations.get_mut(keys::RECORD).unwrap();
     *record = Some(text.into());
     world.carry_out(&first);
     world.findings.clear();
-    world.bad("web-1");
-    the_quarantine(&world.actions());
+    world.unhealthy("web-1");
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn nothing_is_taken_from_a_workload_that_is_rolled_out_unless_the_file_says_so() {
+fn no_pod_is_quarantined_during_a_rollout_of_its_workload_unless_the_file_says_so() {
     let mut world = paced();
     world.set_controller(ControllerKind::Deployment, "web", |web| web.rolling = true);
-    world.bad("web-0");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::Rollout);
     assert_eq!(refusal.refusal.detail, "Deployment web");
     world.file.limits.pacing.during_rollout = true;
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn a_parent_that_is_not_read_is_rolled_out_while_two_of_its_sets_want_pods() {
+fn a_custom_parent_has_a_rollout_in_progress_while_two_of_its_replica_sets_want_pods() {
     let mut world = paced();
     world.another_revision("web", 1);
     for name in ["web-rs", "web-rs-2"] {
@@ -134,19 +134,19 @@ fn a_parent_that_is_not_read_is_rolled_out_while_two_of_its_sets_want_pods() {
             set.owner = Some(crate::world::reference("Rollout", "web"));
         });
     }
-    world.bad("web-0");
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Rollout)]);
+    world.unhealthy("web-0");
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::Rollout)]);
     world.set_controller(ControllerKind::ReplicaSet, "web-rs-2", |set| {
         set.desired = 0;
     });
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
-/// Takes out the pod, whose replacement `next` is Ready half a minute later, and bad.
-fn turned_bad(world: &mut World, name: &str, next: &str) -> u32 {
+/// Quarantines the pod; its replacement `next` is Ready half a minute later. Returns the number of retries.
+fn turn_unhealthy(world: &mut World, name: &str, next: &str) -> u32 {
     world.findings.clear();
-    world.bad(name);
-    let quarantine = the_quarantine(&world.actions()).clone();
+    world.unhealthy(name);
+    let quarantine = the_quarantine(&world.planned()).clone();
     world.carry_out(&quarantine);
     let retries = quarantine.pacing.clone().unwrap().retries;
     let made = world.now.wall;
@@ -169,7 +169,7 @@ fn exhausted() -> World {
         (2, "second", "third"),
         (3, "third", "fourth"),
     ] {
-        assert_eq!(turned_bad(&mut world, name, next), retries);
+        assert_eq!(turn_unhealthy(&mut world, name, next), retries);
     }
     for name in ["web-0", "first", "second", "third"] {
         let out = world.pod(name).clone();
@@ -177,39 +177,39 @@ fn exhausted() -> World {
     }
     world.ledger().slots.clear();
     world.findings.clear();
-    world.bad("fourth");
+    world.unhealthy("fourth");
     world
 }
 
 #[test]
-fn replacements_that_turn_bad_soon_are_so_many_at_most() {
+fn a_workload_is_left_alone_after_too_many_unhealthy_replacements() {
     let mut world = exhausted();
-    let refusal = the_refusal(&world.actions()).clone();
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::RetriesExhausted);
     assert_eq!(
         refusal.refusal.detail,
         "3 in a row; Deployment web is left alone until its next rollout, or until its annotation pod-quarantine.io/reset changes"
     );
-    // It is not forgotten: not by time, and not by a restart.
+    // The retries outlive time and a restart.
     world.pass(Duration::from_hours(100));
     world.restart();
     world.findings.clear();
-    world.bad("web-1");
-    let actions = world.actions();
-    assert!(refusals(&actions).contains(&("web-1", Reason::RetriesExhausted)));
-    // People go on.
+    world.unhealthy("web-1");
+    let planned = world.planned();
+    assert!(refusals(&planned).contains(&("web-1", Reason::RetriesExhausted)));
+    // A manual quarantine goes on.
     world.findings.clear();
     world.annotate("web-2", keys::QUARANTINE, "");
-    assert_eq!(quarantines(&world.actions()).len(), 1);
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
 #[test]
-fn a_person_resets_it() {
+fn the_reset_annotation_clears_the_retries() {
     let mut world = exhausted();
     world.set_controller(ControllerKind::Deployment, "web", |web| {
         web.reset = Some("now".into());
     });
-    let quarantine = the_quarantine(&world.actions()).clone();
+    let quarantine = the_quarantine(&world.planned()).clone();
     assert_eq!(quarantine.pacing.unwrap().retries, 0);
     assert!(forgotten(&mut world));
 }
@@ -220,7 +220,7 @@ fn forgotten(world: &mut World) -> bool {
 }
 
 #[test]
-fn a_rollout_resets_it() {
+fn a_rollout_clears_the_retries() {
     let mut world = exhausted();
     assert!(!forgotten(&mut world));
     world.another_revision("web", 4);
@@ -232,36 +232,36 @@ fn a_rollout_resets_it() {
         "its ReplicaSet is no longer the current one"
     );
     world.findings.clear();
-    world.bad("web-of-2-0");
-    assert_eq!(quarantines(&world.actions()).len(), 1);
+    world.unhealthy("web-of-2-0");
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
 #[test]
-fn what_was_long_ago_is_no_retry_and_is_forgotten() {
+fn a_quarantine_long_after_the_last_is_no_retry_and_the_pacing_record_is_forgotten() {
     let mut world = paced();
-    turned_bad(&mut world, "web-0", "first");
-    turned_bad(&mut world, "first", "second");
+    turn_unhealthy(&mut world, "web-0", "first");
+    turn_unhealthy(&mut world, "first", "second");
     // Half a minute has passed already.
     world.pass(Duration::from_secs(9 * 60 + 28));
     assert!(!forgotten(&mut world));
     assert!(forgotten(&mut world), "ten minutes are over");
     world.findings.clear();
-    world.bad("second");
-    let quarantine = the_quarantine(&world.actions()).clone();
+    world.unhealthy("second");
+    let quarantine = the_quarantine(&world.planned()).clone();
     assert_eq!(quarantine.pacing.unwrap().retries, 0);
 }
 
 #[test]
-fn an_older_pod_that_turns_bad_is_no_retry() {
+fn the_quarantine_of_an_older_pod_is_no_retry() {
     let mut world = paced();
     world.change("web-1", |pod| {
         pod.created = Some(at("2030-01-31T11:00:00Z"));
     });
-    assert_eq!(turned_bad(&mut world, "web-0", "first"), 0);
-    assert_eq!(turned_bad(&mut world, "web-1", "second"), 0);
+    assert_eq!(turn_unhealthy(&mut world, "web-0", "first"), 0);
+    assert_eq!(turn_unhealthy(&mut world, "web-1", "second"), 0);
     assert_eq!(
-        turned_bad(&mut world, "first", "third"),
+        turn_unhealthy(&mut world, "first", "third"),
         1,
-        "made since the first one went"
+        "created since the quarantine of web-0"
     );
 }

@@ -22,70 +22,73 @@ fn pause(world: &mut World) {
 }
 
 #[test]
-fn nothing_is_quarantined_by_whomever() {
+fn a_pause_refuses_quarantines_by_policies_and_by_people() {
     let mut world = World::with_web();
     pause(&mut world);
-    world.actions();
-    world.bad("web-0");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.planned();
+    world.unhealthy("web-0");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::Paused);
     assert_eq!(refusal.refusal.detail, "we move the cluster");
     world.annotate("web-1", keys::QUARANTINE, "");
-    assert_eq!(refusals(&world.actions()), [("web-1", Reason::Paused)]);
+    assert_eq!(refusals(&world.planned()), [("web-1", Reason::Paused)]);
 }
 
 #[test]
-fn nothing_is_reaped_and_people_release() {
+fn a_pause_stops_reaping_but_not_releases() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     pause(&mut world);
     world.pass(Duration::from_hours(5));
-    assert_eq!(reaps(&world.actions()).len(), 0);
+    assert_eq!(reaps(&world.planned()).len(), 0);
     world.annotate("web-0", keys::RELEASE, "true");
-    crate::outcome::the_release(&world.actions());
+    crate::outcome::the_release(&world.planned());
     world.ledger().memory.pause = None;
     world.change("web-0", |pod| {
         pod.annotations.remove(keys::RELEASE);
     });
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }
 
 #[test]
-fn it_is_told_when_it_begins_and_when_it_ends() {
+fn the_beginning_and_the_end_of_a_pause_give_events() {
     let mut world = World::with_web();
-    world.actions();
+    world.planned();
     pause(&mut world);
-    let told = |world: &mut World| {
-        let actions = world.actions();
-        let told = notices(&actions).into_iter();
-        let told = told.map(|notice| {
+    let events = |world: &mut World| {
+        let planned = world.planned();
+        let notified = notices(&planned).into_iter();
+        let notified = notified.map(|notice| {
             (
                 notice.topic,
                 notice.about.to_string(),
                 notice.message.clone(),
             )
         });
-        told.collect::<Vec<_>>()
+        notified.collect::<Vec<_>>()
     };
     let ledger = "ConfigMap pod-quarantine-ledger-default".to_owned();
     let message =
         "paused: nothing is quarantined and nothing is reaped: we move the cluster".to_owned();
-    assert_eq!(told(&mut world), [(Topic::Paused, ledger.clone(), message)]);
-    assert_eq!(told(&mut world), []);
+    assert_eq!(
+        events(&mut world),
+        [(Topic::Paused, ledger.clone(), message)]
+    );
+    assert_eq!(events(&mut world), []);
     world.ledger().memory.pause = None;
     assert_eq!(
-        told(&mut world),
+        events(&mut world),
         [(
             Topic::Resumed,
             ledger,
             "resumed: quarantining and reaping continue".to_owned()
         )]
     );
-    assert_eq!(told(&mut world), []);
+    assert_eq!(events(&mut world), []);
 }
 
 #[test]
-fn it_outlives_the_ledger() {
+fn a_pause_survives_the_loss_of_the_ledger() {
     let mut world = World::with_web();
     pause(&mut world);
     let LedgerView::Present(ledger) = world.view.ledger.clone() else {
@@ -97,12 +100,12 @@ fn it_outlives_the_ledger() {
     world
         .view
         .update(pod_quarantine_core::view::Update::LedgerGone(None));
-    world.bad("web-0");
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Paused)]);
+    world.unhealthy("web-0");
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::Paused)]);
 }
 
 #[test]
-fn whatever_stands_there_pauses() {
+fn any_text_of_the_pause_entry_pauses() {
     for (text, reason) in [
         ("maintenance", "maintenance"),
         ("", ""),
@@ -117,6 +120,6 @@ fn whatever_stands_there_pauses() {
         assert!(ledger.unreadable.is_empty());
     }
     let mut world = World::with_web();
-    world.bad("web-0");
-    the_quarantine(&world.actions());
+    world.unhealthy("web-0");
+    the_quarantine(&world.planned());
 }

@@ -35,7 +35,7 @@ fn toleration(key: Option<&str>, value: Option<&str>, effect: Option<&str>) -> T
 }
 
 #[test]
-fn a_node_takes_pods_that_ask_for_nothing_unless_it_takes_none() {
+fn a_pod_without_requirements_fits_every_node_that_takes_pods() {
     assert!(Placement::default().fits(&node()));
     let cordoned = Node {
         takes_pods: false,
@@ -45,7 +45,7 @@ fn a_node_takes_pods_that_ask_for_nothing_unless_it_takes_none() {
 }
 
 #[test]
-fn taints_must_all_be_tolerated() {
+fn all_taints_of_a_node_must_be_tolerated() {
     let mut tainted = node();
     tainted.taints = vec![
         taint("gpu", "yes", "NoSchedule"),
@@ -84,7 +84,7 @@ fn taints_must_all_be_tolerated() {
 }
 
 #[test]
-fn one_term_of_the_affinity_must_match_and_an_empty_one_matches_nothing() {
+fn one_term_of_the_affinity_must_match_and_an_empty_term_matches_nothing() {
     let fits = |terms: Vec<Term>| {
         let placement = Placement {
             terms: Some(terms),

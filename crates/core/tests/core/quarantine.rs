@@ -20,8 +20,8 @@ use crate::{
 fn of(change: impl FnOnce(&mut World)) -> Quarantine {
     let mut world = World::with_web();
     change(&mut world);
-    world.bad("web-0");
-    the_quarantine(&world.actions()).clone()
+    world.unhealthy("web-0");
+    the_quarantine(&world.planned()).clone()
 }
 
 fn label<'a>(quarantine: &'a Quarantine, key: &str) -> Option<&'a str> {
@@ -36,10 +36,10 @@ fn one(key: &str, operator: Operator) -> Selector {
 }
 
 #[test]
-fn it_has_all_that_the_writer_needs() {
+fn a_quarantine_has_all_that_the_writer_needs() {
     let mut world = World::with_web();
-    world.bad("web-0");
-    let quarantine = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let quarantine = the_quarantine(&world.planned()).clone();
     let pod = world.pod("web-0");
     let slot = &quarantine.slot;
     assert_eq!(quarantine.pod.uid, pod.uid);
@@ -77,7 +77,7 @@ fn it_has_all_that_the_writer_needs() {
 }
 
 #[test]
-fn the_change_is_tried_first_only_where_the_workload_has_no_slot() {
+fn a_dry_run_comes_first_only_if_the_workload_has_no_slot() {
     let mut world = World::with_web();
     world.deployment("db", 2);
     assert!(world.quarantine("web-0").dry_run_first);
@@ -86,7 +86,7 @@ fn the_change_is_tried_first_only_where_the_workload_has_no_slot() {
 }
 
 #[test]
-fn the_node_is_kept_only_where_the_file_says_so_and_what_stood_there_is_recorded() {
+fn the_node_is_kept_only_if_the_file_says_so_and_earlier_annotations_are_recorded() {
     let quarantine = of(|world| {
         world.file.keep_node = true;
         world.annotate("web-0", keys::SAFE_TO_EVICT, "true");
@@ -102,7 +102,7 @@ fn the_node_is_kept_only_where_the_file_says_so_and_what_stood_there_is_recorded
 }
 
 #[test]
-fn argo_cd_is_asked_not_to_prune_only_where_its_label_stays() {
+fn argo_cd_is_asked_not_to_prune_only_if_its_tracking_label_stays() {
     let with_instance = |world: &mut World| {
         world.change("web-0", |pod| {
             pod.labels.insert(keys::INSTANCE.into(), "shop".into());
@@ -159,7 +159,7 @@ fn a_long_workload_name_is_cut_to_a_valid_label() {
 }
 
 #[test]
-fn services_budgets_and_what_the_policy_names_are_left() {
+fn services_budgets_and_the_selectors_of_also_leave_are_left() {
     let quarantine = of(|world| {
         world.change("web-0", |pod| {
             pod.labels
@@ -180,7 +180,7 @@ fn services_budgets_and_what_the_policy_names_are_left() {
 }
 
 #[test]
-fn what_the_policy_names_is_not_entered_either() {
+fn the_selectors_of_also_leave_are_not_entered_either() {
     let quarantine = of(|world| {
         world.policy(|policy| {
             let other = Operator::In(BTreeSet::from(["quarantined".into()]));
@@ -204,7 +204,7 @@ fn the_objects_of_other_namespaces_do_not_matter() {
 }
 
 #[test]
-fn a_service_on_quarantined_pods_is_left_alone_and_one_without_a_selector_too() {
+fn services_for_quarantined_pods_and_services_without_a_selector_are_left_alone() {
     let quarantine = of(|world| {
         world.service("debug", &[(keys::STATE, "quarantined")]);
         let mut external = service("external", Selector::default());
@@ -218,7 +218,7 @@ fn a_service_on_quarantined_pods_is_left_alone_and_one_without_a_selector_too() 
 }
 
 #[test]
-fn the_selector_of_an_unread_parent_is_left_too() {
+fn the_selector_of_a_custom_parent_is_left_too() {
     let quarantine = of(|world| {
         let deployment = pod_quarantine_core::object::ObjectKey::new("shop", "web");
         world
@@ -252,7 +252,7 @@ fn a_foreign_controller_is_not_entered() {
 }
 
 #[test]
-fn network_policies_and_placement_rules_are_wishes_and_what_is_missed_is_named() {
+fn network_policies_and_placement_rules_are_wishes_and_unmet_wishes_are_named() {
     let quarantine = of(|world| {
         let policy = PodSelectingKind::NetworkPolicy;
         let web = selector(&[("app", "web")]);
@@ -269,16 +269,16 @@ fn network_policies_and_placement_rules_are_wishes_and_what_is_missed_is_named()
 }
 
 #[test]
-fn labels_by_which_controllers_tell_their_pods_are_never_edited() {
+fn labels_that_identify_a_pod_to_its_controller_are_never_edited() {
     for key in keys::NEVER_EDITED {
         let mut world = World::with_web();
         world.change("web-0", |pod| {
             pod.labels.insert(key.into(), "x".into());
         });
         world.service("only", &[(key, "x")]);
-        world.bad("web-0");
+        world.unhealthy("web-0");
         assert_eq!(
-            refusals(&world.actions()),
+            refusals(&world.planned()),
             [("web-0", Reason::NoWayOut)],
             "{key}"
         );

@@ -46,7 +46,7 @@ fn amounts_are_read_as_kubernetes_writes_them() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in "[-+.0-9]{0,40}[eEnumkMGTPi]{0,3}[-+0-9]{0,12}|.{0,20}") {
+    fn no_text_makes_the_reader_of_quantities_panic(text in "[-+.0-9]{0,40}[eEnumkMGTPi]{0,3}[-+0-9]{0,12}|.{0,20}") {
         _ = text.parse::<Quantity>();
     }
 }
@@ -77,7 +77,7 @@ fn quota(hard: &[(&str, &str)], used: &[(&str, &str)]) -> Quota {
 }
 
 #[test]
-fn a_quota_forbids_what_goes_past_its_hard_bound_and_nothing_else() {
+fn a_quota_forbids_only_pods_beyond_its_hard_limit() {
     let cpu = |hard, used| quota(&[("requests.cpu", hard)], &[("requests.cpu", used)]);
     assert_eq!(cpu("1", "900m").forbids(&small_pod(), 1), None);
     assert!(cpu("1", "901m").forbids(&small_pod(), 1).is_some());
@@ -92,7 +92,7 @@ fn a_quota_forbids_what_goes_past_its_hard_bound_and_nothing_else() {
 }
 
 #[test]
-fn a_quota_wants_some_things_to_be_said() {
+fn a_quota_forbids_pods_that_do_not_declare_the_compute_resources_it_counts() {
     let limits = quota(&[("limits.cpu", "100")], &[]);
     assert_eq!(
         limits.forbids(&small_pod(), 1).as_deref(),

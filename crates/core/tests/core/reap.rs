@@ -15,7 +15,7 @@ use crate::{
     world::World,
 };
 
-/// `web-0` is out since 12:00:01 and its four hours are up at 16:00:01, which is now.
+/// `web-0` is quarantined since 12:00:01 and its TTL of four hours expires at 16:00:01, which is now.
 fn expired() -> World {
     let mut world = World::with_web();
     world.quarantine("web-0");
@@ -23,30 +23,30 @@ fn expired() -> World {
     world
 }
 
-/// Nothing is deleted after that change; gives what is told.
+/// Nothing is deleted after that change; returns the notifications.
 fn kept(change: impl FnOnce(&mut World)) -> Vec<(Topic, String)> {
     let mut world = expired();
     change(&mut world);
-    let actions = world.actions();
-    assert_eq!(reaps(&actions).len(), 0, "{actions:#?}");
-    let told: Vec<(Topic, String)> = notices(&actions)
+    let planned = world.planned();
+    assert_eq!(reaps(&planned).len(), 0, "{planned:#?}");
+    let notified: Vec<(Topic, String)> = notices(&planned)
         .iter()
         .map(|notice| (notice.topic, notice.message.clone()))
         .collect();
-    assert_eq!(told.len(), actions.len(), "{actions:#?}");
-    assert_eq!(world.actions(), [], "told once");
-    told
+    assert_eq!(notified.len(), planned.len(), "{planned:#?}");
+    assert_eq!(world.planned(), [], "each is notified about once");
+    notified
 }
 
 #[test]
-fn a_pod_is_reaped_when_its_time_is_up_and_not_a_second_before() {
+fn a_pod_is_reaped_when_its_ttl_expires_and_not_a_second_before() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.pass(Duration::from_secs(4 * 3600 - 2));
-    assert_eq!(world.actions(), []);
-    let actions = world.actions();
-    let [Planned::Write(Write::Reap(reap))] = &actions[..] else {
-        panic!("not one reap: {actions:?}");
+    assert_eq!(world.planned(), []);
+    let planned = world.planned();
+    let [Planned::Write(Write::Reap(reap))] = &planned[..] else {
+        panic!("not one reap: {planned:?}");
     };
     assert_eq!(reap.why, "its TTL expired at 2030-01-31T16:00:01Z");
     assert_eq!(&*reap.policy, "answers");
@@ -56,7 +56,7 @@ fn a_pod_is_reaped_when_its_time_is_up_and_not_a_second_before() {
 }
 
 #[test]
-fn a_pod_that_goes_away_already_is_not_reaped() {
+fn a_terminating_pod_is_not_reaped() {
     assert_eq!(
         kept(|world| world.change("web-0", |pod| pod.terminating = true)),
         []
@@ -64,16 +64,20 @@ fn a_pod_that_goes_away_already_is_not_reaped() {
 }
 
 #[test]
-fn a_pod_is_tried_once_a_minute_so_that_others_get_their_turn() {
+fn the_deletion_of_a_pod_is_tried_once_a_minute() {
     let mut world = expired();
-    assert_eq!(reaps(&world.actions()).len(), 1);
-    assert_eq!(world.actions(), [], "the watch has not told of it yet");
+    assert_eq!(reaps(&world.planned()).len(), 1);
+    assert_eq!(
+        world.planned(),
+        [],
+        "the watch has not shown the deletion yet"
+    );
     world.pass(Duration::from_mins(1));
-    assert_eq!(reaps(&world.actions()).len(), 1, "it is still there");
+    assert_eq!(reaps(&world.planned()).len(), 1, "the pod still exists");
 }
 
 #[test]
-fn no_more_than_so_many_a_minute_are_reaped() {
+fn no_more_pods_than_the_limit_are_reaped_in_a_minute() {
     let mut world = World::with_web();
     for name in ["web-0", "web-1", "web-2", "web-3"] {
         world.beside(name);
@@ -84,9 +88,9 @@ fn no_more_than_so_many_a_minute_are_reaped() {
     let mut gone = Vec::new();
     for (second, expected) in [(1, 2), (1, 0), (58, 0), (1, 2), (1, 0)] {
         world.pass(Duration::from_secs(second - 1));
-        let actions = world.actions();
-        assert_eq!(reaps(&actions).len(), expected);
-        for reap in reaps(&actions) {
+        let planned = world.planned();
+        assert_eq!(reaps(&planned).len(), expected);
+        for reap in reaps(&planned) {
             gone.push(reap.pod.key.name.to_string());
             assert!(world.view.remove_pod(&reap.pod.key, &reap.pod.uid));
         }
@@ -95,15 +99,15 @@ fn no_more_than_so_many_a_minute_are_reaped() {
 }
 
 #[test]
-fn a_held_pod_is_kept_and_told_of() {
+fn a_held_pod_is_kept_with_an_event() {
     for (hold, until) in [
         ("true", "2030-02-07T16:00:01Z"),
         ("?", "2030-02-07T16:00:01Z"),
         ("2030-01-31T17:00:00Z", "2030-01-31T17:00:00Z"),
         ("2031-01-31T17:00:00Z", "2030-02-07T16:00:01Z"),
     ] {
-        let told = kept(|world| world.annotate("web-0", keys::HOLD, hold));
-        let (topic, message) = told.last().unwrap();
+        let notified = kept(|world| world.annotate("web-0", keys::HOLD, hold));
+        let (topic, message) = notified.last().unwrap();
         assert_eq!(*topic, Topic::HeldPastTtl);
         assert_eq!(
             *message,
@@ -112,19 +116,19 @@ fn a_held_pod_is_kept_and_told_of() {
     }
     let mut world = expired();
     world.annotate("web-0", keys::HOLD, "2030-01-31T16:00:00Z");
-    assert_eq!(reaps(&world.actions()).len(), 1, "that hold is over");
+    assert_eq!(reaps(&world.planned()).len(), 1, "that hold is over");
 }
 
 #[test]
-fn no_hold_is_longer_than_its_limit_after_the_pods_time() {
+fn a_hold_ends_at_its_limit_after_the_ttl() {
     for hold in ["true", "2031-01-31T17:00:00Z"] {
         let mut world = expired();
         world.file.limits.hold.max = Duration::from_hours(1);
         world.annotate("web-0", keys::HOLD, hold);
         world.pass(Duration::from_secs(3597));
-        assert_eq!(reaps(&world.actions()).len(), 0);
+        assert_eq!(reaps(&world.planned()).len(), 0);
         world.pass(Duration::from_secs(2));
-        assert_eq!(reaps(&world.actions()).len(), 1, "{hold}");
+        assert_eq!(reaps(&world.planned()).len(), 1, "{hold}");
     }
 }
 
@@ -133,17 +137,17 @@ fn a_pod_whose_release_is_refused_is_reaped_all_the_same() {
     let mut world = expired();
     world.change("web-0", |pod| pod.ready = false);
     world.annotate("web-0", keys::RELEASE, "true");
-    let actions = world.actions();
+    let planned = world.planned();
     assert!(
-        actions
+        planned
             .iter()
-            .any(|action| matches!(action, Planned::Write(Write::Reap(_)))),
-        "{actions:#?}"
+            .any(|one| matches!(one, Planned::Write(Write::Reap(_)))),
+        "{planned:#?}"
     );
 }
 
 #[test]
-fn only_enforce_reaps() {
+fn pods_are_reaped_only_in_the_mode_enforce() {
     for mode in [Mode::Off, Mode::Observe] {
         assert_eq!(kept(|world| world.policy(|policy| policy.mode = mode)), []);
         assert_eq!(kept(|world| world.namespace_mode(mode.as_str())), []);
@@ -155,7 +159,7 @@ fn only_enforce_reaps() {
     }
     let mut world = expired();
     world.policy(|policy| policy.name = "another".into());
-    assert_eq!(reaps(&world.actions()).len(), 1, "the file enforces");
+    assert_eq!(reaps(&world.planned()).len(), 1, "the file enforces");
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn another_agents_pod_is_untouched() {
 }
 
 #[test]
-fn a_record_that_the_ledger_does_not_know_gets_no_pod_deleted() {
+fn a_pod_whose_record_the_ledger_does_not_know_is_not_reaped() {
     let forgotten =
         |world: &mut World| *world.ledger() = Ledger::read(world.ledger().resource_version, []);
     let altered = |world: &mut World| {
@@ -184,8 +188,8 @@ fn a_record_that_the_ledger_does_not_know_gets_no_pod_deleted() {
     for change in [&forgotten as &dyn Fn(&mut World), &altered, &of_another] {
         let mut world = expired();
         change(&mut world);
-        let actions = world.actions();
-        let notice = the_notice(&actions);
+        let planned = world.planned();
+        let notice = the_notice(&planned);
         assert_eq!(notice.topic, Topic::HeldPastTtl);
         assert!(
             notice
@@ -200,25 +204,25 @@ fn a_record_that_the_ledger_does_not_know_gets_no_pod_deleted() {
 
 #[test]
 fn a_pod_without_the_state_label_is_never_reaped() {
-    let told = kept(|world| {
+    let notified = kept(|world| {
         world.change("web-0", |pod| {
             pod.labels.remove(keys::STATE);
         });
     });
-    assert_eq!(told[0].0, Topic::BadAnnotation);
+    assert_eq!(notified[0].0, Topic::BadAnnotation);
 }
 
 #[test]
-fn a_record_that_is_damaged_gone_or_newer_is_never_reaped() {
+fn a_pod_with_a_damaged_missing_or_newer_record_is_never_reaped() {
     let newer = |text: &str| text.replace(r#""version":1"#, r#""version":2"#);
     let cut = |text: &str| text[..text.len() / 2].to_owned();
     for change in [&newer as &dyn Fn(&str) -> String, &cut] {
-        let told = kept(|world| {
+        let notified = kept(|world| {
             let text = change(world.pod("web-0").annotation(keys::RECORD).unwrap());
             world.annotate("web-0", keys::RECORD, &text);
         });
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].0, Topic::BadAnnotation);
+        assert_eq!(notified.len(), 1);
+        assert_eq!(notified[0].0, Topic::BadAnnotation);
     }
     let gone = kept(|world| {
         world.change("web-0", |pod| {
@@ -229,72 +233,72 @@ fn a_record_that_is_damaged_gone_or_newer_is_never_reaped() {
 }
 
 #[test]
-fn a_ttl_annotation_makes_its_time_longer_or_shorter() {
+fn a_ttl_annotation_lengthens_or_shortens_the_ttl() {
     assert_eq!(kept(|world| world.annotate("web-0", keys::TTL, "5h")), []);
     let mut world = expired();
     world.annotate("web-0", keys::TTL, "5h");
     world.pass(Duration::from_hours(1));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.annotate("web-0", keys::TTL, "1m");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.pass(Duration::from_mins(1));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }
 
 #[test]
-fn an_unreadable_ttl_never_shortens_the_time_in_force() {
+fn an_unreadable_ttl_never_shortens_the_ttl_in_force() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.annotate("web-0", keys::TTL, "6h");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.annotate("web-0", keys::TTL, "six hours");
-    assert_eq!(the_notice(&world.actions()).topic, Topic::BadAnnotation);
+    assert_eq!(the_notice(&world.planned()).topic, Topic::BadAnnotation);
     world.pass(Duration::from_hours(5));
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.pass(Duration::from_hours(1));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.annotate("web-0", keys::TTL, "1h");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.annotate("web-0", keys::TTL, "1M");
     world.pass(Duration::from_hours(2));
-    assert_eq!(reaps(&world.actions()).len(), 0, "it counts as not there");
+    assert_eq!(reaps(&world.planned()).len(), 0, "it counts as not there");
     world.pass(Duration::from_hours(2));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }
 
 #[test]
-fn a_ttl_that_is_taken_off_leaves_the_time_of_the_record() {
+fn without_its_ttl_annotation_a_pod_has_the_ttl_of_its_record() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.annotate("web-0", keys::TTL, "6h");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.change("web-0", |pod| {
         pod.annotations.remove(keys::TTL);
     });
     world.pass(Duration::from_hours(4));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }
 
 #[test]
-fn a_restarted_agent_reaps_what_the_last_one_quarantined() {
+fn a_restarted_agent_reaps_the_pods_that_its_predecessor_quarantined() {
     let mut world = expired();
     world.restart();
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }
 
 #[test]
 fn a_successor_of_the_same_name_is_not_reaped() {
-    let told = kept(|world| {
+    let notified = kept(|world| {
         world.change("web-0", |pod| pod.uid = "its-successor".into());
     });
     assert_eq!(
-        told[0].0,
+        notified[0].0,
         Topic::BadAnnotation,
         "its record is another pod's"
     );

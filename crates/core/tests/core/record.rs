@@ -52,7 +52,7 @@ fn damaged(text: &str) -> bool {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn a_record_is_read_back_as_written() {
     let text = record().to_text().unwrap();
     assert_eq!(
         with(&text).record(),
@@ -99,7 +99,7 @@ fn no_annotation_and_the_record_of_another_pod_are_no_record() {
 }
 
 #[test]
-fn a_newer_version_is_read_as_far_as_it_can_be() {
+fn a_record_of_a_newer_version_is_read_as_far_as_possible() {
     let newer = Record {
         version: 2,
         ..record()
@@ -114,7 +114,7 @@ fn a_newer_version_is_read_as_far_as_it_can_be() {
 }
 
 #[test]
-fn anything_else_is_damaged() {
+fn any_other_text_is_a_damaged_record() {
     let text = record().to_text().unwrap();
     for text in [
         "",
@@ -140,7 +140,7 @@ fn anything_else_is_damaged() {
 }
 
 #[test]
-fn evidence_goes_first_where_it_would_not_fit_the_oldest_before_all() {
+fn a_record_that_is_too_long_drops_its_oldest_evidence_first() {
     let sample = |index: usize| Evidence {
         at: at(START),
         saw: format!("{index} {}", "x".repeat(MAX_BYTES / 4)).into(),
@@ -163,7 +163,7 @@ fn evidence_goes_first_where_it_would_not_fit_the_oldest_before_all() {
 }
 
 #[test]
-fn then_the_reason_is_cut_and_never_within_a_character() {
+fn a_record_that_is_too_long_without_evidence_has_its_reason_cut_between_characters() {
     let long = Record {
         reason: "é".repeat(MAX_BYTES).into(),
         ..record()
@@ -178,7 +178,7 @@ fn then_the_reason_is_cut_and_never_within_a_character() {
 }
 
 #[test]
-fn labels_are_never_left_out_a_record_of_too_many_is_refused() {
+fn a_record_with_too_many_labels_is_refused_and_omits_none() {
     let many = (0..100).map(|index| {
         let value: Arc<str> = "x".repeat(63).into();
         (Arc::from(format!("{index}-{}", "k".repeat(60))), value)
@@ -215,7 +215,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_panics(text in "(\\PC{0,60}|[{}\\[\\]\":,0-9a-z]{0,60})") {
+    fn no_text_of_a_record_panics(text in "(\\PC{0,60}|[{}\\[\\]\":,0-9a-z]{0,60})") {
         let _ = with(&text).record();
     }
 

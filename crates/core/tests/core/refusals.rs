@@ -1,4 +1,4 @@
-//! Why an unhealthy pod is left where it is: every reason, which comes first, and how often it is told.
+//! Why an unhealthy pod is left where it is: every reason, which comes first, and how often it is reported.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,18 +22,18 @@ use crate::{
 };
 
 /// A world with one unhealthy pod that nothing protects.
-fn with_bad_pod() -> World {
+fn with_unhealthy_pod() -> World {
     let mut world = World::with_web();
-    world.bad("web-0");
+    world.unhealthy("web-0");
     world
 }
 
 /// The reason and the detail after a change of that world.
 fn refused(change: impl FnOnce(&mut World)) -> (Reason, String) {
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     change(&mut world);
-    let actions = world.actions();
-    let refusal = the_refusal(&actions);
+    let planned = world.planned();
+    let refusal = the_refusal(&planned);
     assert_eq!(&*refusal.pod.name, "web-0");
     assert_eq!(&*refusal.policy, "answers");
     assert_eq!(&*refusal.asked, "3 bad probes in a row: HTTP 500");
@@ -46,8 +46,8 @@ fn detail(of: (Reason, String), reason: Reason) -> String {
 }
 
 #[test]
-fn a_bad_pod_that_nothing_protects_is_quarantined() {
-    the_quarantine(&with_bad_pod().actions());
+fn an_unhealthy_pod_that_nothing_protects_is_quarantined() {
+    the_quarantine(&with_unhealthy_pod().planned());
 }
 
 #[test]
@@ -62,13 +62,13 @@ fn a_pod_outside_every_policy_is_never_touched() {
     ] {
         let mut world = World::with_web();
         outside(&mut world);
-        world.bad("web-0");
+        world.unhealthy("web-0");
         assert_eq!(world.tick(), []);
     }
 }
 
 #[test]
-fn a_namespace_of_kubernetes_itself_is_watched_only_where_a_policy_says_so() {
+fn a_namespace_of_kubernetes_itself_is_watched_only_if_a_policy_says_so() {
     let mut view = World::new().view;
     view.put_namespace(Namespace {
         name: "kube-system".into(),
@@ -87,30 +87,30 @@ fn a_namespace_of_kubernetes_itself_is_watched_only_where_a_policy_says_so() {
 }
 
 #[test]
-fn what_was_found_of_a_pod_that_is_no_more_as_it_was_says_nothing() {
-    let mut world = with_bad_pod();
+fn a_finding_about_a_replaced_terminating_or_deleted_pod_is_ignored() {
+    let mut world = with_unhealthy_pod();
     world.findings[0].uid = "its-predecessor".into();
     assert_eq!(world.tick(), []);
 
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     world.change("web-0", |pod| pod.terminating = true);
     assert_eq!(world.tick(), []);
 
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     let pod = world.pod("web-0").clone();
     assert!(world.view.remove_pod(&pod.key, &pod.uid));
     assert_eq!(world.tick(), []);
 }
 
 #[test]
-fn what_a_policy_found_before_it_was_changed_or_taken_away_says_nothing() {
-    let mut world = with_bad_pod();
+fn a_finding_of_a_policy_that_has_changed_or_is_gone_is_ignored() {
+    let mut world = with_unhealthy_pod();
     world.policy(|policy| policy.mode = Mode::Observe);
-    assert_eq!(world.actions(), [], "it was in force as enforce");
+    assert_eq!(world.planned(), [], "it was in force as enforce");
 
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     world.policy(|policy| policy.name = "another".into());
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_mode_off_of_the_policy_or_the_namespace_refuses() {
 }
 
 #[test]
-fn a_namespace_only_lowers_the_mode_and_an_unreadable_one_is_off() {
+fn a_namespace_only_lowers_the_mode_and_an_unreadable_mode_is_off() {
     detail(
         refused(|world| world.namespace_mode("Enforce")),
         Reason::Off,
@@ -139,15 +139,15 @@ fn a_namespace_only_lowers_the_mode_and_an_unreadable_one_is_off() {
 }
 
 #[test]
-fn an_exempt_pod_is_refused_with_a_readable_annotation_or_not() {
+fn an_exempt_annotation_refuses_whether_readable_or_not() {
     let exempt = |world: &mut World| world.annotate("web-0", keys::EXEMPT, "true");
     detail(refused(exempt), Reason::Exempt);
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     world.annotate("web-0", keys::EXEMPT, "perhaps");
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Exempt)]);
-    let mut world = with_bad_pod();
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::Exempt)]);
+    let mut world = with_unhealthy_pod();
     world.annotate("web-0", keys::EXEMPT, "false");
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_stale_view_is_not_acted_on() {
 }
 
 #[test]
-fn an_owner_that_is_not_in_the_view_is_waited_for() {
+fn a_pod_whose_owner_is_not_in_the_view_waits() {
     for (kind, name) in [
         (ControllerKind::ReplicaSet, "web-rs"),
         (ControllerKind::Deployment, "web"),
@@ -184,7 +184,7 @@ fn an_owner_that_is_not_in_the_view_is_waited_for() {
 }
 
 #[test]
-fn without_an_open_ledger_no_slot_can_be_had() {
+fn no_pod_is_quarantined_without_an_open_ledger() {
     let unread = |world: &mut World| world.view.ledger = LedgerView::NotLoaded;
     let why = detail(refused(unread), Reason::LedgerUnavailable);
     assert_eq!(why, "the ledger was not read yet");
@@ -200,14 +200,14 @@ fn without_an_open_ledger_no_slot_can_be_had() {
         why,
         "the ledger was lost and rebuilt less than ten minutes ago"
     );
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     world.view.ledger = LedgerView::Gone;
     let refused = refusals(&world.tick()) == [("web-0", Reason::LedgerUnavailable)];
     assert!(refused);
 }
 
 #[test]
-fn a_pod_whose_entry_in_the_ledger_cannot_be_read_gets_no_second_one() {
+fn a_pod_with_an_unreadable_ledger_entry_gets_no_second_entry() {
     let unreadable = |world: &mut World| {
         let uid = world.pod("web-0").uid.clone();
         world.ledger().unreadable.insert(uid, "?".into());
@@ -216,7 +216,7 @@ fn a_pod_whose_entry_in_the_ledger_cannot_be_read_gets_no_second_one() {
 }
 
 #[test]
-fn pods_of_other_owners_are_refused_with_the_owner() {
+fn pods_of_other_owners_are_refused_and_the_owner_is_named() {
     let of_kind = |world: &mut World, kind: ControllerKind| {
         let owner = controller(kind, "db", 1, selector(&[("app", "db")]));
         world.change("web-0", |pod| pod.owner = Some(owner.reference()));
@@ -245,7 +245,7 @@ fn pods_of_other_owners_are_refused_with_the_owner() {
 }
 
 #[test]
-fn a_controller_that_is_being_deleted_lets_no_pod_go() {
+fn no_pod_leaves_a_controller_that_is_being_deleted() {
     for (kind, name) in [
         (ControllerKind::ReplicaSet, "web-rs"),
         (ControllerKind::Deployment, "web"),
@@ -300,22 +300,22 @@ fn a_pod_whose_labels_do_not_fit_into_a_record_is_refused() {
 
 #[test]
 fn a_change_that_the_api_server_refused_is_not_tried_again_for_a_minute() {
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     let uid = world.pod("web-0").uid.clone();
     let moment = world.now.moment;
     let why = "denied by policy".to_owned();
     world
         .state
         .record_denial(&uid, Refusal::new(Reason::AdmissionDenied, &*why), moment);
-    let actions = world.actions();
-    let refusal = the_refusal(&actions);
+    let planned = world.planned();
+    let refusal = the_refusal(&planned);
     assert_eq!(
         (refusal.refusal.reason, &refusal.refusal.detail),
         (Reason::AdmissionDenied, &why)
     );
     world.pass(Duration::from_secs(57));
-    assert_eq!(world.actions(), []);
-    the_quarantine(&world.actions());
+    assert_eq!(world.planned(), []);
+    the_quarantine(&world.planned());
 }
 
 #[test]
@@ -332,8 +332,8 @@ fn each_limit_that_is_reached_refuses_by_its_name() {
             Limit::Workload => world.file.limits.workload.max = MaxPods::Percent(25),
         }
         world.quarantine("web-1");
-        world.bad("web-0");
-        assert_eq!(refusals(&world.actions()), [("web-0", reason)]);
+        world.unhealthy("web-0");
+        assert_eq!(refusals(&world.planned()), [("web-0", reason)]);
     }
 }
 
@@ -343,12 +343,12 @@ enum Limit {
     Workload,
 }
 
-/// A reason, and what takes it away.
+/// A reason, and the change that removes it.
 type Undo = (Reason, fn(&mut World));
 
 #[test]
-fn the_plainest_reason_comes_first() {
-    let mut world = with_bad_pod();
+fn of_several_reasons_the_plainest_is_the_refusal() {
+    let mut world = with_unhealthy_pod();
     world.ledger().terminating = true;
     world.view.stale = Some("pods".into());
     world.findings[0].contrast = false;
@@ -368,38 +368,38 @@ fn the_plainest_reason_comes_first() {
         }),
     ];
     for (reason, undo) in undo {
-        assert_eq!(refusals(&world.actions()), [("web-0", reason)]);
+        assert_eq!(refusals(&world.planned()), [("web-0", reason)]);
         undo(&mut world);
     }
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn a_refusal_is_told_once_and_again_after_it_had_ended() {
-    let mut world = with_bad_pod();
+fn a_refusal_is_reported_once_and_again_after_it_has_ended() {
+    let mut world = with_unhealthy_pod();
     world.annotate("web-0", keys::EXEMPT, "true");
-    assert_eq!(refusals(&world.actions()).len(), 1);
-    assert_eq!(world.actions(), []);
-    assert_eq!(world.actions(), []);
+    assert_eq!(refusals(&world.planned()).len(), 1);
+    assert_eq!(world.planned(), []);
+    assert_eq!(world.planned(), []);
     let findings = std::mem::take(&mut world.findings);
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.findings = findings;
-    assert_eq!(refusals(&world.actions()).len(), 1);
+    assert_eq!(refusals(&world.planned()).len(), 1);
     world.findings[0].contrast = false;
     world.annotate("web-0", keys::EXEMPT, "false");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-0", Reason::NeverSeenGood)],
-        "another reason is news"
+        "another reason is reported, too"
     );
     world.restart();
-    let said: Vec<Planned> = world.actions();
-    assert_eq!(refusals(&said).len(), 1, "a new agent says it again");
+    let planned: Vec<Planned> = world.planned();
+    assert_eq!(refusals(&planned).len(), 1, "a new agent reports it again");
 }
 
 /// The order is the same whatever order the findings come in.
 #[test]
-fn what_most_policies_find_goes_first_then_the_longest_bad_then_by_name() {
+fn pods_found_by_most_policies_come_first_then_the_longest_unhealthy_then_by_name() {
     let mut world = World::new();
     world.file.policies.push(Arc::new(policy("works")));
     for name in ["a", "b", "c", "d"] {
@@ -423,8 +423,8 @@ fn what_most_policies_find_goes_first_then_the_longest_bad_then_by_name() {
         let by_time = |one: &Finding| (one.since, one.pod.clone());
         world.findings = findings.clone();
         world.findings.sort_by_key(by_time);
-        let actions = world.actions();
-        let names: Vec<&str> = quarantines(&actions)
+        let planned = world.planned();
+        let names: Vec<&str> = quarantines(&planned)
             .iter()
             .map(|one| &*one.pod.key.name)
             .collect();
@@ -434,7 +434,7 @@ fn what_most_policies_find_goes_first_then_the_longest_bad_then_by_name() {
     }
 }
 
-/// What makes a world refuse for that reason, if nothing before it does. Of those that rule each other out, one.
+/// Makes a world refuse for that reason, unless an earlier check fails. Of reasons that exclude each other, one.
 fn broken_for(reason: Reason, world: &mut World) {
     let workload = workload_uid("web");
     match reason {
@@ -487,7 +487,7 @@ fn broken_for(reason: Reason, world: &mut World) {
         }),
         Reason::WorkloadLimit => {
             world.file.limits.workload.max = MaxPods::Percent(1);
-            let mut other = the_quarantine(&with_bad_pod().actions()).slot.clone();
+            let mut other = the_quarantine(&with_unhealthy_pod().planned()).slot.clone();
             other.uid = "another".into();
             other.replaced = Some(world.now.wall);
             assert!(world.ledger().take(other));
@@ -527,7 +527,7 @@ fn broken_for(reason: Reason, world: &mut World) {
 
 #[test]
 fn the_first_check_that_fails_in_the_order_of_the_reasons_is_the_refusal() {
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     for reason in Reason::ALL.iter().rev().copied() {
         broken_for(reason, &mut world);
         let expected = match reason {
@@ -535,7 +535,7 @@ fn the_first_check_that_fails_in_the_order_of_the_reasons_is_the_refusal() {
             other => other,
         };
         let before = world.state.clone();
-        let planned = world.actions();
+        let planned = world.planned();
         assert_eq!(refusals(&planned), [("web-0", expected)], "{planned:#?}");
         world.state = before;
     }

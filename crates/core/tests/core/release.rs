@@ -17,8 +17,8 @@ use crate::{
     world::{SHOP, World, labels},
 };
 
-/// A world with `web-0` out and its replacement there, and the pod as it was before.
-fn with_one_out() -> (World, Pod) {
+/// A world with `web-0` in quarantine and its replacement Ready, and the pod as it was before.
+fn with_quarantined_pod() -> (World, Pod) {
     let mut world = World::with_web();
     let before = world.pod("web-0").clone();
     world.quarantine("web-0");
@@ -33,32 +33,32 @@ fn replacement(world: &mut World, name: &str) {
     world.put(pod);
 }
 
-fn ask(world: &mut World, text: &str) {
+fn request_release(world: &mut World, text: &str) {
     world.annotate("web-0", keys::RELEASE, text);
 }
 
-/// Why a release is refused after that change; and that force does it all the same.
+/// Why a release is refused after that change; a forced release is carried out all the same.
 fn refused(change: impl Fn(&mut World)) -> String {
-    let (mut world, _) = with_one_out();
+    let (mut world, _) = with_quarantined_pod();
     change(&mut world);
-    ask(&mut world, "true");
-    let actions = world.actions();
-    let notice = the_notice(&actions);
+    request_release(&mut world, "true");
+    let planned = world.planned();
+    let notice = the_notice(&planned);
     assert_eq!(notice.topic, Topic::ReleaseRefused);
     let message = notice.message.clone();
-    assert_eq!(world.actions(), [], "it is told once");
-    ask(&mut world, "force");
-    let actions = world.actions();
-    assert_eq!(the_release(&actions).cause.as_str(), "force");
+    assert_eq!(world.planned(), [], "one Event is enough");
+    request_release(&mut world, "force");
+    let planned = world.planned();
+    assert_eq!(the_release(&planned).cause.as_str(), "force");
     message
 }
 
 #[test]
-fn a_release_gives_labels_and_annotations_back_and_takes_the_agents_own_keys_off() {
-    let (mut world, before) = with_one_out();
-    ask(&mut world, "true");
-    let actions = world.actions();
-    let release = the_release(&actions).clone();
+fn a_release_restores_labels_and_annotations_and_removes_the_agents_own_keys() {
+    let (mut world, before) = with_quarantined_pod();
+    request_release(&mut world, "true");
+    let planned = world.planned();
+    let release = the_release(&planned).clone();
     assert_eq!(
         (release.cause.as_str(), &*release.policy),
         ("annotation", "answers")
@@ -71,21 +71,21 @@ fn a_release_gives_labels_and_annotations_back_and_takes_the_agents_own_keys_off
     assert_eq!(pod.annotation(keys::RECORD), None);
     assert_eq!(pod.annotation(keys::RELEASE), None);
     assert_eq!(pod.annotation(keys::DELETION_COST), Some(HIGHEST_COST));
-    assert_eq!(world.actions(), [], "it has not settled yet");
+    assert_eq!(world.planned(), [], "it has not settled yet");
 }
 
 #[test]
-fn a_command_to_quarantine_that_came_meanwhile_does_not_take_it_out_again() {
-    let (mut world, _) = with_one_out();
+fn a_quarantine_command_on_a_quarantined_pod_does_not_survive_its_release() {
+    let (mut world, _) = with_quarantined_pod();
     world.annotate("web-0", keys::QUARANTINE, "again");
-    ask(&mut world, "true");
-    let release = the_release(&world.actions()).clone();
+    request_release(&mut world, "true");
+    let release = the_release(&world.planned()).clone();
     world.patch(&release.pod, &release.change);
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
-fn a_release_that_would_hurt_is_refused_with_the_reason_and_force_does_it() {
+fn a_harmful_release_is_refused_with_its_reason_and_carried_out_by_force() {
     let why = refused(|world| world.change("web-0", |pod| pod.ready = false));
     assert_eq!(
         why,
@@ -144,34 +144,34 @@ fn a_pod_of_a_bare_replica_set_is_released_without_a_revision() {
         .view
         .remove_controller(ControllerKind::Deployment, &key);
     world.quarantine("web-0");
-    ask(&mut world, "true");
+    request_release(&mut world, "true");
     assert_eq!(
-        the_release(&world.actions()).workload.to_string(),
+        the_release(&world.planned()).workload.to_string(),
         "ReplicaSet web-rs"
     );
 }
 
 #[test]
-fn a_release_by_force_into_no_replica_set_leaves_no_deletion_cost() {
-    let (mut world, _) = with_one_out();
+fn a_forced_release_without_a_replica_set_leaves_no_deletion_cost() {
+    let (mut world, _) = with_quarantined_pod();
     let key = ObjectKey::new(SHOP, "web-rs");
     world
         .view
         .remove_controller(ControllerKind::ReplicaSet, &key);
-    ask(&mut world, "force");
-    let actions = world.actions();
-    let pod = changed(world.pod("web-0"), &the_release(&actions).change);
+    request_release(&mut world, "force");
+    let planned = world.planned();
+    let pod = changed(world.pod("web-0"), &the_release(&planned).change);
     assert_eq!(pod.annotation(keys::DELETION_COST), None);
     assert!(pod.annotation(keys::RELEASED).is_some(), "it is left alone");
 }
 
 #[test]
-fn what_follows_a_release_by_force_is_said() {
+fn a_forced_release_names_its_consequence() {
     let follows = |change: fn(&mut World)| {
-        let (mut world, _) = with_one_out();
+        let (mut world, _) = with_quarantined_pod();
         change(&mut world);
-        ask(&mut world, "force");
-        the_release(&world.actions()).follows.clone()
+        request_release(&mut world, "force");
+        the_release(&world.planned()).follows.clone()
     };
     assert_eq!(follows(|_| ()), None);
     let then = follows(|world| world.change("web-0", |pod| pod.ready = false));
@@ -189,10 +189,10 @@ fn what_follows_a_release_by_force_is_said() {
 
 #[test]
 fn a_release_is_carried_out_in_observe_and_not_in_off() {
-    let (mut world, _) = with_one_out();
+    let (mut world, _) = with_quarantined_pod();
     world.policy(|policy| policy.mode = Mode::Observe);
-    ask(&mut world, "true");
-    the_release(&world.actions());
+    request_release(&mut world, "true");
+    the_release(&world.planned());
 
     let ways: [fn(&mut World); 2] = [
         |world| world.policy(|policy| policy.mode = Mode::Off),
@@ -200,11 +200,11 @@ fn a_release_is_carried_out_in_observe_and_not_in_off() {
     ];
     for off in ways {
         for command in ["true", "force"] {
-            let (mut world, _) = with_one_out();
-            ask(&mut world, command);
+            let (mut world, _) = with_quarantined_pod();
+            request_release(&mut world, command);
             off(&mut world);
-            let actions = world.actions();
-            let notice = the_notice(&actions);
+            let planned = world.planned();
+            let notice = the_notice(&planned);
             assert_eq!(notice.topic, Topic::ReleaseRefused);
             assert_eq!(notice.message, "the mode is off: nothing is touched");
         }
@@ -213,100 +213,100 @@ fn a_release_is_carried_out_in_observe_and_not_in_off() {
 
 #[test]
 fn another_agents_pod_is_not_released() {
-    let (mut world, _) = with_one_out();
+    let (mut world, _) = with_quarantined_pod();
     world.file.agent = "second".into();
-    ask(&mut world, "force");
-    assert_eq!(world.actions(), []);
+    request_release(&mut world, "force");
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
-fn another_agents_pod_of_a_newer_version_is_not_released_either() {
-    let (mut world, _) = with_one_out();
+fn another_agents_pod_with_a_newer_record_is_not_released_either() {
+    let (mut world, _) = with_quarantined_pod();
     let text = world.pod("web-0").annotation(keys::RECORD).unwrap();
     let newer = text.replace(r#""version":1"#, r#""version":2"#);
     world.annotate("web-0", keys::RECORD, &newer);
     world.file.agent = "second".into();
-    ask(&mut world, "force");
-    assert_eq!(world.actions(), []);
+    request_release(&mut world, "force");
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
 fn a_command_in_the_pod_template_releases_nothing() {
-    let (mut world, _) = with_one_out();
+    let (mut world, _) = with_quarantined_pod();
     world.set_controller(ControllerKind::ReplicaSet, "web-rs", |set| {
         set.template_commands = vec![keys::RELEASE.into()];
     });
-    ask(&mut world, "true");
-    let actions = world.actions();
-    let notice = the_notice(&actions);
+    request_release(&mut world, "true");
+    let planned = world.planned();
+    let notice = the_notice(&planned);
     assert_eq!(notice.topic, Topic::BadAnnotation);
     assert!(notice.message.contains("pod template"), "{notice:?}");
 }
 
 #[test]
-fn a_release_of_a_pod_that_is_not_out_is_told_and_does_nothing() {
+fn a_release_of_a_pod_that_is_not_quarantined_only_gives_an_event() {
     let mut world = World::with_web();
-    ask(&mut world, "true");
-    let actions = world.actions();
+    request_release(&mut world, "true");
+    let planned = world.planned();
     assert_eq!(
-        the_notice(&actions).message,
+        the_notice(&planned).message,
         "pod-quarantine.io/release is ignored: the pod is not quarantined"
     );
 }
 
 #[test]
-fn a_pod_without_a_readable_record_cannot_be_put_back_even_by_force() {
+fn a_pod_without_a_readable_record_cannot_be_released_even_by_force() {
     for (record, why) in [
         (None, "it carries the state label and no record"),
         (Some("{"), "its record cannot be read"),
     ] {
-        let (mut world, _) = with_one_out();
+        let (mut world, _) = with_quarantined_pod();
         world.change("web-0", |pod| {
             pod.annotations.remove(keys::RECORD);
             let record = record.map(|text| (keys::RECORD.into(), text.into()));
             pod.annotations.extend(record);
         });
-        ask(&mut world, "force");
-        let actions = world.actions();
-        let told = notices(&actions);
-        let topics: Vec<Topic> = told.iter().map(|notice| notice.topic).collect();
+        request_release(&mut world, "force");
+        let planned = world.planned();
+        let notified = notices(&planned);
+        let topics: Vec<Topic> = notified.iter().map(|notice| notice.topic).collect();
         assert_eq!(topics, [Topic::BadAnnotation, Topic::ReleaseRefused]);
-        assert_eq!(actions.len(), 2);
-        assert!(told[1].message.starts_with(why), "{told:?}");
+        assert_eq!(planned.len(), 2);
+        assert!(notified[1].message.starts_with(why), "{notified:?}");
     }
 }
 
 #[test]
-fn a_record_of_a_newer_version_is_released_by_force_alone() {
-    let (mut world, before) = with_one_out();
+fn a_pod_with_a_newer_record_is_released_only_by_force() {
+    let (mut world, before) = with_quarantined_pod();
     let text = world.pod("web-0").annotation(keys::RECORD).unwrap();
     let newer = text.replace(r#""version":1"#, r#""version":2"#);
     world.annotate("web-0", keys::RECORD, &newer);
-    ask(&mut world, "true");
-    let actions = world.actions();
-    let topics: Vec<Topic> = notices(&actions).iter().map(|one| one.topic).collect();
+    request_release(&mut world, "true");
+    let planned = world.planned();
+    let topics: Vec<Topic> = notices(&planned).iter().map(|one| one.topic).collect();
     assert_eq!(topics, [Topic::BadAnnotation, Topic::ReleaseRefused]);
-    ask(&mut world, "force");
-    let actions = world.actions();
-    let pod = changed(world.pod("web-0"), &the_release(&actions).change);
+    request_release(&mut world, "force");
+    let planned = world.planned();
+    let pod = changed(world.pod("web-0"), &the_release(&planned).change);
     assert_eq!(pod.labels, before.labels);
 }
 
 #[test]
-fn a_pod_whose_state_label_was_taken_off_counts_is_told_and_can_be_released() {
-    let (mut world, before) = with_one_out();
+fn a_pod_whose_state_label_was_removed_gets_an_event_and_can_be_released() {
+    let (mut world, before) = with_quarantined_pod();
     world.change("web-0", |pod| {
         pod.labels.remove(keys::STATE);
     });
-    assert_eq!(the_notice(&world.actions()).topic, Topic::BadAnnotation);
-    ask(&mut world, "true");
-    let actions = world.actions();
-    let pod = changed(world.pod("web-0"), &the_release(&actions).change);
+    assert_eq!(the_notice(&world.planned()).topic, Topic::BadAnnotation);
+    request_release(&mut world, "true");
+    let planned = world.planned();
+    let pod = changed(world.pod("web-0"), &the_release(&planned).change);
     assert_eq!(pod.labels, before.labels);
 }
 
 #[test]
-fn what_someone_else_changed_meanwhile_is_left_and_named() {
+fn labels_and_annotations_changed_by_others_are_left_and_named() {
     let mut world = World::with_web();
     world.file.keep_node = true;
     world.quarantine("web-0");
@@ -317,9 +317,9 @@ fn what_someone_else_changed_meanwhile_is_left_and_named() {
         pod.annotations.insert(cost.into(), "true".into());
         pod.annotations.remove(keys::DO_NOT_DISRUPT);
     });
-    ask(&mut world, "true");
-    let actions = world.actions();
-    let release = the_release(&actions);
+    request_release(&mut world, "true");
+    let planned = world.planned();
+    let release = the_release(&planned);
     assert_eq!(release.left, ["app".into(), keys::SAFE_TO_EVICT.into()]);
     let pod = changed(world.pod("web-0"), &release.change);
     let expected = [("app", "debug"), ("by", "hand"), ("pod-template-hash", "1")];
@@ -332,7 +332,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn release_and_settling_give_back_exactly_what_was_there(
+    fn release_and_settling_restore_exactly_the_original_labels_and_annotations(
         more in btree_map(
             select(vec!["a", "enabled", keys::INSTANCE, keys::WORKLOAD]),
             select(vec!["true", "false", "quarantined", "x"]),
@@ -364,28 +364,28 @@ proptest! {
             world.beside("web-0");
         }
         let before = world.pod("web-0").clone();
-        world.bad("web-0");
-        let quarantine = the_quarantine(&world.actions()).clone();
+        world.unhealthy("web-0");
+        let quarantine = the_quarantine(&world.planned()).clone();
         world.carry_out(&quarantine);
         prop_assert_eq!(&world.pod("web-0").labels, &quarantine.labels);
         prop_assert_ne!(&quarantine.labels, &before.labels);
         world.change("web-0", |pod| pod.owner = None);
         world.findings.clear();
 
-        ask(&mut world, "true");
-        let release = the_release(&world.actions()).clone();
+        request_release(&mut world, "true");
+        let release = the_release(&world.planned()).clone();
         prop_assert!(release.left.is_empty());
         world.patch(&release.pod, &release.change);
         prop_assert_eq!(&world.pod("web-0").labels, &before.labels);
         world.change("web-0", |pod| pod.owner.clone_from(&before.owner));
         world.pass(Duration::from_mins(5));
-        let actions = world.actions();
-        let [Planned::Write(Write::Settle { pod, change })] = &actions[..] else {
-            panic!("not settled: {actions:?}");
+        let planned = world.planned();
+        let [Planned::Write(Write::Settle { pod, change })] = &planned[..] else {
+            panic!("not settled: {planned:?}");
         };
         world.patch(pod, change);
         prop_assert_eq!(&world.pod("web-0").annotations, &before.annotations);
         world.pass(Duration::from_hours(1));
-        prop_assert_eq!(world.actions(), []);
+        prop_assert_eq!(world.planned(), []);
     }
 }

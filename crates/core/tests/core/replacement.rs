@@ -19,9 +19,9 @@ use crate::{
     world::{SHOP, World, controller, labels, pod, selector},
 };
 
-fn with_bad_pod() -> World {
+fn with_unhealthy_pod() -> World {
     let mut world = World::with_web();
-    world.bad("web-0");
+    world.unhealthy("web-0");
     world
 }
 
@@ -35,26 +35,26 @@ fn claim(world: &mut World, modes: &[&str]) {
 fn allow_exclusive(world: &mut World) {
     world.findings.clear();
     world.policy(|policy| policy.allow_exclusive = true);
-    world.bad("web-0");
+    world.unhealthy("web-0");
 }
 
-/// Why it is refused, and that `allowExclusive` takes it out all the same.
+/// Why the quarantine is refused; with `allowExclusive` it is carried out all the same.
 fn exclusive(mut world: World) -> String {
-    let refusal = the_refusal(&world.actions()).clone();
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::ExclusiveResource);
     allow_exclusive(&mut world);
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
     refusal.refusal.detail
 }
 
 #[test]
-fn a_volume_that_two_pods_cannot_use_keeps_the_pod_where_it_is() {
+fn a_volume_that_two_pods_cannot_share_refuses_the_quarantine() {
     for (modes, said) in [
         (&["ReadWriteOnce"][..], "ReadWriteOnce"),
         (&["ReadWriteOncePod"], "ReadWriteOncePod"),
         (&[], "not there"),
     ] {
-        let mut world = with_bad_pod();
+        let mut world = with_unhealthy_pod();
         claim(&mut world, modes);
         let why = exclusive(world);
         assert_eq!(why, format!("PersistentVolumeClaim data is {said}"));
@@ -64,30 +64,30 @@ fn a_volume_that_two_pods_cannot_use_keeps_the_pod_where_it_is() {
         &["ReadWriteOnce", "ReadWriteMany"],
         &["ReadOnlyMany"],
     ] {
-        let mut world = with_bad_pod();
+        let mut world = with_unhealthy_pod();
         claim(&mut world, modes);
-        the_quarantine(&world.actions());
+        the_quarantine(&world.planned());
     }
 }
 
 #[test]
-fn what_cannot_be_read_is_taken_for_the_worst_and_said() {
+fn needs_that_cannot_be_read_refuse_the_quarantine_with_the_error() {
     let why = "its PersistentVolumeClaims could not be read: HTTP 403";
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     world.needs.claims = Err(why.to_owned());
     assert_eq!(exclusive(world), why);
 
-    let mut world = with_bad_pod();
+    let mut world = with_unhealthy_pod();
     world.needs.quotas = Err("the ResourceQuotas of its namespace could not be read: late".into());
-    let refusal = the_refusal(&world.actions()).clone();
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::QuotaExhausted);
     allow_exclusive(&mut world);
-    assert_eq!(world.actions(), [], "it is refused as before");
+    assert_eq!(world.planned(), [], "the refusal is the same as before");
 }
 
 #[test]
-fn a_deployment_that_recreates_lets_no_two_pods_run() {
-    let mut world = with_bad_pod();
+fn a_deployment_with_the_strategy_recreate_refuses_the_quarantine() {
+    let mut world = with_unhealthy_pod();
     world.set_controller(ControllerKind::Deployment, "web", |web| web.recreate = true);
     let why = exclusive(world);
     assert!(
@@ -97,7 +97,7 @@ fn a_deployment_that_recreates_lets_no_two_pods_run() {
 }
 
 #[test]
-fn a_pod_that_stays_in_its_workload_shares_with_nobody() {
+fn a_pod_that_stays_in_its_workload_shares_nothing_with_a_replacement() {
     let mut world = World::with_web();
     world.policy(|policy| policy.detach = Detach::Service);
     world.service("web", &[("app", "web"), ("on", "true")]);
@@ -107,8 +107,8 @@ fn a_pod_that_stays_in_its_workload_shares_with_nobody() {
     world.beside("web-0");
     world.set_controller(ControllerKind::Deployment, "web", |web| web.recreate = true);
     claim(&mut world, &["ReadWriteOnce"]);
-    world.bad("web-0");
-    the_quarantine(&world.actions());
+    world.unhealthy("web-0");
+    the_quarantine(&world.planned());
 }
 
 fn node(name: &str) -> Node {
@@ -139,7 +139,7 @@ fn with_ports() -> World {
     }
     let nodes = (0..5).map(|index| node(&format!("n{index}"))).collect();
     world.needs.nodes = Ok((Placement::default(), nodes));
-    world.bad("web-0");
+    world.unhealthy("web-0");
     world
 }
 
@@ -147,7 +147,7 @@ fn nodes(world: &mut World) -> &mut (Placement, Vec<Node>) {
     world.needs.nodes.as_mut().expect("nodes")
 }
 
-/// A pod of nobody on the node `n4`.
+/// A pod without an owner on the node `n4`.
 fn neighbour(world: &mut World, address: Option<&str>, port: u16, protocol: &str) {
     let mut other = pod("neighbour");
     on_port(&mut other, "n4", address, port, protocol);
@@ -155,8 +155,8 @@ fn neighbour(world: &mut World, address: Option<&str>, port: u16, protocol: &str
 }
 
 #[test]
-fn a_port_of_the_node_needs_another_node_where_it_is_free() {
-    the_quarantine(&with_ports().actions());
+fn a_host_port_needs_another_node_with_that_port_free() {
+    the_quarantine(&with_ports().planned());
     let no_room = "the pod takes ports of its node, and no other node that it fits has them free";
     let spoil: [fn(&mut World); 6] = [
         |world| drop(nodes(world).1.pop()),
@@ -190,12 +190,12 @@ fn a_port_of_the_node_needs_another_node_where_it_is_free() {
     for harmless in harmless {
         let mut world = with_ports();
         harmless(&mut world);
-        the_quarantine(&world.actions());
+        the_quarantine(&world.planned());
     }
 }
 
 #[test]
-fn a_pod_with_its_nodes_address_needs_a_node_without_one_of_its_workload() {
+fn a_pod_on_the_host_network_needs_a_node_without_a_pod_of_its_workload() {
     let mut world = with_ports();
     for index in 0..4 {
         world.change(&format!("web-{index}"), |pod| {
@@ -203,11 +203,11 @@ fn a_pod_with_its_nodes_address_needs_a_node_without_one_of_its_workload() {
             pod.host_network = true;
         });
     }
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
     nodes(&mut world).1.pop();
     world.pass(Duration::from_secs(10));
-    let actions = world.actions();
-    assert_eq!(refusals(&actions), [("web-0", Reason::ExclusiveResource)]);
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::ExclusiveResource)]);
 }
 
 fn amounts(pairs: &[(&str, &str)]) -> Amounts {
@@ -216,7 +216,7 @@ fn amounts(pairs: &[(&str, &str)]) -> Amounts {
     pairs.iter().map(pair).collect()
 }
 
-/// A quota of so many pods, of which those that there are, are taken.
+/// A quota of that many pods, of which four are used.
 fn quota(world: &mut World, hard: &str) {
     let taken = Taken {
         amounts: amounts(&[("pods", "1")]),
@@ -232,10 +232,10 @@ fn quota(world: &mut World, hard: &str) {
 }
 
 #[test]
-fn a_quota_that_would_forbid_the_replacement_keeps_the_pod_where_it_is() {
-    let mut world = with_bad_pod();
+fn a_quota_that_would_forbid_the_replacement_refuses_the_quarantine() {
+    let mut world = with_unhealthy_pod();
     quota(&mut world, "4");
-    let refusal = the_refusal(&world.actions()).clone();
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::QuotaExhausted);
     assert_eq!(
         refusal.refusal.detail,
@@ -243,61 +243,61 @@ fn a_quota_that_would_forbid_the_replacement_keeps_the_pod_where_it_is() {
     );
     quota(&mut world, "5");
     world.pass(Duration::from_secs(9));
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn each_of_several_at_once_needs_room_of_its_own() {
-    let mut world = with_bad_pod();
+fn each_of_several_replacements_needs_room_of_its_own_in_the_quota() {
+    let mut world = with_unhealthy_pod();
     world.deployment("api", 1);
-    world.bad("api-0");
+    world.unhealthy("api-0");
     quota(&mut world, "5");
-    let actions = world.actions();
-    assert_eq!(quarantines(&actions).len(), 1);
-    assert_eq!(refusals(&actions), [("api-0", Reason::QuotaExhausted)]);
-    world.carry_out(quarantines(&actions)[0]);
-    // Read before the first one went: its replacement may not be counted yet.
-    assert_eq!(world.actions(), []);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1);
+    assert_eq!(refusals(&planned), [("api-0", Reason::QuotaExhausted)]);
+    world.carry_out(quarantines(&planned)[0]);
+    // The needs were read before the first quarantine: the quota may not count its replacement yet.
+    assert_eq!(world.planned(), []);
     world.pass(Duration::from_secs(9));
-    let actions = world.actions();
-    assert_eq!(quarantines(&actions).len(), 1, "read again since");
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1, "read again since");
 }
 
 #[test]
-fn it_is_read_once_and_again_when_it_may_have_changed() {
-    let mut world = with_bad_pod();
+fn the_needs_of_a_replacement_are_read_once_and_again_when_they_may_have_changed() {
+    let mut world = with_unhealthy_pod();
     world.pass(Duration::from_secs(1));
-    let actions = world.decide();
-    let [Planned::Lookup(Lookup::Needs(inquiry))] = &actions[..] else {
-        panic!("not one inquiry: {actions:?}");
+    let planned = world.decide();
+    let [Planned::Lookup(Lookup::Needs(inquiry))] = &planned[..] else {
+        panic!("not one inquiry: {planned:?}");
     };
     assert_eq!(inquiry.pod, ObjectKey::new(SHOP, "web-0"));
     assert!(!inquiry.with_nodes);
     world.pass(Duration::from_secs(1));
-    assert_eq!(world.decide(), [], "it is under way");
+    assert_eq!(world.decide(), [], "the look-up is under way");
     world.pass(Duration::from_secs(25));
-    let actions = world.decide();
-    let [Planned::Lookup(Lookup::Needs(again))] = &actions[..] else {
-        panic!("it had no answer: {actions:?}");
+    let planned = world.decide();
+    let [Planned::Lookup(Lookup::Needs(again))] = &planned[..] else {
+        panic!("it had no answer: {planned:?}");
     };
     world.read(&again.clone());
     the_quarantine(&world.decide());
     world.pass(Duration::from_secs(10));
-    let actions = world.decide();
+    let planned = world.decide();
     assert!(
-        matches!(actions[..], [Planned::Lookup(Lookup::Needs(_))]),
-        "{actions:?}"
+        matches!(planned[..], [Planned::Lookup(Lookup::Needs(_))]),
+        "{planned:?}"
     );
 }
 
 #[test]
-fn it_is_read_of_a_suspect_before_it_is_needed() {
-    let mut world = with_bad_pod();
+fn the_needs_of_a_replacement_are_read_while_the_pod_is_only_suspect() {
+    let mut world = with_unhealthy_pod();
     world.findings[0].verdict = Verdict::Suspect;
     world.pass(Duration::from_secs(1));
-    let actions = world.decide();
-    let [Planned::Lookup(Lookup::Needs(inquiry))] = &actions[..] else {
-        panic!("not one inquiry: {actions:?}");
+    let planned = world.decide();
+    let [Planned::Lookup(Lookup::Needs(inquiry))] = &planned[..] else {
+        panic!("not one inquiry: {planned:?}");
     };
     world.read(&inquiry.clone());
     world.findings[0].verdict = Verdict::Unhealthy;
@@ -305,43 +305,43 @@ fn it_is_read_of_a_suspect_before_it_is_needed() {
 }
 
 #[test]
-fn what_is_refused_for_it_takes_no_other_pods_place() {
-    let mut world = with_bad_pod();
+fn a_quarantine_refused_for_its_replacement_uses_no_room_within_the_limits() {
+    let mut world = with_unhealthy_pod();
     world.file.limits.cluster.max = 1;
     world.deployment("db", 1);
-    world.bad("db-0");
-    let mut actions = world.tick();
-    assert_eq!(refusals(&actions), [("db-0", Reason::ClusterLimit)]);
-    let mut world = with_bad_pod();
+    world.unhealthy("db-0");
+    let mut planned = world.tick();
+    assert_eq!(refusals(&planned), [("db-0", Reason::ClusterLimit)]);
+    let mut world = with_unhealthy_pod();
     world.set_controller(ControllerKind::Deployment, "web", |web| web.recreate = true);
     world.file.limits.cluster.max = 1;
     world.deployment("db", 1);
-    world.bad("db-0");
-    actions = world.actions();
-    assert_eq!(refusals(&actions), [("web-0", Reason::ExclusiveResource)]);
-    assert_eq!(quarantines(&actions)[0].pod.key.name.as_ref(), "db-0");
+    world.unhealthy("db-0");
+    planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::ExclusiveResource)]);
+    assert_eq!(quarantines(&planned)[0].pod.key.name.as_ref(), "db-0");
 }
 
 #[test]
-fn it_is_said_in_observe_too() {
-    let mut world = with_bad_pod();
+fn a_replacement_that_could_not_run_is_the_refusal_in_observe_too() {
+    let mut world = with_unhealthy_pod();
     world.policy(|policy| policy.mode = Mode::Observe);
     world.findings.clear();
-    world.bad("web-0");
+    world.unhealthy("web-0");
     claim(&mut world, &["ReadWriteOnce"]);
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-0", Reason::ExclusiveResource)]
     );
 }
 
 #[test]
-fn people_are_refused_for_it_as_well() {
+fn a_manual_quarantine_is_refused_for_its_replacement_too() {
     let mut world = World::with_web();
     claim(&mut world, &["ReadWriteOnce"]);
     world.annotate("web-0", keys::QUARANTINE, "please");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-0", Reason::ExclusiveResource)]
     );
 }
@@ -360,6 +360,6 @@ fn a_bare_replica_set_has_no_strategy() {
     one.owner = Some(set.reference());
     world.view.put_controller(set);
     world.put(one);
-    world.bad("bare-0");
-    the_quarantine(&world.actions());
+    world.unhealthy("bare-0");
+    the_quarantine(&world.planned());
 }

@@ -71,22 +71,22 @@ fn without_own(map: &Annotations) -> Annotations {
 }
 
 #[test]
-fn a_label_that_someone_put_back_already_is_not_named() {
+fn a_label_that_others_restored_already_is_not_named() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.change("web-0", |pod| {
         pod.labels.insert("app".into(), "web".into());
     });
     world.annotate("web-0", keys::RELEASE, "force");
-    let actions = world.actions();
-    assert!(the_release(&actions).left.is_empty());
+    let planned = world.planned();
+    assert!(the_release(&planned).left.is_empty());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_someone_changed_meanwhile_stays_and_all_else_goes_back(
+    fn labels_changed_by_others_stay_and_all_other_labels_are_restored(
         labels in changes(&LABELS[1..]),
         annotations in changes(&ANNOTATIONS[..3]),
         labels_since in changes(&LABELS),
@@ -112,9 +112,9 @@ proptest! {
         });
         world.annotate("web-0", keys::RELEASE, "force");
         let now = world.pod("web-0").clone();
-        let mut actions = world.actions();
-        actions.retain(|action| matches!(action, Planned::Write(Write::Release(_))));
-        let release = the_release(&actions);
+        let mut planned = world.planned();
+        planned.retain(|one| matches!(one, Planned::Write(Write::Release(_))));
+        let release = the_release(&planned);
         let after = changed(&now, &release.change);
 
         let mut named = BTreeSet::new();

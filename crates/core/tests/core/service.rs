@@ -45,21 +45,21 @@ fn stateful() -> World {
     world_of(ControllerKind::StatefulSet)
 }
 
-/// Carries out the quarantine of `db-0`. Its controller does not let go.
+/// Carries out the quarantine of `db-0`. Its controller still owns the pod.
 fn take_out(world: &mut World) {
-    world.bad("db-0");
-    let quarantine = the_quarantine(&world.actions()).clone();
+    world.unhealthy("db-0");
+    let quarantine = the_quarantine(&world.planned()).clone();
     world.carry_out(&quarantine);
     world.findings.clear();
 }
 
 #[test]
-fn a_pod_leaves_its_services_by_the_toggle_and_stays_in_its_set() {
+fn a_pod_leaves_its_services_by_the_toggle_and_stays_in_its_stateful_set() {
     for kind in [ControllerKind::StatefulSet, ControllerKind::DaemonSet] {
         let mut world = world_of(kind);
-        world.bad("db-0");
-        let actions = world.actions();
-        let quarantine = the_quarantine(&actions);
+        world.unhealthy("db-0");
+        let planned = world.planned();
+        let quarantine = the_quarantine(&planned);
         assert_eq!(&*quarantine.labels["serving"], "false");
         assert_eq!(&*quarantine.labels["app"], "db");
         assert_eq!(quarantine.record.detach, Detach::Service);
@@ -73,8 +73,8 @@ fn a_pod_leaves_its_services_by_the_toggle_and_stays_in_its_set() {
 fn a_deployments_pod_stays_in_its_replica_set_too() {
     let mut world = World::with_web();
     world.policy(|policy| policy.detach = Detach::Service);
-    world.bad("web-0");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(
         refusal.refusal.reason,
         Reason::NoWayOut,
@@ -85,18 +85,18 @@ fn a_deployments_pod_stays_in_its_replica_set_too() {
         pod.labels.insert("serving".into(), "yes".into());
     });
     world.beside("web-0");
-    let actions = world.actions();
-    let quarantine = the_quarantine(&actions);
+    let planned = world.planned();
+    let quarantine = the_quarantine(&planned);
     assert_eq!(&*quarantine.labels["serving"], "quarantined");
     assert_eq!(&*quarantine.labels["pod-template-hash"], "1");
 }
 
 #[test]
-fn a_service_with_the_keys_of_the_set_is_named_and_refused() {
+fn a_service_with_the_keys_of_the_stateful_set_refuses_the_quarantine_and_is_named() {
     let mut world = stateful();
     world.service("peers", &[("app", "db")]);
-    world.bad("db-0");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("db-0");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::NoWayOut);
     assert!(
         refusal.refusal.detail.contains("Service peers (app=db)"),
@@ -107,8 +107,8 @@ fn a_service_with_the_keys_of_the_set_is_named_and_refused() {
     let mut world = stateful();
     let of_one = [("statefulset.kubernetes.io/pod-name", "db-0")];
     world.service("the-first", &of_one);
-    world.bad("db-0");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("db-0");
+    let refusal = the_refusal(&world.planned()).clone();
     assert!(
         refusal.refusal.detail.contains("Service the-first"),
         "{refusal:?}"
@@ -121,30 +121,30 @@ fn a_pod_behind_no_service_has_nothing_to_leave() {
     world
         .view
         .remove_selecting(PodSelectingKind::Service, &ObjectKey::new(SHOP, "db"));
-    world.bad("db-0");
+    world.unhealthy("db-0");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("db-0", Reason::NothingToLeave)]
     );
     world.policy(|policy| policy.also_leave = vec![selector(&[("serving", "true")])]);
     world.findings.clear();
-    world.bad("db-0");
-    the_quarantine(&world.actions());
+    world.unhealthy("db-0");
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn one_pod_of_a_workload_is_out_at_a_time_whatever_its_limit() {
+fn one_pod_of_a_workload_is_quarantined_at_a_time_whatever_the_limit() {
     let mut world = stateful();
     world.file.limits.workload.max = MaxPods::Percent(100);
-    world.bad("db-0");
-    world.bad("db-1");
-    let actions = world.actions();
-    assert_eq!(quarantines(&actions).len(), 1);
-    assert_eq!(refusals(&actions), [("db-1", Reason::WorkloadLimit)]);
+    world.unhealthy("db-0");
+    world.unhealthy("db-1");
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1);
+    assert_eq!(refusals(&planned), [("db-1", Reason::WorkloadLimit)]);
 }
 
 #[test]
-fn a_budget_of_the_sets_own_selector_is_stayed_in_and_named() {
+fn a_budget_with_the_selector_of_the_stateful_set_is_not_left_and_is_named() {
     let mut world = stateful();
     let budget = PodSelectingKind::PodDisruptionBudget;
     world
@@ -155,9 +155,9 @@ fn a_budget_of_the_sets_own_selector_is_stayed_in_and_named() {
         "serving",
         selector(&[("serving", "true")]),
     ));
-    world.bad("db-0");
-    let actions = world.actions();
-    let quarantine = the_quarantine(&actions);
+    world.unhealthy("db-0");
+    let planned = world.planned();
+    let quarantine = the_quarantine(&planned);
     assert_eq!(quarantine.missed, ["PodDisruptionBudget db".into()]);
 }
 
@@ -167,9 +167,9 @@ fn the_pods_own_placement_rules_are_kept_as_no_replacement_starts() {
     world.change("db-0", |pod| {
         pod.spread_over = vec![selector(&[("app", "db")]), selector(&[("serving", "true")])];
     });
-    world.bad("db-0");
+    world.unhealthy("db-0");
     assert_eq!(
-        the_quarantine(&world.actions()).missed,
+        the_quarantine(&world.planned()).missed,
         Vec::<std::sync::Arc<str>>::new()
     );
 }
@@ -179,9 +179,9 @@ fn a_release_puts_the_toggle_back_and_writes_no_deletion_cost() {
     let mut world = stateful();
     let before = world.pod("db-0").clone();
     take_out(&mut world);
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.annotate("db-0", keys::RELEASE, "true");
-    let release = the_release(&world.actions()).clone();
+    let release = the_release(&world.planned()).clone();
     assert_eq!(release.detach, Detach::Service);
     world.patch(&release.pod, &release.change);
     let now = world.pod("db-0");
@@ -205,14 +205,14 @@ fn budget(world: &mut World, allowed: Option<u32>) {
 }
 
 #[test]
-fn a_pod_that_is_its_sets_is_reaped_where_its_budget_allows_it() {
+fn a_pod_owned_by_a_stateful_set_is_reaped_only_if_its_budget_allows_it() {
     for allowed in [Some(0), None] {
         let mut world = stateful();
         take_out(&mut world);
         budget(&mut world, allowed);
         world.pass(Duration::from_hours(4));
-        let actions = world.actions();
-        let notice = the_notice(&actions);
+        let planned = world.planned();
+        let notice = the_notice(&planned);
         assert_eq!(notice.topic, Topic::HeldPastTtl);
         assert!(
             notice
@@ -221,29 +221,29 @@ fn a_pod_that_is_its_sets_is_reaped_where_its_budget_allows_it() {
             "{notice:?}"
         );
         budget(&mut world, Some(1));
-        assert_eq!(reaps(&world.actions()).len(), 1);
+        assert_eq!(reaps(&world.planned()).len(), 1);
     }
 }
 
 #[test]
-fn a_pod_that_is_not_ready_or_not_its_sets_any_more_costs_the_budget_nothing() {
+fn a_pod_that_is_not_ready_or_no_longer_owned_costs_the_budget_nothing() {
     let mut world = stateful();
     take_out(&mut world);
     budget(&mut world, Some(0));
     world.change("db-0", |pod| pod.ready = false);
     world.pass(Duration::from_hours(4));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 
     let mut world = stateful();
     take_out(&mut world);
     budget(&mut world, Some(0));
     world.change("db-0", |pod| pod.owner = None);
     world.pass(Duration::from_hours(4));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }
 
 #[test]
-fn one_budget_bears_one_reaped_pod_a_minute() {
+fn one_budget_allows_one_reaped_pod_a_minute() {
     let mut world = stateful();
     let other = controller(
         ControllerKind::StatefulSet,
@@ -275,15 +275,15 @@ fn one_budget_bears_one_reaped_pod_a_minute() {
     world.policy(|policy| {
         policy.keep_labels.insert("team".into());
     });
-    world.bad("db-0");
-    world.bad("log-0");
-    for quarantine in quarantines(&world.actions()) {
+    world.unhealthy("db-0");
+    world.unhealthy("log-0");
+    for quarantine in quarantines(&world.planned()) {
         world.carry_out(quarantine);
     }
     world.findings.clear();
     world.pass(Duration::from_hours(4));
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    assert_eq!(reaps(&world.planned()).len(), 1);
     world.pass(Duration::from_mins(1));
-    // The first one is still there: nothing has carried its deletion out.
-    assert_eq!(reaps(&world.actions()).len(), 1);
+    // The first pod still exists: nothing has deleted it.
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }

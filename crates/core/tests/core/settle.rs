@@ -18,8 +18,8 @@ use crate::{
     world::{SHOP, World},
 };
 
-/// A world in which `web-0` was out, has a replacement and is back; it had that deletion cost.
-fn with_one_back(cost: Option<&str>) -> World {
+/// A world in which `web-0`, with that deletion cost, was quarantined, replaced and released.
+fn with_released_pod(cost: Option<&str>) -> World {
     let mut world = World::with_web();
     if let Some(cost) = cost {
         world.annotate("web-0", keys::DELETION_COST, cost);
@@ -35,13 +35,13 @@ fn with_one_back(cost: Option<&str>) -> World {
 
 fn release(world: &mut World) {
     world.annotate("web-0", keys::RELEASE, "true");
-    let release = the_release(&world.actions()).clone();
+    let release = the_release(&world.planned()).clone();
     world.patch(&release.pod, &release.change);
 }
 
-fn out_by_hand(world: &mut World) {
+fn quarantine_manually(world: &mut World) {
     world.annotate("web-0", keys::QUARANTINE, "please");
-    let quarantine = the_quarantine(&world.actions()).clone();
+    let quarantine = the_quarantine(&world.planned()).clone();
     world.carry_out(&quarantine);
     world.change("web-0", |pod| pod.owner = None);
     world.replaced("web-0");
@@ -60,12 +60,12 @@ fn remove(world: &mut World, name: &str) {
 /// Carries out the one thing to do after five minutes, which is to settle.
 fn settle(world: &mut World) {
     world.pass(Duration::from_mins(5));
-    let actions = world.actions();
-    let [Planned::Write(Write::Settle { pod, change })] = &actions[..] else {
-        panic!("not to be settled: {actions:?}");
+    let planned = world.planned();
+    let [Planned::Write(Write::Settle { pod, change })] = &planned[..] else {
+        panic!("not to be settled: {planned:?}");
     };
     world.patch(pod, change);
-    assert_eq!(world.actions(), [], "it is settled once");
+    assert_eq!(world.planned(), [], "a pod is settled once");
 }
 
 fn cost(world: &World) -> Option<&str> {
@@ -74,19 +74,23 @@ fn cost(world: &World) -> Option<&str> {
 }
 
 #[test]
-fn it_is_settled_when_the_replica_set_owns_it_and_has_no_more_pods_than_it_wants() {
-    let mut world = with_one_back(Some("7"));
-    assert_eq!(world.actions(), [], "nobody owns it yet");
+fn a_released_pod_is_settled_once_its_replica_set_owns_it_and_has_no_more_pods_than_it_wants() {
+    let mut world = with_released_pod(Some("7"));
+    assert_eq!(world.planned(), [], "nothing owns the pod yet");
     adopt(&mut world);
-    assert_eq!(world.actions(), [], "there are five of four");
+    assert_eq!(
+        world.planned(),
+        [],
+        "the ReplicaSet has five pods and wants four"
+    );
     world.change("web-1", |pod| pod.terminating = true);
     settle(&mut world);
     assert_eq!(cost(&world), Some("7"));
 }
 
 #[test]
-fn it_is_not_settled_as_long_as_another_pod_is_on_its_way_back() {
-    let mut world = with_one_back(Some("7"));
+fn a_released_pod_is_not_settled_while_another_pod_waits_to_be_adopted() {
+    let mut world = with_released_pod(Some("7"));
     adopt(&mut world);
     remove(&mut world, "web-1");
     let mut other = world.pod("web-0").clone();
@@ -94,15 +98,15 @@ fn it_is_not_settled_as_long_as_another_pod_is_on_its_way_back() {
     other.uid = "uid-of-web-other".into();
     other.owner = None;
     world.put(other);
-    assert_eq!(world.actions(), [], "one of the five will go");
+    assert_eq!(world.planned(), [], "one of the five will be deleted");
     world.change("web-other", |pod| pod.terminating = true);
     settle(&mut world);
     assert_eq!(cost(&world), Some("7"));
 }
 
 #[test]
-fn a_pod_without_a_deletion_cost_has_none_afterwards() {
-    let mut world = with_one_back(None);
+fn a_pod_without_a_deletion_cost_has_no_deletion_cost_afterwards() {
+    let mut world = with_released_pod(None);
     adopt(&mut world);
     remove(&mut world, "web-1");
     settle(&mut world);
@@ -110,8 +114,8 @@ fn a_pod_without_a_deletion_cost_has_none_afterwards() {
 }
 
 #[test]
-fn a_deletion_cost_that_someone_wrote_since_stays() {
-    let mut world = with_one_back(Some("7"));
+fn a_deletion_cost_that_others_wrote_stays() {
+    let mut world = with_released_pod(Some("7"));
     world.annotate("web-0", keys::DELETION_COST, "9");
     adopt(&mut world);
     remove(&mut world, "web-1");
@@ -120,8 +124,8 @@ fn a_deletion_cost_that_someone_wrote_since_stays() {
 }
 
 #[test]
-fn a_mark_that_cannot_be_read_loses_the_agents_cost_and_panics_nowhere() {
-    let mut world = with_one_back(Some("7"));
+fn an_unreadable_released_annotation_loses_the_agents_deletion_cost_and_panics_nowhere() {
+    let mut world = with_released_pod(Some("7"));
     world.annotate("web-0", keys::RELEASED, "{");
     adopt(&mut world);
     remove(&mut world, "web-1");
@@ -130,11 +134,11 @@ fn a_mark_that_cannot_be_read_loses_the_agents_cost_and_panics_nowhere() {
 }
 
 #[test]
-fn a_pod_released_again_before_it_had_settled_still_gets_its_own_cost_back() {
-    let mut world = with_one_back(Some("7"));
+fn a_pod_released_again_before_it_was_settled_still_gets_its_own_deletion_cost_back() {
+    let mut world = with_released_pod(Some("7"));
     adopt(&mut world);
-    out_by_hand(&mut world);
-    assert_eq!(world.actions(), [], "a pod that is out is not settled");
+    quarantine_manually(&mut world);
+    assert_eq!(world.planned(), [], "a pod that is out is not settled");
     release(&mut world);
     let released = world.pod("web-0").annotation(keys::DELETION_COST);
     assert_eq!(released, Some(HIGHEST_COST));
@@ -145,38 +149,38 @@ fn a_pod_released_again_before_it_had_settled_still_gets_its_own_cost_back() {
 }
 
 #[test]
-fn a_scaled_down_replica_set_is_waited_for() {
-    let mut world = with_one_back(None);
+fn a_released_pod_is_not_settled_until_a_scale_down_is_over() {
+    let mut world = with_released_pod(None);
     adopt(&mut world);
     remove(&mut world, "web-1");
     let set = ControllerKind::ReplicaSet;
     world.set_controller(set, "web-rs", |set| set.desired = 3);
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
-fn where_nothing_is_touched_nothing_is_settled() {
-    let mut world = with_one_back(None);
+fn no_pod_is_settled_in_the_mode_off() {
+    let mut world = with_released_pod(None);
     adopt(&mut world);
     remove(&mut world, "web-1");
     world.namespace_mode("off");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.namespace_mode("observe");
     world.policy(|policy| policy.mode = Mode::Observe);
     settle(&mut world);
 }
 
 #[test]
-fn a_pod_that_joins_nothing_when_it_is_released_again_gets_its_own_cost_at_once() {
-    let mut world = with_one_back(Some("7"));
+fn a_pod_released_again_without_a_replica_set_gets_its_own_deletion_cost_at_once() {
+    let mut world = with_released_pod(Some("7"));
     adopt(&mut world);
-    out_by_hand(&mut world);
+    quarantine_manually(&mut world);
     let key = ObjectKey::new(SHOP, "web-rs");
     world
         .view
         .remove_controller(ControllerKind::ReplicaSet, &key);
     world.annotate("web-0", keys::RELEASE, "force");
-    let release = the_release(&world.actions()).clone();
+    let release = the_release(&world.planned()).clone();
     world.patch(&release.pod, &release.change);
     let pod = world.pod("web-0");
     assert_eq!(pod.annotation(keys::DELETION_COST), Some("7"));
@@ -184,49 +188,49 @@ fn a_pod_that_joins_nothing_when_it_is_released_again_gets_its_own_cost_at_once(
 }
 
 #[test]
-fn the_cost_goes_back_at_once_and_the_mark_when_the_pod_was_left_alone_long_enough() {
-    let mut world = with_one_back(Some("7"));
+fn the_deletion_cost_is_restored_at_once_and_the_released_annotation_goes_after_the_settle_time() {
+    let mut world = with_released_pod(Some("7"));
     adopt(&mut world);
     remove(&mut world, "web-1");
-    let actions = world.actions();
-    let [Planned::Write(Write::Settle { pod, change })] = &actions[..] else {
-        panic!("not to be settled: {actions:?}");
+    let planned = world.planned();
+    let [Planned::Write(Write::Settle { pod, change })] = &planned[..] else {
+        panic!("not to be settled: {planned:?}");
     };
     world.patch(pod, change);
     let now = world.pod("web-0");
     assert_eq!(now.annotation(keys::DELETION_COST), Some("7"));
     assert!(now.annotation(keys::RELEASED).is_some());
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     settle(&mut world);
     assert_eq!(cost(&world), Some("7"));
 }
 
 #[test]
-fn a_pod_whose_own_cost_is_the_highest_keeps_it() {
-    let mut world = with_one_back(Some(HIGHEST_COST));
+fn a_pod_whose_own_deletion_cost_is_the_highest_keeps_it() {
+    let mut world = with_released_pod(Some(HIGHEST_COST));
     adopt(&mut world);
     remove(&mut world, "web-1");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     settle(&mut world);
     assert_eq!(cost(&world), Some(HIGHEST_COST));
 }
 
 #[test]
-fn a_released_pod_is_left_alone_for_as_long_as_its_policy_says() {
+fn a_released_pod_is_left_alone_for_the_settle_time_of_its_policy() {
     let mut world = World::with_web();
     world.policy(|policy| policy.settle = Duration::from_mins(1));
     world.quarantine("web-0");
     release(&mut world);
     adopt(&mut world);
     remove(&mut world, "web-1");
-    world.bad("web-0");
-    let actions = world.actions();
+    world.unhealthy("web-0");
+    let planned = world.planned();
     let [
         Planned::Write(Write::Settle { pod, change }),
         Planned::Notice(Notice::Refused(refusal)),
-    ] = &actions[..]
+    ] = &planned[..]
     else {
-        panic!("{actions:?}");
+        panic!("{planned:?}");
     };
     assert_eq!(refusal.refusal.reason, Reason::Settling);
     assert_eq!(
@@ -235,18 +239,18 @@ fn a_released_pod_is_left_alone_for_as_long_as_its_policy_says() {
     );
     world.patch(pod, change);
     world.pass(Duration::from_secs(56));
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.pass(Duration::from_secs(1));
-    let actions = world.actions();
+    let planned = world.planned();
     assert!(
-        matches!(actions[0], Planned::Write(Write::Settle { .. })),
-        "{actions:?}"
+        matches!(planned[0], Planned::Write(Write::Settle { .. })),
+        "{planned:?}"
     );
 }
 
 #[test]
-fn people_may_quarantine_it_meanwhile() {
-    let mut world = with_one_back(None);
+fn a_released_pod_can_be_quarantined_manually_at_once() {
+    let mut world = with_released_pod(None);
     adopt(&mut world);
-    out_by_hand(&mut world);
+    quarantine_manually(&mut world);
 }

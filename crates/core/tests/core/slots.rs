@@ -22,44 +22,44 @@ use crate::{
     world::{SHOP, World, policy},
 };
 
-fn checks(actions: &[Planned]) -> usize {
-    let check = |action: &&Planned| matches!(action, Planned::Write(Write::CheckSlot(_)));
-    actions.iter().filter(check).count()
+fn checks(planned: &[Planned]) -> usize {
+    let check = |one: &&Planned| matches!(one, Planned::Write(Write::CheckSlot(_)));
+    planned.iter().filter(check).count()
 }
 
 #[test]
-fn an_agent_killed_between_slot_and_patch_finishes_when_it_starts_again() {
+fn an_agent_killed_between_slot_and_patch_finishes_after_its_restart() {
     let mut world = World::with_web();
     world.file.limits.cluster.max = 1;
     world.deployment("api", 1);
-    world.bad("web-0");
-    world.bad("api-0");
-    let actions = world.actions();
-    let first = quarantines(&actions)[0].clone();
+    world.unhealthy("web-0");
+    world.unhealthy("api-0");
+    let planned = world.planned();
+    let first = quarantines(&planned)[0].clone();
     assert!(world.ledger().take(first.slot.clone()));
     world.restart();
     world.findings.reverse();
-    let actions = world.actions();
-    assert_eq!(quarantines(&actions).len(), 1, "{actions:#?}");
-    let again = quarantines(&actions)[0].clone();
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1, "{planned:#?}");
+    let again = quarantines(&planned)[0].clone();
     assert_eq!(again.pod, first.pod);
     assert!(!again.dry_run_first);
-    assert_eq!(refusals(&actions), [("api-0", Reason::ClusterLimit)]);
+    assert_eq!(refusals(&planned), [("api-0", Reason::ClusterLimit)]);
     world.carry_out(&again);
-    assert_eq!(world.actions().len(), 0);
+    assert_eq!(world.planned().len(), 0);
 }
 
 #[test]
-fn an_agent_killed_between_slot_and_patch_leaves_a_pod_alone_that_is_well_again() {
+fn an_agent_killed_between_slot_and_patch_leaves_a_pod_alone_that_is_healthy_again() {
     let mut world = World::with_web();
-    world.bad("web-0");
-    let quarantine = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let quarantine = the_quarantine(&world.planned()).clone();
     assert!(world.ledger().take(quarantine.slot.clone()));
     world.restart();
     world.findings.clear();
-    let actions = world.tick();
+    let planned = world.tick();
     assert_eq!(
-        actions,
+        planned,
         [Planned::Write(Write::CheckSlot(quarantine.slot.clone()))]
     );
     let late = quarantine.slot.at + jiff::SignedDuration::from_secs(30);
@@ -73,47 +73,47 @@ fn an_agent_killed_between_slot_and_patch_leaves_a_pod_alone_that_is_well_again(
 }
 
 #[test]
-fn an_agent_killed_after_the_patch_knows_the_pod_again() {
+fn an_agent_killed_after_the_patch_recognizes_the_pod() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.restart();
-    world.bad("web-0");
-    let actions = world.tick();
+    world.unhealthy("web-0");
+    let planned = world.tick();
     assert!(
-        matches!(actions[..], [Planned::Lookup(Lookup::Drain(_))]),
-        "neither a second quarantine nor a check: {actions:?}"
+        matches!(planned[..], [Planned::Lookup(Lookup::Drain(_))]),
+        "neither a second quarantine nor a check: {planned:?}"
     );
 }
 
 #[test]
-fn a_slot_that_is_ahead_of_the_view_is_waited_for() {
+fn a_pod_whose_slot_is_ahead_of_the_view_waits() {
     let mut world = World::with_web();
-    world.bad("web-0");
-    let quarantine = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let quarantine = the_quarantine(&world.planned()).clone();
     let mut ahead = quarantine.slot.clone();
     ahead.resource_version = pod_quarantine_core::object::ResourceVersion::new(9_999);
     assert!(world.ledger().take(ahead));
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
 fn a_pod_that_changed_after_its_slot_was_taken_has_its_slot_moved_forward() {
     let mut world = World::with_web();
-    world.bad("web-0");
-    let first = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let first = the_quarantine(&world.planned()).clone();
     assert!(world.ledger().take(first.slot.clone()));
     world.change("web-0", |pod| pod.ready = false);
-    let second = the_quarantine(&world.actions()).clone();
+    let second = the_quarantine(&world.planned()).clone();
     assert!(second.slot.resource_version > first.slot.resource_version);
     world.carry_out(&second);
     assert_eq!(world.slot("web-0"), Some(second.slot));
 }
 
 #[test]
-fn idle_slots_are_looked_at_once_a_second() {
+fn idle_slots_are_checked_once_a_second() {
     let mut world = World::with_web();
-    world.bad("web-0");
-    let quarantine = the_quarantine(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let quarantine = the_quarantine(&world.planned()).clone();
     assert!(world.ledger().take(quarantine.slot));
     assert_eq!(checks(&world.tick()), 1);
     let same_time = |world: &mut World| {
@@ -133,7 +133,7 @@ fn idle_slots_are_looked_at_once_a_second() {
 }
 
 #[test]
-fn a_slot_is_looked_at_when_its_pod_is_not_out_gone_or_going() {
+fn a_slot_is_checked_unless_its_pod_is_quarantined_and_running() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     assert_eq!(checks(&world.tick()), 0);
@@ -154,7 +154,7 @@ fn a_slot_is_looked_at_when_its_pod_is_not_out_gone_or_going() {
 }
 
 #[test]
-fn what_another_installation_took_out_is_no_sign_of_a_lost_ledger() {
+fn a_pod_quarantined_by_another_installation_is_no_sign_of_a_lost_ledger() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.file.agent = "another".into();
@@ -171,12 +171,12 @@ fn create(lost: Option<Timestamp>) -> Planned {
 }
 
 #[test]
-fn a_missing_ledger_is_made_and_known_as_lost_where_pods_are_out() {
+fn a_missing_ledger_is_created_and_counts_as_lost_if_pods_are_quarantined() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.view.ledger = LedgerView::Gone;
     let lost = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
-    assert_eq!(world.actions(), [create(lost)]);
+    assert_eq!(world.planned(), [create(lost)]);
     world.view.stale = Some("pods".into());
     assert_eq!(world.tick(), [], "a stale view does not tell who is out");
 
@@ -193,14 +193,14 @@ fn a_missing_ledger_is_made_and_known_as_lost_where_pods_are_out() {
 }
 
 #[test]
-fn other_agents_pods_count() {
+fn pods_of_other_agents_count_for_the_limits() {
     let mut world = World::with_web();
     world.file.limits.cluster.max = 1;
     world.quarantine("web-0");
     world.file.agent = "second".into();
-    world.bad("web-1");
+    world.unhealthy("web-1");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-1", Reason::ClusterLimit)]
     );
 }
@@ -215,12 +215,12 @@ fn forged_state_labels_stop_quarantine_and_never_widen_it() {
                 .insert(keys::STATE.into(), keys::QUARANTINED.into());
         });
     }
-    world.bad("web-0");
-    let actions = world.actions();
-    assert_eq!(refusals(&actions), [("web-0", Reason::ClusterLimit)]);
+    world.unhealthy("web-0");
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::ClusterLimit)]);
 }
 
-/// What may be the matter with one of the pods of a random world.
+/// The state of one of the pods of a random world.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Well,
@@ -246,18 +246,18 @@ fn fates() -> impl Strategy<Value = Fate> {
     ]
 }
 
-fn befall(world: &mut World, name: &str, of: Fate) {
+fn apply_fate(world: &mut World, name: &str, of: Fate) {
     match of {
         Fate::Well => {}
-        Fate::Bad => world.bad(name),
+        Fate::Bad => world.unhealthy(name),
         Fate::ByHand => world.annotate(name, keys::QUARANTINE, ""),
         Fate::Exempt => {
             world.annotate(name, keys::EXEMPT, "true");
-            world.bad(name);
+            world.unhealthy(name);
         }
         Fate::Out | Fate::SlotOnly => {
             let findings = std::mem::take(&mut world.findings);
-            world.bad(name);
+            world.unhealthy(name);
             let mut now = world.now;
             now.moment += std::time::Duration::from_hours(1);
             let found = world.all_findings();
@@ -266,10 +266,10 @@ fn befall(world: &mut World, name: &str, of: Fate) {
             world.file.limits.cluster.max = 100;
             world.file.limits.namespace.max = 100;
             let (file, view) = (&world.file, &world.view);
-            let actions = decide(&mut State::default(), file, view, &found, None, now);
-            let actions = everything(actions);
+            let planned = decide(&mut State::default(), file, view, &found, None, now);
+            let planned = everything(planned);
             world.file.limits = limits;
-            let quarantine = quarantines(&actions)
+            let quarantine = quarantines(&planned)
                 .into_iter()
                 .find(|one| &*one.pod.key.name == name)
                 .cloned();
@@ -300,7 +300,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_limit_is_ever_passed_by_a_tick(
+    fn no_tick_exceeds_a_limit(
         fates in vec(fates(), 12),
         cluster_max in 1..9u32,
         namespace_max in 1..9u32,
@@ -315,7 +315,7 @@ proptest! {
                 .chain((0..6).map(|index| format!("db-{index}")))
                 .chain((0..2).map(|index| format!("cache-{index}"))),
         ) {
-            befall(&mut world, &name, *fate);
+            apply_fate(&mut world, &name, *fate);
         }
         if observing {
             let mut second = policy("second");
@@ -337,13 +337,13 @@ proptest! {
         let same = world.tick();
         world.now = now;
         world.restart();
-        let actions = world.tick();
-        prop_assert_eq!(&same, &actions, "the same input, other actions");
-        for quarantine in quarantines(&actions) {
+        let planned = world.tick();
+        prop_assert_eq!(&same, &planned, "the same input, another plan");
+        for quarantine in quarantines(&planned) {
             world.carry_out(quarantine);
         }
         let after = used(&world);
-        // What was over a limit already may stay so, but nothing is added to it.
+        // A scope that was over its limit before may stay so, but no pod is added to it.
         prop_assert!(after.cluster <= before.cluster.max(cluster_max));
         let namespace = |tally: &Tally| tally.namespaces.get(SHOP).copied().unwrap_or(0);
         prop_assert!(namespace(&after) <= namespace(&before).max(namespace_max));
@@ -352,7 +352,7 @@ proptest! {
             let of = |tally: &Tally| tally.workloads.get(&*uid).copied().unwrap_or(0);
             prop_assert!(of(&after) <= of(&before).max(workload_max.of(desired)), "{name}");
         }
-        // A second tick finds every pod where the first one left it.
+        // A second tick plans no further quarantine.
         let again = world.tick();
         prop_assert_eq!(quarantines(&again).len(), 0, "{:#?}", again);
     }

@@ -1,4 +1,4 @@
-//! When it is not the pod.
+//! Storms: when so many pods are unhealthy that the cause lies elsewhere.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     world::{START, World, at, reference, workload_uid},
 };
 
-/// Ten pods each of `web` and `api`, of all of which something is known; the marks are 50% and 20%.
+/// Ten pods each of `web` and `api`, all with a verdict; the thresholds are 50% and 20%.
 fn world() -> World {
     let mut world = World::new();
     for name in ["web", "api"] {
@@ -29,9 +29,9 @@ fn world() -> World {
     world
 }
 
-fn bad(world: &mut World, of: &str, count: u32) {
+fn unhealthy(world: &mut World, of: &str, count: u32) {
     for index in 0..count {
-        world.bad(&format!("{of}-{index}"));
+        world.unhealthy(&format!("{of}-{index}"));
     }
 }
 
@@ -41,113 +41,113 @@ fn suspect(world: &mut World, name: &str) {
     world.findings.push(finding);
 }
 
-fn storms(actions: &[Planned]) -> Vec<String> {
-    let told = notices(actions).into_iter();
-    let storms = told.filter(|notice| notice.topic == Topic::QuarantineStorm);
+fn storms(planned: &[Planned]) -> Vec<String> {
+    let notified = notices(planned).into_iter();
+    let storms = notified.filter(|notice| notice.topic == Topic::QuarantineStorm);
     storms
         .map(|notice| format!("{}: {}", notice.about, notice.message))
         .collect()
 }
 
 #[test]
-fn more_than_the_share_of_a_workload_stops_everything_there_and_is_told_once() {
+fn a_storm_of_a_workload_refuses_every_quarantine_there_and_gives_one_event() {
     let mut world = world();
     world.file.limits.storm.cluster = 100;
-    bad(&mut world, "web", 6);
-    world.bad("api-0");
-    let actions = world.actions();
+    unhealthy(&mut world, "web", 6);
+    world.unhealthy("api-0");
+    let planned = world.planned();
     assert_eq!(
-        storms(&actions),
+        storms(&planned),
         [
             "Deployment web: 6 of 10 pods are unhealthy at once, more than 50%: nothing new is quarantined until that has been over for 10m"
         ]
     );
-    let taken = quarantines(&actions);
+    let taken = quarantines(&planned);
     assert_eq!(taken.len(), 1);
-    assert_eq!(&*taken[0].pod.key.name, "api-0", "it is calm there");
-    assert_eq!(refusals(&actions).len(), 6);
+    assert_eq!(&*taken[0].pod.key.name, "api-0", "there is no storm of api");
+    assert_eq!(refusals(&planned).len(), 6);
     assert!(
-        refusals(&actions)
+        refusals(&planned)
             .iter()
             .all(|(_, reason)| *reason == Reason::Storm)
     );
-    assert_eq!(storms(&world.actions()), Vec::<String>::new());
+    assert_eq!(storms(&world.planned()), Vec::<String>::new());
     assert_eq!(world.state.storms(), (false, 1));
 }
 
 #[test]
-fn exactly_the_share_is_none() {
+fn exactly_the_threshold_is_no_storm() {
     let mut world = world();
     world.file.limits.storm.cluster = 100;
-    bad(&mut world, "web", 5);
-    assert_eq!(quarantines(&world.actions()).len(), 1);
+    unhealthy(&mut world, "web", 5);
+    assert_eq!(quarantines(&world.planned()).len(), 1);
     assert_eq!(world.state.storms(), (false, 0));
 }
 
 #[test]
-fn more_than_the_share_of_all_stops_everything() {
+fn a_storm_of_the_cluster_refuses_every_quarantine() {
     let mut world = world();
-    bad(&mut world, "web", 3);
-    world.bad("api-0");
-    assert_eq!(quarantines(&world.actions()).len(), 2, "4 of 20 are 20%");
-    world.bad("api-1");
-    let actions = world.actions();
-    assert_eq!(quarantines(&actions).len(), 0);
-    assert!(storms(&actions)[0].starts_with("ConfigMap pod-quarantine-ledger-default: 5 of 20"));
+    unhealthy(&mut world, "web", 3);
+    world.unhealthy("api-0");
+    assert_eq!(quarantines(&world.planned()).len(), 2, "4 of 20 are 20%");
+    world.unhealthy("api-1");
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 0);
+    assert!(storms(&planned)[0].starts_with("ConfigMap pod-quarantine-ledger-default: 5 of 20"));
     assert_eq!(world.state.storms(), (true, 0));
 }
 
 #[test]
-fn one_pod_alone_is_no_storm() {
+fn one_unhealthy_pod_is_no_storm() {
     let mut world = World::new();
     world.deployment("web", 1);
     world.file.limits.storm.workload = 1;
     world.file.limits.storm.cluster = 1;
-    world.bad("web-0");
-    the_quarantine(&world.actions());
+    world.unhealthy("web-0");
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn a_pod_that_two_policies_find_bad_is_one() {
+fn a_pod_found_by_two_policies_counts_once() {
     let mut world = world();
     world.file.limits.storm.workload = 10;
     world.file.limits.storm.cluster = 100;
-    world.bad("web-0");
-    world.bad("web-0");
-    assert_eq!(quarantines(&world.actions()).len(), 1);
+    world.unhealthy("web-0");
+    world.unhealthy("web-0");
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
-/// Thirty pods that fail together pass their thresholds one after the other.
+/// Pods that fail together become unhealthy one after the other.
 #[test]
-fn those_that_are_about_to_be_bad_hold_it_back_and_are_no_storm() {
+fn suspect_pods_hold_a_quarantine_back_and_are_no_storm() {
     let mut world = world();
     world.file.limits.storm.cluster = 100;
-    world.bad("web-0");
+    world.unhealthy("web-0");
     for index in 1..6 {
         suspect(&mut world, &format!("web-{index}"));
     }
-    let actions = world.actions();
-    assert_eq!(refusals(&actions), [("web-0", Reason::Storm)]);
-    assert_eq!(storms(&actions), Vec::<String>::new());
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::Storm)]);
+    assert_eq!(storms(&planned), Vec::<String>::new());
     assert_eq!(world.state.storms(), (false, 0));
     world.findings.truncate(5);
     assert_eq!(
-        quarantines(&world.actions()).len(),
+        quarantines(&world.planned()).len(),
         1,
         "there is no cooldown"
     );
 }
 
 #[test]
-fn those_that_were_taken_out_just_now_count_too() {
+fn recently_quarantined_pods_count_for_a_storm() {
     let mut world = world();
     world.file.limits.storm.workload = 20;
     world.file.limits.storm.cluster = 100;
     world.quarantine("web-0");
     world.replaced("web-0");
-    bad(&mut world, "web", 3);
-    // Two are bad, one was taken out, and eleven are known of.
-    assert_eq!(quarantines(&world.actions()).len(), 0);
+    unhealthy(&mut world, "web", 3);
+    // Two pods are unhealthy, one was quarantined, and eleven have a verdict.
+    assert_eq!(quarantines(&world.planned()).len(), 0);
     assert_eq!(world.state.storms(), (false, 1));
 
     // The window of the policy is three times ten seconds, and one for the answer.
@@ -156,58 +156,58 @@ fn those_that_were_taken_out_just_now_count_too() {
     world.file.limits.storm.cluster = 100;
     world.quarantine("web-0");
     world.pass(Duration::from_secs(31));
-    bad(&mut world, "web", 3);
-    assert_eq!(quarantines(&world.actions()).len(), 1);
+    unhealthy(&mut world, "web", 3);
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
 #[test]
-fn what_was_never_seen_good_tells_nothing() {
+fn pods_without_contrast_make_no_storm() {
     let mut world = world();
-    bad(&mut world, "web", 6);
+    unhealthy(&mut world, "web", 6);
     for finding in &mut world.findings {
         finding.contrast = false;
     }
     assert_eq!(world.state.storms(), (false, 0));
-    let actions = world.actions();
+    let planned = world.planned();
     assert!(
-        refusals(&actions)
+        refusals(&planned)
             .iter()
             .all(|(_, reason)| *reason == Reason::NeverSeenGood)
     );
 }
 
 #[test]
-fn it_ends_only_after_the_cooldown() {
+fn a_storm_ends_only_after_the_cooldown() {
     let mut world = world();
-    bad(&mut world, "web", 6);
-    world.actions();
+    unhealthy(&mut world, "web", 6);
+    world.planned();
     world.findings.truncate(1);
     world.pass(Duration::from_secs(598));
-    assert_eq!(refusals(&world.actions()), []);
+    assert_eq!(refusals(&world.planned()), []);
     assert_eq!(world.state.storms(), (true, 1), "9 m 59 s");
-    assert_eq!(quarantines(&world.actions()).len(), 1, "10 m");
+    assert_eq!(quarantines(&world.planned()).len(), 1, "10 m");
     assert_eq!(world.state.storms(), (false, 0));
 }
 
 #[test]
-fn what_flares_up_begins_the_cooldown_anew() {
+fn a_storm_that_returns_restarts_the_cooldown() {
     let mut world = world();
     world.file.limits.storm.cluster = 100;
-    bad(&mut world, "web", 6);
-    world.actions();
+    unhealthy(&mut world, "web", 6);
+    world.planned();
     let all = std::mem::take(&mut world.findings);
     world.pass(Duration::from_mins(9));
     world.findings.clone_from(&all);
-    world.actions();
+    world.planned();
     world.findings.truncate(1);
     world.pass(Duration::from_mins(9));
-    assert_eq!(quarantines(&world.actions()).len(), 0);
+    assert_eq!(quarantines(&world.planned()).len(), 0);
     world.pass(Duration::from_mins(1));
-    assert_eq!(quarantines(&world.actions()).len(), 1);
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
 fn notes(world: &mut World) -> Vec<Note> {
-    let notes = world.tick().into_iter().filter_map(|action| match action {
+    let notes = world.tick().into_iter().filter_map(|one| match one {
         Planned::Write(Write::Note(note)) => Some(note),
         _ => None,
     });
@@ -215,12 +215,12 @@ fn notes(world: &mut World) -> Vec<Note> {
 }
 
 #[test]
-fn a_restart_does_not_forget_it() {
+fn a_storm_survives_a_restart() {
     let mut world = world();
     world.file.limits.storm.cluster = 100;
-    bad(&mut world, "web", 6);
+    unhealthy(&mut world, "web", 6);
     let [Note::StormBegan(scope, storm)] = &notes(&mut world)[..] else {
-        panic!("it is to be written down");
+        panic!("the storm is to be noted in the ledger");
     };
     assert_eq!(*scope, StormScope::Workload(workload_uid("web")));
     assert_eq!(&*storm.place, "shop/Deployment web");
@@ -229,11 +229,11 @@ fn a_restart_does_not_forget_it() {
     assert_eq!(notes(&mut world), []);
     world.restart();
     world.findings.clear();
-    world.bad("web-0");
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Storm)]);
+    world.unhealthy("web-0");
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::Storm)]);
     world.pass(Duration::from_secs(599));
     assert_eq!(notes(&mut world), [Note::StormEnded(scope.clone())]);
-    // Until that is written, it is not heard of anew.
+    // The note is repeated until it is written.
     assert_eq!(notes(&mut world), [Note::StormEnded(scope.clone())]);
     assert!(world.ledger().note(&Note::StormEnded(scope.clone())));
     assert_eq!(notes(&mut world), []);
@@ -241,7 +241,7 @@ fn a_restart_does_not_forget_it() {
 }
 
 #[test]
-fn another_agents_storm_is_not_told_again() {
+fn a_storm_of_another_agent_gives_no_second_event() {
     let mut world = world();
     let storm = Storm {
         place: "shop/Deployment web".into(),
@@ -249,20 +249,20 @@ fn another_agents_storm_is_not_told_again() {
     };
     let scope = StormScope::Workload(workload_uid("web"));
     world.ledger().memory.storms.insert(scope, storm);
-    bad(&mut world, "web", 6);
-    let actions = world.actions();
-    let of_web = notices(&actions)
+    unhealthy(&mut world, "web", 6);
+    let planned = world.planned();
+    let of_web = notices(&planned)
         .into_iter()
         .filter(|notice| notice.about == reference("Deployment", "web"));
     assert_eq!(of_web.count(), 0);
 }
 
 #[test]
-fn people_go_on() {
+fn manual_quarantines_continue_during_a_storm() {
     let mut world = world();
-    bad(&mut world, "web", 6);
-    world.actions();
+    unhealthy(&mut world, "web", 6);
+    world.planned();
     world.annotate("web-9", keys::QUARANTINE, "");
-    let actions = world.actions();
-    assert_eq!(&*quarantines(&actions)[0].pod.key.name, "web-9");
+    let planned = world.planned();
+    assert_eq!(&*quarantines(&planned)[0].pod.key.name, "web-9");
 }

@@ -144,12 +144,12 @@ fn a_late_answer_about_a_ledger_that_is_gone_does_not_bring_it_back() {
     assert_eq!(
         view.ledger,
         LedgerView::Present(ledger(8)),
-        "it was made anew"
+        "the ledger was created again"
     );
 }
 
 #[test]
-fn the_marked_pods_and_the_owned_ones_follow_every_change() {
+fn the_tracked_and_the_owned_pods_follow_every_change() {
     let mut view = View::default();
     let owner = reference("ReplicaSet", "web-rs");
     let mut pod = at("a", 1);
@@ -181,8 +181,8 @@ fn the_marked_pods_and_the_owned_ones_follow_every_change() {
 }
 
 #[test]
-fn a_pod_is_looked_at_for_every_annotation_that_needs_it() {
-    for (key, text, marked) in [
+fn a_pod_is_tracked_for_every_annotation_that_needs_it() {
+    for (key, text, tracked) in [
         (keys::RECORD, "?", true),
         (keys::RELEASED, "?", true),
         (keys::QUARANTINE, "", true),
@@ -198,7 +198,7 @@ fn a_pod_is_looked_at_for_every_annotation_that_needs_it() {
     ] {
         let mut pod = pod("a");
         pod.annotations.insert(key.into(), text.into());
-        assert_eq!(pod.tracked(), marked, "{key}: {text:?}");
+        assert_eq!(pod.tracked(), tracked, "{key}: {text:?}");
     }
 }
 
@@ -238,13 +238,13 @@ fn the_workload_of_a_pod_is_the_top_of_its_owners() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any part may be told twice; once the end was told, the pod stays gone.
+    /// Any update may come twice; after the deletion the pod stays gone.
     #[test]
-    fn in_whatever_order_a_life_is_told_the_newest_is_what_is_known(told in vec(0..8u64, 1..20)) {
+    fn in_any_order_of_updates_the_newest_state_of_a_pod_is_known(updates in vec(0..8u64, 1..20)) {
         let mut view = View::default();
         let mut expected = None;
         let mut gone = false;
-        for one in told {
+        for one in updates {
             if one == 0 {
                 view.update(Update::PodGone(ObjectKey::new(SHOP, "a"), "uid-of-a".into()));
                 gone |= expected.is_some();

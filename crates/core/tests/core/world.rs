@@ -128,7 +128,7 @@ pub(crate) fn service(name: &str, selector: Selector) -> Service {
     }
 }
 
-/// It allows whatever a test does to its pods.
+/// A budget that allows every disruption.
 pub(crate) fn budget(name: &str, selector: Selector) -> DisruptionBudget {
     DisruptionBudget {
         key: ObjectKey::new(SHOP, name),
@@ -196,7 +196,7 @@ pub(crate) struct World {
     pub(crate) with_verdict: BTreeMap<Uid, u32>,
     pub(crate) doubt: Option<Doubt>,
     pub(crate) now: Now,
-    /// What is read of any pod's replacement.
+    /// What a replacement of any pod needs.
     pub(crate) needs: Needs,
     last_version: u64,
 }
@@ -350,14 +350,14 @@ impl World {
         self.view.pod(&key).expect("the pod is in the view")
     }
 
-    /// Puts a pod in as a write would: at a new version.
+    /// Puts a pod into the view at a new version, as a write does.
     pub(crate) fn put(&mut self, mut pod: Pod) {
         self.last_version += 1;
         pod.resource_version = version(self.last_version);
         assert!(self.view.put_pod(pod));
     }
 
-    /// A Ready pod of nobody beside that one, in all Services that it is in.
+    /// A Ready pod without an owner in all Services that select that pod.
     pub(crate) fn beside(&mut self, name: &str) {
         let mut beside = pod("beside");
         beside.labels = self.pod(name).labels.clone();
@@ -392,8 +392,8 @@ impl World {
         self.view.put_controller(controller);
     }
 
-    /// Says that the first policy finds a pod unhealthy, longer than those of which it was said before.
-    pub(crate) fn bad(&mut self, name: &str) {
+    /// The first policy finds a pod unhealthy.
+    pub(crate) fn unhealthy(&mut self, name: &str) {
         let finding = self.finding(name);
         self.findings.push(finding);
     }
@@ -424,7 +424,7 @@ impl World {
         }
     }
 
-    /// What is to be done a second later, what replacements would need having been read just before.
+    /// The plan a second later, after the needs of all replacements were read.
     pub(crate) fn tick(&mut self) -> Vec<Planned> {
         self.pass(Duration::from_secs(1));
         let before = self.state.clone();
@@ -459,8 +459,8 @@ impl World {
         self.state.record_needs(&query.uid, NeedsAt { at, needs });
     }
 
-    /// What is to be done now, the checks of slots, the looks at slices and the upkeep of the ledger aside.
-    pub(crate) fn actions(&mut self) -> Vec<Planned> {
+    /// The plan a second later, except for checks of slots, look-ups of drains and notes of counted or forgotten pods.
+    pub(crate) fn planned(&mut self) -> Vec<Planned> {
         let mut planned = self.tick();
         planned.retain(|one| {
             !matches!(
@@ -490,10 +490,10 @@ impl World {
         self.patch(&quarantine.pod, &quarantine.change);
     }
 
-    /// Carries out the quarantine that is waiting, and lets the ReplicaSet let go and replace it.
+    /// Carries out the planned quarantine; the ReplicaSet no longer owns the pod and replaces it.
     pub(crate) fn quarantine_waiting(&mut self, name: &str) -> Quarantine {
-        let actions = self.actions();
-        let quarantine = the_quarantine(&actions).clone();
+        let planned = self.planned();
+        let quarantine = the_quarantine(&planned).clone();
         assert_eq!(&*quarantine.pod.key.name, name);
         self.carry_out(&quarantine);
         self.change(name, |pod| pod.owner = None);
@@ -505,13 +505,17 @@ impl World {
     pub(crate) fn replaced(&mut self, name: &str) {
         let uid = self.pod(name).uid.clone();
         let now = self.now.wall;
-        let slot = self.ledger().slots.get_mut(&uid).expect("it has a slot");
+        let slot = self
+            .ledger()
+            .slots
+            .get_mut(&uid)
+            .expect("the pod has a slot");
         slot.replaced = Some(now);
     }
 
-    /// Finds a pod bad, takes it out, and finds nothing more.
+    /// Finds a pod unhealthy and quarantines it; after that, nothing is found.
     pub(crate) fn quarantine(&mut self, name: &str) -> Quarantine {
-        self.bad(name);
+        self.unhealthy(name);
         let quarantine = self.quarantine_waiting(name);
         self.findings.clear();
         quarantine

@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[test]
-fn per_cents_round_up() {
+fn a_percentage_of_ready_pods_rounds_up() {
     for (percent, desired, expected) in [
         (50, 0, 0),
         (50, 1, 1),
@@ -38,15 +38,15 @@ fn per_cents_round_up() {
 fn with_least(least: MinPods) -> World {
     let mut world = World::with_web();
     world.file.limits.workload.min_ready = least;
-    world.bad("web-0");
+    world.unhealthy("web-0");
     world
 }
 
 #[test]
-fn as_many_as_are_to_stay_ready_stay() {
-    the_quarantine(&with_least(MinPods::Count(3)).actions());
+fn a_ready_pod_is_quarantined_only_if_min_ready_pods_stay() {
+    the_quarantine(&with_least(MinPods::Count(3)).planned());
     let mut world = with_least(MinPods::Count(4));
-    let refusal = the_refusal(&world.actions()).clone();
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::MinReady);
     assert_eq!(
         refusal.refusal.detail,
@@ -55,46 +55,46 @@ fn as_many_as_are_to_stay_ready_stay() {
 }
 
 #[test]
-fn a_pod_that_is_not_ready_costs_nothing() {
+fn a_pod_that_is_not_ready_costs_neither_min_ready_nor_a_budget() {
     let mut world = with_least(MinPods::Percent(100));
     world.change("web-0", |pod| pod.ready = false);
     budget(&mut world, "web", Some(0), 4);
     for name in ["web-1", "web-2", "web-3"] {
         world.change(name, |pod| pod.ready = false);
     }
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn who_is_out_going_about_to_be_or_not_ready_does_not_stay() {
+fn terminating_pods_and_pods_with_a_slot_do_not_count_as_ready() {
     let mut world = with_least(MinPods::Count(3));
     world.change("web-1", |pod| pod.terminating = true);
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::MinReady)]);
     world.change("web-1", |pod| pod.terminating = false);
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 
-    // A slot is a pod that may go at any moment.
+    // A pod with a slot may be quarantined at any moment.
     let mut other = World::with_web();
-    other.bad("web-1");
-    let slot = the_quarantine(&other.actions()).slot.clone();
+    other.unhealthy("web-1");
+    let slot = the_quarantine(&other.planned()).slot.clone();
     assert!(world.ledger().take(slot));
     world.replaced("web-1");
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::MinReady)]);
 }
 
 #[test]
-fn all_revisions_of_a_workload_count() {
+fn ready_pods_of_all_revisions_count_for_min_ready() {
     let mut world = with_least(MinPods::Count(4));
     world.another_revision("web", 1);
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn people_are_bound_by_it_too() {
+fn min_ready_holds_for_manual_quarantines_too() {
     let mut world = with_least(MinPods::Count(4));
     world.findings.clear();
     world.annotate("web-0", keys::QUARANTINE, "");
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::MinReady)]);
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::MinReady)]);
 }
 
 fn budget(world: &mut World, app: &str, allowed: Option<u32>, desired_healthy: u32) {
@@ -111,7 +111,7 @@ fn budget(world: &mut World, app: &str, allowed: Option<u32>, desired_healthy: u
 }
 
 #[test]
-fn a_budget_that_allows_none_or_whose_status_is_old_is_not_spent() {
+fn a_budget_that_allows_no_disruption_or_has_an_old_status_refuses() {
     for (allowed, least, why) in [
         (Some(0), 3, "web allows no disruption now"),
         (None, 3, "web: its status is not of its present spec"),
@@ -120,13 +120,13 @@ fn a_budget_that_allows_none_or_whose_status_is_old_is_not_spent() {
     ] {
         let mut world = with_least(MinPods::Count(0));
         budget(&mut world, "web", allowed, least);
-        let refusal = the_refusal(&world.actions()).clone();
+        let refusal = the_refusal(&world.planned()).clone();
         assert_eq!(refusal.refusal.reason, Reason::DisruptionBudget);
         assert_eq!(refusal.refusal.detail, why);
     }
     let mut world = with_least(MinPods::Count(0));
     budget(&mut world, "web", Some(1), 3);
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 /// Two workloads under one budget.
@@ -141,36 +141,36 @@ fn under_one_budget() -> World {
 }
 
 #[test]
-fn a_budget_over_two_workloads_bears_one_at_a_time() {
+fn a_budget_over_two_workloads_allows_one_quarantine_at_a_time() {
     let mut world = under_one_budget();
-    world.bad("web-0");
-    world.bad("api-0");
-    let actions = world.actions();
-    let first = quarantines(&actions)[0].clone();
-    assert_eq!(refusals(&actions), [("api-0", Reason::DisruptionBudget)]);
+    world.unhealthy("web-0");
+    world.unhealthy("api-0");
+    let planned = world.planned();
+    let first = quarantines(&planned)[0].clone();
+    assert_eq!(refusals(&planned), [("api-0", Reason::DisruptionBudget)]);
     world.carry_out(&first);
-    assert_eq!(refusals(&world.actions()), []);
-    // Its status has moved by then.
+    assert_eq!(refusals(&world.planned()), []);
+    // The status of the budget is up to date by then.
     world.pass(Duration::from_mins(1));
-    let actions = world.actions();
-    assert_eq!(&*quarantines(&actions)[0].pod.key.name, "api-0");
+    let planned = world.planned();
+    assert_eq!(&*quarantines(&planned)[0].pod.key.name, "api-0");
 }
 
 #[test]
-fn a_replacement_that_is_ready_frees_the_budget() {
+fn a_ready_replacement_frees_the_budget() {
     let mut world = under_one_budget();
     world.quarantine("web-0");
-    world.bad("api-0");
-    the_quarantine(&world.actions());
+    world.unhealthy("api-0");
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn a_pod_that_was_not_ready_takes_nothing_of_a_budget() {
+fn a_quarantined_pod_that_was_not_ready_uses_nothing_of_a_budget() {
     let mut world = under_one_budget();
     world.change("web-0", |pod| pod.ready = false);
-    world.bad("web-0");
-    world.bad("api-0");
-    assert_eq!(quarantines(&world.actions()).len(), 2);
+    world.unhealthy("web-0");
+    world.unhealthy("api-0");
+    assert_eq!(quarantines(&world.planned()).len(), 2);
 }
 
 #[test]
@@ -179,8 +179,8 @@ fn a_service_keeps_one_ready_endpoint() {
     for name in ["web-1", "web-2", "web-3"] {
         world.change(name, |pod| pod.ready = false);
     }
-    world.bad("web-0");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::LastEndpoint);
     assert_eq!(
         refusal.refusal.detail,
@@ -188,11 +188,11 @@ fn a_service_keeps_one_ready_endpoint() {
     );
     // A pod of another workload serves it, too.
     world.beside("web-0");
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn where_traffic_stays_on_the_node_one_stays_there() {
+fn a_service_with_local_traffic_keeps_one_ready_endpoint_on_each_node() {
     let mut world = World::with_web();
     for (name, node) in [
         ("web-0", "one"),
@@ -207,19 +207,19 @@ fn where_traffic_stays_on_the_node_one_stays_there() {
         ..crate::world::service("web", selector(&[("app", "web")]))
     };
     world.view.put_selecting(PodSelectingObject::Service(local));
-    world.bad("web-0");
-    let refusal = the_refusal(&world.actions()).clone();
+    world.unhealthy("web-0");
+    let refusal = the_refusal(&world.planned()).clone();
     assert_eq!(refusal.refusal.reason, Reason::LastEndpoint);
     assert_eq!(
         refusal.refusal.detail,
         "the pod is the only Ready pod of web on its node"
     );
     world.findings.clear();
-    world.bad("web-1");
-    the_quarantine(&world.actions());
+    world.unhealthy("web-1");
+    the_quarantine(&world.planned());
 }
 
-/// Of so many pods so many are bad, and Ready or not: with the defaults.
+/// The refusals with the default limits, when that many pods of a workload are unhealthy, and Ready or not.
 fn small(pods: u32, bad: u32, ready: bool) -> Vec<Reason> {
     let mut world = World::new();
     world.deployment("web", pods);
@@ -232,15 +232,15 @@ fn small(pods: u32, bad: u32, ready: bool) -> Vec<Reason> {
     for index in 0..bad {
         let name = format!("web-{index}");
         world.change(&name, |pod| pod.ready = ready);
-        world.bad(&name);
+        world.unhealthy(&name);
     }
-    let actions = world.actions();
-    let refused = refusals(&actions).into_iter().map(|(_, reason)| reason);
+    let planned = world.planned();
+    let refused = refusals(&planned).into_iter().map(|(_, reason)| reason);
     refused.collect()
 }
 
 #[test]
-fn small_numbers_are_as_the_readme_says() {
+fn workloads_of_one_to_three_pods_behave_as_the_readme_says() {
     assert_eq!(small(1, 1, true), [Reason::MinReady]);
     assert_eq!(small(1, 1, false), []);
     assert_eq!(small(2, 1, true), []);
@@ -251,13 +251,13 @@ fn small_numbers_are_as_the_readme_says() {
 }
 
 #[test]
-fn a_workload_that_is_gone_meanwhile_leaves_its_numbers_to_nobody() {
+fn a_pod_that_is_gone_no_longer_counts_for_its_workload() {
     let mut world = World::with_web();
     world.file.limits.workload.max = MaxPods::Count(NonZeroU32::MIN);
     world.quarantine("web-0");
-    world.bad("web-1");
+    world.unhealthy("web-1");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-1", Reason::WorkloadLimit)]
     );
     let gone = world.pod("web-0").clone();
@@ -267,5 +267,5 @@ fn a_workload_that_is_gone_meanwhile_leaves_its_numbers_to_nobody() {
             .remove_pod(&ObjectKey::new(SHOP, "web-0"), &gone.uid)
     );
     world.ledger().slots.clear();
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }

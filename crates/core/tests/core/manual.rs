@@ -1,4 +1,4 @@
-//! Quarantine by annotation: a command of people, and what it has to obey all the same.
+//! Manual quarantine by annotation, and what limits it all the same.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ fn with_command() -> World {
 }
 
 #[test]
-fn it_needs_no_finding_and_no_contrast() {
+fn a_manual_quarantine_needs_no_finding_and_no_contrast() {
     let mut world = with_command();
-    let actions = world.actions();
-    let quarantine = the_quarantine(&actions);
+    let planned = world.planned();
+    let quarantine = the_quarantine(&planned);
     assert_eq!(&*quarantine.pod.key.name, "web-0");
     assert_eq!(&*quarantine.record.reason, "it leaks");
     assert_eq!(&*quarantine.record.policy, "answers");
@@ -34,11 +34,11 @@ fn it_needs_no_finding_and_no_contrast() {
 }
 
 #[test]
-fn its_command_is_taken_off_by_the_patch_that_carries_it_out() {
+fn the_patch_that_quarantines_a_pod_removes_the_command() {
     let mut world = with_command();
     world.annotate("web-0", keys::RELEASE, "false");
-    let actions = world.actions();
-    let pod = changed(world.pod("web-0"), &the_quarantine(&actions).change);
+    let planned = world.planned();
+    let pod = changed(world.pod("web-0"), &the_quarantine(&planned).change);
     assert_eq!(pod.annotation(keys::QUARANTINE), None);
     assert_eq!(
         pod.annotation(keys::RELEASE),
@@ -51,69 +51,69 @@ fn its_command_is_taken_off_by_the_patch_that_carries_it_out() {
 fn a_pod_that_no_policy_selects_takes_the_ttl_and_the_mode_of_the_file() {
     let mut world = with_command();
     world.policy(|policy| policy.pods = selector(&[("app", "db")]));
-    let actions = world.actions();
-    let record = &the_quarantine(&actions).record;
+    let planned = world.planned();
+    let record = &the_quarantine(&planned).record;
     assert_eq!(&*record.policy, "by-hand");
     let kept = record.expires.duration_since(record.at);
     assert_eq!(kept.as_hours(), 24);
 
     world.file.mode = Mode::Observe;
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Observe)]);
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::Observe)]);
 }
 
 #[test]
-fn it_is_refused_where_only_observed_and_where_nothing_is_touched() {
+fn a_manual_quarantine_is_refused_in_the_modes_observe_and_off() {
     for (mode, reason) in [(Mode::Observe, Reason::Observe), (Mode::Off, Reason::Off)] {
         let mut world = with_command();
         world.policy(|policy| policy.mode = mode);
-        let actions = world.actions();
-        let refusal = the_refusal(&actions);
+        let planned = world.planned();
+        let refusal = the_refusal(&planned);
         assert_eq!(
             (refusal.refusal.reason, &*refusal.asked),
             (reason, "it leaks")
         );
         let mut world = with_command();
         world.namespace_mode(mode.as_str());
-        assert_eq!(refusals(&world.actions()), [("web-0", reason)]);
+        assert_eq!(refusals(&world.planned()), [("web-0", reason)]);
     }
 }
 
 #[test]
-fn an_exempt_pod_stays_where_it_is() {
+fn an_exempt_pod_is_not_quarantined_manually() {
     let mut world = with_command();
     world.annotate("web-0", keys::EXEMPT, "true");
-    assert_eq!(refusals(&world.actions()), [("web-0", Reason::Exempt)]);
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::Exempt)]);
 }
 
 #[test]
-fn it_obeys_the_limits() {
+fn a_manual_quarantine_obeys_the_limits() {
     let mut world = with_command();
     world.file.limits.cluster.max = 1;
     world.quarantine_waiting("web-0");
     world.annotate("web-1", keys::QUARANTINE, "this one too");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-1", Reason::ClusterLimit)]
     );
 }
 
 #[test]
-fn it_comes_before_what_signals_found() {
+fn manual_quarantines_come_before_unhealthy_pods() {
     let mut world = World::with_web();
     world.deployment("api", 1);
     world.file.limits.cluster.max = 1;
-    world.bad("api-0");
+    world.unhealthy("api-0");
     world.annotate("web-3", keys::QUARANTINE, "");
-    let actions = world.actions();
-    let quarantines = quarantines(&actions);
+    let planned = world.planned();
+    let quarantines = quarantines(&planned);
     assert_eq!(quarantines.len(), 1);
     assert_eq!(&*quarantines[0].pod.key.name, "web-3");
     assert_eq!(&*quarantines[0].record.reason, "by hand");
-    assert_eq!(refusals(&actions), [("api-0", Reason::ClusterLimit)]);
+    assert_eq!(refusals(&planned), [("api-0", Reason::ClusterLimit)]);
 }
 
 #[test]
-fn where_it_is_only_observed_it_takes_no_room_from_what_is_enforced() {
+fn a_manual_quarantine_in_observe_uses_no_room_within_the_limits() {
     let mut world = World::with_web();
     let mut observing = policy("observing");
     observing.mode = Mode::Observe;
@@ -126,86 +126,86 @@ fn where_it_is_only_observed_it_takes_no_room_from_what_is_enforced() {
     let mut found = world.finding("web-0");
     found.policy = world.file.policies[1].clone();
     world.findings.push(found);
-    let actions = world.actions();
-    assert_eq!(quarantines(&actions).len(), 1, "{actions:#?}");
-    assert_eq!(&*quarantines(&actions)[0].pod.key.name, "web-0");
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1, "{planned:#?}");
+    assert_eq!(&*quarantines(&planned)[0].pod.key.name, "web-0");
 }
 
 #[test]
-fn of_several_policies_that_select_the_pod_the_one_that_goes_furthest_counts() {
+fn of_several_policies_that_select_a_pod_the_one_with_the_highest_mode_applies() {
     let mut world = with_command();
     let mut observing = policy("observing");
     observing.mode = Mode::Observe;
     world.file.policies.insert(0, Arc::new(observing));
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn a_pod_that_is_asked_for_by_hand_and_by_signal_is_quarantined_once() {
+fn a_pod_with_a_manual_command_and_a_finding_is_quarantined_once() {
     let mut world = with_command();
-    world.bad("web-0");
-    the_quarantine(&world.actions());
+    world.unhealthy("web-0");
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn a_pod_refused_for_both_is_told_of_once_for_each() {
+fn a_pod_with_a_manual_command_and_a_finding_has_one_refusal_for_each() {
     let mut world = with_command();
-    world.bad("web-0");
+    world.unhealthy("web-0");
     world.findings[0].contrast = false;
     world.file.limits.cluster.max = 1;
     world.quarantine_waiting("web-0");
     world.annotate("web-1", keys::QUARANTINE, "it leaks");
-    world.bad("web-1");
+    world.unhealthy("web-1");
     world.findings.remove(0);
     world.findings[0].contrast = false;
-    let told = refusals(&world.actions()).len();
-    assert_eq!(told, 2);
-    assert_eq!(world.actions(), []);
-    assert_eq!(world.actions(), []);
+    let refused = refusals(&world.planned()).len();
+    assert_eq!(refused, 2);
+    assert_eq!(world.planned(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
-fn a_command_in_the_pod_template_is_ignored_and_told() {
+fn a_command_in_the_pod_template_is_ignored_with_an_event() {
     let mut world = with_command();
     world.set_controller(ControllerKind::ReplicaSet, "web-rs", |set| {
         set.template_commands = vec![keys::QUARANTINE.into()];
     });
-    let actions = world.actions();
-    let notice = the_notice(&actions);
+    let planned = world.planned();
+    let notice = the_notice(&planned);
     assert_eq!(notice.topic, Topic::BadAnnotation);
     assert_eq!(
         notice.message,
         "pod-quarantine.io/quarantine is ignored: it stands in the pod template of ReplicaSet web-rs"
     );
-    assert_eq!(world.actions(), [], "and told once");
+    assert_eq!(world.planned(), [], "one Event is enough");
 }
 
 #[test]
-fn another_command_in_the_pod_template_does_not_matter() {
+fn a_release_command_in_the_pod_template_does_not_prevent_a_manual_quarantine() {
     let mut world = with_command();
     world.set_controller(ControllerKind::ReplicaSet, "web-rs", |set| {
         set.template_commands = vec![keys::RELEASE.into()];
     });
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
-fn a_pod_that_goes_away_or_is_out_already_is_let_be() {
+fn a_command_on_a_terminating_or_quarantined_pod_does_nothing() {
     let mut world = with_command();
     world.change("web-0", |pod| pod.terminating = true);
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.annotate("web-0", keys::QUARANTINE, "again");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
-fn an_unowned_pod_is_refused() {
+fn a_manual_quarantine_of_a_pod_without_an_owner_is_refused() {
     let mut world = World::new();
     world.put(pod("bare"));
     world.annotate("bare", keys::QUARANTINE, "");
-    assert_eq!(refusals(&world.actions()), [("bare", Reason::OwnerKind)]);
+    assert_eq!(refusals(&world.planned()), [("bare", Reason::OwnerKind)]);
 }
 
 #[test]
@@ -213,8 +213,8 @@ fn a_ttl_annotation_counts_from_the_quarantine() {
     let mut world = with_command();
     world.annotate("web-0", keys::TTL, "2d");
     world.pass(Duration::from_mins(1));
-    let actions = world.actions();
-    let quarantine = the_quarantine(&actions);
+    let planned = world.planned();
+    let quarantine = the_quarantine(&planned);
     assert_eq!(quarantine.record.at, at("2030-01-31T12:01:01Z"));
     assert_eq!(quarantine.record.expires, at("2030-02-02T12:01:01Z"));
     assert!(quarantine.record.at > at(START));

@@ -1,4 +1,4 @@
-//! A quarantined pod that a new or edited Service selects is taken out again.
+//! A quarantined pod that a new or edited Service selects is quarantined again.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use crate::{
     world::{World, selecting, selector, version},
 };
 
-/// `web-0` is out, as `app=quarantined`, and a new Service selects just that.
+/// `web-0` is in quarantine with `app=quarantined`, and a new Service selects that label.
 fn selected_again() -> (World, Pod) {
     let mut world = World::with_web();
     let before = world.pod("web-0").clone();
     world.quarantine("web-0");
     assert_eq!(&*world.pod("web-0").labels["app"], "quarantined");
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.service("trap", &[("app", "quarantined")]);
     (world, before)
 }
 
-fn again(world: &mut World) -> Quarantine {
-    let actions = world.actions();
-    let quarantine = the_quarantine(&actions);
+fn requarantine(world: &mut World) -> Quarantine {
+    let planned = world.planned();
+    let quarantine = the_quarantine(&planned);
     assert!(quarantine.again);
     assert!(
         !quarantine.dry_run_first,
-        "its slot shows that it is accepted"
+        "its slot shows that the change is accepted"
     );
     quarantine.clone()
 }
@@ -47,25 +47,25 @@ fn record_of(world: &World, name: &str) -> record::Record {
     }
 }
 
-/// What is told instead of taking it out, after that change.
-fn told(change: impl FnOnce(&mut World)) -> String {
+/// The notification instead of a second quarantine, after that change.
+fn notified_after(change: impl FnOnce(&mut World)) -> String {
     let (mut world, _) = selected_again();
     change(&mut world);
-    let actions = world.actions();
-    let notice = the_notice(&actions);
+    let planned = world.planned();
+    let notice = the_notice(&planned);
     assert_eq!(notice.topic, Topic::NotDrained);
-    assert_eq!(world.actions(), [], "told once");
+    assert_eq!(world.planned(), [], "one Event is enough");
     notice.message.clone()
 }
 
 #[test]
-fn a_new_service_is_left_and_the_release_gives_the_first_labels_back() {
+fn a_quarantined_pod_leaves_a_new_service_and_its_release_restores_the_original_labels() {
     let (mut world, before) = selected_again();
     let first = record_of(&world, "web-0");
-    let quarantine = again(&mut world);
+    let quarantine = requarantine(&mut world);
     assert!(!quarantine.labels.contains_key("app"), "{quarantine:#?}");
     world.carry_out(&quarantine);
-    assert_eq!(world.actions(), [], "it is out");
+    assert_eq!(world.planned(), [], "the pod has left the Service");
     let record = record_of(&world, "web-0");
     assert_eq!(record.labels, before.labels, "as they were at first");
     assert_eq!(record.edits["app"], None);
@@ -74,69 +74,73 @@ fn a_new_service_is_left_and_the_release_gives_the_first_labels_back() {
 
     world.change("web-0", |pod| pod.ready = true);
     world.annotate("web-0", keys::RELEASE, "true");
-    let release = the_release(&world.actions()).clone();
+    let release = the_release(&world.planned()).clone();
     assert_eq!(release.left, Vec::<std::sync::Arc<str>>::new());
     world.patch(&release.pod, &release.change);
     assert_eq!(world.pod("web-0").labels, before.labels);
 }
 
 #[test]
-fn it_needs_no_second_slot_and_no_room_within_the_limits() {
+fn a_second_quarantine_of_a_pod_needs_no_second_slot_and_no_room_within_the_limits() {
     let (mut world, _) = selected_again();
     world.file.limits.cluster.max = 1;
-    let quarantine = again(&mut world);
+    let quarantine = requarantine(&mut world);
     world.carry_out(&quarantine);
     assert_eq!(world.ledger().slots.len(), 1);
     assert_eq!(world.ledger().slots.values().next(), Some(&quarantine.slot));
 }
 
 #[test]
-fn labels_that_came_since_are_put_back_too() {
+fn labels_added_since_the_quarantine_are_restored_too() {
     let (mut world, _) = selected_again();
     world.change("web-0", |pod| {
         pod.labels.insert("debug".into(), "true".into());
     });
     world.service("trap", &[("debug", "true")]);
-    let quarantine = again(&mut world);
+    let quarantine = requarantine(&mut world);
     assert_eq!(&*quarantine.labels["debug"], "false");
     world.carry_out(&quarantine);
     world.annotate("web-0", keys::RELEASE, "true");
-    let release = the_release(&world.actions()).clone();
+    let release = the_release(&world.planned()).clone();
     world.patch(&release.pod, &release.change);
     assert_eq!(&*world.pod("web-0").labels["debug"], "true");
     assert_eq!(&*world.pod("web-0").labels["app"], "web");
 }
 
 #[test]
-fn a_death_between_slot_and_patch_loses_nothing() {
+fn an_agent_killed_between_slot_and_patch_loses_nothing() {
     let (mut world, _) = selected_again();
-    let quarantine = again(&mut world);
-    // The slot is moved, the pod still carries the first record.
+    let quarantine = requarantine(&mut world);
+    // The slot has moved, the pod still carries the first record.
     assert!(world.ledger().take(quarantine.slot.clone()));
     world.restart();
-    let once_more = again(&mut world);
+    let once_more = requarantine(&mut world);
     world.carry_out(&once_more);
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.pass(Duration::from_hours(4));
     assert_eq!(
-        reaps(&world.actions()).len(),
+        reaps(&world.planned()).len(),
         1,
         "the ledger knows the record"
     );
 
     let (mut world, _) = selected_again();
-    let quarantine = again(&mut world);
+    let quarantine = requarantine(&mut world);
     assert!(world.ledger().take(quarantine.slot.clone()));
     world.service("trap", &[("app", "elsewhere")]);
     world.pass(Duration::from_hours(4));
-    assert_eq!(reaps(&world.actions()).len(), 1, "and the one before it");
+    assert_eq!(
+        reaps(&world.planned()).len(),
+        1,
+        "the ledger knows the record before it, too"
+    );
 }
 
 #[test]
-fn an_altered_change_is_undone_to_the_quarantine_before_it() {
+fn an_altered_change_is_undone_to_the_first_quarantine() {
     let (mut world, _) = selected_again();
     let first = world.pod("web-0").clone();
-    let quarantine = again(&mut world);
+    let quarantine = requarantine(&mut world);
     world.patch(&quarantine.pod, &quarantine.change);
     world.change("web-0", |pod| {
         pod.labels.insert("app".into(), "altered".into());
@@ -149,7 +153,7 @@ fn an_altered_change_is_undone_to_the_quarantine_before_it() {
 }
 
 #[test]
-fn a_controller_or_budget_that_would_take_it_in_is_left_too() {
+fn a_disruption_budget_that_selects_a_quarantined_pod_is_left_too() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.view.put_selecting(selecting(
@@ -157,12 +161,12 @@ fn a_controller_or_budget_that_would_take_it_in_is_left_too() {
         "late",
         selector(&[("app", "quarantined")]),
     ));
-    again(&mut world);
+    requarantine(&mut world);
 }
 
 #[test]
-fn what_stands_in_the_way_is_told() {
-    let why = told(|world| {
+fn an_obstacle_to_the_second_quarantine_is_named_in_an_event() {
+    let why = notified_after(|world| {
         world.service("trap", &[("pod-template-hash", "1")]);
         world.policy(|policy| {
             policy.keep_labels.insert("pod-template-hash".into());
@@ -172,7 +176,7 @@ fn what_stands_in_the_way_is_told() {
         why,
         "the pod is selected again by Service trap: no change of labels takes the pod out: in the way: Service trap (pod-template-hash=1)"
     );
-    let why = told(|world| {
+    let why = notified_after(|world| {
         let uid = world.pod("web-0").uid.clone();
         let now = world.now.moment;
         world
@@ -183,33 +187,33 @@ fn what_stands_in_the_way_is_told() {
         why,
         "the pod is selected again by Service trap: the API server denied the change: no"
     );
-    let why = told(|world| {
+    let why = notified_after(|world| {
         world.view.ledger = LedgerView::Present(Ledger::read(version(9), []));
     });
     assert!(
         why.ends_with("its record is not the one that the ledger knows"),
         "{why}"
     );
-    let why = told(|world| world.ledger().terminating = true);
+    let why = notified_after(|world| world.ledger().terminating = true);
     assert!(why.ends_with("the ledger is being deleted"), "{why}");
 }
 
-/// Nothing is done about it after that change.
+/// The pod is not quarantined again after that change, and no Event is published.
 fn left_alone(change: impl FnOnce(&mut World)) {
     let (mut world, _) = selected_again();
     change(&mut world);
-    let actions = world.actions();
-    let out = |action: &Planned| {
+    let planned = world.planned();
+    let out = |one: &Planned| {
         matches!(
-            action,
+            one,
             Planned::Write(Write::Quarantine(_)) | Planned::Notice(Notice::Notify(_))
         )
     };
-    assert!(!actions.iter().any(out), "{actions:#?}");
+    assert!(!planned.iter().any(out), "{planned:#?}");
 }
 
 #[test]
-fn nothing_is_done_in_a_lower_mode_on_a_stale_view_or_before_the_view_has_caught_up() {
+fn no_pod_is_quarantined_again_in_a_lower_mode_on_a_stale_view_or_on_a_view_behind_its_slot() {
     left_alone(|world| world.policy(|policy| policy.mode = Mode::Observe));
     left_alone(|world| world.namespace_mode("off"));
     left_alone(|world| world.view.stale = Some("services: silent".into()));
@@ -222,12 +226,12 @@ fn nothing_is_done_in_a_lower_mode_on_a_stale_view_or_before_the_view_has_caught
 }
 
 #[test]
-fn it_is_not_taken_out_while_it_is_put_back_or_deleted() {
+fn a_pod_that_is_released_or_reaped_is_not_quarantined_again() {
     let (mut world, _) = selected_again();
     world.annotate("web-0", keys::RELEASE, "true");
-    the_release(&world.actions());
+    the_release(&world.planned());
     let (mut world, _) = selected_again();
     world.pass(Duration::from_hours(4));
-    let actions = world.actions();
-    assert_eq!((actions.len(), reaps(&actions).len()), (1, 1));
+    let planned = world.planned();
+    assert_eq!((planned.len(), reaps(&planned).len()), (1, 1));
 }

@@ -16,44 +16,44 @@ use crate::{
     world::{World, version},
 };
 
-fn named(world: &mut World, uid: Option<&str>) {
+fn name_in_lease(world: &mut World, uid: Option<&str>) {
     world.view.lease = LeaseView::Names(uid.map(Into::into));
 }
 
 #[test]
 fn no_slot_is_taken_before_the_lease_names_the_ledger() {
     let mut world = World::with_web();
-    world.bad("web-0");
-    named(&mut world, None);
-    let actions = world.actions();
-    assert!(actions.contains(&Planned::Write(Write::NameLedger)));
-    assert_eq!(refusals(&actions), [("web-0", Reason::LedgerUnavailable)]);
+    world.unhealthy("web-0");
+    name_in_lease(&mut world, None);
+    let planned = world.planned();
+    assert!(planned.contains(&Planned::Write(Write::NameLedger)));
+    assert_eq!(refusals(&planned), [("web-0", Reason::LedgerUnavailable)]);
     world.view.lease = LeaseView::NotLoaded;
-    assert_eq!(world.actions(), []);
-    named(&mut world, Some(""));
-    the_quarantine(&world.actions());
+    assert_eq!(world.planned(), []);
+    name_in_lease(&mut world, Some(""));
+    the_quarantine(&world.planned());
 }
 
-/// Somebody has deleted it by force, and made another one by hand: what was on its way may still arrive.
+/// Somebody has deleted the ledger by force and created another: requests under way may still arrive.
 #[test]
-fn a_ledger_that_is_not_the_one_that_the_lease_names_stands_for_a_lost_one() {
+fn a_ledger_that_the_lease_does_not_name_counts_as_rebuilt() {
     let mut world = World::with_web();
-    named(&mut world, Some("another"));
+    name_in_lease(&mut world, Some("another"));
     let rebuilt = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
     assert_eq!(
-        world.actions(),
+        world.planned(),
         [Planned::Write(Write::RepairLedger { rebuilt })]
     );
     world.ledger().rebuilt = rebuilt;
-    assert_eq!(world.actions(), [Planned::Write(Write::NameLedger)]);
-    named(&mut world, Some(""));
-    world.bad("web-0");
+    assert_eq!(world.planned(), [Planned::Write(Write::NameLedger)]);
+    name_in_lease(&mut world, Some(""));
+    world.unhealthy("web-0");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-0", Reason::LedgerUnavailable)]
     );
     world.pass(std::time::Duration::from_mins(10));
-    the_quarantine(&world.actions());
+    the_quarantine(&world.planned());
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_ledger_without_its_finalizer_gets_it() {
     let mut world = World::with_web();
     world.ledger().guarded = false;
     assert_eq!(
-        world.actions(),
+        world.planned(),
         [Planned::Write(Write::RepairLedger { rebuilt: None })]
     );
 }
@@ -71,21 +71,21 @@ fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.ledger().terminating = true;
-    world.bad("web-1");
+    world.unhealthy("web-1");
     assert_eq!(
-        refusals(&world.actions()),
+        refusals(&world.planned()),
         [("web-1", Reason::LedgerUnavailable)]
     );
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
     world.ledger().slots.clear();
     world.change("web-0", |pod| pod.terminating = true);
-    assert_eq!(world.actions(), [Planned::Write(Write::ReleaseLedger)]);
+    assert_eq!(world.planned(), [Planned::Write(Write::ReleaseLedger)]);
     world.ledger().guarded = false;
-    assert_eq!(world.actions(), []);
+    assert_eq!(world.planned(), []);
 }
 
 #[test]
-fn where_the_agents_namespace_goes_the_ledger_goes_with_it() {
+fn the_ledger_is_released_when_the_agents_namespace_is_deleted() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.view.put_namespace(Namespace {
@@ -94,14 +94,14 @@ fn where_the_agents_namespace_goes_the_ledger_goes_with_it() {
         mode: None,
         terminating: true,
     });
-    assert_eq!(world.actions(), [Planned::Write(Write::ReleaseLedger)]);
+    assert_eq!(world.planned(), [Planned::Write(Write::ReleaseLedger)]);
     world.ledger().guarded = false;
-    assert_eq!(world.actions(), [], "it is not guarded again");
+    assert_eq!(world.planned(), [], "the finalizer is not added again");
 }
 
 fn counted(world: &mut World) -> Vec<Note> {
-    let actions = world.tick();
-    let notes = actions.into_iter().filter_map(|action| match action {
+    let planned = world.tick();
+    let notes = planned.into_iter().filter_map(|one| match one {
         Planned::Write(Write::Note(note @ Note::Counted(_))) => Some(note),
         _ => None,
     });
@@ -109,7 +109,7 @@ fn counted(world: &mut World) -> Vec<Note> {
 }
 
 #[test]
-fn a_pod_that_counts_and_has_no_slot_gets_one_and_is_never_reaped_by_it() {
+fn a_quarantined_pod_without_a_slot_gets_a_slot_that_never_reaps_it() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.ledger().slots.clear();
@@ -123,23 +123,23 @@ fn a_pod_that_counts_and_has_no_slot_gets_one_and_is_never_reaped_by_it() {
     assert_eq!(slot.resource_version, world.pod("web-0").resource_version);
     assert_eq!(&*slot.record, "");
     world.pass(std::time::Duration::from_hours(1000));
-    assert_eq!(reaps(&world.actions()).len(), 0);
-    // Its replacement is not waited for, and it counts once.
+    assert_eq!(reaps(&world.planned()).len(), 0);
+    // No replacement of the pod is awaited, and the pod counts once.
     world.file.limits.cluster.max = 2;
-    world.bad("web-1");
-    assert_eq!(quarantines(&world.actions()).len(), 1);
-    // People put it back, and its slot is looked at then.
+    world.unhealthy("web-1");
+    assert_eq!(quarantines(&world.planned()).len(), 1);
+    // A person releases the pod, and its slot is checked then.
     world.annotate("web-0", keys::RELEASE, "force");
-    let actions = world.actions();
+    let planned = world.planned();
     assert!(
-        actions
+        planned
             .iter()
-            .any(|action| matches!(action, Planned::Write(Write::Release(_))))
+            .any(|one| matches!(one, Planned::Write(Write::Release(_))))
     );
 }
 
 #[test]
-fn who_is_not_surely_its_own_gets_no_slot() {
+fn a_pod_that_is_not_surely_the_agents_own_gets_no_slot() {
     let mut world = World::with_web();
     world.quarantine("web-1");
     world.change("web-0", |pod| {
@@ -159,21 +159,21 @@ fn who_is_not_surely_its_own_gets_no_slot() {
 }
 
 #[test]
-fn a_clock_that_is_off_lets_nothing_be_reaped_and_a_doubt_lets_nothing_be_taken_out() {
+fn no_pod_is_reaped_while_the_clock_is_off_and_none_quarantined_while_the_policy_file_is_refused() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.pass(std::time::Duration::from_hours(5));
     world.doubt = Some(Doubt::ClockIsOff);
-    assert_eq!(reaps(&world.actions()).len(), 0);
+    assert_eq!(reaps(&world.planned()).len(), 0);
     world.doubt = Some(Doubt::PolicyFileRefused);
-    world.bad("web-1");
-    let actions = world.actions();
-    assert_eq!(reaps(&actions).len(), 1, "times go on");
-    assert_eq!(refusals(&actions), [("web-1", Reason::StaleView)]);
+    world.unhealthy("web-1");
+    let planned = world.planned();
+    assert_eq!(reaps(&planned).len(), 1, "reaping continues");
+    assert_eq!(refusals(&planned), [("web-1", Reason::StaleView)]);
 }
 
 #[test]
-fn what_the_ledger_remembered_is_in_the_next_one() {
+fn the_memory_of_a_lost_ledger_is_in_the_next_ledger() {
     let mut world = World::with_web();
     let mut ledger = Ledger::read(version(7), [("pause", "moving")]);
     ledger.uid = "first".into();
@@ -185,9 +185,9 @@ fn what_the_ledger_remembered_is_in_the_next_one() {
         .update(pod_quarantine_core::view::Update::LedgerGone(Some(
             version(8),
         )));
-    let actions = world.actions();
-    let [Planned::Write(Write::CreateLedger { memory, .. })] = &actions[..] else {
-        panic!("{actions:?}");
+    let planned = world.planned();
+    let [Planned::Write(Write::CreateLedger { memory, .. })] = &planned[..] else {
+        panic!("{planned:?}");
     };
     assert_eq!(*memory, ledger.memory);
 }
