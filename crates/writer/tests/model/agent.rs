@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl Model {
-    /// What an agent sees when its watches have told all.
+    /// What an agent sees when its watches are up to date.
     pub(crate) fn all(state: &State, seen: &Seen) -> Seen {
         let ledger_gone = if state.ledger == GONE {
             Some(state.ledger_version)
@@ -134,9 +134,9 @@ impl Model {
     }
 
     /// The writes of a batch, in words.
-    pub(crate) fn told(&self, batch: Id) -> String {
+    pub(crate) fn describe(&self, batch: Id) -> String {
         let writes = self.writes.get(self.batches.get(batch).writes);
-        let told = writes.iter().map(|action| match action {
+        let described = writes.iter().map(|write| match write {
             Write::CreateLedger { .. } => "create the ledger".to_owned(),
             Write::Quarantine(one) => {
                 format!(
@@ -153,7 +153,7 @@ impl Model {
             Write::Note(Note::Counted(slot)) => format!("give {} a slot", slot.name),
             other => format!("{other:?}"),
         });
-        told.collect::<Vec<_>>().join(", ")
+        described.collect::<Vec<_>>().join(", ")
     }
 
     /// The batch that has had one answer more.
@@ -195,7 +195,7 @@ impl Model {
     }
 
     /// Lets an agent's writer go on with an answer, up to the next calls that it waits for.
-    pub(crate) fn hears(
+    pub(crate) fn receives(
         &self,
         state: &mut State,
         agent: usize,
@@ -231,7 +231,7 @@ impl Model {
         }
     }
 
-    /// The writer of an agent hears that there was no answer.
+    /// The writer of an agent learns that there was no answer.
     pub(crate) fn unanswered(&self, state: &State, call: Id) -> Id {
         self.says(state, self.calls.get(call).unanswered())
     }

@@ -1,4 +1,4 @@
-//! What a writer asks of the API server, and what it hears: the real writer, run again from its start with the answers
+//! What a writer asks of the API server, and the answers it gets: the real writer, run again from its start with the answers
 //! that it has had, comes to the calls that it waits for now. So its future need not be copied with the state.
 
 use std::{
@@ -102,7 +102,7 @@ impl Call {
         }
     }
 
-    /// What the writer hears where no answer comes.
+    /// What the writer gets when no answer comes.
     pub(crate) fn unanswered(&self) -> Said {
         let why = || RequestError::new("no answer");
         match self {
@@ -117,10 +117,10 @@ impl Call {
         }
     }
 
-    /// What it does.
+    /// What the request does.
     pub(crate) fn verb(&self) -> &'static str {
         match self {
-            Self::Patch { dry_run: true, .. } => "tries",
+            Self::Patch { dry_run: true, .. } => "dry-runs",
             Self::Patch { change, .. } => {
                 let record = change.annotations.get(keys::RECORD);
                 let fence = change.annotations.get(keys::FENCE);
@@ -137,14 +137,14 @@ impl Call {
             Self::CreateLedger { lost: Some(_) } => "rebuilds",
             Self::Get(_) | Self::ReadLedger => "reads",
             Self::SwapLedger { .. } => "swaps",
-            Self::RepairLedger { .. } => "mends",
+            Self::RepairLedger { .. } => "repairs",
             Self::NameLedger(_) => "names",
-            Self::ReleaseLedger(_) => "lets go",
+            Self::ReleaseLedger(_) => "releases",
         }
     }
 
     /// In words.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let verb = self.verb();
         match self {
             Self::Patch { pod, .. } | Self::Get(pod) | Self::Delete(pod) => {
@@ -194,13 +194,13 @@ pub(crate) fn run(
     writes: Vec<Write>,
     answers: [Vec<Answer>; LANES],
 ) -> Ran {
-    let replay = Arc::new(Replay(Mutex::new(Heard {
+    let replay = Arc::new(Replay(Mutex::new(Progress {
         answers: answers.map(VecDeque::from),
         waits_for: Vec::new(),
         now: START.parse().expect("a time"),
     })));
-    let writer = Writer::new(Server(replay.clone()));
-    let mut batch = pin!(writer.carry_out(ledger, writes));
+    let real_writer = Writer::new(Server(replay.clone()));
+    let mut batch = pin!(real_writer.carry_out(ledger, writes));
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(woken.clone());
     let mut learnt = None;
@@ -209,12 +209,12 @@ pub(crate) fn run(
             learnt = Some(outcome.updates);
         }
     }
-    let mut heard = replay.0.lock().expect("no other thread");
+    let mut progress = replay.0.lock().expect("no other thread");
     assert!(
-        heard.answers.iter().all(VecDeque::is_empty),
+        progress.answers.iter().all(VecDeque::is_empty),
         "the writer took another turn than before"
     );
-    let mut waits_for = std::mem::take(&mut heard.waits_for);
+    let mut waits_for = std::mem::take(&mut progress.waits_for);
     waits_for.sort_by_key(Call::lane);
     Ran { waits_for, learnt }
 }
@@ -227,12 +227,12 @@ impl Wake for Woken {
     }
 }
 
-struct Replay(Mutex<Heard>);
+struct Replay(Mutex<Progress>);
 
-struct Heard {
+struct Progress {
     answers: [VecDeque<Answer>; LANES],
     waits_for: Vec<Call>,
-    /// When the last answer came that was heard.
+    /// When the last answer came that was taken.
     now: Timestamp,
 }
 
@@ -241,7 +241,7 @@ struct Server(Arc<Replay>);
 
 impl Server {
     async fn ask(&self, call: Call) -> Said {
-        if let Some(said) = self.heard(call) {
+        if let Some(said) = self.next_answer(call) {
             return said;
         }
         pending().await
@@ -261,13 +261,13 @@ impl Server {
         }
     }
 
-    fn heard(&self, call: Call) -> Option<Said> {
-        let mut heard = self.0.0.lock().expect("no other thread");
-        let Some(answer) = heard.answers[call.lane()].pop_front() else {
-            heard.waits_for.push(call);
+    fn next_answer(&self, call: Call) -> Option<Said> {
+        let mut progress = self.0.0.lock().expect("no other thread");
+        let Some(answer) = progress.answers[call.lane()].pop_front() else {
+            progress.waits_for.push(call);
             return None;
         };
-        heard.now = answer.at;
+        progress.now = answer.at;
         Some(answer.said)
     }
 }
@@ -346,7 +346,7 @@ impl ApiServer for Server {
     async fn release_ledger(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
         match self.ask(Call::ReleaseLedger(ledger.clone())).await {
             Said::Gone(result) => result,
-            other => panic!("letting the ledger go was answered {other:?}"),
+            other => panic!("the release of the ledger was answered {other:?}"),
         }
     }
 

@@ -81,7 +81,7 @@ impl Model {
                     continue;
                 };
                 let answer = self.arrives(state, *call, Some(agent), None)?;
-                self.hears(state, agent, *lane, answer)?;
+                self.receives(state, agent, *lane, answer)?;
             }
             let seen = state.agents[agent].view;
             state.agents[agent].view = Self::all(state, &seen);

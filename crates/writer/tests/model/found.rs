@@ -28,14 +28,14 @@ fn holds(scope: Scope) {
 }
 
 #[test]
-fn a_slot_freed_by_the_agents_own_view_is_found() {
+fn an_agent_that_frees_slots_by_its_own_view_is_found() {
     let left = Left::NOTHING;
     passes_the_limit(scope(Broken::FreesByItsView, left));
 }
 
 /// The newer version is what makes a lagging answer harmless: with any other one it is not.
 #[test]
-fn a_slot_freed_at_any_other_version_is_found() {
+fn an_agent_that_frees_a_slot_at_any_other_version_is_found() {
     let left = Left {
         in_all: 1,
         status: 1,
@@ -47,7 +47,7 @@ fn a_slot_freed_at_any_other_version_is_found() {
 }
 
 #[test]
-fn a_fence_that_changes_nothing_is_found() {
+fn an_agent_whose_fence_changes_nothing_is_found() {
     let left = Left {
         in_all: 2,
         network: 1,
@@ -66,7 +66,7 @@ fn a_fence_that_changes_nothing_is_found() {
 }
 
 #[test]
-fn a_slot_moved_back_is_found() {
+fn an_agent_that_moves_a_slot_back_is_found() {
     let left = Left {
         in_all: 2,
         status: 1,
@@ -77,7 +77,7 @@ fn a_slot_moved_back_is_found() {
 }
 
 #[test]
-fn a_ledger_rebuilt_without_the_wait_is_found() {
+fn an_agent_that_rebuilds_the_ledger_without_the_wait_is_found() {
     let left = Left {
         in_all: 1,
         ledger: 1,
@@ -88,7 +88,7 @@ fn a_ledger_rebuilt_without_the_wait_is_found() {
 
 /// Where no view shows a quarantined pod, only the Lease can tell that a ledger was lost.
 #[test]
-fn a_lost_ledger_that_nobody_remembers_is_found() {
+fn an_agent_that_forgets_the_lost_ledger_is_found() {
     let left = Left {
         in_all: 1,
         ledger: 1,

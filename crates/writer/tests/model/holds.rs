@@ -34,7 +34,7 @@ fn has(explored: &Explored, verbs: &[&str]) {
 }
 
 #[test]
-fn it_holds_when_requests_are_late_doubled_or_lost_and_agents_crash() {
+fn the_limit_holds_when_requests_are_late_doubled_or_lost_and_agents_crash() {
     let explored = holds(scope(
         1,
         Left {
@@ -45,11 +45,11 @@ fn it_holds_when_requests_are_late_doubled_or_lost_and_agents_crash() {
             ..Left::NOTHING
         },
     ));
-    has(&explored, &["tries", "quarantines", "fences", "swaps"]);
+    has(&explored, &["dry-runs", "quarantines", "fences", "swaps"]);
 }
 
 #[test]
-fn it_holds_for_more_than_one_pod() {
+fn the_limit_holds_for_more_than_one_pod() {
     holds(scope(
         2,
         Left {
@@ -61,7 +61,7 @@ fn it_holds_for_more_than_one_pod() {
 }
 
 #[test]
-fn it_holds_whatever_people_do_to_a_pod() {
+fn the_limit_holds_whatever_people_do_to_a_pod() {
     let explored = holds(scope(
         1,
         Left {
@@ -75,7 +75,7 @@ fn it_holds_whatever_people_do_to_a_pod() {
 }
 
 #[test]
-fn it_holds_when_a_webhook_drops_labels() {
+fn the_limit_holds_when_a_webhook_drops_labels() {
     let explored = holds(scope(
         1,
         Left {
@@ -89,7 +89,7 @@ fn it_holds_when_a_webhook_drops_labels() {
 }
 
 #[test]
-fn it_holds_when_the_ledger_is_lost() {
+fn the_limit_holds_when_the_ledger_is_lost() {
     let explored = holds(scope(
         1,
         Left {
@@ -99,11 +99,11 @@ fn it_holds_when_the_ledger_is_lost() {
             ..Left::NOTHING
         },
     ));
-    has(&explored, &["creates", "rebuilds", "names", "lets go"]);
+    has(&explored, &["creates", "rebuilds", "names", "releases"]);
 }
 
 #[test]
-fn it_holds_when_pods_get_well_and_bad_again() {
+fn the_limit_holds_when_pods_turn_healthy_and_unhealthy_again() {
     holds(scope(
         1,
         Left {
@@ -116,7 +116,7 @@ fn it_holds_when_pods_get_well_and_bad_again() {
 }
 
 #[test]
-fn it_holds_when_the_time_of_pods_is_up() {
+fn the_limit_holds_when_the_ttl_of_pods_expires() {
     let explored = holds(scope(
         1,
         Left {
@@ -128,7 +128,7 @@ fn it_holds_when_the_time_of_pods_is_up() {
 }
 
 #[test]
-fn it_holds_when_reads_are_slow() {
+fn the_limit_holds_when_reads_are_slow() {
     holds(Scope {
         reads_wait: true,
         ..scope(
@@ -151,7 +151,7 @@ fn asked(name: &str, default: u8) -> u8 {
 
 #[test]
 #[ignore = "`make model` runs it, for as long as the bounds ask for"]
-fn it_holds_within_the_bounds_asked_for() {
+fn the_limit_holds_within_the_bounds_of_the_environment() {
     let in_all = asked("FAULTS", 2);
     let left = Left {
         in_all,

@@ -198,7 +198,7 @@ impl Search {
         });
     }
 
-    /// The steps to a state, and the one that is the violation if it is one. The agents are told apart again on the way.
+    /// The steps to a state, and the one that is the violation if it is one. The agents keep their own names on the way.
     fn trace(&self, to: Mark, violation: Option<&Violation>) -> Vec<String> {
         let mut marks = vec![to];
         let mut at = to;
@@ -220,7 +220,7 @@ impl Search {
                 }
             });
             let (step, next) = taken.expect("the state was reached by a step");
-            trace.push(self.model.told_step(step, &state));
+            trace.push(self.model.describe_step(step, &state));
             state = next;
         }
         if let Some(violation) = violation {
@@ -231,7 +231,7 @@ impl Search {
                 }
             });
             let last = last.expect("the violation is found again");
-            trace.push(self.model.told_step(last, &state));
+            trace.push(self.model.describe_step(last, &state));
         }
         trace
     }

@@ -25,7 +25,7 @@ const TTL: u32 = 4 * 3600;
 pub(crate) enum Step {
     /// An agent decides and begins a batch.
     Decides(usize),
-    /// A watch tells an agent how a pod is now; [`PODS`]: how the ledger is; one more: what the Lease names.
+    /// A watch shows an agent a pod as it is now; [`PODS`]: how the ledger is; one more: what the Lease names.
     Sees(usize, usize),
     /// A call of an agent arrives.
     Call(usize, Id, Course),
@@ -209,7 +209,7 @@ impl Model {
             let step = |course| Step::Call(agent, call, course);
             self.take(step(Course::Answered), state, next, |state| {
                 let answer = self.arrives(state, call, Some(agent), None)?;
-                self.hears(state, agent, lane, answer)
+                self.receives(state, agent, lane, answer)
             });
             if only_reads {
                 continue;
@@ -219,19 +219,19 @@ impl Model {
                     state.left = left;
                     self.arrives(state, call, Some(agent), None)?;
                     let answer = self.unanswered(state, call);
-                    self.hears(state, agent, lane, answer)
+                    self.receives(state, agent, lane, answer)
                 });
                 self.take(step(Course::Late), state, next, |state| {
                     state.left = left;
                     state.strays.push(call);
                     let answer = self.unanswered(state, call);
-                    self.hears(state, agent, lane, answer)
+                    self.receives(state, agent, lane, answer)
                 });
                 self.take(step(Course::Doubled), state, next, |state| {
                     state.left = left;
                     let answer = self.arrives(state, call, Some(agent), None)?;
                     state.strays.push(call);
-                    self.hears(state, agent, lane, answer)
+                    self.receives(state, agent, lane, answer)
                 });
             }
             if let Some(left) = state.left.without(|left| &mut left.webhook)
@@ -241,7 +241,7 @@ impl Model {
                     self.take(step(Course::Altered(altered)), state, next, |state| {
                         state.left = left;
                         let answer = self.arrives(state, call, Some(agent), Some(altered))?;
-                        self.hears(state, agent, lane, answer)
+                        self.receives(state, agent, lane, answer)
                     });
                 }
             }
@@ -379,13 +379,13 @@ impl Model {
     }
 
     /// A step in words; `state` is the one before it.
-    pub(crate) fn told_step(&self, step: Step, state: &State) -> String {
+    pub(crate) fn describe_step(&self, step: Step, state: &State) -> String {
         let agent = |index: usize| ["agent A", "agent B"][index];
         match step {
             Step::Decides(index) => {
                 let view = state.agents[index].view;
                 let batch = self.decided(view, state.bad, state.time);
-                format!("{} decides: {}", agent(index), self.told(batch))
+                format!("{} decides: {}", agent(index), self.describe(batch))
             }
             Step::Sees(index, PODS) => format!("{} sees the ledger as it is", agent(index)),
             Step::Sees(index, pod) if pod > PODS => {
@@ -393,7 +393,7 @@ impl Model {
             }
             Step::Sees(index, pod) => format!("{} sees p{pod} as it is", agent(index)),
             Step::Call(index, call, course) => {
-                let call = self.calls.get(call).told();
+                let call = self.calls.get(call).describe();
                 let course = match course {
                     Course::Answered => "arrives and is answered".to_owned(),
                     Course::AnswerLost => "arrives, the answer is lost".to_owned(),
@@ -405,10 +405,10 @@ impl Model {
                 };
                 format!("{}: {call} {course}", agent(index))
             }
-            Step::Stray(call) => format!("late: {} arrives", self.calls.get(call).told()),
+            Step::Stray(call) => format!("late: {} arrives", self.calls.get(call).describe()),
             Step::Crashes(index) => {
                 format!(
-                    "{} ends and starts anew; what it sent may yet arrive",
+                    "{} ends and starts again; its requests may yet arrive",
                     agent(index)
                 )
             }
