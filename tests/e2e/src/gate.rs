@@ -75,7 +75,7 @@ struct Way {
 /// What holds for every request until a test says otherwise.
 #[derive(Default)]
 struct Mood {
-    /// Lost before the API server hears of them.
+    /// Lost before they reach the API server.
     lost: Option<Wanted>,
     /// How far the dates of all answers are ahead.
     ahead: Option<SignedDuration>,
@@ -93,7 +93,7 @@ pub struct Gate {
 /// A trap that is set.
 pub struct Caught(oneshot::Receiver<Held>);
 
-/// A request that was caught before the API server heard of it. Dropped without an answer, it is lost: the connection
+/// A request that was caught before it reached the API server. Dropped without an answer, it is lost: the connection
 /// it came on gives an error.
 pub struct Held {
     /// What was caught.
@@ -161,7 +161,7 @@ impl Gate {
         self.way.mood().lost = None;
     }
 
-    /// From now on the API server's clock is so far ahead, as its answers tell it.
+    /// From now on the dates of the API server's answers are that far ahead.
     pub fn date_ahead(&self, ahead: SignedDuration) {
         self.way.mood().ahead = Some(ahead);
     }
@@ -225,7 +225,7 @@ impl Held {
         })
     }
 
-    /// Tells the sender that it asks too much, and after how many seconds it may ask again.
+    /// Answers 429 Too Many Requests, and after how many seconds the sender may ask again.
     pub fn too_many(self, retry_after: u64) -> anyhow::Result<()> {
         let status = json!({
             "kind": "Status",

@@ -23,7 +23,7 @@ fn over(mut base: Value, more: Value) -> Value {
     }
 }
 
-/// A pod template: a pod that serves as it is told, with `team: shop` and these labels, and this laid over its spec.
+/// A pod template: a pod that can be made to fail, with `team: shop` and these labels, and this laid over its spec.
 #[must_use]
 pub fn template(labels: Value, spec: Value) -> Value {
     let pod = json!({

@@ -112,7 +112,7 @@ spec:
             .with_context(|| format!("get pod {name}"))
     }
 
-    /// Asks by hand for the quarantine of pods, or takes that back.
+    /// Requests the manual quarantine of pods, or withdraws it.
     pub async fn ask(&self, pods: &[String], asked: bool) -> anyhow::Result<()> {
         self.annotate(pods, keys::QUARANTINE, asked.then_some("asked by a test"))
             .await

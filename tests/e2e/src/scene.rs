@@ -13,7 +13,7 @@ const NAMESPACE: &str = "$NAMESPACE";
 /// A policy file that probes `web` every second.
 ///
 /// The mode of the file itself is `observe`: the agents of other tests leave pods alone that their policies do not
-/// select, also those that are to be quarantined by hand.
+/// select, also those that are to be quarantined manually.
 pub const PROBE: &str = "
 mode: observe
 limits:
@@ -213,15 +213,15 @@ impl Scene {
         wait::until(what, SOON, look).await
     }
 
-    /// Asks for a quarantine by hand and waits until the pod is out.
-    pub async fn by_hand(&self, pod: &str) -> anyhow::Result<Pod> {
+    /// Requests a manual quarantine and waits until the pod is quarantined.
+    pub async fn quarantine_manually(&self, pod: &str) -> anyhow::Result<Pod> {
         self.annotate(pod, keys::QUARANTINE, Some("to be looked into"))
             .await?;
         self.web.quarantined(pod).await
     }
 
     /// The same for several pods at once.
-    pub async fn all_by_hand(&self, pods: &[String]) -> anyhow::Result<()> {
+    pub async fn quarantine_all_manually(&self, pods: &[String]) -> anyhow::Result<()> {
         for pod in pods {
             self.annotate(pod, keys::QUARANTINE, Some("to be looked into"))
                 .await?;

@@ -40,7 +40,7 @@ enum Turn {
 }
 
 /// Starts what an earlier test stopped and, as it failed, did not start again.
-async fn mend(cluster: &Cluster) -> anyhow::Result<()> {
+async fn restart_components(cluster: &Cluster) -> anyhow::Result<()> {
     if !cluster.is_own() {
         return Ok(());
     }
@@ -60,7 +60,7 @@ impl Stage {
         Self::take(Turn::Shared(TURNS.read().await)).await
     }
 
-    /// The same for a test that no other one could bear, as it stops a component or counts the cluster's pods.
+    /// The same for a test that runs alone, because it stops a component or counts the cluster's pods.
     pub async fn open_alone() -> anyhow::Result<Self> {
         Self::take(Turn::Alone(TURNS.write().await)).await
     }
@@ -69,7 +69,7 @@ impl Stage {
         // A second test in the same process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::attach()?;
-        mend(&cluster).await?;
+        restart_components(&cluster).await?;
         let client = cluster.client().await?;
         Ok(Self {
             cluster,

@@ -44,7 +44,7 @@ pub struct Disturbed {
     pub cut: usize,
 }
 
-/// A way that disturbs requests until it is told to be calm.
+/// A way that disturbs requests until [`Unreliable::calm`] is called.
 pub(crate) struct Unreliable {
     chance: Mutex<(Rng, Disturbed)>,
     calm: watch::Sender<bool>,
@@ -64,7 +64,7 @@ struct Fate {
 
 enum Lost {
     Request,
-    /// Its sender is not even told that the connection is gone.
+    /// Not even the loss of the connection reaches the sender.
     RequestInSilence,
     Answer,
 }

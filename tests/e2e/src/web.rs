@@ -259,7 +259,7 @@ spec:
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// What had come back; the count starts anew.
+    /// The answers so far; the count starts again.
     pub async fn reset(&self) -> anyhow::Result<Counts> {
         let (client, namespace) = (&self.stage.client, &self.namespace);
         let text = proxy::send(

@@ -75,7 +75,7 @@ async fn labelled(scene: &Scene, pod: &str) -> kube::Result<k8s_openapi::api::co
 }
 
 #[tokio::test]
-async fn what_admission_denies_is_refused_and_takes_no_slot() -> anyhow::Result<()> {
+async fn a_quarantine_that_admission_denies_is_refused_and_takes_no_slot() -> anyhow::Result<()> {
     let scene = Scene::set("denied", 2, Labels::NoToggle, PROBE).await?;
     let denies = "validations: [{ expression: 'object.metadata.labels == oldObject.metadata.labels', message: labels are ours }]";
     admission(
@@ -108,7 +108,8 @@ async fn what_admission_denies_is_refused_and_takes_no_slot() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn what_admission_alters_is_refused_and_leaves_nothing_behind() -> anyhow::Result<()> {
+async fn a_quarantine_that_admission_alters_is_refused_and_leaves_nothing_behind()
+-> anyhow::Result<()> {
     let scene = Scene::set("mutated", 2, Labels::NoToggle, PROBE).await?;
     let alters = r#"reinvocationPolicy: Never
   mutations:

@@ -32,7 +32,7 @@ async fn seen(scene: &Scene) -> anyhow::Result<(i32, i32, i32)> {
 }
 
 #[tokio::test]
-async fn an_autoscaler_neither_counts_a_quarantined_pod_nor_takes_it() -> anyhow::Result<()> {
+async fn an_autoscaler_neither_counts_nor_deletes_a_quarantined_pod() -> anyhow::Result<()> {
     let scene = Scene::set("autoscaler", 1, Labels::NoToggle, PROBE).await?;
     let labels = json!({ "app": "own" });
     let requests = json!({ "resources": { "requests": { "cpu": "20m" } } });

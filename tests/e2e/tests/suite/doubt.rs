@@ -1,4 +1,4 @@
-//! When in doubt nothing new is quarantined, and what is out stays.
+//! When in doubt no further pod is quarantined, and quarantined pods stay.
 
 use std::time::Duration;
 
@@ -37,8 +37,7 @@ async fn out(faults: &Faults, pods: &[String]) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn where_the_clocks_are_far_apart_nothing_is_quarantined_and_nothing_reaped()
--> anyhow::Result<()> {
+async fn no_pod_is_quarantined_or_reaped_while_the_clocks_are_far_apart() -> anyhow::Result<()> {
     let faults = Faults::new("clock", 3, 3).await?;
     let names = faults.names();
     let agent = faults.run().await?;
@@ -70,7 +69,7 @@ async fn where_the_clocks_are_far_apart_nothing_is_quarantined_and_nothing_reape
 }
 
 #[tokio::test]
-async fn where_the_policy_file_is_refused_nothing_is_quarantined_and_times_go_on()
+async fn no_pod_is_quarantined_while_the_policy_file_is_refused_but_pods_are_reaped()
 -> anyhow::Result<()> {
     let faults = Faults::new("refused-file", 3, 3).await?;
     let names = faults.names();
@@ -106,7 +105,7 @@ async fn an_api_server_that_asks_to_be_left_alone_is_left_alone() -> anyhow::Res
     let asked = faults.gate.catch(test_e2e::Passing::is_ledger_patch);
     faults.quiet.ask(&faults.names()[..1], true).await?;
     asked.held().await?.too_many(4)?;
-    // What was on its way already has come by then.
+    // Requests that were under way have arrived by then.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = faults.gate.came();
     tokio::time::sleep(Duration::from_secs(3)).await;

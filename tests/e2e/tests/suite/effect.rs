@@ -1,4 +1,4 @@
-//! A patch is not a quarantine: what it has brought about is measured, and told where it has not.
+//! A patch is not a quarantine: its effect is measured, and Events say where it has had none.
 
 use anyhow::ensure;
 use kube::ResourceExt;
@@ -11,10 +11,9 @@ use test_e2e::{
 };
 
 #[tokio::test]
-async fn the_time_out_of_the_slices_and_the_time_to_the_replacement_are_measured()
--> anyhow::Result<()> {
+async fn the_drain_time_and_the_replacement_time_are_measured() -> anyhow::Result<()> {
     let scene = Scene::set("measured", 2, Labels::NoToggle, PROBE).await?;
-    scene.by_hand(&scene.pods[0]).await?;
+    scene.quarantine_manually(&scene.pods[0]).await?;
     let of_web = [("policy", "web")];
     for name in ["drain_duration_seconds", "replacement_duration_seconds"] {
         scene
@@ -39,13 +38,13 @@ async fn the_time_out_of_the_slices_and_the_time_to_the_replacement_are_measured
     scene.clear().await
 }
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
     #[tokio::test]
-    async fn a_pod_that_stays_in_the_slices_and_in_its_replica_set_is_told_of() -> anyhow::Result<()>
-    {
+    async fn events_name_a_pod_that_stays_in_the_slices_and_in_its_replica_set()
+    -> anyhow::Result<()> {
         let stage = Stage::open_alone().await?;
         if !stage.cluster.is_own() {
             return Ok(());
@@ -122,12 +121,12 @@ async fn restarts_of_a_quarantined_pod_are_counted() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_released_pod_is_left_alone_for_a_while_and_then_judged_afresh() -> anyhow::Result<()> {
+async fn a_released_pod_is_left_alone_for_a_while_and_then_judged_again() -> anyhow::Result<()> {
     let settle = changed(PROBE, &[("mode: enforce", "mode: enforce\n    settle: 6s")]);
     let scene = Scene::set("settling", 3, Labels::NoToggle, &settle).await?;
     scene.seen_good().await?;
     let bad = &scene.pods[0];
-    scene.by_hand(bad).await?;
+    scene.quarantine_manually(bad).await?;
     scene.annotate(bad, keys::RELEASE, Some("true")).await?;
     let back = scene.back(bad).await?;
     assert!(back.annotations().contains_key(keys::RELEASED));

@@ -29,11 +29,11 @@ async fn slots_are(scene: &Scene, count: usize) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_pod_that_failed_in_quarantine_counts_until_its_time_is_up() -> anyhow::Result<()> {
+async fn a_pod_that_failed_in_quarantine_counts_until_its_ttl_expires() -> anyhow::Result<()> {
     let policy = changed(PROBE, &[("ttl: 1h", "ttl: 12s")]);
     let scene = Scene::set("failed", 2, Labels::NoToggle, &policy).await?;
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     let deadline = json!({ "spec": { "activeDeadlineSeconds": 1 } });
     scene
         .stage
@@ -86,7 +86,7 @@ async fn node(scene: &Scene) -> anyhow::Result<(Api<Node>, String)> {
 }
 
 #[tokio::test]
-async fn a_pod_that_goes_with_its_node_gives_its_slot_back() -> anyhow::Result<()> {
+async fn a_pod_deleted_with_its_node_frees_its_slot() -> anyhow::Result<()> {
     let scene = Scene::set("nodegone", 1, Labels::NoToggle, PROBE).await?;
     let (nodes, name) = node(&scene).await?;
     let labels = json!({ "app": "far" });
@@ -126,12 +126,12 @@ async fn a_pod_that_goes_with_its_node_gives_its_slot_back() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn a_deployment_deleted_while_its_pod_is_out_leaves_the_pod_and_takes_its_slot_with_it()
+async fn a_quarantined_pod_outlives_its_deployment_and_its_slot_is_freed_with_it()
 -> anyhow::Result<()> {
     let policy = changed(PROBE, &[("ttl: 1h", "ttl: 15s")]);
     let scene = Scene::set("ownergone", 2, Labels::NoToggle, &policy).await?;
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     let deployments: Api<Deployment> =
         Api::namespaced(scene.stage.client.clone(), scene.namespace());
     deployments
@@ -153,10 +153,9 @@ async fn a_deployment_deleted_while_its_pod_is_out_leaves_the_pod_and_takes_its_
 }
 
 #[tokio::test]
-async fn a_namespace_deleted_with_pods_that_are_out_takes_their_slots_with_it() -> anyhow::Result<()>
-{
+async fn the_slots_of_quarantined_pods_are_freed_with_their_namespace() -> anyhow::Result<()> {
     let scene = Scene::set("nsgone", 2, Labels::NoToggle, PROBE).await?;
-    scene.by_hand(&scene.pods[0]).await?;
+    scene.quarantine_manually(&scene.pods[0]).await?;
     slots_are(&scene, 1).await?;
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> =
         Api::all(scene.stage.client.clone());

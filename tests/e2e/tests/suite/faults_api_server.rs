@@ -40,12 +40,12 @@ async fn good_samples(agent: &Agent) -> anyhow::Result<()> {
     .await
 }
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
     #[tokio::test]
-    async fn the_api_server_stopped_killed_and_hanging_the_agent_goes_on_and_acts_when_it_is_sure()
+    async fn the_agent_survives_an_api_server_that_is_stopped_killed_or_hanging_and_acts_once_its_view_is_complete()
     -> anyhow::Result<()> {
         let stage = Stage::open_alone().await?;
         if !stage.cluster.is_own() {

@@ -8,7 +8,7 @@ use std::{
 use crate::faults::Faults;
 
 #[tokio::test]
-async fn a_pod_that_is_written_every_thirty_milliseconds_is_quarantined_within_seconds()
+async fn a_pod_that_is_patched_every_thirty_milliseconds_is_quarantined_within_seconds()
 -> anyhow::Result<()> {
     let faults = Faults::new("busy", 4, 2).await?;
     let names = faults.names();

@@ -21,7 +21,7 @@ async fn only_one_is_out(faults: &Faults, pod: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn killed_between_slot_and_pod_the_next_one_finishes() -> anyhow::Result<()> {
+async fn an_agent_killed_between_slot_and_patch_finishes_after_its_restart() -> anyhow::Result<()> {
     let faults = Faults::new("kill-slot", 3, 1).await?;
     let names = faults.names();
     let agent = faults.run().await?;
@@ -42,8 +42,8 @@ async fn killed_between_slot_and_pod_the_next_one_finishes() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn killed_before_it_hears_that_the_pod_is_out_the_next_one_leaves_it_so() -> anyhow::Result<()>
-{
+async fn an_agent_killed_before_the_answer_to_its_patch_leaves_the_pod_quarantined()
+-> anyhow::Result<()> {
     let faults = Faults::new("kill-answer", 3, 1).await?;
     let names = faults.names();
     let agent = faults.run().await?;
@@ -98,7 +98,7 @@ async fn a_patch_that_arrives_after_the_restart_is_counted() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn an_answer_that_belongs_to_a_duplicate_frees_no_slot() -> anyhow::Result<()> {
+async fn an_answer_to_a_duplicate_request_frees_no_slot() -> anyhow::Result<()> {
     let faults = Faults::new("kill-twice", 3, 1).await?;
     let names = faults.names();
     let agent = faults.run().await?;
@@ -119,7 +119,7 @@ async fn an_answer_that_belongs_to_a_duplicate_frees_no_slot() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn killed_while_it_takes_a_slot_the_next_one_finishes_or_begins_anew() -> anyhow::Result<()> {
+async fn an_agent_killed_while_it_takes_a_slot_finishes_or_begins_again() -> anyhow::Result<()> {
     let faults = Faults::new("kill-ledger", 3, 1).await?;
     for arrives in [true, false] {
         let names = faults.quiet.names().await?;
@@ -150,7 +150,7 @@ async fn killed_while_it_takes_a_slot_the_next_one_finishes_or_begins_anew() -> 
 
 /// The pod's version never changes by itself, so nothing but the fence stands between a late patch and a pod too many.
 #[tokio::test]
-async fn a_slot_that_nobody_wants_is_fenced_and_a_later_patch_is_refused() -> anyhow::Result<()> {
+async fn an_unused_slot_is_fenced_and_a_later_patch_is_refused() -> anyhow::Result<()> {
     let faults = Faults::new("kill-fence", 3, 1).await?;
     let names = faults.names();
     let agent = faults.run().await?;
@@ -198,7 +198,8 @@ impl Moments {
 }
 
 #[tokio::test]
-async fn killed_at_random_moments_it_keeps_the_limit_and_loses_no_label() -> anyhow::Result<()> {
+async fn an_agent_killed_at_random_moments_keeps_the_limit_and_loses_no_label() -> anyhow::Result<()>
+{
     const ROUNDS: usize = 20;
     let faults = Faults::new("kill-random", 6, 2).await?;
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

@@ -1,4 +1,4 @@
-//! The ledger is deleted, or written over by hand. Nothing is put out over the limit, and the agent goes on.
+//! The ledger is deleted, or overwritten. No quarantine exceeds the limit, and the agent goes on.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn refused(agent: &Process, pods: f64) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free_and_the_next_one_is_open()
+async fn a_deleted_ledger_stays_until_its_last_slot_is_free_and_the_next_ledger_is_open()
 -> anyhow::Result<()> {
     let faults = Faults::new("ledger-deleted", 5, 2).await?;
     let names = faults.names();
@@ -45,8 +45,7 @@ async fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free_and_the_next
 }
 
 #[tokio::test]
-async fn a_ledger_that_is_lost_is_made_anew_and_gives_no_slot_for_ten_minutes() -> anyhow::Result<()>
-{
+async fn a_lost_ledger_is_created_again_and_gives_no_slot_for_ten_minutes() -> anyhow::Result<()> {
     let faults = Faults::new("ledger-gone", 5, 2).await?;
     let names = faults.names();
     let agent = faults.run().await?;
@@ -74,19 +73,19 @@ async fn a_ledger_that_is_lost_is_made_anew_and_gives_no_slot_for_ten_minutes() 
         names[..1],
         "it is counted by a slot again"
     );
-    // A restart does not forget it.
+    // The wait survives a restart.
     agent.kill().await?;
     let _agent = faults.run().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(faults.quiet.quarantined().await?, names[..1]);
-    // What needs no slot goes on.
+    // A release needs no slot.
     faults.put_all_back().await?;
     assert_eq!(faults.most.most(), 1);
     faults.end().await
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_counts_and_stays() -> anyhow::Result<()> {
+async fn an_unreadable_entry_counts_and_stays() -> anyhow::Result<()> {
     let faults = Faults::new("ledger-garbage", 5, 2).await?;
     let names = faults.names();
     let agent = faults.run().await?;

@@ -30,8 +30,8 @@ async fn reloaded(agent: &Agent, successful: f64) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_broken_policy_file_is_refused_and_a_good_one_is_taken_at_run_time() -> anyhow::Result<()>
-{
+async fn a_broken_policy_file_is_refused_and_a_valid_file_is_applied_at_run_time()
+-> anyhow::Result<()> {
     let stage = Stage::open().await?;
     let namespace = stage.namespace("reload").await?;
     let web = stage.web(namespace.name(), 4, Labels::NoToggle).await?;

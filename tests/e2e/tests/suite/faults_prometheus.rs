@@ -49,7 +49,7 @@ async fn grows(agent: &Process, name: &str, labels: &[(&str, &str)]) -> anyhow::
 async fn says_nothing(agent: &Process, web: &Web, cause: &str) -> anyhow::Result<()> {
     // The first one of the cause: what came before belongs to what came before.
     grows(agent, "signal_errors_total", &[("cause", cause)]).await?;
-    let told = async || -> anyhow::Result<f64> {
+    let samples = async || -> anyhow::Result<f64> {
         let good = agent
             .sum("signal_samples_total", &[("result", "good")])
             .await?;
@@ -58,20 +58,20 @@ async fn says_nothing(agent: &Process, web: &Web, cause: &str) -> anyhow::Result
             .await?;
         Ok(good + bad)
     };
-    let before = told().await?;
+    let before = samples().await?;
     grows(agent, "signal_samples_total", &[("result", "none")]).await?;
     grows(agent, "signal_errors_total", &[("cause", cause)]).await?;
-    assert_eq!(told().await?, before, "{cause}: a sample");
+    assert_eq!(samples().await?, before, "{cause}: a sample");
     assert_eq!(web.all_quarantined().await?, [""; 0], "{cause}");
     Ok(())
 }
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
     #[tokio::test]
-    async fn prometheus_stopped_or_hanging_says_nothing_and_is_heard_again_when_it_is_back()
+    async fn a_stopped_or_hanging_prometheus_gives_no_samples_until_it_is_back()
     -> anyhow::Result<()> {
         let stage = Stage::open_alone().await?;
         if !stage.cluster.is_own() {
@@ -109,7 +109,7 @@ mod alone {
     }
 }
 
-/// How a bad Prometheus answers; each time what it says would have a pod quarantined if it were believed.
+/// How a faulty Prometheus answers; each answer would lead to a quarantine if it were believed.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Good,

@@ -15,7 +15,7 @@ async fn ends_within_a_second(mut agent: Process) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_idle_agent_and_one_that_waits_for_the_api_server_end_within_a_second()
+async fn an_idle_agent_and_an_agent_that_waits_for_the_api_server_end_within_a_second()
 -> anyhow::Result<()> {
     let faults = Faults::new("stop-idle", 1, 1).await?;
     ends_within_a_second(faults.run().await?).await?;
@@ -29,7 +29,7 @@ async fn an_idle_agent_and_one_that_waits_for_the_api_server_end_within_a_second
 }
 
 #[tokio::test]
-async fn stopped_while_a_pod_patch_is_under_way_a_restart_finishes_it() -> anyhow::Result<()> {
+async fn an_agent_stopped_during_a_patch_finishes_it_after_its_restart() -> anyhow::Result<()> {
     let faults = Faults::new("stop-patch", 3, 1).await?;
     let names = faults.names();
     let agent = faults.run().await?;
@@ -48,8 +48,8 @@ async fn stopped_while_a_pod_patch_is_under_way_a_restart_finishes_it() -> anyho
 }
 
 #[tokio::test]
-async fn stopped_in_the_midst_of_thirty_quarantines_a_restart_finishes_them() -> anyhow::Result<()>
-{
+async fn an_agent_stopped_during_thirty_quarantines_finishes_them_after_its_restart()
+-> anyhow::Result<()> {
     let faults = Faults::new("stop-many", 40, 30).await?;
     let names = faults.names();
     let agent = faults.run().await?;

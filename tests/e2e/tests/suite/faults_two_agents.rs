@@ -25,8 +25,8 @@ async fn two_agents_keep_the_limit_and_lose_no_label() -> anyhow::Result<()> {
 
 /// The first one hangs with a patch in its hands, the second one takes over; then the first one goes on.
 #[tokio::test]
-async fn an_agent_that_hung_while_another_one_worked_puts_no_pod_too_many_out() -> anyhow::Result<()>
-{
+async fn an_agent_that_hung_while_another_agent_worked_does_not_exceed_the_limit()
+-> anyhow::Result<()> {
     let faults = Faults::new("hung", 4, 1).await?;
     let names = faults.names();
     let first = faults.run().await?;

@@ -1,4 +1,4 @@
-//! One of two agents does the work, the other one is ready to. No limit depends on it.
+//! Of two agents one is the leader, the other a standby. No limit depends on that.
 
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,14 @@ async fn two(hint: &str) -> anyhow::Result<Scene> {
     Ok(scene)
 }
 
-/// Ends the agent that acts; gives after how long the other one did.
+/// Ends the leader; returns after how long the standby acts.
 async fn ended(scene: &Scene, grace: DeleteParams) -> anyhow::Result<Duration> {
     let leader = scene.agent.leader().await?;
     let pods = scene.stage.pods(scene.agent.namespace());
     let began = Instant::now();
     pods.delete(&leader, &grace).await?;
     scene
-        .until("another one acts", async || {
+        .until("another agent acts", async || {
             let leaders = scene.agent.leaders().await?;
             let other = leaders.iter().any(|name| *name != leader);
             ensure!(other, "{leaders:?}");
@@ -47,7 +47,7 @@ async fn a_standby_takes_over_within_fifteen_seconds_of_a_kill() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn a_standby_takes_over_at_once_where_the_leader_is_told_to_end() -> anyhow::Result<()> {
+async fn a_standby_takes_over_at_once_when_the_leader_is_terminated() -> anyhow::Result<()> {
     let scene = two("lead-term").await?;
     let took = ended(&scene, DeleteParams::default()).await?;
     // Sooner than the Lease runs out; and it is looked at once a second.
@@ -71,22 +71,22 @@ async fn acts(agent: &Process, acts: bool) -> anyhow::Result<()> {
     .await
 }
 
-/// Whether these pods are asked anything, and whether the state is told of.
+/// Whether an agent probes these pods, and whether it exports the gauges of state.
 async fn is_idle(agent: &Process) -> anyhow::Result<()> {
     let asked = async || agent.sum("signal_samples_total", &[]).await;
     let before = asked().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    ensure!(asked().await? == before, "it asks pods");
+    ensure!(asked().await? == before, "it probes pods");
     let text = agent.get("/metrics").await?;
     ensure!(
         !text.contains("pod_quarantine_limit{"),
-        "it tells of the state"
+        "it exports the gauges of state"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn one_that_cannot_renew_the_lease_stops_acting_before_the_other_one_begins()
+async fn a_leader_that_cannot_renew_the_lease_stops_acting_before_the_standby_begins()
 -> anyhow::Result<()> {
     let faults = Faults::new("lead-cut", 3, 2).await?;
     let gate = Gate::open(&faults.stage).await?;
@@ -129,7 +129,7 @@ async fn one_that_cannot_renew_the_lease_stops_acting_before_the_other_one_begin
 }
 
 #[tokio::test]
-async fn one_that_hung_stands_by_when_it_goes_on() -> anyhow::Result<()> {
+async fn a_leader_that_hung_stands_by_when_it_resumes() -> anyhow::Result<()> {
     let faults = Faults::new("lead-hung", 3, 2).await?;
     let first = faults
         .rights

@@ -1,12 +1,12 @@
-//! Limits: with more bad pods than may be out, exactly so many are, and the others are told why not.
+//! Limits: of more unhealthy pods than the limit, exactly as many as the limit are quarantined, and the others are refused.
 
 use anyhow::ensure;
 use kube::{Api, api::ListParams};
 use pod_quarantine::core::keys;
 use test_e2e::{Labels, PROBE, Scene, Stage, changed};
 
-/// One more pod goes bad than may be out.
-async fn exactly_so_many_are_out(
+/// One pod more turns unhealthy than the limit allows.
+async fn as_many_as_the_limit_are_quarantined(
     scene: Scene,
     max: usize,
     reason: &str,
@@ -33,7 +33,7 @@ async fn exactly_so_many_are_out(
     scene.untouched(&left).await?;
     assert_eq!(scene.agent.slots().await?.len(), max);
 
-    // Once there is room, it goes.
+    // Once there is room, the refused pod is quarantined.
     scene.web.switch(&out[0], "ok").await?;
     scene.annotate(&out[0], keys::RELEASE, Some("true")).await?;
     scene.web.quarantined(&left).await?;
@@ -50,7 +50,7 @@ async fn limited(
     said: &str,
 ) -> anyhow::Result<()> {
     let scene = Scene::set(hint, 4, Labels::NoToggle, policy).await?;
-    let scene = exactly_so_many_are_out(scene, max, reason, said).await?;
+    let scene = as_many_as_the_limit_are_quarantined(scene, max, reason, said).await?;
     let own = [("scope", scope), ("namespace", scene.namespace())];
     let max = f64::from(u32::try_from(max)?);
     scene.metric_is("limit", &own, max).await?;
@@ -59,7 +59,7 @@ async fn limited(
 }
 
 #[tokio::test]
-async fn no_more_of_a_workload_are_out_than_its_number() -> anyhow::Result<()> {
+async fn no_more_pods_of_a_workload_are_quarantined_than_its_limit() -> anyhow::Result<()> {
     limited(
         "wmax",
         PROBE,
@@ -72,7 +72,7 @@ async fn no_more_of_a_workload_are_out_than_its_number() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_share_of_a_workload_rounds_down() -> anyhow::Result<()> {
+async fn a_percentage_of_a_workload_rounds_down() -> anyhow::Result<()> {
     // 74 % of 4 are 2.96.
     let policy = changed(
         PROBE,
@@ -93,7 +93,7 @@ async fn a_share_of_a_workload_rounds_down() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_share_of_a_workload_is_at_least_one() -> anyhow::Result<()> {
+async fn a_percentage_of_a_workload_is_at_least_one_pod() -> anyhow::Result<()> {
     // 10 % of 4 are 0.4.
     let policy = changed(
         PROBE,
@@ -114,7 +114,7 @@ async fn a_share_of_a_workload_is_at_least_one() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_more_of_a_namespace_are_out_than_its_number() -> anyhow::Result<()> {
+async fn no_more_pods_of_a_namespace_are_quarantined_than_its_limit() -> anyhow::Result<()> {
     let policy = changed(
         PROBE,
         &[
@@ -136,9 +136,9 @@ async fn no_more_of_a_namespace_are_out_than_its_number() -> anyhow::Result<()> 
     .await
 }
 
-/// A restart does not forget it, and a release gives nothing back.
+/// The hourly limit survives a restart, and a release gives nothing back.
 #[tokio::test]
-async fn no_more_are_quarantined_within_an_hour_than_its_number() -> anyhow::Result<()> {
+async fn no_more_pods_are_quarantined_within_an_hour_than_the_hourly_limit() -> anyhow::Result<()> {
     let policy = changed(PROBE, &[("perHour: 10000", "perHour: 1")]);
     let scene = Scene::set("hourly", 3, Labels::NoToggle, &policy).await?;
     scene.seen_good().await?;
@@ -163,12 +163,12 @@ async fn no_more_are_quarantined_within_an_hour_than_its_number() -> anyhow::Res
     scene.clear().await
 }
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
     #[tokio::test]
-    async fn no_more_of_the_cluster_are_out_than_its_number_whoever_took_them_out()
+    async fn no_more_pods_of_the_cluster_are_quarantined_than_its_limit_whichever_agent_did_it()
     -> anyhow::Result<()> {
         let stage = Stage::open_alone().await?;
         // Pods that carry the label count, also where no agent of this test put it on.
@@ -193,7 +193,7 @@ mod alone {
         );
         let scene = Scene::set_on(stage, "cmax", 4, Labels::NoToggle, &policy).await?;
         let said = format!("{0} of at most {0} pods of the cluster", already + 2);
-        let scene = exactly_so_many_are_out(scene, 2, "ClusterLimit", &said).await?;
+        let scene = as_many_as_the_limit_are_quarantined(scene, 2, "ClusterLimit", &said).await?;
         scene.clear().await
     }
 }

@@ -12,7 +12,7 @@
 
 mod admission;
 mod autoscaler;
-mod available;
+mod availability;
 mod doubt;
 mod effect;
 mod endings;
@@ -41,7 +41,7 @@ mod reap;
 mod record;
 mod release;
 mod replacement;
+mod reporting;
 mod selectors;
 mod storm;
-mod telling;
 mod toggles;

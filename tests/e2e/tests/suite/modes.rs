@@ -5,14 +5,14 @@ use pod_quarantine::core::keys;
 use test_e2e::{Labels, PROBE, Scene, changed};
 
 #[tokio::test]
-async fn in_observe_it_is_told_what_would_be_done_and_nothing_is_changed() -> anyhow::Result<()> {
+async fn in_observe_events_say_what_would_be_done_and_nothing_is_changed() -> anyhow::Result<()> {
     // Neither a policy's own mode nor the file's is there: `observe` is the default.
     let policy = changed(
         PROBE,
         &[("    mode: enforce\n", ""), ("mode: observe\n", "")],
     );
     let scene = Scene::set("observe", 2, Labels::NoToggle, &policy).await?;
-    // A namespace cannot raise it.
+    // A namespace cannot raise the mode.
     scene.namespace_mode(Some("enforce")).await?;
     scene.seen_good().await?;
     let bad = &scene.pods[0];
@@ -47,7 +47,7 @@ async fn in_observe_it_is_told_what_would_be_done_and_nothing_is_changed() -> an
     assert_eq!(scene.agent.sum("mode", &[("mode", "observe")]).await?, 1.0);
     assert_eq!(scene.agent.sum("mode", &[("mode", "enforce")]).await?, 0.0);
 
-    // By hand it is refused as well.
+    // A manual quarantine is refused as well.
     let other = &scene.pods[1];
     scene
         .annotate(other, keys::QUARANTINE, Some("please"))
@@ -60,7 +60,7 @@ async fn in_observe_it_is_told_what_would_be_done_and_nothing_is_changed() -> an
 }
 
 #[tokio::test]
-async fn a_namespace_lowers_the_mode_and_a_word_that_is_none_turns_it_off() -> anyhow::Result<()> {
+async fn a_namespace_lowers_the_mode_and_an_unknown_mode_turns_it_off() -> anyhow::Result<()> {
     let scene = Scene::set("lower", 2, Labels::NoToggle, PROBE).await?;
     scene.namespace_mode(Some("off")).await?;
     scene.seen_good().await?;
@@ -134,7 +134,7 @@ async fn a_policy_that_is_off_leaves_pods_alone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_changes_is_in_force_without_a_restart() -> anyhow::Result<()> {
+async fn a_changed_policy_file_is_in_force_without_a_restart() -> anyhow::Result<()> {
     let observing = changed(PROBE, &[("mode: enforce", "mode: observe")]);
     let scene = Scene::set("reload", 2, Labels::NoToggle, &observing).await?;
     scene.seen_good().await?;

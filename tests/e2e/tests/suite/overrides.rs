@@ -23,7 +23,7 @@ fn four_kept_for(ttl: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_exempt_pod_stays_and_so_does_one_whose_exemption_cannot_be_read() -> anyhow::Result<()>
+async fn an_exempt_pod_stays_and_so_does_a_pod_with_an_unreadable_exemption() -> anyhow::Result<()>
 {
     let scene = Scene::set("exempt", 4, Labels::NoToggle, &four_kept_for("1h")).await?;
     let (exempt, unreadable, other) = (&scene.pods[0], &scene.pods[1], &scene.pods[2]);
@@ -40,7 +40,7 @@ async fn an_exempt_pod_stays_and_so_does_one_whose_exemption_cannot_be_read() ->
         scene
             .refused(pod, "Exempt", &["HTTP 500", "exempt"])
             .await?;
-        // Nor by hand.
+        // Nor manually.
         scene.annotate(pod, keys::QUARANTINE, Some("now")).await?;
         scene
             .event(pod, &["QuarantineRefused", "(now)", "exempt"])
@@ -65,7 +65,7 @@ async fn an_exempt_pod_stays_and_so_does_one_whose_exemption_cannot_be_read() ->
 }
 
 #[tokio::test]
-async fn a_quarantine_by_hand_has_the_text_as_its_reason_and_the_command_comes_off()
+async fn a_manual_quarantine_has_the_text_as_its_reason_and_removes_the_command()
 -> anyhow::Result<()> {
     let scene = Scene::set("byhand", 2, Labels::NoToggle, PROBE).await?;
     for (pod, text, reason) in [
@@ -92,12 +92,12 @@ async fn a_quarantine_by_hand_has_the_text_as_its_reason_and_the_command_comes_o
     scene.clear().await
 }
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
     #[tokio::test]
-    async fn a_pod_that_no_policy_selects_can_be_quarantined_by_hand_for_the_files_ttl()
+    async fn a_pod_that_no_policy_selects_can_be_quarantined_manually_for_the_files_ttl()
     -> anyhow::Result<()> {
         // Alone: in this agent's file, `enforce` holds for every pod of the cluster.
         let stage = Stage::open_alone().await?;
@@ -114,7 +114,7 @@ mod alone {
             ],
         );
         let scene = Scene::set_on(stage, "noone", 2, Labels::NoToggle, &policy).await?;
-        let record = record(&scene.by_hand(&scene.pods[0]).await?)?;
+        let record = record(&scene.quarantine_manually(&scene.pods[0]).await?)?;
         assert_eq!(&*record.policy, "by-hand");
         assert_eq!(record.expires.duration_since(record.at).as_hours(), 2);
         scene
@@ -126,7 +126,7 @@ mod alone {
 }
 
 #[tokio::test]
-async fn a_command_in_the_pod_template_is_nobodys_and_is_told() -> anyhow::Result<()> {
+async fn a_command_in_the_pod_template_is_ignored_with_an_event() -> anyhow::Result<()> {
     let scene = Scene::set("template", 2, Labels::NoToggle, PROBE).await?;
     let commands = json!({ keys::QUARANTINE: "all of them", keys::RELEASE: "force" });
     let template = json!({ "metadata": { "annotations": commands } });
@@ -187,7 +187,7 @@ async fn a_workload_is_exempted_through_its_pod_template() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn a_held_pod_outlives_its_time_until_the_hold_ends() -> anyhow::Result<()> {
+async fn a_held_pod_outlives_its_ttl_until_the_hold_ends() -> anyhow::Result<()> {
     let scene = Scene::set("hold", 4, Labels::NoToggle, &four_kept_for("5s")).await?;
     let [open, unreadable, until, past] = &scene.pods[..] else {
         anyhow::bail!("{:?}", scene.pods)
@@ -203,7 +203,7 @@ async fn a_held_pod_outlives_its_time_until_the_hold_ends() -> anyhow::Result<()
     ] {
         scene.annotate(pod, keys::HOLD, Some(hold)).await?;
     }
-    scene.all_by_hand(&scene.pods).await?;
+    scene.quarantine_all_manually(&scene.pods).await?;
     scene.reaped(past).await?;
     for pod in [open, unreadable, until] {
         scene.event(pod, &["HeldPastTTL", "held"]).await?;
@@ -242,7 +242,7 @@ async fn a_held_pod_outlives_its_time_until_the_hold_ends() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn a_ttl_on_the_pod_is_counted_from_the_quarantine_and_one_that_cannot_be_read_counts_as_none()
+async fn a_ttl_annotation_counts_from_the_quarantine_and_an_unreadable_ttl_is_ignored()
 -> anyhow::Result<()> {
     let five = changed(
         &four_kept_for("9s"),
@@ -258,8 +258,8 @@ async fn a_ttl_on_the_pod_is_counted_from_the_quarantine_and_one_that_cannot_be_
     scene.annotate(longer, keys::TTL, Some("1h")).await?;
     scene.annotate(spoilt, keys::TTL, Some("1h")).await?;
     scene.annotate(unreadable, keys::TTL, Some("soon")).await?;
-    scene.all_by_hand(&scene.pods).await?;
-    // One that gets unreadable shortens nothing.
+    scene.quarantine_all_manually(&scene.pods).await?;
+    // A ttl that becomes unreadable shortens nothing.
     scene.annotate(spoilt, keys::TTL, Some("1h or so")).await?;
     // Written on a pod that is out already.
     scene.annotate(shorter, keys::TTL, Some("3s")).await?;

@@ -1,4 +1,4 @@
-//! Every kind of owner: who is taken out of what, and who is not, and why.
+//! Every kind of owner: what its pods leave, and which pods are refused, and why.
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
@@ -90,7 +90,7 @@ async fn out_of_service_and_back(kind: &str, count: usize, spec: Value) -> anyho
                 &["QuarantineRefused", "1 of at most 1 pods of its workload"],
             )
             .await?;
-        // Until it is well, it would be its turn as soon as the other one is back.
+        // An unhealthy pod would be quarantined as soon as the first one is released.
         let of_web = [("policy", "web")];
         scene.metric_is("unhealthy_pods", &of_web, 1.0).await?;
         scene.web.switch(second, "ok").await?;
@@ -128,7 +128,7 @@ async fn a_pod_of_a_daemon_set_leaves_its_service_by_the_toggle_and_comes_back_t
 }
 
 #[tokio::test]
-async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_anew()
+async fn a_pod_of_a_stateful_set_is_reaped_only_if_its_budget_allows_it_and_created_again()
 -> anyhow::Result<()> {
     let policy = in_place().replace("ttl: 1h", "ttl: 8s");
     let scene = Scene::set("inplacereap", 1, Labels::NoToggle, &policy).await?;
@@ -164,9 +164,9 @@ async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_a
     assert_eq!(scene.web.pod(&pods[0]).await?.uid(), first);
     scene.apply_all(&[budget(1)]).await?;
     scene
-        .until("it is made anew", async || {
+        .until("the pod is created again", async || {
             let now = scene.web.pod(&pods[0]).await?;
-            ensure!(now.uid() != first, "it is the same");
+            ensure!(now.uid() != first, "the pod is the same");
             ensure!(
                 !now.labels().contains_key(keys::STATE),
                 "{:?}",
@@ -182,7 +182,7 @@ async fn a_pod_of_a_stateful_set_is_reaped_where_its_budget_allows_it_and_made_a
 }
 
 #[tokio::test]
-async fn a_service_that_shares_the_sets_keys_is_named_and_one_that_is_not_there_too()
+async fn a_service_with_the_keys_of_the_stateful_set_refuses_the_quarantine_and_so_does_the_lack_of_a_service()
 -> anyhow::Result<()> {
     let scene = Scene::set("sharedkeys", 1, Labels::NoToggle, &in_place()).await?;
     let spec = json!({ "serviceName": "db", "replicas": 1 });
@@ -279,7 +279,8 @@ async fn there(scene: &Scene, label: &str) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn pods_of_other_owners_and_of_none_are_refused_each_with_its_reason() -> anyhow::Result<()> {
+async fn pods_of_other_owners_and_pods_without_an_owner_are_refused_each_with_its_reason()
+-> anyhow::Result<()> {
     let scene = Scene::set("owners", 1, Labels::NoToggle, PROBE).await?;
     let pods = |app: &str| template(json!({ "app": app }), json!({}));
     let of = |kind: &str, app: &str, spec: Value| {
@@ -432,7 +433,7 @@ async fn rollout(scene: &Scene) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn a_replica_set_below_a_kind_that_is_not_read_is_left_as_any_other() -> anyhow::Result<()> {
+async fn a_pod_leaves_the_replica_set_of_a_custom_parent_as_any_other() -> anyhow::Result<()> {
     let scene = Scene::set("rollout", 1, Labels::NoToggle, PROBE).await?;
     let uid = rollout(&scene).await?;
     let hash = "rollouts-pod-template-hash";

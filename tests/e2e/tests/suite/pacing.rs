@@ -1,4 +1,4 @@
-//! One pod of a workload after the other, and not for ever.
+//! Pods of one workload follow each other into quarantine one by one, and stop after too many retries.
 
 use anyhow::ensure;
 use pod_quarantine::core::ledger::Slot;
@@ -31,8 +31,7 @@ async fn slot(scene: &Scene, pod: &str) -> anyhow::Result<Slot> {
 }
 
 #[tokio::test]
-async fn the_second_pod_goes_when_the_replacement_of_the_first_one_is_ready() -> anyhow::Result<()>
-{
+async fn a_second_pod_waits_until_the_first_is_replaced() -> anyhow::Result<()> {
     let scene = Scene::set("paced", 4, Labels::NoToggle, &paced("retries: 5")).await?;
     scene.seen_good().await?;
     let [first, second, ..] = &scene.pods[..] else {
@@ -42,11 +41,14 @@ async fn the_second_pod_goes_when_the_replacement_of_the_first_one_is_ready() ->
     scene.web.switch(second, "500").await?;
     let refusals = [("policy", "web"), ("reason", "Pacing")];
     scene
-        .until("one of them waits for the other", async || {
-            let waits = scene.agent.sum("refusals_total", &refusals).await?;
-            ensure!(waits >= 1.0, "{waits}");
-            Ok(())
-        })
+        .until(
+            "one pod waits for the replacement of the other",
+            async || {
+                let waits = scene.agent.sum("refusals_total", &refusals).await?;
+                ensure!(waits >= 1.0, "{waits}");
+                Ok(())
+            },
+        )
         .await?;
     let (one, other) = tokio::try_join!(slot(&scene, first), slot(&scene, second))?;
     let (earlier, later) = if one.at < other.at {
@@ -62,7 +64,7 @@ async fn the_second_pod_goes_when_the_replacement_of_the_first_one_is_ready() ->
     scene.clear().await
 }
 
-/// Switches a pod that was seen to do well; waits until it is out, and gives its replacement.
+/// Switches a pod that was seen good; waits until it is quarantined, and returns its replacement.
 async fn replaced(scene: &Scene, bad: &str, before: &[String]) -> anyhow::Result<String> {
     scene.web.switch(bad, "500").await?;
     scene.web.quarantined(bad).await?;
@@ -76,7 +78,7 @@ async fn replaced(scene: &Scene, bad: &str, before: &[String]) -> anyhow::Result
 }
 
 #[tokio::test]
-async fn a_workload_whose_replacements_turn_bad_is_left_alone_until_a_person_says_so()
+async fn a_workload_whose_replacements_turn_unhealthy_is_left_alone_until_a_person_resets_it()
 -> anyhow::Result<()> {
     let scene = Scene::set("retries", 3, Labels::NoToggle, &paced("retries: 1")).await?;
     scene.seen_good().await?;
@@ -89,7 +91,7 @@ async fn a_workload_whose_replacements_turn_bad_is_left_alone_until_a_person_say
     scene.web.switch(&second, "500").await?;
     let said = ["Deployment web is left alone", "pod-quarantine.io/reset"];
     scene.refused(&second, "RetriesExhausted", &said).await?;
-    // A restart does not forget it.
+    // The retries survive a restart.
     scene.agent.kill().await?;
     scene.samples("bad", 4.0).await?;
     scene.untouched(&second).await?;
@@ -100,7 +102,7 @@ async fn a_workload_whose_replacements_turn_bad_is_left_alone_until_a_person_say
 }
 
 #[tokio::test]
-async fn nothing_is_taken_from_a_workload_that_is_rolled_out() -> anyhow::Result<()> {
+async fn no_pod_is_quarantined_during_a_rollout_of_its_workload() -> anyhow::Result<()> {
     let scene = Scene::set("rollout-held", 3, Labels::NoToggle, &paced("retries: 5")).await?;
     scene.seen_good().await?;
     // A rollout that cannot end: the new pods need a node that there is not.
@@ -115,7 +117,7 @@ async fn nothing_is_taken_from_a_workload_that_is_rolled_out() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn or_it_is_where_the_file_says_so() -> anyhow::Result<()> {
+async fn a_pod_is_quarantined_during_a_rollout_if_the_file_says_so() -> anyhow::Result<()> {
     let policy = paced("duringRollout: true");
     let scene = Scene::set("rollout-taken", 3, Labels::NoToggle, &policy).await?;
     scene.seen_good().await?;

@@ -91,7 +91,9 @@ async fn a_paused_agent_carries_out_releases_alone_also_after_a_restart() -> any
     let [kept, released, bad, asked_for] = &scene.pods[..] else {
         anyhow::bail!("{:?}", scene.pods)
     };
-    scene.all_by_hand(&[kept.clone(), released.clone()]).await?;
+    scene
+        .quarantine_all_manually(&[kept.clone(), released.clone()])
+        .await?;
 
     let paused = asked(&plugin, &scene, "pause --reason moving").await?;
     assert_eq!(paused.done()?, "quarantine paused: moving\n");

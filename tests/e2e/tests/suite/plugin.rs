@@ -97,7 +97,7 @@ mod alone {
         let [held, damaged, unlabelled, plain] = &scene.pods[..] else {
             anyhow::bail!("{:?}", scene.pods)
         };
-        scene.all_by_hand(&scene.pods).await?;
+        scene.quarantine_all_manually(&scene.pods).await?;
         let line = format!("hold pod/{held} -n {namespace} --for 12h30m");
         has(&plugin.run(&line).await?.done()?, &["held until"])?;
         scene.annotate(damaged, keys::RECORD, Some("{")).await?;

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use test_e2e::{Labels, PROBE, Scene, Stage, changed, record};
 
 #[tokio::test]
-async fn what_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_what_was_seen()
+async fn a_pod_that_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_the_answer_as_evidence()
 -> anyhow::Result<()> {
     // By the port's number; the other tests go by its name.
     let policy = changed(
@@ -31,7 +31,7 @@ async fn what_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_what
         ("refuse", "connection refused"),
         ("close", "before an answer"),
     ];
-    // One goes when the replacement of the one before it is Ready.
+    // A pod is quarantined when the replacement of the one before it is Ready.
     for (pod, (behaviour, saw)) in scene.pods.iter().zip(cases) {
         scene.web.switch(pod, behaviour).await?;
         let record = record(&scene.web.quarantined(pod).await?)?;
@@ -47,7 +47,7 @@ async fn what_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_what
 }
 
 #[tokio::test]
-async fn a_late_answer_within_the_timeout_an_endless_one_and_a_redirect_to_another_host_are_good()
+async fn a_late_answer_within_the_timeout_an_endless_answer_and_a_redirect_to_another_host_are_good()
 -> anyhow::Result<()> {
     let policy = changed(
         PROBE,
@@ -110,7 +110,7 @@ async fn no_pod_is_probed_before_its_initial_delay_is_over() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn a_port_that_is_wrong_for_all_pods_quarantines_none() -> anyhow::Result<()> {
+async fn a_port_that_is_wrong_for_all_pods_quarantines_no_pod() -> anyhow::Result<()> {
     let scene = Scene::set(
         "port",
         2,
@@ -163,7 +163,7 @@ async fn a_port_that_no_pod_has_is_no_answer() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_pod_that_was_never_good_is_quarantined_beside_one_that_is() -> anyhow::Result<()> {
+async fn a_pod_that_was_never_good_is_quarantined_beside_a_good_pod() -> anyhow::Result<()> {
     let stage = Stage::open().await?;
     let namespace = stage.namespace("never").await?;
     let web = stage.web(namespace.name(), 2, Labels::NoToggle).await?;
@@ -181,7 +181,7 @@ async fn a_pod_that_was_never_good_is_quarantined_beside_one_that_is() -> anyhow
 }
 
 #[tokio::test]
-async fn a_good_answer_in_between_starts_the_count_anew() -> anyhow::Result<()> {
+async fn a_good_answer_ends_a_streak_of_bad_answers() -> anyhow::Result<()> {
     let policy = changed(PROBE, &[("failureThreshold: 2", "failureThreshold: 3")]);
     let scene = Scene::set("between", 2, Labels::NoToggle, &policy).await?;
     scene.seen_good().await?;
@@ -193,7 +193,7 @@ async fn a_good_answer_in_between_starts_the_count_anew() -> anyhow::Result<()> 
     tokio::time::sleep(Duration::from_secs(1)).await;
     ensure!(
         scene.web.all_quarantined().await?.is_empty(),
-        "it was quarantined"
+        "the pod was quarantined"
     );
     scene.clear().await
 }

@@ -23,7 +23,7 @@ fn asking(query: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_share_of_errors_is_found_by_the_query_though_healthz_is_fine() -> anyhow::Result<()> {
+async fn a_query_finds_a_pod_with_errors_though_its_healthz_is_fine() -> anyhow::Result<()> {
     let scene = Scene::set("errors", 3, Labels::NoToggle, &asking(ERRORS)).await?;
     scene.stage.traffic(scene.namespace(), false).await?;
     scene.seen_good().await?;
@@ -59,8 +59,8 @@ async fn a_share_of_errors_is_found_by_the_query_though_healthz_is_fine() -> any
 }
 
 #[tokio::test]
-async fn below_is_the_other_side_and_a_value_that_is_no_number_is_no_answer() -> anyhow::Result<()>
-{
+async fn a_value_under_below_is_bad_and_a_value_that_is_no_number_is_no_answer()
+-> anyhow::Result<()> {
     let successes = r#"prometheus:
       query: |
         sum by (namespace, pod) (rate(http_requests_total{code="200"}[6s]))
@@ -93,7 +93,7 @@ async fn below_is_the_other_side_and_a_value_that_is_no_number_is_no_answer() ->
 }
 
 #[tokio::test]
-async fn a_query_that_leaves_healthy_pods_out_quarantines_none() -> anyhow::Result<()> {
+async fn a_query_that_omits_healthy_pods_quarantines_no_pod() -> anyhow::Result<()> {
     let bad_ones_alone = changed(
         ERRORS,
         &[(

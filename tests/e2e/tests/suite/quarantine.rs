@@ -1,10 +1,10 @@
-//! A pod that goes bad is taken out, its replacement starts, and it is still there.
+//! A pod that turns unhealthy is quarantined, its replacement starts, and the pod runs on.
 
 use anyhow::ensure;
 use kube::ResourceExt;
 use test_e2e::{Labels, PROBE, Scene, record};
 
-async fn a_bad_pod_is_taken_out(
+async fn an_unhealthy_pod_is_quarantined(
     hint: &str,
     labels: Labels,
     edited: &str,
@@ -59,16 +59,16 @@ async fn a_bad_pod_is_taken_out(
 
 #[tokio::test]
 async fn a_pod_without_a_toggle_label_leaves_its_service_and_its_workload() -> anyhow::Result<()> {
-    a_bad_pod_is_taken_out("plain", Labels::NoToggle, "app", "quarantined").await
+    an_unhealthy_pod_is_quarantined("plain", Labels::NoToggle, "app", "quarantined").await
 }
 
 #[tokio::test]
 async fn a_toggle_label_in_both_selectors_is_set_to_false_and_leaves_both() -> anyhow::Result<()> {
-    a_bad_pod_is_taken_out("toggle", Labels::ToggleInBoth, "enabled", "false").await
+    an_unhealthy_pod_is_quarantined("toggle", Labels::ToggleInBoth, "enabled", "false").await
 }
 
 #[tokio::test]
-async fn requests_are_good_again_once_the_bad_pod_is_out() -> anyhow::Result<()> {
+async fn requests_are_good_again_once_the_unhealthy_pod_is_quarantined() -> anyhow::Result<()> {
     let scene = Scene::set("traffic", 3, Labels::NoToggle, PROBE).await?;
     let traffic = scene.stage.traffic(scene.namespace(), false).await?;
     scene.seen_good().await?;

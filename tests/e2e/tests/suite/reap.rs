@@ -1,4 +1,4 @@
-//! Reaping: a quarantined pod is deleted when its time is up, and nothing else ever is.
+//! Reaping: a quarantined pod is deleted when its TTL expires, and no other pod is.
 
 use anyhow::{Context as _, ensure};
 use futures::TryStreamExt;
@@ -49,10 +49,10 @@ async fn terminating(scene: &Scene, pod: &str) -> anyhow::Result<Pod> {
 }
 
 #[tokio::test]
-async fn a_pod_is_deleted_when_its_time_is_up_with_its_own_time_of_grace() -> anyhow::Result<()> {
+async fn a_pod_is_deleted_when_its_ttl_expires_with_its_own_grace_period() -> anyhow::Result<()> {
     let scene = Scene::set("reap", 2, Labels::NoToggle, &kept_for("5s")).await?;
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     let expires = test_e2e::record(&scene.web.pod(pod).await?)?.expires;
     assert_eq!(scene.agent.slots().await?.len(), 1);
     let going = terminating(&scene, pod).await?;
@@ -83,13 +83,12 @@ async fn a_pod_is_deleted_when_its_time_is_up_with_its_own_time_of_grace() -> an
     scene.clear().await
 }
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
     #[tokio::test]
-    async fn a_pod_whose_record_is_damaged_forged_or_anothers_is_never_reaped() -> anyhow::Result<()>
-    {
+    async fn a_pod_with_a_damaged_forged_or_copied_record_is_never_reaped() -> anyhow::Result<()> {
         // Alone: agents that start meanwhile would take the damaged record for one of theirs.
         let stage = Stage::open_alone().await?;
         let scene = Scene::set_on(stage, "forged", 4, Labels::NoToggle, &kept_for("8s")).await?;
@@ -97,7 +96,7 @@ mod alone {
             anyhow::bail!("{:?}", scene.pods)
         };
         scene
-            .all_by_hand(&[damaged.clone(), forged.clone(), plain.clone()])
+            .quarantine_all_manually(&[damaged.clone(), forged.clone(), plain.clone()])
             .await?;
         let original = scene.web.pod(plain).await?.annotations()[keys::RECORD].clone();
         scene
@@ -156,10 +155,10 @@ mod alone {
 }
 
 #[tokio::test]
-async fn in_observe_nothing_is_reaped_and_people_can_still_release() -> anyhow::Result<()> {
+async fn in_observe_no_pod_is_reaped_and_people_can_still_release() -> anyhow::Result<()> {
     let scene = Scene::set("noreap", 2, Labels::NoToggle, &kept_for("15s")).await?;
     let (kept, released) = (&scene.pods[0], &scene.pods[1]);
-    scene.all_by_hand(&scene.pods).await?;
+    scene.quarantine_all_manually(&scene.pods).await?;
     scene.namespace_mode(Some("observe")).await?;
     let expires = test_e2e::record(&scene.web.pod(released).await?)?.expires;
     scene

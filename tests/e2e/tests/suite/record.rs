@@ -120,7 +120,7 @@ spec:
                 .ok_or_else(|| anyhow::anyhow!("{} pods", pods.len()))
         })
         .await?;
-    let out = scene.by_hand(&pod).await?;
+    let out = scene.quarantine_manually(&pod).await?;
     assert_eq!(out.labels()[keys::WORKLOAD], "n".repeat(62));
     assert_eq!(&*test_e2e::record(&out)?.workload.name, name);
     scene.clear().await
@@ -131,7 +131,7 @@ async fn a_pod_whose_state_label_was_taken_off_goes_on_counting_until_it_is_rele
 -> anyhow::Result<()> {
     let scene = Scene::set("unlabelled", 2, Labels::NoToggle, PROBE).await?;
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     let patch = Patch::Merge(json!({ "metadata": { "labels": { keys::STATE: null } } }));
     let pods = scene.stage.pods(scene.namespace());
     pods.patch(pod, &PatchParams::default(), &patch).await?;
@@ -152,7 +152,7 @@ async fn a_record_of_a_newer_version_is_left_alone_and_released_by_force_alone()
     let policy = changed(PROBE, &[("ttl: 1h", "ttl: 4s")]);
     let scene = Scene::set("newer", 2, Labels::NoToggle, &policy).await?;
     let pod = &scene.pods[0];
-    let out = scene.by_hand(pod).await?;
+    let out = scene.quarantine_manually(pod).await?;
     let newer = out.annotations()[keys::RECORD].replace("\"version\":1", "\"version\":2");
     scene.annotate(pod, keys::RECORD, Some(&newer)).await?;
     scene

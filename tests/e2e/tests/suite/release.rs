@@ -33,7 +33,7 @@ async fn a_released_pod_is_as_it_was_serves_again_and_survives() -> anyhow::Resu
         .annotate(pod, keys::SAFE_TO_EVICT, Some("true"))
         .await?;
     let before = scene.web.pod(pod).await?;
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     scene
         .stage
         .ready_endpoints(scene.namespace(), "web", 3)
@@ -76,7 +76,7 @@ async fn a_released_pod_is_as_it_was_serves_again_and_survives() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn the_last_of_several_released_at_once_survives_too() -> anyhow::Result<()> {
+async fn several_pods_released_at_once_all_survive() -> anyhow::Result<()> {
     let policy = changed(
         PROBE,
         &[(
@@ -85,7 +85,7 @@ async fn the_last_of_several_released_at_once_survives_too() -> anyhow::Result<(
         )],
     );
     let scene = Scene::set("several", 3, Labels::NoToggle, &policy).await?;
-    scene.all_by_hand(&scene.pods).await?;
+    scene.quarantine_all_manually(&scene.pods).await?;
     scene
         .stage
         .ready_endpoints(scene.namespace(), "web", 3)
@@ -104,11 +104,11 @@ async fn the_last_of_several_released_at_once_survives_too() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn a_pod_that_is_not_ready_is_released_once_it_is() -> anyhow::Result<()> {
+async fn a_pod_that_is_not_ready_is_released_once_it_is_ready() -> anyhow::Result<()> {
     let scene = Scene::set("unready", 2, Labels::NoToggle, PROBE).await?;
     let pod = &scene.pods[0];
     scene.web.switch(pod, "unready").await?;
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     scene.annotate(pod, keys::RELEASE, Some("please")).await?;
     scene
         .event(
@@ -145,10 +145,10 @@ async fn a_pod_that_is_not_ready_is_released_once_it_is() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
-async fn a_pod_of_an_older_revision_is_released_by_force_alone() -> anyhow::Result<()> {
+async fn a_pod_of_an_older_revision_is_released_only_by_force() -> anyhow::Result<()> {
     let scene = Scene::set("rollout", 2, Labels::NoToggle, PROBE).await?;
     let pod = &scene.pods[0];
-    let before = scene.by_hand(pod).await?;
+    let before = scene.quarantine_manually(pod).await?;
     let template = json!({ "metadata": { "annotations": { "revision": "next" } } });
     scene
         .web
@@ -183,11 +183,11 @@ async fn a_pod_of_an_older_revision_is_released_by_force_alone() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn a_pod_whose_workload_wants_none_or_is_gone_is_not_released() -> anyhow::Result<()> {
+async fn a_pod_whose_workload_wants_no_pods_or_is_gone_is_not_released() -> anyhow::Result<()> {
     let scene = Scene::set("gone", 2, Labels::NoToggle, PROBE).await?;
     let (zero, gone) = (&scene.pods[0], &scene.pods[1]);
-    scene.by_hand(zero).await?;
-    scene.by_hand(gone).await?;
+    scene.quarantine_manually(zero).await?;
+    scene.quarantine_manually(gone).await?;
     scene
         .stage
         .ready_endpoints(scene.namespace(), "web", 2)
@@ -235,10 +235,10 @@ async fn a_pod_whose_workload_wants_none_or_is_gone_is_not_released() -> anyhow:
 }
 
 #[tokio::test]
-async fn a_label_that_someone_else_changed_meanwhile_is_left_and_named() -> anyhow::Result<()> {
+async fn a_label_changed_by_others_is_left_and_named() -> anyhow::Result<()> {
     let scene = Scene::set("left", 2, Labels::ToggleInBoth, PROBE).await?;
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     let patch =
         kube::api::Patch::Merge(json!({ "metadata": { "labels": { "enabled": "perhaps" } } }));
     scene
@@ -255,11 +255,11 @@ async fn a_label_that_someone_else_changed_meanwhile_is_left_and_named() -> anyh
 }
 
 #[tokio::test]
-async fn a_pod_of_an_older_revision_goes_back_once_that_is_the_current_one_again()
+async fn a_pod_of_an_older_revision_is_released_once_that_revision_is_current_again()
 -> anyhow::Result<()> {
     let scene = Scene::set("rollback", 2, Labels::NoToggle, PROBE).await?;
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     scene
         .stage
         .ready_endpoints(scene.namespace(), "web", 2)
@@ -303,7 +303,7 @@ async fn a_pod_of_an_older_revision_goes_back_once_that_is_the_current_one_again
 }
 
 #[tokio::test]
-async fn a_release_of_a_pod_that_is_not_out_is_told_to_be_none() -> anyhow::Result<()> {
+async fn a_release_of_a_pod_that_is_not_quarantined_only_gives_an_event() -> anyhow::Result<()> {
     let scene = Scene::set("notout", 1, Labels::NoToggle, PROBE).await?;
     let pod = &scene.pods[0];
     scene.annotate(pod, keys::RELEASE, Some("true")).await?;

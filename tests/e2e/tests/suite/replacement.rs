@@ -47,7 +47,7 @@ async fn ask(scene: &Scene, pod: &str) -> anyhow::Result<()> {
         .map(drop)
 }
 
-/// The first pod is refused for that reason, by hand as by its signal.
+/// The quarantine of the first pod is refused for that reason, a manual one like one by its signal.
 async fn refused(scene: &Scene, pod: &str, why: &str) -> anyhow::Result<()> {
     ask(scene, pod).await?;
     scene
@@ -59,7 +59,7 @@ async fn refused(scene: &Scene, pod: &str, why: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_volume_that_only_one_pod_can_use_keeps_it_and_one_for_many_does_not()
+async fn a_volume_for_one_pod_refuses_the_quarantine_and_a_volume_for_many_does_not()
 -> anyhow::Result<()> {
     let scene = Scene::set("volumes", 1, Labels::NoToggle, PROBE).await?;
     let volumes: Api<PersistentVolume> = Api::all(scene.stage.client.clone());
@@ -117,7 +117,7 @@ async fn a_volume_that_only_one_pod_can_use_keeps_it_and_one_for_many_does_not()
 }
 
 #[tokio::test]
-async fn a_deployment_that_recreates_keeps_its_pod_unless_the_policy_allows_it()
+async fn a_deployment_with_the_strategy_recreate_refuses_the_quarantine_unless_the_policy_allows_it()
 -> anyhow::Result<()> {
     let recreate = json!({ "strategy": { "type": "Recreate" } });
     let (scene, pods) = with_own("recreate", PROBE, 1, json!({}), recreate.clone()).await?;
@@ -141,7 +141,7 @@ async fn a_deployment_that_recreates_keeps_its_pod_unless_the_policy_allows_it()
 }
 
 #[tokio::test]
-async fn a_port_of_the_only_node_keeps_the_pod_where_it_is() -> anyhow::Result<()> {
+async fn a_host_port_on_the_only_node_refuses_the_quarantine() -> anyhow::Result<()> {
     let ports = json!([{ "name": "http", "containerPort": 8080, "hostPort": 18_437 }, { "name": "control", "containerPort": 8081 }]);
     let spec = json!({ "containers": [container(json!({ "ports": ports }))] });
     let (scene, pods) = with_own("hostport", PROBE, 1, spec, json!({})).await?;
@@ -150,7 +150,7 @@ async fn a_port_of_the_only_node_keeps_the_pod_where_it_is() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn a_quota_that_would_forbid_the_replacement_keeps_the_pod_until_there_is_room()
+async fn a_quota_that_would_forbid_the_replacement_refuses_the_quarantine_until_there_is_room()
 -> anyhow::Result<()> {
     let resources = json!({ "requests": { "cpu": "10m" } });
     let spec = json!({ "containers": [container(json!({ "resources": resources }))] });
@@ -184,7 +184,7 @@ async fn a_quota_that_would_forbid_the_replacement_keeps_the_pod_until_there_is_
 }
 
 #[tokio::test]
-async fn its_own_spread_constraint_is_left_so_that_the_replacement_finds_a_place()
+async fn a_pod_leaves_its_own_spread_constraint_so_that_its_replacement_can_be_scheduled()
 -> anyhow::Result<()> {
     let scene = Scene::set("spread", 1, Labels::NoToggle, PROBE).await?;
     // One node is one domain of two that are asked for: one pod may match, no more.
@@ -217,7 +217,7 @@ async fn its_own_spread_constraint_is_left_so_that_the_replacement_finds_a_place
 }
 
 #[tokio::test]
-async fn its_own_anti_affinity_keeps_the_replacement_off_its_node_until_it_is_gone()
+async fn a_pods_own_anti_affinity_keeps_its_replacement_off_its_node_until_the_pod_is_gone()
 -> anyhow::Result<()> {
     let anti_affinity = json!({ "affinity": { "podAntiAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": [{
@@ -278,7 +278,7 @@ fn impatient(then: &str) -> String {
 async fn without_a_replacement(hint: &str, then: &str) -> anyhow::Result<Scene> {
     let scene = Scene::set(hint, 2, Labels::NoToggle, &impatient(then)).await?;
     shut(&scene, true).await?;
-    scene.by_hand(&scene.pods[0]).await?;
+    scene.quarantine_manually(&scene.pods[0]).await?;
     let said = ["ReplacementNotReady", &scene.pods[0], "within 3s"];
     scene.event("web", &said).await?;
     let of_web = [("namespace", scene.namespace()), ("policy", "web")];
@@ -289,7 +289,7 @@ async fn without_a_replacement(hint: &str, then: &str) -> anyhow::Result<Scene> 
 }
 
 #[tokio::test]
-async fn where_no_replacement_is_ready_in_time_the_workload_says_so_and_the_pod_is_kept()
+async fn a_late_replacement_gives_an_event_on_the_workload_and_the_pod_is_kept()
 -> anyhow::Result<()> {
     let scene = without_a_replacement("late-keep", "keep").await?;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
@@ -320,7 +320,7 @@ async fn where_no_replacement_is_ready_in_time_the_workload_says_so_and_the_pod_
 }
 
 #[tokio::test]
-async fn or_it_is_put_back_as_the_policy_says() -> anyhow::Result<()> {
+async fn a_late_replacement_releases_the_pod_if_the_policy_says_release() -> anyhow::Result<()> {
     let scene = without_a_replacement("late-release", "release").await?;
     let back = scene.back(&scene.pods[0]).await?;
     assert!(
@@ -333,7 +333,7 @@ async fn or_it_is_put_back_as_the_policy_says() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn or_it_is_deleted_as_the_policy_says() -> anyhow::Result<()> {
+async fn a_late_replacement_reaps_the_pod_if_the_policy_says_reap() -> anyhow::Result<()> {
     let scene = without_a_replacement("late-reap", "reap").await?;
     scene.reaped(&scene.pods[0]).await?;
     scene

@@ -14,7 +14,7 @@ use test_e2e::{
     record,
 };
 
-/// Quarantines the first pod of `app` by hand; gives it as it is then, and the others.
+/// Quarantines the first pod of `app` manually; returns the pod as it is then, and the others.
 async fn take_out(scene: &Scene, app: &str, count: usize) -> anyhow::Result<(Pod, Vec<String>)> {
     let label = format!("app={app}");
     let mut pods = scene.ready(&label, count).await?;
@@ -26,7 +26,7 @@ async fn take_out(scene: &Scene, app: &str, count: usize) -> anyhow::Result<(Pod
 }
 
 #[tokio::test]
-async fn all_its_services_are_left_headless_ones_and_those_that_publish_what_is_not_ready()
+async fn a_pod_leaves_all_its_services_headless_services_and_those_that_publish_unready_pods_too()
 -> anyhow::Result<()> {
     let scene = Scene::set("services", 2, Labels::ToggleInService, PROBE).await?;
     let headless = json!({ "clusterIP": "None" });
@@ -42,7 +42,7 @@ async fn all_its_services_are_left_headless_ones_and_those_that_publish_what_is_
         scene.slices(name, &[stays, bad]).await?;
     }
     scene.web.switch(bad, "unready").await?;
-    let out = scene.by_hand(bad).await?;
+    let out = scene.quarantine_manually(bad).await?;
     let left = record(&out)?.services;
     assert_eq!(left, ["headless".into(), "unready".into(), "web".into()]);
     scene
@@ -115,7 +115,7 @@ async fn expressions_with_all_four_operators_are_left_by_one_edit() -> anyhow::R
 }
 
 #[tokio::test]
-async fn no_controller_or_service_is_entered_that_waits_for_what_is_left() -> anyhow::Result<()> {
+async fn no_controller_or_service_that_selects_the_new_labels_is_entered() -> anyhow::Result<()> {
     let scene = Scene::set("foreign2", 2, Labels::ToggleInBoth, PROBE).await?;
     let pods = |labels| template(labels, json!({}));
     // A set of its own that wants whoever is not `enabled: "true"`, and another for whoever has no `enabled`.
@@ -144,7 +144,7 @@ async fn no_controller_or_service_is_entered_that_waits_for_what_is_left() -> an
         ])
         .await?;
     let pod = &scene.pods[0];
-    let out = scene.by_hand(pod).await?;
+    let out = scene.quarantine_manually(pod).await?;
     // `enabled` could not be touched without entering one of them: `app` is what both leave by.
     assert_eq!(out.labels()["enabled"], "true");
     assert_eq!(out.labels()["app"], "quarantined");
@@ -158,12 +158,11 @@ async fn no_controller_or_service_is_entered_that_waits_for_what_is_left() -> an
 }
 
 #[tokio::test]
-async fn a_service_that_comes_later_or_is_edited_is_left_too_and_the_release_is_exact()
--> anyhow::Result<()> {
+async fn a_new_or_edited_service_is_left_too_and_the_release_is_exact() -> anyhow::Result<()> {
     let scene = Scene::set("later", 2, Labels::NoToggle, PROBE).await?;
     let pod = &scene.pods[0];
     let before = scene.web.pod(pod).await?;
-    let out = scene.by_hand(pod).await?;
+    let out = scene.quarantine_manually(pod).await?;
     assert_eq!(out.labels()["app"], "quarantined");
 
     let trap = service("trap", json!({ "app": "quarantined" }), json!({}));
@@ -221,7 +220,7 @@ async fn a_network_policy_that_cannot_be_kept_is_counted_or_refused() -> anyhow:
         json!({ "podSelector": { "matchLabels": { "app": "web" } } }),
     );
     scene.apply_all(std::slice::from_ref(&shield)).await?;
-    scene.by_hand(&scene.pods[0]).await?;
+    scene.quarantine_manually(&scene.pods[0]).await?;
     let of_web = [("namespace", scene.namespace()), ("policy", "web")];
     scene
         .metric_is("network_policies_left_total", &of_web, 1.0)
@@ -254,14 +253,14 @@ async fn a_budget_over_every_pod_of_the_namespace_is_named_in_the_event() -> any
     );
     scene.apply_all(&[budget]).await?;
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     let said = ["Quarantined", "still selected by: PodDisruptionBudget all"];
     scene.event(pod, &said).await?;
     scene.clear().await
 }
 
 #[tokio::test]
-async fn the_label_by_which_argo_cd_tracks_goes_first_and_where_it_stays_pruning_is_forbidden()
+async fn the_tracking_label_of_argo_cd_is_edited_first_and_if_it_stays_pruning_is_forbidden()
 -> anyhow::Result<()> {
     let scene = Scene::set("argo", 1, Labels::NoToggle, PROBE).await?;
     let labels = json!({ "app": "tracked", keys::INSTANCE: "shop" });

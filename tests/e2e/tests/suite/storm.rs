@@ -1,4 +1,4 @@
-//! Thirty pods of three workloads go bad at once: it is not the pods.
+//! Thirty pods of three workloads turn unhealthy at once: the cause lies elsewhere.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ policies:
       failureThreshold: 3
 ";
 
-/// Tests that no other one could bear beside it.
+/// Tests that run alone: they would disturb the others.
 mod alone {
     use super::*;
 
-    /// Everybody's behaviour at once.
+    /// The behaviour of all pods at once.
     async fn switch(webs: &[(Web, Vec<String>)], behaviour: &str) -> anyhow::Result<()> {
         let all = webs
             .iter()
@@ -39,7 +39,8 @@ mod alone {
     }
 
     #[tokio::test]
-    async fn nothing_is_quarantined_in_a_storm_and_all_goes_on_after_it() -> anyhow::Result<()> {
+    async fn no_pod_is_quarantined_during_a_storm_and_quarantines_resume_after_it()
+    -> anyhow::Result<()> {
         let stage = Stage::open_alone().await?;
         let mut namespaces = Vec::new();
         let mut webs = Vec::new();

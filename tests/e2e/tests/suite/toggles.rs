@@ -1,4 +1,4 @@
-//! The way out: which labels change, by what selects the pod; and where there is none.
+//! Label edits: which labels change, depending on what selects the pod, and when no edit helps.
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{apps::v1::ReplicaSet, policy::v1::PodDisruptionBudget};
@@ -93,7 +93,7 @@ async fn a_pod_leaves_a_replica_set_that_belongs_to_no_deployment() -> anyhow::R
         ))
         .await?;
     let pod = running(&scene, "bare").await?;
-    let out = scene.by_hand(&pod).await?;
+    let out = scene.quarantine_manually(&pod).await?;
     assert_eq!(record(&out)?.workload.to_string(), "ReplicaSet bare");
     assert_eq!(out.labels()[keys::WORKLOAD], "bare");
     let replacement = running(&scene, "bare").await?;
@@ -117,7 +117,7 @@ async fn a_pod_leaves_a_replica_set_that_belongs_to_no_deployment() -> anyhow::R
 }
 
 #[tokio::test]
-async fn a_disruption_budget_counts_the_pod_no_more_and_its_network_policy_still_selects_it()
+async fn a_disruption_budget_no_longer_counts_a_quarantined_pod_and_its_network_policy_still_selects_it()
 -> anyhow::Result<()> {
     let scene = Scene::set("budget", 3, Labels::ToggleInBoth, PROBE).await?;
     scene
@@ -151,7 +151,7 @@ spec: { podSelector: { matchLabels: { enabled: "true" } }, policyTypes: [Egress]
     };
     healthy(3).await?;
     let pod = &scene.pods[0];
-    let out = scene.by_hand(pod).await?;
+    let out = scene.quarantine_manually(pod).await?;
     // The toggle alone would leave Service and Deployment, but not the budget; and it would leave the NetworkPolicy.
     assert_eq!(out.labels()["app"], "quarantined");
     assert_eq!(out.labels()["enabled"], "true");
@@ -170,7 +170,7 @@ async fn a_network_policy_that_must_be_left_is_named_in_the_event() -> anyhow::R
     scene
         .apply("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: shield, namespace: $NAMESPACE }\nspec: { podSelector: { matchLabels: { app: web } } }\n")
         .await?;
-    scene.by_hand(&scene.pods[0]).await?;
+    scene.quarantine_manually(&scene.pods[0]).await?;
     scene
         .event(
             &scene.pods[0],
@@ -181,13 +181,13 @@ async fn a_network_policy_that_must_be_left_is_named_in_the_event() -> anyhow::R
 }
 
 #[tokio::test]
-async fn a_pod_does_not_enter_a_service_that_waits_for_its_new_labels() -> anyhow::Result<()> {
+async fn a_pod_does_not_enter_a_service_that_selects_its_new_labels() -> anyhow::Result<()> {
     let scene = Scene::set("foreign", 2, Labels::NoToggle, PROBE).await?;
     scene
         .apply("apiVersion: v1\nkind: Service\nmetadata: { name: trap, namespace: $NAMESPACE }\nspec: { selector: { app: quarantined }, ports: [{ port: 80, targetPort: 8080 }] }\n")
         .await?;
     let pod = &scene.pods[0];
-    let out = scene.by_hand(pod).await?;
+    let out = scene.quarantine_manually(pod).await?;
     assert!(!out.labels().contains_key("app"), "{:?}", out.labels());
     scene
         .stage

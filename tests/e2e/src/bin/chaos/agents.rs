@@ -77,7 +77,7 @@ impl Agents {
         gates.collect()
     }
 
-    /// Has those go on, or starts them anew, whose time has come.
+    /// Resumes or restarts the agents whose time has come.
     pub(crate) async fn tend(&mut self, scene: &Scene) {
         self.tend_at(scene, Instant::now()).await;
     }
@@ -125,7 +125,7 @@ impl Agents {
         }
     }
 
-    /// Kills one of them; it is started anew after a while.
+    /// Kills one of the agents; it is restarted after a while.
     pub(crate) async fn kill(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
         let while_dead = if rng.u8(0..4) == 0 { 6_000 } else { 2_000 };
         let until = Instant::now() + Duration::from_millis(rng.u64(0..while_dead));

@@ -63,7 +63,7 @@ pub(crate) async fn come_to_rest(
         Ok(())
     })
     .await?;
-    // Nothing begins anew, and the watcher has seen it all.
+    // No quarantine begins any more, and the watcher has seen everything.
     watcher.is_up_to_date().await?;
     ensure!(
         watcher.register(|register| register.quarantined()) == 0,

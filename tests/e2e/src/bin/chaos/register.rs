@@ -56,7 +56,7 @@ pub(crate) struct Took {
     pub(crate) quarantines: usize,
     pub(crate) releases: usize,
     pub(crate) reaps: usize,
-    pub(crate) deleted_by_hand: usize,
+    pub(crate) deleted_by_people: usize,
     /// Made to change, so that no late write of an old slot succeeds.
     pub(crate) fenced: usize,
     /// The most that were quarantined at once.
@@ -77,7 +77,7 @@ pub(crate) struct Seen {
     /// As it was made with; `None` where it was quarantined when first seen.
     first: Option<Labels>,
     changed_by_hand: BTreeSet<String>,
-    deleted_by_hand: bool,
+    deleted_by_people: bool,
     quarantine: Option<Quarantine>,
 }
 
@@ -204,16 +204,16 @@ impl Register {
     }
 
     /// A person is about to change a label of a pod: it may be as it likes from now on.
-    pub(crate) fn label_is_changed_by_hand(&mut self, uid: &str, key: &str) {
+    pub(crate) fn label_is_changed_by_people(&mut self, uid: &str, key: &str) {
         if let Some(seen) = self.pods.get_mut(uid) {
             seen.changed_by_hand.insert(key.to_owned());
         }
     }
 
     /// A person is about to delete a pod.
-    pub(crate) fn is_deleted_by_hand(&mut self, uid: &str) {
+    pub(crate) fn is_deleted_by_people(&mut self, uid: &str) {
         if let Some(seen) = self.pods.get_mut(uid) {
-            seen.deleted_by_hand = true;
+            seen.deleted_by_people = true;
         }
     }
 
@@ -302,10 +302,10 @@ impl Register {
     fn ends(&mut self, pod: &mut Seen) {
         pod.quarantine = None;
         let took = &mut self.took;
-        let counter = match (pod.terminating, pod.deleted_by_hand) {
+        let counter = match (pod.terminating, pod.deleted_by_people) {
             (false, _) => &mut took.releases,
             (true, false) => &mut took.reaps,
-            (true, true) => &mut took.deleted_by_hand,
+            (true, true) => &mut took.deleted_by_people,
         };
         *counter += 1;
     }

@@ -1,4 +1,4 @@
-//! What is told: how things stand, what took place, and what was wrong.
+//! The report: how things stand, what took place, and what was wrong.
 
 use std::time::Duration;
 
@@ -57,7 +57,11 @@ impl TookPlace {
             ),
             ("releases", took.releases, 1),
             ("reaps", took.reaps, 1),
-            ("quarantined pods deleted by hand", took.deleted_by_hand, 0),
+            (
+                "quarantined pods deleted by people",
+                took.deleted_by_people,
+                0,
+            ),
             ("pods fenced", took.fenced, 0),
             ("agents killed", done.killed, 1),
             ("agents stopped for a while", done.stopped, 1),

@@ -45,7 +45,7 @@ pub(crate) enum Event {
     Kill,
     /// An agent hangs for a while.
     Stop,
-    /// The API server is killed, or ended, and started anew.
+    /// The API server is killed, or ended, and started again.
     RestartApiServer,
 }
 
@@ -156,7 +156,7 @@ impl Round<'_> {
             Event::Delete => {
                 for pod in self.some(1, |_| true) {
                     self.watcher
-                        .register(|register| register.is_deleted_by_hand(&pod.uid));
+                        .register(|register| register.is_deleted_by_people(&pod.uid));
                     let pods = self.scene.stage.pods(&pod.seen.namespace);
                     let at_once = DeleteParams::default().grace_period(0);
                     pods.delete(&pod.seen.name, &at_once).await?;
@@ -181,7 +181,7 @@ impl Round<'_> {
     async fn relabel(&mut self, pod: &Target) -> anyhow::Result<()> {
         let key = if self.rng.bool() { "shift" } else { "enabled" };
         self.watcher
-            .register(|register| register.label_is_changed_by_hand(&pod.uid, key));
+            .register(|register| register.label_is_changed_by_people(&pod.uid, key));
         let patch = json!({ "metadata": { "labels": { key: "by-hand" } } });
         let pods = self.scene.stage.pods(&pod.seen.namespace);
         let merge = kube::api::Patch::Merge(&patch);

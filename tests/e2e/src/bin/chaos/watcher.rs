@@ -1,6 +1,6 @@
 //! Brings every version of every pod to the [`Register`], straight from the API server.
 //!
-//! An API server that was started anew remembers no events from before. The versions in between are then read one by one,
+//! A restarted API server remembers no events from before. The versions in between are then read one by one,
 //! as lists of exactly that version; only where that is refused, too, is something not seen, and that is counted.
 
 use std::{

@@ -37,8 +37,8 @@ fn meta(object: Value) -> ObjectMeta {
     serde_json::from_value(object).unwrap()
 }
 
-/// A register that was told of these objects in this order.
-fn told(objects: impl IntoIterator<Item = Value>) -> Register {
+/// A register that was given these objects in this order.
+fn register_of(objects: impl IntoIterator<Item = Value>) -> Register {
     let mut register = Register::new(LIMITS);
     for object in objects {
         register.is(&meta(object));
@@ -58,28 +58,28 @@ fn over(register: &Register) -> Vec<String> {
 #[test]
 fn a_quarantine_that_begins_at_a_limit_is_over_the_cap() {
     let within = ["a/web-1", "a/api-1", "b/web-1"];
-    let mut register = told(within.map(|name| quarantined(name, 1)));
+    let mut register = register_of(within.map(|name| quarantined(name, 1)));
     assert_eq!(over(&register), [""; 0]);
     register.is(&meta(quarantined("c/web-1", 2)));
     assert_eq!(over(&register), ["c/c/web-1 cluster: 3 of at most 3"]);
     assert_eq!(register.took().most_of_cluster, 4);
     assert_eq!(register.findings().last().unwrap().quarantined.len(), 3);
 
-    let register = told(["a/web-1", "a/web-2"].map(|name| quarantined(name, 1)));
+    let register = register_of(["a/web-1", "a/web-2"].map(|name| quarantined(name, 1)));
     assert_eq!(over(&register), ["a/a/web-2 workload: 1 of at most 1"]);
-    let register = told(["a/web-1", "a/api-1", "a/db-1"].map(|name| quarantined(name, 1)));
+    let register = register_of(["a/web-1", "a/api-1", "a/db-1"].map(|name| quarantined(name, 1)));
     assert_eq!(over(&register), ["a/a/db-1 namespace: 2 of at most 2"]);
 }
 
 #[test]
-fn a_workload_of_the_same_name_in_another_namespace_is_another_one() {
-    let register = told(["a/web-1", "b/web-1"].map(|name| quarantined(name, 1)));
+fn a_workload_of_the_same_name_in_another_namespace_is_another_workload() {
+    let register = register_of(["a/web-1", "b/web-1"].map(|name| quarantined(name, 1)));
     assert_eq!(over(&register), [""; 0]);
 }
 
 #[test]
 fn a_pod_is_counted_once_and_until_both_marks_are_gone() {
-    let mut register = told([quarantined("a/web-1", 1), quarantined("a/web-1", 2)]);
+    let mut register = register_of([quarantined("a/web-1", 1), quarantined("a/web-1", 2)]);
     assert_eq!(register.took().quarantines, 1);
     // Its controller has let go of it, and someone took the label off.
     let mut record_alone = quarantined("a/web-1", 3);
@@ -92,7 +92,7 @@ fn a_pod_is_counted_once_and_until_both_marks_are_gone() {
 
 #[test]
 fn released_deleted_and_terminating_pods_make_room() {
-    let mut register = told([
+    let mut register = register_of([
         quarantined("a/web-1", 1),
         pod("a/web-1", 2),
         quarantined("a/web-2", 3),
@@ -102,12 +102,12 @@ fn released_deleted_and_terminating_pods_make_room() {
     register.is(&meta(terminating.clone()));
     register.is(&meta(quarantined("a/web-3", 5)));
     register.is_gone(&meta(terminating));
-    register.is_deleted_by_hand("a/web-3");
+    register.is_deleted_by_people("a/web-3");
     register.is_gone(&meta(quarantined("a/web-3", 6)));
     register.is(&meta(quarantined("a/web-4", 7)));
     assert_eq!(over(&register), [""; 0]);
     let took = register.took();
-    let ends = (took.releases, took.reaps, took.deleted_by_hand);
+    let ends = (took.releases, took.reaps, took.deleted_by_people);
     assert_eq!((took.quarantines, ends), (4, (1, 1, 1)));
     assert_eq!(register.quarantined(), 1);
 }
@@ -118,7 +118,7 @@ fn a_label_that_does_not_come_back_is_lost_once() {
     released["labels"] = json!({ "app": "web", "enabled": "false" });
     let mut later = released.clone();
     later["resourceVersion"] = "4".into();
-    let register = told([
+    let register = register_of([
         pod("a/web-1", 1),
         quarantined("a/web-1", 2),
         released,
@@ -136,17 +136,17 @@ fn a_label_that_does_not_come_back_is_lost_once() {
 }
 
 #[test]
-fn what_stays_on_a_released_pod_is_a_difference_too() {
+fn a_label_that_stays_on_a_released_pod_is_a_difference_too() {
     let mut released = pod("a/web-1", 3);
     released["labels"]["pod-quarantine.io/workload"] = "web".into();
-    let register = told([pod("a/web-1", 1), quarantined("a/web-1", 2), released]);
+    let register = register_of([pod("a/web-1", 1), quarantined("a/web-1", 2), released]);
     assert_eq!(register.labels_lost(), 1);
 }
 
 #[test]
 fn a_label_that_a_person_changed_is_not_compared() {
-    let mut register = told([pod("a/web-1", 1), quarantined("a/web-1", 2)]);
-    register.label_is_changed_by_hand("a/web-1", "enabled");
+    let mut register = register_of([pod("a/web-1", 1), quarantined("a/web-1", 2)]);
+    register.label_is_changed_by_people("a/web-1", "enabled");
     let mut released = pod("a/web-1", 3);
     released["labels"]["enabled"] = "later".into();
     register.is(&meta(released));
@@ -155,7 +155,7 @@ fn a_label_that_a_person_changed_is_not_compared() {
 
 #[test]
 fn a_list_stands_for_the_events_that_were_not_seen() {
-    let mut register = told([quarantined("a/web-1", 1), quarantined("b/web-1", 2)]);
+    let mut register = register_of([quarantined("a/web-1", 1), quarantined("b/web-1", 2)]);
     // The first one is gone, and made room.
     register.are(
         &[

@@ -3,14 +3,14 @@
 use serde_json::json;
 use test_e2e::{Labels, PROBE, Scene, changed, manifest};
 
-/// Its `/healthz` fails, and it stays Ready.
+/// The `/healthz` of a pod fails, and the pod stays Ready.
 const BAD: &str = "500";
 
-/// The same, and it does not stay Ready.
+/// The same, and the pod does not stay Ready.
 const BAD_AND_NOT_READY: &str = r#"{ "health": { "answer": { "status": 500 } }, "ready": false }"#;
 
 #[tokio::test]
-async fn a_ready_pod_stays_where_too_few_others_are_and_one_that_is_not_ready_goes()
+async fn a_ready_pod_stays_if_too_few_others_are_ready_and_a_pod_that_is_not_ready_goes()
 -> anyhow::Result<()> {
     let policy = changed(PROBE, &[("minReady: 0%", "minReady: 100%")]);
     let scene = Scene::set("minready", 3, Labels::NoToggle, &policy).await?;
@@ -39,7 +39,7 @@ async fn budget(scene: &Scene, min_available: u32) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_ready_pod_stays_where_a_disruption_budget_allows_none() -> anyhow::Result<()> {
+async fn a_ready_pod_stays_if_a_disruption_budget_allows_no_disruption() -> anyhow::Result<()> {
     let scene = Scene::set("budget-none", 3, Labels::NoToggle, PROBE).await?;
     budget(&scene, 3).await?;
     scene.seen_good().await?;
@@ -81,7 +81,7 @@ async fn the_last_ready_pod_of_a_service_stays() -> anyhow::Result<()> {
     scene
         .refused(bad, "LastEndpoint", &["the only Ready pod of solo"])
         .await?;
-    // With another one behind it, too, the pod goes.
+    // With another Ready pod behind the Service, the pod is quarantined.
     pods.patch(&scene.pods[1], &kube::api::PatchParams::default(), &merge)
         .await?;
     scene.web.quarantined(bad).await?;

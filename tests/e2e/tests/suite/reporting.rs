@@ -1,4 +1,4 @@
-//! What is told: Events, metrics, health and log.
+//! What the agent reports: Events, metrics, health and log.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use test_cluster::wait;
 use test_e2e::{LEDGER, Labels, PROBE, Scene, Stage, alerts, changed};
 
 #[tokio::test]
-async fn kubectl_describe_tells_what_happened_to_a_pod() -> anyhow::Result<()> {
+async fn kubectl_describe_shows_what_happened_to_a_pod() -> anyhow::Result<()> {
     let scene = Scene::set("describe", 2, Labels::NoToggle, PROBE).await?;
     scene.seen_good().await?;
     let bad = &scene.pods[0];
@@ -52,7 +52,7 @@ async fn kubectl_describe_tells_what_happened_to_a_pod() -> anyhow::Result<()> {
 
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "one story, and every metric in it")]
-async fn every_metric_tells_of_a_quarantine_a_refusal_a_release_and_a_reap() -> anyhow::Result<()> {
+async fn every_metric_counts_a_quarantine_a_refusal_a_release_and_a_reap() -> anyhow::Result<()> {
     let policy = changed(
         PROBE,
         &[
@@ -170,7 +170,7 @@ async fn every_metric_tells_of_a_quarantine_a_refusal_a_release_and_a_reap() -> 
     scene.reaped(bad).await?;
     scene.metric_is("reaps_total", &of_web, 1.0).await?;
     scene.metric_is("quarantined_pods", &of_web, 0.0).await?;
-    scene.by_hand(refused).await?;
+    scene.quarantine_manually(refused).await?;
     scene.annotate(refused, keys::RELEASE, Some("true")).await?;
     scene.back(refused).await?;
     scene
@@ -202,13 +202,13 @@ async fn every_metric_tells_of_a_quarantine_a_refusal_a_release_and_a_reap() -> 
 }
 
 #[tokio::test]
-async fn the_log_is_json_lines_or_text_and_the_agent_says_that_it_is_well() -> anyhow::Result<()> {
+async fn the_log_is_json_lines_or_text_and_the_health_pages_say_ok() -> anyhow::Result<()> {
     let scene = Scene::set("log", 2, Labels::NoToggle, PROBE).await?;
     for page in ["/healthz", "/readyz"] {
         assert_eq!(scene.agent.get(page).await?, "ok\n", "{page}");
     }
     let pod = &scene.pods[0];
-    scene.by_hand(pod).await?;
+    scene.quarantine_manually(pod).await?;
     scene.event(pod, &["Quarantined"]).await?;
     let log = scene.agent.log().await?;
     let lines: Vec<Value> = log
@@ -249,7 +249,7 @@ async fn the_log_is_json_lines_or_text_and_the_agent_says_that_it_is_well() -> a
 }
 
 #[tokio::test]
-async fn every_alert_is_understood_by_prometheus() -> anyhow::Result<()> {
+async fn prometheus_accepts_the_expression_of_every_alert() -> anyhow::Result<()> {
     let stage = Stage::open().await?;
     if !stage.cluster.is_own() {
         return Ok(());
@@ -261,9 +261,9 @@ async fn every_alert_is_understood_by_prometheus() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With nothing out, and by the README's commands alone.
+/// With no pod in quarantine, and with the README's commands alone.
 #[tokio::test]
-async fn the_readmes_way_to_get_rid_of_it_leaves_nothing() -> anyhow::Result<()> {
+async fn uninstalling_as_the_readme_says_leaves_nothing() -> anyhow::Result<()> {
     const README: &str = include_str!("../../../../README.md");
     let stage = Stage::open().await?;
     let agent = stage
