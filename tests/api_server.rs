@@ -171,7 +171,7 @@ fn breaks(event: &WatchEvent) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_becomes_pods_a_bookmark_and_what_is_all() {
+async fn a_list_becomes_pods_a_bookmark_and_the_set_of_all_pods() {
     let (events, _) = watched(Vec::new(), 3).await;
     let pod = pod_of(&events[0]);
     assert_eq!(pod.key, ObjectKey::new("shop", "web-0"));
@@ -188,7 +188,7 @@ async fn a_list_becomes_pods_a_bookmark_and_what_is_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_watch_says_that_it_follows_again_after_an_interruption() {
+async fn a_quiet_watch_reports_that_it_is_in_sync_again_after_an_interruption() {
     let opened = events(&[]);
     let (events, asked) = watched(vec![opened.clone(), refused(500), opened], 6).await;
     assert!(follows(&events[3]), "{events:?}");
@@ -199,7 +199,7 @@ async fn a_quiet_watch_says_that_it_follows_again_after_an_interruption() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_goes_on_from_the_last_change_or_bookmark() {
+async fn a_watch_continues_from_the_last_change_or_bookmark() {
     let bookmark = json!({ "kind": "Pod", "apiVersion": "v1",
         "metadata": { "resourceVersion": "30", "creationTimestamp": null } });
     let first = events(&[json!({ "type": "MODIFIED", "object": pod("20") })]);
@@ -213,7 +213,7 @@ async fn a_watch_goes_on_from_the_last_change_or_bookmark() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_has_expired_is_listed_again_and_breaks_nothing() {
+async fn an_expired_version_leads_to_a_new_list_without_an_interruption() {
     let expired = json!({ "kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "old" });
     let expired = events(&[json!({ "type": "ERROR", "object": expired })]);
     let (events, asked) = watched(vec![expired, events(&[])], 8).await;
@@ -264,7 +264,7 @@ fn spec(spec: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn what_a_replacement_needs_is_read_in_full() {
+async fn the_needs_of_a_replacement_are_read_in_full() {
     let needs = needs(vec![
         (
             POD,
@@ -325,7 +325,7 @@ async fn what_a_replacement_needs_is_read_in_full() {
 
 /// Each field that cannot be read, of which object, and which need is then said to be unread.
 #[tokio::test]
-async fn what_cannot_be_read_is_no_need_that_is_met() {
+async fn needs_that_cannot_be_read_are_errors() {
     let web = || spec(&json!({ "containers": [] }));
     let quota = |hard: Value| list(&[json!({ "metadata": { "name": "q" }, "spec": hard })], "1");
     let none = || list(&[], "1");

@@ -41,7 +41,7 @@ fn said(name: &str, text: &str) -> String {
 }
 
 #[test]
-fn every_case_is_said_as_expected() {
+fn check_prints_the_expected_text_for_every_case() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy_file");
     let mut cases = 0;
     for entry in fs::read_dir(&directory).unwrap() {
@@ -147,7 +147,7 @@ fn a_file_of_more_than_a_mebibyte_is_refused() {
 }
 
 #[test]
-fn what_a_file_unfolds_to_is_bounded() {
+fn the_values_lengths_and_depth_of_a_file_are_bounded() {
     let said = |text: &str| {
         let errors = config::parse("a.yaml", text).unwrap_err();
         errors.iter().next().unwrap().message.clone()
@@ -189,7 +189,7 @@ fn of_very_many_errors_the_first_are_shown_and_all_are_counted() {
 }
 
 #[test]
-fn a_line_that_is_too_long_to_show_is_named_all_the_same() {
+fn the_place_of_an_error_is_named_though_its_line_is_too_long_to_show() {
     let text = format!("{{ agent: {}, ttl: 1M }}", "a".repeat(1 << 16));
     let errors = config::parse("long.yaml", &text).unwrap_err();
     let last = errors.iter().last().unwrap().to_string();
@@ -428,13 +428,13 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in ".{0,300}|[-a-z:{}\\[\\],&*!|>'\"#?% \n\t]{0,300}") {
+    fn no_text_makes_the_reader_panic(text in ".{0,300}|[-a-z:{}\\[\\],&*!|>'\"#?% \n\t]{0,300}") {
         _ = said("a.yaml", &text);
     }
 
     /// A refused file has a reason, and each reason shows the line that it names.
     #[test]
-    fn no_change_to_a_valid_file_makes_it_panic(
+    fn no_change_to_a_valid_file_makes_the_reader_panic(
         at in 0..EXAMPLE.len(), length in 0..40_usize, with in ".{0,5}|[-a-z:{}\\[\\],&*!|>'\"#?% \n\t]{0,5}",
     ) {
         let text = EXAMPLE.get(..at).zip(EXAMPLE.get((at + length).min(EXAMPLE.len())..));
@@ -448,7 +448,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         _ = said("a.yaml", &String::from_utf8_lossy(&bytes));
     }
 }

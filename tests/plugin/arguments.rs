@@ -74,7 +74,7 @@ fn a_hold_is_for_ever_or_for_a_time_or_off() {
 }
 
 #[test]
-fn a_pause_is_of_one_agent() {
+fn a_pause_names_one_agent() {
     let words = [
         "kubectl-quarantine",
         "pause",

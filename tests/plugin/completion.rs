@@ -15,7 +15,7 @@ fn behind(line: &str) -> Next {
 }
 
 #[test]
-fn pods_come_behind_commands_about_pods() {
+fn pods_are_completed_after_commands_about_pods() {
     for line in ["why", "add --reason x", "-n shop add", "add web-0"] {
         assert_eq!(behind(line), Next::Pod(""), "{line}");
     }
@@ -25,7 +25,7 @@ fn pods_come_behind_commands_about_pods() {
 }
 
 #[test]
-fn the_flags_before_say_where_to_look() {
+fn the_flags_before_the_pod_say_where_to_look_for_pods() {
     let (global, _) = next(&words("why -n shop --context=test --kubeconfig /a"), "");
     assert_eq!(global.namespace.as_deref(), Some("shop"));
     assert_eq!(global.context.as_deref(), Some("test"));
@@ -36,7 +36,7 @@ fn the_flags_before_say_where_to_look() {
 }
 
 #[tokio::test]
-async fn words_that_fit_are_offered_and_no_files() {
+async fn matching_words_are_offered_and_no_files() {
     for (line, candidates) in [
         (vec!["re"], "release\nresume\n:4\n"),
         (vec!["list", "-o", ""], "json\nyaml\nname\nwide\n:4\n"),

@@ -58,7 +58,7 @@ web-7d4b9c-y       Deployment/web   web-5xx   wrong prices, ask Ann             
 }
 
 #[test]
-fn wide_says_where_it_runs_and_what_it_left() {
+fn the_wide_table_shows_the_node_and_the_services_left() {
     let pod = listed(pod());
     let wanted = [
         ("NAMESPACE", "shop"),
@@ -75,7 +75,7 @@ fn wide_says_where_it_runs_and_what_it_left() {
 }
 
 #[test]
-fn annotations_of_people_count() {
+fn the_hold_and_ttl_annotations_count() {
     let longer = listed(annotated(keys::TTL, "48h"));
     assert_eq!(cell(&longer, "TIME LEFT"), "47h");
     let unreadable = listed(annotated(keys::TTL, "a while"));
@@ -94,7 +94,7 @@ fn annotations_of_people_count() {
 }
 
 #[test]
-fn a_pod_whose_record_tells_nothing_is_shown_and_never_deleted() {
+fn a_pod_without_a_readable_record_is_listed_as_never_deleted() {
     let mut newer = record();
     newer["version"] = 2.into();
     let mut unlabelled = pod();
@@ -130,7 +130,7 @@ fn a_pod_in_service_is_not_listed() {
 }
 
 #[test]
-fn a_namespace_that_lowers_the_mode_stops_the_clock() {
+fn a_namespace_that_lowers_the_mode_pauses_the_ttl() {
     let off = listed_in(pod(), Mode::Off);
     assert_eq!(cell(&off, "TIME LEFT"), "paused (off)");
     let mut terminating = pod();
@@ -160,7 +160,7 @@ fn paused(agent: &str, entry: &str) -> Paused {
 }
 
 #[test]
-fn a_pause_stops_the_clock_of_the_agent_that_took_the_pod_out() {
+fn a_pause_pauses_the_ttl_of_the_pods_of_that_agent() {
     let entry = "{\"reason\":\"we move\",\"since\":\"2030-01-31T12:01:00Z\"}";
     let own = [
         paused("other/default", "x"),
@@ -237,7 +237,7 @@ fn times_are_printed_to_the_second() {
 }
 
 #[test]
-fn programs_read_a_form_that_stays() {
+fn the_json_of_list_has_stable_keys() {
     let pod = listed(annotated(keys::HOLD, "2030-01-31T12:15:00Z"));
     assert_eq!(
         serde_json::to_value(pod).unwrap(),

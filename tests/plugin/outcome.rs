@@ -20,7 +20,7 @@ fn outcomes() -> [CommandOutcome; 2] {
 }
 
 #[test]
-fn one_that_fails_fails_the_command_and_hides_nothing() {
+fn one_failed_pod_fails_the_command_and_hides_no_other_pod() {
     let printed = print_outcomes(&outcomes(), None).unwrap();
     assert_eq!(printed.stdout, "pod/web-0 released\n");
     assert_eq!(printed.stderr, ["error: pod/web-1 is not quarantined"]);

@@ -78,7 +78,7 @@ fn later_changes_by_others_are_printed() {
 }
 
 #[test]
-fn of_a_pod_that_stays_in_its_controller_the_services_alone_are_named() {
+fn for_a_pod_that_stays_in_its_controller_only_the_services_are_named() {
     let mut record = record();
     record["detach"] = "service".into();
     let text = text(recorded(&record.to_string()));
@@ -87,7 +87,7 @@ fn of_a_pod_that_stays_in_its_controller_the_services_alone_are_named() {
 }
 
 #[test]
-fn what_will_happen_when_is_printed() {
+fn the_next_events_are_printed_with_their_times() {
     let next = |pod: Value, mode: Mode| paragraph(&details(pod, mode).text(now()), "Next");
     let enforced = |pod| next(pod, Mode::Enforce);
     assert_eq!(
@@ -151,7 +151,7 @@ fn a_restart_in_quarantine_is_printed() {
 }
 
 #[test]
-fn of_a_manual_quarantine_the_policy_whose_ttl_applies_is_named() {
+fn for_a_manual_quarantine_the_policy_whose_ttl_applies_is_named() {
     let policy = |name: &str| {
         let mut record = record();
         record["policy"] = name.into();
@@ -168,7 +168,7 @@ fn of_a_manual_quarantine_the_policy_whose_ttl_applies_is_named() {
 }
 
 #[test]
-fn programs_read_the_same_and_more() {
+fn the_json_of_why_has_the_same_keys_and_more() {
     let value = serde_json::to_value(details(pod(), Mode::Enforce)).unwrap();
     assert_eq!(value["quarantined"], true);
     assert_eq!(value["name"], "web-7d4b9c-x2x8k");

@@ -81,7 +81,7 @@ Policies:   answers (mode enforce): healthy
 }
 
 #[test]
-fn what_holds_back_a_quarantine_is_printed() {
+fn the_refusal_that_holds_a_quarantine_back_is_printed() {
     let mut pod = explained();
     let limit = HeldBack {
         reason: "WorkloadLimit".to_owned(),
@@ -132,7 +132,7 @@ fn a_pod_that_no_policy_selects_is_explained() {
 }
 
 #[test]
-fn a_pod_that_the_agent_does_not_know_is_named_so() {
+fn a_pod_that_the_agent_does_not_know_is_reported_as_unknown() {
     let mut answer = answer(None);
     answer.stale = Some("the pods were not read yet".to_owned());
     let text = in_service(plain(), Ok(answer), Vec::new()).text(now());
@@ -186,7 +186,7 @@ fn without_an_agent_the_annotations_and_events_are_printed() {
 }
 
 #[test]
-fn programs_tell_it_from_a_quarantined_pod() {
+fn the_json_of_why_says_that_a_pod_is_not_quarantined() {
     let value = in_service(plain(), Ok(answer(Some(explained()))), Vec::new());
     let value = serde_json::to_value(value).unwrap();
     assert_eq!(value["quarantined"], false);

@@ -43,7 +43,7 @@ async fn answer_to(reply: Reply) -> (pod_quarantine::core::judge::Answer, String
 }
 
 #[tokio::test]
-async fn from_200_to_399_is_good_and_all_else_is_bad() {
+async fn statuses_from_200_to_399_are_good_and_all_others_bad() {
     let cases = [
         (200, Good),
         (204, Good),
@@ -111,7 +111,7 @@ async fn a_pod_that_closes_during_its_answer_is_bad() {
 }
 
 #[tokio::test]
-async fn a_pod_that_speaks_something_else_is_bad() {
+async fn a_pod_that_does_not_speak_http_is_bad() {
     for garbage in [
         &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
         b"\0\x01\x02\xff\r\n\r\n",
@@ -152,7 +152,7 @@ async fn a_pod_with_an_ipv6_address_is_probed() {
 }
 
 #[tokio::test]
-async fn a_pod_without_address_or_port_is_no_answer_once_a_period() {
+async fn a_pod_without_address_or_port_gives_a_sample_without_an_answer_once_a_period() {
     let mut unborn = silent_pod("unborn");
     unborn.address = Option::None;
     let mut portless = silent_pod("portless");

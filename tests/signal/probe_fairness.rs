@@ -57,7 +57,7 @@ async fn all_probes_together_keep_to_the_permits() {
 }
 
 #[tokio::test]
-async fn a_probe_without_a_permit_for_a_whole_period_is_left_out_and_no_answer() {
+async fn a_probe_without_a_permit_for_a_whole_period_is_skipped_and_gives_no_answer() {
     let server = Server::start(|_| ok("")).await;
     let permits = Arc::new(Semaphore::new(0));
     let mut rig = Rig::probe_with(quick_probe(), permits.clone(), 100);
@@ -104,7 +104,7 @@ async fn a_removed_pod_gives_its_permit_back_at_once() {
 }
 
 #[tokio::test]
-async fn samples_that_nobody_takes_make_no_pod_bad() {
+async fn a_full_channel_of_samples_makes_no_pod_bad() {
     let server = Server::start(|_| Reply::Late(Duration::from_millis(20), FINE.to_vec())).await;
     let mut rig = Rig::probe_with(quick_probe(), Arc::new(Semaphore::new(100)), 1);
     for number in 0..10 {
@@ -116,23 +116,23 @@ async fn samples_that_nobody_takes_make_no_pod_bad() {
     }
 }
 
-/// A pod on a thread of its own: it answers while the test's thread does not run. Tells when it has been asked.
+/// A pod on a thread of its own: it answers while the test's thread does not run. Sends a message when the first request arrives.
 fn pod_on_a_thread(answer_after: Duration) -> (SocketAddr, oneshot::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (tell, told) = oneshot::channel();
-    let mut tell = Some(tell);
+    let (sender, asked) = oneshot::channel();
+    let mut sender = Some(sender);
     thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
-            if let Some(tell) = tell.take() {
-                tell.send(()).ok();
+            if let Some(sender) = sender.take() {
+                sender.send(()).ok();
             }
             drop(stream.read(&mut [0; 1024]));
             thread::sleep(answer_after);
             drop(stream.write_all(FINE));
         }
     });
-    (address, told)
+    (address, asked)
 }
 
 #[tokio::test]

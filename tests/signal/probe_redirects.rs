@@ -105,7 +105,7 @@ async fn nine_redirects_on_the_same_host_are_followed() {
 }
 
 #[tokio::test]
-async fn a_redirect_without_a_location_is_an_answer_like_any_other() {
+async fn a_redirect_without_a_location_is_good_and_not_followed() {
     let (answer, saw, _) = first_answer(|_| crate::server::answer("302 Found", "")).await;
     assert_eq!((answer, &*saw), (Good, "HTTP 302"));
 }

@@ -70,7 +70,7 @@ async fn a_pod_has_at_most_one_probe_under_way() {
 }
 
 #[tokio::test]
-async fn a_pod_whose_target_changes_often_is_probed_as_often() {
+async fn a_pod_whose_target_changes_often_is_still_probed_once_a_period() {
     let server = Server::start(|_| ok("")).await;
     let mut rig = Rig::probe(quick_probe());
     let begun = Instant::now();
@@ -91,7 +91,7 @@ async fn a_pod_whose_target_changes_often_is_probed_as_often() {
 }
 
 #[tokio::test]
-async fn a_pod_that_moves_is_probed_at_its_new_address_and_not_judged_by_the_old() {
+async fn a_pod_that_moves_is_probed_at_its_new_address_and_not_judged_by_the_old_address() {
     let old = Server::start(|_| Reply::Hang).await;
     let new = Server::start(|_| ok("")).await;
     let mut probe = quick_probe();

@@ -107,7 +107,7 @@ async fn every_pod_gets_a_sample_whether_or_not_it_has_a_series() {
 }
 
 #[tokio::test]
-async fn with_below_a_value_under_the_bound_is_bad() {
+async fn a_value_under_below_is_bad() {
     let server = Server::start(vector(&[("a", "0.31"), ("b", "7")])).await;
     let (mut query, prometheus) = quick_query(&server);
     query.threshold = Threshold::Below(1.0);

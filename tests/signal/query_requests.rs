@@ -93,7 +93,7 @@ async fn the_token_is_read_for_each_query_and_headers_are_sent() {
 }
 
 #[tokio::test]
-async fn a_query_and_its_secrets_go_nowhere_that_a_redirect_leads() {
+async fn a_query_and_its_secrets_do_not_follow_a_redirect() {
     let other = Server::start(good()).await;
     let there = format!("307 Go\r\nlocation: http://{}/api/v1/query", other.address);
     let server = Server::start(move |_| answer(&there, "")).await;

@@ -61,7 +61,7 @@ async fn a_slow_query_is_cut_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_slow_query_is_cut_at_the_interval_and_the_next_one_comes_in_time() {
+async fn a_slow_query_is_cut_at_the_interval_and_the_next_query_is_on_time() {
     let server = Server::start(|_| Reply::Hang).await;
     let mut rig = Rig::query(quick_query(&server));
     rig.put(silent_pod("a"));

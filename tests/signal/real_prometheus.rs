@@ -89,7 +89,7 @@ async fn traffic(address: SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_example_query_tells_a_pod_with_errors_from_one_without() {
+async fn the_example_query_separates_a_pod_with_errors_from_a_pod_without() {
     let good = workload("127.0.0.1", "ok").await;
     let bad = workload(
         "127.0.0.1",
@@ -140,7 +140,7 @@ async fn the_example_query_tells_a_pod_with_errors_from_one_without() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_that_prometheus_refuses_says_why_and_blames_no_pod() {
+async fn a_query_that_prometheus_refuses_is_reported_and_blames_no_pod() {
     let pod = workload("127.0.0.1", "ok").await;
     let prometheus = Prometheus::start("refusal", &[("a", pod.traffic)]);
     let (mut query, server) = query_of(&prometheus.url);

@@ -86,7 +86,7 @@ async fn a_plain_probe_of_an_https_pod_is_bad() {
 }
 
 #[tokio::test]
-async fn a_query_trusts_the_ca_file_as_it_is_now_and_nothing_else() {
+async fn a_query_trusts_only_the_current_ca_file() {
     let (tls, pem) = acceptor("127.0.0.1");
     let (_, strange) = acceptor("127.0.0.1");
     let server = Server::start_with(Some(tls), vector(&[("a", "0.01")])).await;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::behaviour::{Answers, Behaviour};
 
-/// A behaviour from the moment it was put in force. Shares are counted anew from each switch, so
+/// A behaviour from the moment it was put in force. Shares are counted again from each switch, so
 /// what a test sees does not depend on what came before.
 pub(crate) struct Active {
     pub(crate) behaviour: Behaviour,

@@ -23,7 +23,7 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Cut>;
 
 /// Not an answer: the connection is closed as it is.
 #[derive(Debug, thiserror::Error)]
-#[error("cut the connection as told")]
+#[error("cut the connection on purpose")]
 pub(crate) struct Cut;
 
 /// What every connection of a server shares.

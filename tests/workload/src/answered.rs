@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_ones_are_kept_in_their_order() {
+    fn the_last_answers_are_kept_in_their_order() {
         let answers = LastAnswers::default();
         for status in 200..300 {
             answers.add(status);

@@ -1,4 +1,4 @@
-//! What a pod can be told to do, as it is written in JSON.
+//! The behaviours of a pod, as they are written in JSON.
 //!
 //! The one way in is [`Behaviour::from_str`], which takes the JSON and a few short words for the
 //! cases used most.
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_healthy() {
+    fn an_omitted_part_of_a_behaviour_is_healthy() {
         let behaviour: Behaviour = r#"{"traffic": {"answer": {"status": 500}, "share": 0.3}}"#
             .parse()
             .unwrap();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn words_stand_for_the_usual_cases() {
+    fn one_word_stands_for_each_usual_behaviour() {
         let said = |word: &str| word.parse::<Behaviour>().unwrap();
         assert_eq!(said(" ok\n"), Behaviour::default());
         assert!(!said("unready").ready);

@@ -11,7 +11,7 @@ const TURN: Duration = Duration::from_millis(100);
 /// The most that leaves it time to answer.
 const MOST_PERCENT: u8 = 80;
 
-/// Uses up as much as it is told, for ever.
+/// Uses up as much as is asked for, for ever.
 pub(crate) async fn run(site: Arc<Site>) {
     loop {
         let active = site.board.current();

@@ -32,7 +32,7 @@ pub struct Settings {
     /// Keep connections, as most programs do
     #[arg(long, conflicts_with = "fresh")]
     pub keep_alive: bool,
-    /// A fresh connection for every request, the name resolved anew: the default
+    /// A fresh connection for every request, the name resolved again: the default
     #[arg(long)]
     pub fresh: bool,
     /// How long a request may take, connecting included
@@ -132,7 +132,7 @@ async fn read(State(tally): State<Arc<Tally>>) -> Json<Counts> {
     Json(tally.lock().clone())
 }
 
-/// Begins anew and says what was counted until then, so that nothing falls between.
+/// Resets the counts and returns what was counted until then, so that nothing falls between.
 async fn reset(State(tally): State<Arc<Tally>>) -> Json<Counts> {
     let fresh = Counts::new(Timestamp::now());
     Json(std::mem::replace(&mut *tally.lock(), fresh))

@@ -1,5 +1,5 @@
 //! The control port of a pod: `GET` and `PUT /behaviour`, `GET /answers`. It is apart from the traffic port, so
-//! that a pod which refuses or hangs can still be told otherwise.
+//! that a pod which refuses or hangs can still be switched.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! A pod's program for tests and the demo: it answers, fails, hangs or refuses as it is told, and
+//! A pod's program for tests and the demo: it answers, fails, hangs or refuses as it is switched, and
 //! its other half puts traffic on an address and counts what came back.
 //!
 //! [`serve::Server`] is the pod, [`client::Client`] the traffic; [`behaviour::Behaviour`] is the
-//! word they are told.
+//! order they get.
 
 mod active;
 mod answer;

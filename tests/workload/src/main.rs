@@ -11,7 +11,7 @@ use test_workload::request::{Connection, Target};
 use test_workload::serve::{self, Server};
 use test_workload::signals::Signals;
 
-/// A program that answers, fails, hangs or refuses as it is told, and the client that talks to it.
+/// A program that answers, fails, hangs or refuses as it is switched, and the client that talks to it.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Answer requests as told
+    /// Answer requests as switched
     Serve {
         #[command(flatten)]
         settings: serve::Settings,

@@ -1,4 +1,4 @@
-//! Does nothing until it is told to end. As process 1 of a pod it also takes in the dead
+//! Does nothing until SIGTERM. As process 1 of a pod it also takes in the dead
 //! processes that nobody else waits for.
 
 use std::io;

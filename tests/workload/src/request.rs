@@ -155,7 +155,7 @@ impl Connection {
             .map_err(Error::Exchange)?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
-            // The one who waits for the answer is told of the error too.
+            // The error reaches the task that waits for the answer, too.
             let _ = connection.await;
         });
         Ok(Self {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_http_is_refused() {
+    fn an_address_that_is_not_plain_http_is_refused() {
         for text in ["https://web/", "web:80", "/path", "http://:80/", ""] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }

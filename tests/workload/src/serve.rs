@@ -1,4 +1,4 @@
-//! The pod: a traffic port that behaves as told and a control port that tells it.
+//! The pod: a traffic port that behaves as switched, and a control port that switches it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -58,7 +58,7 @@ pub enum Error {
 pub struct Server {
     /// Where traffic goes.
     pub traffic: SocketAddr,
-    /// Where it is told what to do.
+    /// Where its behaviour is switched.
     pub control: SocketAddr,
     tasks: JoinSet<io::Result<()>>,
 }

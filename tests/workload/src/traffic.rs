@@ -1,4 +1,4 @@
-//! The traffic port: its listening socket, which comes and goes as told, and its connections.
+//! The traffic port: its listening socket, which comes and goes as the behaviour says, and its connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ async fn serve(stream: TcpStream, site: Arc<Site>) {
         let site = Arc::clone(&site);
         async move { respond(&request, site).await }
     });
-    // An error is a client that went away or a connection cut as told; neither is worth a line.
+    // An error is a client that went away or a connection cut on purpose; neither is worth a line.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;

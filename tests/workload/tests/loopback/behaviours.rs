@@ -74,7 +74,11 @@ async fn a_share_of_0_3_is_exactly_three_of_every_ten_from_the_switch_on() {
     assert_eq!(statuses(server.traffic, "/healthz", 5).await, [200; 5]);
     assert_eq!(statuses(server.traffic, "/", 10).await, first);
     switch(&server, share).await;
-    assert_eq!(statuses(server.traffic, "/", 10).await, first, "begun anew");
+    assert_eq!(
+        statuses(server.traffic, "/", 10).await,
+        first,
+        "counted from the switch"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +124,7 @@ async fn a_path_closes_the_connection_instead_of_an_answer() {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_where_it_was_told() {
+async fn a_redirect_leads_to_its_location() {
     let server = server(r#"{"health": {"answer": {"redirect": "http://elsewhere.test/x"}}}"#).await;
     let reply = get(server.traffic, "/healthz").await;
     assert_eq!(reply.status, 302);
@@ -167,16 +171,16 @@ async fn a_dripping_body_comes_byte_by_byte_until_the_switch() {
 }
 
 #[tokio::test]
-async fn the_control_port_reads_back_what_it_was_told() {
+async fn the_control_port_reads_back_the_behaviour() {
     let server = server("unready").await;
     let read = async || -> Behaviour {
         let reply = get(server.control, "/behaviour").await;
         serde_json::from_str(&reply.body).unwrap()
     };
     assert_eq!(read().await, "unready".parse().unwrap());
-    let told = r#"{"health": {"answer": {"drip_ms": 7}, "share": 0.29}, "socket": "serve"}"#;
-    switch(&server, told).await;
-    assert_eq!(read().await, told.parse().unwrap());
+    let behaviour = r#"{"health": {"answer": {"drip_ms": 7}, "share": 0.29}, "socket": "serve"}"#;
+    switch(&server, behaviour).await;
+    assert_eq!(read().await, behaviour.parse().unwrap());
 }
 
 #[tokio::test]
@@ -189,7 +193,7 @@ async fn a_mistake_is_refused_with_its_reason_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_control_port_tells_when_health_was_answered_and_with_what() {
+async fn the_control_port_reports_when_health_was_answered_and_with_what() {
     let server = server("ok").await;
     let before = jiff::Timestamp::now();
     get(server.traffic, "/healthz").await;

@@ -53,7 +53,7 @@ async fn answers_are_counted_by_pod_and_code() {
 }
 
 #[tokio::test]
-async fn the_rate_is_that_of_all_connections_together() {
+async fn the_rate_holds_for_all_connections_together() {
     let server = server("ok").await;
     let counts = run(Settings {
         connections: 8,
@@ -67,7 +67,7 @@ async fn the_rate_is_that_of_all_connections_together() {
 }
 
 #[tokio::test]
-async fn each_way_to_fail_has_its_own_count() {
+async fn each_kind_of_failure_has_its_own_count() {
     let cases = [
         ("refuse", ErrorKind::Refused),
         ("hang", ErrorKind::Timeout),
@@ -98,7 +98,7 @@ async fn each_way_to_fail_has_its_own_count() {
 }
 
 #[tokio::test]
-async fn a_name_without_an_address_is_counted_as_such() {
+async fn a_name_without_an_address_is_counted_as_unresolved() {
     // A label of 64 letters is no name, so no server far away is asked.
     let counts = run(Settings {
         url: format!("http://{}.test/", "x".repeat(64)).parse().unwrap(),
@@ -150,7 +150,7 @@ async fn numbering_server(answers: usize) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn fresh_means_a_connection_for_each_request() {
+async fn a_fresh_client_uses_a_connection_for_each_request() {
     let address = numbering_server(usize::MAX).await;
     let counts = run(settings(address, 300)).await;
     assert_eq!(errors(&counts), BTreeMap::new());
@@ -161,7 +161,7 @@ async fn fresh_means_a_connection_for_each_request() {
 }
 
 #[tokio::test]
-async fn kept_connections_stay_where_they_are() {
+async fn kept_connections_stay_with_their_pod() {
     let address = numbering_server(usize::MAX).await;
     let counts = run(Settings {
         keep_alive: true,

@@ -65,7 +65,7 @@ async fn a_request_that_hangs_is_not_counted() {
 }
 
 #[tokio::test]
-async fn the_histogram_tells_slow_answers_from_quick_ones() {
+async fn the_histogram_separates_slow_answers_from_quick_answers() {
     let server = server(r#"{"traffic": {"delay_ms": 300, "share": 0.5}}"#).await;
     statuses(server.traffic, "/", 4).await;
     let bucket = async |le: &str| {

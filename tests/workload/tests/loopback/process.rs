@@ -100,7 +100,7 @@ async fn a_pod_without_a_name_says_its_host_name() {
 }
 
 #[test]
-fn a_wrong_behaviour_in_the_environment_ends_it_with_the_reason() {
+fn a_wrong_behaviour_in_the_environment_ends_the_pod_with_the_reason() {
     let mut command = Command::new(PROGRAM);
     let output = command
         .arg("serve")
@@ -124,7 +124,7 @@ fn sigterm_ends_a_pod_at_once_with_a_request_in_flight() {
 }
 
 #[test]
-fn sigterm_is_ignored_where_told_so() {
+fn sigterm_is_ignored_if_the_environment_says_so() {
     let mut pod = Pod::start(&[("IGNORE_SIGTERM", "true")]);
     pod.process.signal(Signal::TERM);
     assert_eq!(next_line(&mut pod.log), "ignored SIGTERM");
@@ -134,7 +134,7 @@ fn sigterm_is_ignored_where_told_so() {
 }
 
 #[tokio::test]
-async fn switch_tells_a_pod_what_to_do_and_the_pod_logs_one_line() {
+async fn a_switch_changes_a_pod_and_the_pod_logs_one_line() {
     let mut pod = Pod::start(&[]);
     let output = switch(pod.control, r#"{"traffic": {"answer": {"status": 500}}}"#);
     assert!(output.status.success(), "{output:?}");
@@ -149,7 +149,7 @@ async fn switch_tells_a_pod_what_to_do_and_the_pod_logs_one_line() {
 }
 
 #[test]
-fn switch_fails_where_nobody_listens() {
+fn a_switch_fails_if_no_pod_listens() {
     let pod = Pod::start(&[]);
     let control = pod.control;
     drop(pod);
@@ -172,7 +172,7 @@ async fn a_bounded_client_prints_its_counts_and_ends() {
 }
 
 #[test]
-fn pause_takes_in_the_dead_and_ends_on_sigterm() {
+fn pause_collects_orphaned_processes_and_ends_on_sigterm() {
     // The shell becomes the pause program, which so has a child that it never started.
     let script = format!("sleep 0.3 & echo $!; exec {PROGRAM} pause");
     let mut process = Running::start(Command::new("sh").args(["-c", &script]));

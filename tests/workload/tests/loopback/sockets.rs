@@ -55,11 +55,11 @@ async fn a_switch_is_answered_once_it_is_in_force_and_not_before() {
     let server = server("ok").await;
     switch(&server, "refuse").await;
     let in_the_way = TcpListener::bind(server.traffic).await.unwrap();
-    let mut told = send(server.control, "PUT", "/behaviour", "ok").await;
-    assert!(silent(&mut told).await);
+    let mut switching = send(server.control, "PUT", "/behaviour", "ok").await;
+    assert!(silent(&mut switching).await);
     drop(in_the_way);
     let mut head = [0; 12];
-    let read = timeout(LONG, told.read_exact(&mut head)).await;
+    let read = timeout(LONG, switching.read_exact(&mut head)).await;
     read.expect("an answer").unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
     assert_eq!(get(server.traffic, "/").await.status, 200);
