@@ -1,4 +1,4 @@
-//! Lists, and mappings whose keys are the user's own.
+//! Lists, and mappings with keys chosen by the user.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -43,7 +43,7 @@ impl<K: ValueKind> ValueKind for ListOf<K> {
             let step = PathStep::Index(index);
             context.within(step, |context| self.of.read(item, context))
         };
-        // All are read before any is missed.
+        // All items are read before an error drops the list.
         let values: Vec<_> = items.iter().enumerate().map(&mut read).collect();
         values.into_iter().collect()
     }

@@ -1,4 +1,4 @@
-//! What is found while a file is read, and where in it the reading is.
+//! The diagnostics of a file while it is read, and the path to the value that is being read.
 
 use std::{fmt::Write as _, ops::Range};
 
@@ -10,13 +10,13 @@ use super::{
 /// How strictly a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// As the agent does.
+    /// As the agent reads a file.
     Run,
-    /// As the command `check` does.
+    /// As the command `check` reads a file.
     Check,
 }
 
-/// What was found so far, and where the reading is.
+/// The diagnostics so far, and the current path.
 pub(super) struct ReadContext<'t> {
     source: &'t Source<'t>,
     strictness: Strictness,
@@ -25,13 +25,13 @@ pub(super) struct ReadContext<'t> {
     path: Vec<PathStep>,
 }
 
-/// Diagnostics that are kept of each severity: more than anybody reads, and few enough to cost nothing.
+/// How many diagnostics of each severity are kept: more than anybody reads, and few enough to cost nothing.
 const MOST_KEPT: usize = 500;
 
 #[derive(Default)]
 struct Collected {
     count: usize,
-    /// The first of them, each with the first byte it is about.
+    /// The first ones, each with the first byte that it is about.
     kept: Vec<(usize, Diagnostic)>,
 }
 
@@ -67,7 +67,7 @@ impl<'t> ReadContext<'t> {
         }
     }
 
-    /// An error at these bytes of the text; the message stands as it is.
+    /// Adds an error at these bytes of the text; the message is not prefixed with the path.
     pub(super) fn error_at(&mut self, span: &Range<usize>, message: String) {
         let diagnostic = || {
             self.source
@@ -76,19 +76,19 @@ impl<'t> ReadContext<'t> {
         self.errors.add(span.start, diagnostic);
     }
 
-    /// An error in the value of a node.
+    /// Adds an error in the value of a node.
     pub(super) fn error(&mut self, node: &YamlNode, message: &str) {
         let message = self.with_path(message);
         self.error_at(&node.span, message);
     }
 
-    /// A node that is not what it must be.
+    /// Adds an error: the node is of another kind than expected.
     pub(super) fn mismatch(&mut self, node: &YamlNode, expected: &str) {
         let found = node.value.described();
         self.error(node, &format!("must be {expected}, is {found}"));
     }
 
-    /// Something that is allowed and probably not intended.
+    /// Adds a warning: something is allowed and probably not intended.
     pub(super) fn warn(&mut self, node: &YamlNode, message: &str) {
         let message = self.with_path(message);
         let diagnostic = || {
@@ -98,7 +98,7 @@ impl<'t> ReadContext<'t> {
         self.warnings.add(node.span.start, diagnostic);
     }
 
-    /// Something that only the command `check` refuses.
+    /// Adds an error for the command `check`, and a warning for the agent.
     pub(super) fn error_in_check(&mut self, node: &YamlNode, message: &str) {
         match self.strictness {
             Strictness::Check => self.error(node, message),
@@ -126,7 +126,7 @@ impl<'t> ReadContext<'t> {
         value
     }
 
-    /// Where the reading is, such as `policies[1].ttl`; empty for the whole file.
+    /// The current path, such as `policies[1].ttl`; empty for the whole file.
     pub(super) fn path(&self) -> String {
         let mut path = String::new();
         for step in &self.path {

@@ -1,48 +1,48 @@
-//! What is wrong or doubtful in a policy file, where that is, and how it is shown.
+//! Errors and warnings about a policy file, with their places, and how they are shown.
 
 use std::{fmt, ops::Range, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
-/// One thing to say about a policy file.
+/// One error or warning about a policy file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Whether the file is refused for it.
     pub severity: Severity,
-    /// Name of the file, as it was given.
+    /// The name of the file as it was given.
     pub file: Arc<str>,
-    /// Where; absent if it is about the file as a whole.
+    /// `None` if it is about the whole file.
     #[serde(flatten)]
     pub place: Option<Place>,
-    /// What, and what would be right.
+    /// What is wrong, and what would be right.
     pub message: String,
     #[serde(skip)]
     printed: String,
 }
 
-/// Whether a file is refused for a diagnostic.
+/// Whether a diagnostic makes the agent refuse the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
     Error,
-    /// It is not: allowed, and probably not intended.
+    /// Allowed, and probably not intended.
     Warning,
 }
 
-/// A place in a text, counted in characters from one, as editors do.
+/// A place in a text, counted in characters from one, as in editors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     pub line: usize,
     pub column: usize,
-    /// How many characters of the line are meant; at least one.
+    /// How many characters of the line it covers; at least one.
     pub width: usize,
 }
 
-/// Bytes of a line that is shown: what a longer one costs to lay out is felt, and nobody wrote it.
+/// How many bytes of a line are shown: the layout of longer ones takes noticeable time, and nobody writes them.
 const LONGEST_SHOWN_LINE: usize = 64 * 1024;
 
-/// A text with a name, in which places can be found.
+/// A named text, in which places can be found.
 pub(super) struct Source<'t> {
     name: Arc<str>,
     text: &'t str,
@@ -68,7 +68,7 @@ impl<'t> Source<'t> {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
-    /// Something to say about the bytes `span` of the text; of several lines, about the first.
+    /// A diagnostic about the bytes `span` of the text; of several lines it shows the first.
     pub(super) fn diagnostic(
         &self,
         severity: Severity,
@@ -131,19 +131,19 @@ fn print(group: Group) -> String {
     Renderer::plain().render(&[group])
 }
 
-/// As a compiler prints it: the message, the place, and the line with carets under what is meant.
+/// In the form of a compiler: the message, the place, and the line with carets under the value.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.printed)
     }
 }
 
-/// Everything for which a policy file is refused, in the order of the file.
+/// All errors of a policy file, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Errors {
     kept: Vec<Diagnostic>,
-    /// How many there are; of a great many, only the first are kept.
+    /// The number of errors, of which only the first are kept.
     #[serde(skip)]
     count: usize,
 }
@@ -153,7 +153,7 @@ impl Errors {
         Self { kept, count }
     }
 
-    /// An error that has no place within the file.
+    /// An error without a place in the file.
     pub(super) fn of_the_file(file: &str, message: String) -> Self {
         let severity = Severity::Error;
         let title = severity.level().primary_title(message.as_str());
@@ -167,12 +167,12 @@ impl Errors {
         })
     }
 
-    /// The errors one by one.
+    /// The errors that are kept.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.kept.iter()
     }
 
-    /// How many errors there are.
+    /// The number of errors.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
@@ -194,7 +194,7 @@ impl<'a> IntoIterator for &'a Errors {
     }
 }
 
-/// All of them, and how many they are.
+/// All errors, then their number.
 impl fmt::Display for Errors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for diagnostic in &self.kept {

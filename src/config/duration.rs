@@ -1,13 +1,13 @@
 //! Durations as Prometheus writes them: `15s`, `1h30m`, `7d`.
 //!
-//! Read by `humantime`, of whose many forms only these are let through: to it `1M` is a month and `1 year` a
-//! duration. Written here, because it would print 90 days as `2months 29days 2h 52m 48s`.
+//! Read by `humantime`, but only in these of its many forms: to it `1M` is a month and `1 year` a duration. Formatted
+//! here, because it would print 90 days as `2months 29days 2h 52m 48s`.
 
 use std::{fmt::Write as _, time::Duration};
 
 use super::pattern::Pattern;
 
-/// A duration's form: each unit at most once, the longest first.
+/// The form of a duration: each unit at most once, the longest first.
 pub(super) static FORM: Pattern = Pattern::new(
     "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
     1..=64,
@@ -19,7 +19,7 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// The units that are written, the largest first, in milliseconds.
+/// The units in milliseconds, the largest first.
 const UNITS: [(&str, u64); 5] = [
     ("d", DAY),
     ("h", HOUR),
@@ -28,7 +28,7 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// The duration written so; `None` if it is none or would not fit.
+/// Parses a duration; `None` if the text is none, or too long a time.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     if !FORM.matches(text) {
@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
 
-/// A duration as [`parse`] reads it back, to the millisecond. From two days on there are days in it, as in kubectl's ages.
+/// Formats a duration as [`parse`] reads it, to the millisecond. From two days on it has days, as kubectl's ages do.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

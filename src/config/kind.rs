@@ -1,12 +1,12 @@
-//! What a value of the policy file may be.
+//! The kinds of values in the policy file.
 
 use serde_json::Value as Json;
 
 use super::{context::ReadContext, yaml::YamlNode};
 
-/// What a value may be.
+/// A kind of value.
 pub(super) trait ValueKind {
-    /// What is made of it.
+    /// The type that it is read into.
     type Value;
 
     /// Reads a node; `None` after an error.
@@ -14,7 +14,7 @@ pub(super) trait ValueKind {
 
     fn schema(&self) -> Json;
 
-    /// From where to where it goes, in words, such as `1s to 24h`.
+    /// The range in words, such as `1s to 24h`.
     fn range(&self) -> Option<String> {
         None
     }

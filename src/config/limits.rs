@@ -1,4 +1,4 @@
-//! The bounds on what may be quarantined.
+//! The key `limits`.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::core::{
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Pods that a limit counts.
+/// A number of pods.
 const PODS: Integer = Integer { min: 1, max: 1000 };
 
 pub(super) fn limits(fields: &mut Fields) -> Option<Limits> {

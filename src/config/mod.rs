@@ -1,9 +1,9 @@
-//! The policy file: its text, the errors in it with their places, and what it means.
+//! The policy file: reads its text, reports errors with their places, and describes its meaning.
 //!
 //! The way in is [`read`] (as `run` reads a file) or [`check`] (as the command `check` does, which is stricter).
-//! Text becomes a tree that knows its places (`yaml`); one declaration per key (`file`, `policy`, `signal`,
+//! Text becomes a tree in which every value has its place (`yaml`); one declaration per key (`file`, `policy`, `signal`,
 //! `selector`) reads that tree and describes itself, so that [`schema`] and the reader cannot differ (`reader`).
-//! An error never stops the reading: all of them are reported at once.
+//! An error never stops the reader: all errors are reported at once.
 
 mod collections;
 mod context;
@@ -39,24 +39,24 @@ pub use self::{
     file::schema,
 };
 
-/// A `ConfigMap` holds at most 1 MiB, so no policy file is longer.
+/// A `ConfigMap` has at most 1 MiB, so no policy file is longer.
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// A policy file without errors.
 #[derive(Clone, Debug)]
 pub struct Checked {
     pub file: PolicyFile,
-    /// What is allowed and probably not intended, in the order of the file.
+    /// The warnings, in the order of the file.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a policy file as the agent does: a query that is not PromQL is a warning, for the relatives of Prometheus
-/// have dialects.
+/// Reads a policy file as the agent does: a query that is not PromQL is a warning, since servers like Prometheus have
+/// dialects.
 pub fn read(path: impl AsRef<Path>) -> Result<Checked, Errors> {
     open(path.as_ref(), Strictness::Run)
 }
 
-/// The same for a text that is already there; errors name it `name`.
+/// The same for a text; errors name it `name`.
 pub fn parse(name: &str, text: &str) -> Result<Checked, Errors> {
     understand(name, text, Strictness::Run)
 }
@@ -67,7 +67,7 @@ pub fn check(path: impl AsRef<Path>) -> Result<Checked, Errors> {
     open(path.as_ref(), Strictness::Check)
 }
 
-/// The same for a text that is already there; errors name it `name`.
+/// The same for a text; errors name it `name`.
 pub fn check_text(name: &str, text: &str) -> Result<Checked, Errors> {
     understand(name, text, Strictness::Check)
 }

@@ -1,4 +1,4 @@
-//! Numbers of the policy file: integers, percentages, durations, and either of two.
+//! Numbers of the policy file: integers, percentages, durations, and kinds that are one of two.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -13,14 +13,14 @@ use super::{
 };
 use crate::core::policy::{MaxPods, MinPods};
 
-/// A whole number within bounds, both included.
+/// A whole number within bounds, which are included.
 pub(super) struct Integer {
     pub(super) min: u32,
     pub(super) max: u32,
 }
 
 impl Integer {
-    /// The number of a node, if it is one within the bounds.
+    /// The number of a node, if it is within the bounds.
     fn get(&self, node: &YamlNode) -> Option<u32> {
         let YamlValue::Integer(number) = node.value else {
             return None;
@@ -61,7 +61,7 @@ impl Scalar for Integer {
     }
 }
 
-/// A whole number that cannot be zero, from one.
+/// A whole number of at least one.
 pub(super) struct Count {
     pub(super) max: u32,
 }
@@ -216,7 +216,7 @@ impl Scalar for DurationKind {
     }
 }
 
-/// The percentage of a node, if it is one of this form.
+/// The percentage of a node, if it has that form.
 fn percentage(node: &YamlNode, form: &Pattern) -> Option<u8> {
     match &node.value {
         YamlValue::Text(text) if form.matches(text) => text.strip_suffix('%')?.parse().ok(),
@@ -302,7 +302,7 @@ impl Scalar for CountOrPercent {
     }
 }
 
-/// The least number of pods, or the least percentage of the desired replicas; either may be zero.
+/// A minimum number of pods, or a minimum percentage of the desired replicas; either may be zero.
 pub(super) struct MinCountOrPercent {
     pub(super) max: u32,
 }

@@ -1,4 +1,4 @@
-//! Forms of text, each said once for the reader, for the schema and for people.
+//! Forms of text, each defined once for the reader, the schema and messages.
 
 use std::{ops::RangeInclusive, sync::OnceLock};
 
@@ -6,11 +6,11 @@ use regex::Regex;
 use serde_json::{Value as Json, json};
 
 pub(super) struct Pattern {
-    /// A regular expression that Rust and JSON Schema read alike.
+    /// A regular expression with the same meaning in Rust and in JSON Schema.
     expression: &'static str,
-    /// How many characters it may have.
+    /// The longest text, in characters.
     lengths: RangeInclusive<usize>,
-    /// What it is, to follow "must be".
+    /// The form in words, after "must be".
     pub(super) meaning: &'static str,
     compiled: OnceLock<Regex>,
 }
@@ -53,14 +53,14 @@ impl Pattern {
     }
 }
 
-/// A name as Kubernetes wants it in a host name.
+/// A name that Kubernetes accepts in a host name.
 pub(super) static DNS_LABEL: Pattern = Pattern::new(
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
     1..=63,
     "a DNS label (lower-case letters, digits and \"-\", a letter or digit at both ends, at most 63 characters)",
 );
 
-/// A label's key: at most 253 characters of prefix, a slash and 63 of name.
+/// A label's key: a prefix of at most 253 characters, a slash, and a name of at most 63.
 pub(super) static LABEL_KEY: Pattern = Pattern::new(
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
     1..=317,
@@ -93,7 +93,7 @@ pub(super) static PATH: Pattern = Pattern::new(
     "a path that begins with \"/\" (printable ASCII without spaces, quotes and \"#\")",
 );
 
-/// The form of an address of a Prometheus; what it means is checked when it is read.
+/// The form of the address of a Prometheus server; its parts are checked when it is read.
 pub(super) static HTTP_URL: Pattern = Pattern::new(
     "^https?://[!-~]+$",
     1..=2048,
@@ -113,7 +113,7 @@ pub(super) static PERCENT_OR_ZERO: Pattern = Pattern::new(
     "a percentage from 0% to 100%",
 );
 
-/// A name of a port, as IANA registers them: with a letter, and no "-" at an end or beside another.
+/// The name of a port in IANA's form: with a letter, and no "-" at an end or next to another.
 pub(super) static PORT_NAME: Pattern = Pattern::new(
     "^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$",
     1..=15,

@@ -1,4 +1,4 @@
-//! One policy of the file: which pods, which signal, what follows.
+//! One policy of the file: its pods, its signal, and what happens to unhealthy pods.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -216,7 +216,7 @@ fn name(policy: &YamlNode) -> Option<&YamlNode> {
     Some(&*entry.node)
 }
 
-/// A selector that does not select everything.
+/// A selector that does not select every object.
 struct NotEmpty<K>(K);
 
 impl<K: ValueKind<Value = Selector>> ValueKind for NotEmpty<K> {

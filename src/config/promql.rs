@@ -1,7 +1,7 @@
-//! Queries: whether they are PromQL, and whether they are likely to do what a policy needs.
+//! Queries: whether they are PromQL, and whether they probably return what a policy needs.
 //!
-//! A policy joins the series of a result to pods by the labels `namespace` and `pod`, and learns what is good from
-//! the series of healthy pods. A query that drops either is allowed, with a warning.
+//! A policy joins the series of a result to pods by the labels `namespace` and `pod`, and takes contrast from the series of
+//! healthy pods. A query that drops either is allowed, with a warning.
 
 use promql_parser::{
     label::Matcher,
@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::{context::ReadContext, kind::ValueKind, values::Text, yaml::YamlNode};
 
-/// The parser and the walks below recurse: so deep a query fits the stack of any thread.
+/// The parser and the functions below recurse: a query of this depth fits the stack of any thread.
 const MOST_OPERATORS: usize = 1_000;
 
 pub(super) struct Query;
@@ -54,7 +54,7 @@ fn parse(query: &str) -> Result<Expr, String> {
     parser::parse(query).map_err(|message| message.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// What a query probably gets wrong.
+/// Warns of what a query probably gets wrong.
 fn doubts(expression: &Expr) -> Vec<&'static str> {
     let mut doubts = Vec::new();
     if compares(expression) {
@@ -85,7 +85,7 @@ fn compares(expression: &Expr) -> bool {
     }
 }
 
-/// Whether there is a division whose numerator filters by what its denominator does not, without a fallback.
+/// Whether the numerator of a division has a matcher that its denominator lacks, without a fallback.
 fn lacks_series(expression: &Expr) -> bool {
     match expression {
         Expr::Binary(binary) if binary.op.id() == T_LOR => false,
@@ -112,7 +112,7 @@ fn filters_more(division: &BinaryExpr) -> bool {
         .any(|matcher| !below.contains(matcher))
 }
 
-/// The label matchers of all selectors in an expression.
+/// The label matchers of all vector selectors in an expression.
 fn matchers(expression: &Expr) -> Vec<&Matcher> {
     match expression {
         Expr::VectorSelector(selector) => selector.matchers.matchers.iter().collect(),
@@ -121,7 +121,7 @@ fn matchers(expression: &Expr) -> Vec<&Matcher> {
     }
 }
 
-/// Whether the result of an expression may have a label. Where it cannot be known, it may.
+/// Whether the result of an expression may have a label; true if that cannot be known.
 fn keeps(expression: &Expr, label: &str) -> bool {
     match expression {
         Expr::Aggregate(aggregate) => aggregate_keeps(aggregate, label),
@@ -169,7 +169,7 @@ fn binary_keeps(binary: &BinaryExpr, label: &str) -> bool {
     }
 }
 
-/// What an expression is made of.
+/// The operands of an expression.
 fn parts(expression: &Expr) -> Vec<&Expr> {
     match expression {
         Expr::Aggregate(aggregate) => vec![&aggregate.expr],

@@ -1,9 +1,8 @@
-//! How a tree of YAML is read: every key is declared once, where it is read.
+//! Reads a tree of YAML: every key is declared once, where it is read.
 //!
-//! A [`ValueKind`] is what a value may be; it can read a node and it can describe itself as JSON Schema. An
-//! [`object`] is a function over [`Fields`] that names its keys one after the other. Run over a mapping it reads
-//! it; run without one it writes down what it asked for. So reader and schema are the same few lines, and a default
-//! is one expression for both and for the prose.
+//! A [`ValueKind`] reads a node and describes itself as JSON Schema. An [`object`] is a function over [`Fields`] that names
+//! its keys one after the other. With a mapping it reads the keys; without one it collects their schema. So the reader and
+//! the schema are the same few lines, and a default is one expression for both and for the description.
 
 use serde_json::{Value as Json, json};
 
@@ -17,8 +16,8 @@ use super::{
 /// A mapping with known keys.
 pub(super) struct Object<F>(F);
 
-/// A mapping that this function reads key by key. It must ask for every key whatever it has read before:
-/// so it makes its value at its end.
+/// A mapping that this function reads key by key. It must request every key whatever it has read before, and so
+/// creates its value at the end.
 pub(super) fn object<T, F: Fn(&mut Fields) -> Option<T>>(read: F) -> Object<F> {
     Object(read)
 }
@@ -48,11 +47,11 @@ impl<T, F: Fn(&mut Fields) -> Option<T>> ValueKind for Object<F> {
     }
 }
 
-/// The keys of one mapping: asked of a file, or written down for the schema.
+/// The keys of one mapping: read from a file, or collected for the schema.
 pub(super) struct Fields<'f, 't> {
     known: Vec<&'static str>,
     refused: Vec<&'static str>,
-    /// What is missing: any of these keys would do, and this is the message.
+    /// Missing keys with their message: one of the keys of an entry would be enough.
     missing: Vec<(Vec<&'static str>, String)>,
     side: Side<'f, 't>,
 }
@@ -76,7 +75,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// A key that may be left out; `None` if it is, and after an error.
+    /// An optional key; `None` if it is left out, and after an error.
     pub(super) fn optional<K: ValueKind>(
         &mut self,
         key: &'static str,
@@ -88,7 +87,7 @@ impl<'f, 't> Fields<'f, 't> {
         })
     }
 
-    /// A key that stands for a value if it is left out; `None` only after an error.
+    /// A key with a default; `None` only after an error.
     pub(super) fn or<K: Scalar>(
         &mut self,
         key: &'static str,
@@ -108,7 +107,7 @@ impl<'f, 't> Fields<'f, 't> {
         if self.has(key) { value } else { Some(default) }
     }
 
-    /// A key that stands for a value from elsewhere in the file if it is left out; `None` only after an error.
+    /// A key whose default is a value elsewhere in the file; `None` only after an error.
     pub(super) fn or_inherited<K: ValueKind>(
         &mut self,
         key: &'static str,
@@ -126,7 +125,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// A key that stands for nothing in it if it is left out; `None` only after an error.
+    /// A key that is empty by default; `None` only after an error.
     pub(super) fn or_empty<K: Collection<Value: Default>>(
         &mut self,
         key: &'static str,
@@ -143,7 +142,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// A mapping that is read as an empty one if it is left out: none of its keys is required. `None` only after an
+    /// A mapping that is read as an empty one if it is left out, since none of its keys is required; `None` only after an
     /// error.
     pub(super) fn section<T>(
         &mut self,
@@ -168,7 +167,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// A key that must be there.
+    /// A required key.
     pub(super) fn require<K: ValueKind>(
         &mut self,
         key: &'static str,
@@ -187,7 +186,7 @@ impl<'f, 't> Fields<'f, 't> {
         value
     }
 
-    /// Reads a key, or writes it down.
+    /// Reads a key, or collects its schema.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a kind is made where it is asked for"
@@ -215,7 +214,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// Says that a mapping has exactly one of these keys.
+    /// Requires exactly one of these keys.
     pub(super) fn exactly_one(&mut self, keys: [&'static str; 2]) {
         let [one, other] = keys;
         match &mut self.side {
@@ -245,7 +244,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// A key that people know from elsewhere and that is an error here, with what to do instead.
+    /// A key that people know from elsewhere and that is an error here; the message says what to do instead.
     pub(super) fn refuse(&mut self, key: &'static str, instead: &str) {
         self.refused.push(key);
         if let Side::Read {
@@ -258,7 +257,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// An error in the value of a key that is right by itself.
+    /// Reports an error in the value of a key that is valid by itself.
     pub(super) fn error(&mut self, key: &str, message: &str) {
         if let Side::Read {
             entries, context, ..
@@ -271,7 +270,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// Whether a key is there.
+    /// Whether a key is present.
     pub(super) fn has(&self, key: &str) -> bool {
         match &self.side {
             Side::Read { entries, .. } => find(entries, key).is_some(),
@@ -279,7 +278,7 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
-    /// Reports which keys are unknown and which are missing; a missing key that was only mistyped is reported once.
+    /// Reports the unknown and the missing keys; a missing key that was only mistyped is reported once.
     fn finish(mut self) {
         let Side::Read {
             node,
@@ -325,9 +324,9 @@ fn find<'e>(entries: &'e [Entry], key: &str) -> Option<&'e Entry> {
     entries.iter().find(|entry| entry.key == key)
 }
 
-/// The known word that was probably meant: one letter in three may differ.
+/// The known word that was probably intended: one letter in three may differ.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    // Beyond this length nothing known is near, and the distance costs the product of both lengths.
+    // No known word is that long, and the cost of the distance is the product of both lengths.
     if word.len() > 64 {
         return None;
     }

@@ -1,15 +1,15 @@
-//! What the JSON Schema says of each key and value.
+//! The JSON Schema of each key and value.
 
 use serde_json::{Map, Value as Json, json};
 
-/// What the schema says of a key.
+/// The schema of a key.
 pub(super) struct Description {
     text: String,
     default: Option<Json>,
 }
 
 impl Description {
-    /// What a key is for, then its range and its default in words; then the default itself.
+    /// The description of a key with its range and its default in words, and the default itself.
     pub(super) fn new(
         about: &str,
         range: Option<String>,

@@ -42,7 +42,7 @@ pub(super) fn selector() -> impl ValueKind<Value = Selector> {
     })
 }
 
-/// The four operators, before their values are known.
+/// The four operators, without values.
 #[derive(Clone, Copy, IntoStaticStr, VariantArray)]
 enum OperatorName {
     In,

@@ -15,7 +15,7 @@ use crate::core::policy::{HttpProbe, Port, PrometheusQuery, Threshold};
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Fields of a Kubernetes probe that mean nothing here.
+/// Fields of a Kubernetes probe that have no meaning here.
 const NOT_IN_A_PROBE: [(&str, &str); 5] = [
     ("exec", "the agent runs nothing in a pod; use httpGet"),
     (
@@ -33,7 +33,7 @@ const NOT_IN_A_PROBE: [(&str, &str); 5] = [
     ),
 ];
 
-/// The seconds of a probe go up to an hour.
+/// The longest time in a probe: an hour.
 const SECONDS: Seconds = Seconds { min: 1, max: 3600 };
 
 pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
@@ -88,12 +88,12 @@ pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
     })
 }
 
-/// A probe of which only the defaults are read.
+/// A probe for its defaults.
 fn probe_defaults() -> HttpProbe {
     HttpProbe::new(Port::Number(0))
 }
 
-/// The request of a probe; the rest of the probe is not read here.
+/// The request of a probe; the rest of the probe keeps its defaults.
 fn http_get(fields: &mut Fields) -> Option<HttpProbe> {
     let default = probe_defaults();
     let path = fields.or(
@@ -137,7 +137,7 @@ fn header(fields: &mut Fields) -> Option<(String, String)> {
 }
 
 pub(super) fn query(fields: &mut Fields) -> Option<PrometheusQuery> {
-    // Of this only the defaults are read.
+    // Only the defaults of this query are read.
     let default = PrometheusQuery::new(String::new(), Threshold::Above(0.0));
     let query = fields.require(
         "query",

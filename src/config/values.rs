@@ -1,4 +1,4 @@
-//! The plain values of the policy file but its numbers: text, choices, ports.
+//! The plain values of the policy file except numbers: text, choices, ports.
 
 use std::{marker::PhantomData, path::Path, sync::Arc};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::core::policy::Port;
 
-/// The text of a node, or an error with what was expected or that quotes are missing.
+/// The text of a node, or an error that says what was expected or that quotes are missing.
 fn text<'n>(node: &'n YamlNode, expected: &str, context: &mut ReadContext) -> Option<&'n str> {
     match &node.value {
         YamlValue::Text(text) => return Some(text),
@@ -57,7 +57,7 @@ impl Scalar for Matching {
     }
 }
 
-/// Any text with something in it, of at most so many bytes.
+/// Any text that is not empty, with at most this many bytes.
 pub(super) struct Text {
     pub(super) max_bytes: usize,
 }
@@ -84,7 +84,7 @@ impl ValueKind for Text {
     }
 }
 
-/// A file beside the agent, named by its path.
+/// The path of a file on the agent's file system.
 pub(super) struct FileName;
 
 const FILE_NAME: Text = Text { max_bytes: 4096 };
@@ -108,15 +108,15 @@ impl ValueKind for FileName {
     }
 }
 
-/// One of a few words: the variants of a closed set.
+/// One word of a closed set.
 pub(super) struct Choice<T>(PhantomData<T>);
 
-/// One of the variants of a closed set.
+/// The kind of a closed set.
 pub(super) fn choice<T: Word>() -> Choice<T> {
     Choice(PhantomData)
 }
 
-/// A closed set whose variants know their words.
+/// A closed set with a word for each variant.
 pub(super) trait Word: Copy + VariantArray + Into<&'static str> {}
 
 impl<T: Copy + VariantArray + Into<&'static str>> Word for T {}

@@ -1,7 +1,7 @@
-//! YAML text as a tree in which every value knows its place.
+//! YAML text as a tree in which every value has its place.
 //!
-//! One document, text for keys, no key twice, no tags. Aliases are followed without copying, and how much the
-//! tree unfolds to is bounded, so that a small file cannot stand for a huge one.
+//! One document, keys that are text, no key twice, no tags. Aliases are followed without copying, and the size of the
+//! expanded tree is bounded, so that a small file cannot expand to a huge one.
 
 use std::{collections::HashMap, ops::Range, rc::Rc};
 
@@ -9,17 +9,17 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::diagnostic::Source;
 
-/// Values that a file may unfold to: a policy has about thirty.
+/// How many values a file may expand to: a policy has about thirty.
 const MOST_VALUES: usize = 50_000;
-/// Levels of nesting, aliases followed: a policy file has seven.
+/// Levels of nesting, with aliases expanded: a policy file has seven.
 const DEEPEST: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct YamlNode {
-    /// The bytes to point at: the value, or of a value over several lines the beginning.
+    /// The bytes that errors point at: the value, or the beginning of a value of several lines.
     pub(super) span: Range<usize>,
     pub(super) value: YamlValue,
-    /// How many values it unfolds to, itself included.
+    /// How many values it expands to, itself included.
     count: usize,
     depth: usize,
 }
@@ -45,7 +45,7 @@ pub(super) struct Entry {
 }
 
 impl YamlValue {
-    /// What it is, as a message says it.
+    /// The type in words, for messages.
     pub(super) fn described(&self) -> String {
         match self {
             Self::Null => "empty".to_owned(),
@@ -83,7 +83,7 @@ impl YamlValue {
     }
 }
 
-/// Text as a message shows it: in quotes, what cannot be seen escaped, and not without end.
+/// Text in the form of messages: in quotes, with invisible characters escaped, and cut.
 pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{:?}…", text.split_at(end).0),
@@ -91,10 +91,10 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// Where an error is that leaves nothing to look at, and the message.
+/// The place and the message of an error after which there is no tree.
 type SyntaxError = (Range<usize>, String);
 
-/// Reads a text; `None` after an error that leaves nothing to look at. Errors go to `report`.
+/// Reads a text; `None` after an error that leaves no tree. Errors go to `report`.
 pub(super) fn parse(
     source: &Source,
     report: &mut dyn FnMut(Range<usize>, String),
@@ -123,14 +123,14 @@ pub(super) fn parse(
 struct Builder<'t, 'r> {
     source: &'r Source<'t>,
     events: Parser<'t, StrInput<'t>>,
-    /// Values so far, those of refused keys too.
+    /// The number of values so far, including those of refused keys.
     read: usize,
     anchors: HashMap<usize, Rc<YamlNode>>,
     report: &'r mut dyn FnMut(Range<usize>, String),
 }
 
 impl<'t> Builder<'t, '_> {
-    /// The only document of the stream.
+    /// Reads the only document of the stream.
     fn document(&mut self) -> Result<Rc<YamlNode>, SyntaxError> {
         const EMPTY: &str = "the file is empty; it needs at least one policy under \"policies\"";
         let mut root = None;
@@ -172,7 +172,7 @@ impl<'t> Builder<'t, '_> {
         }
     }
 
-    /// The node that begins with this event.
+    /// Reads the node that begins with this event.
     fn node(&mut self, event: Event<'t>, span: Range<usize>) -> Result<Rc<YamlNode>, SyntaxError> {
         if let Some(tag) = event.tag() {
             (self.report)(
@@ -264,8 +264,8 @@ impl<'t> Builder<'t, '_> {
         }
     }
 
-    /// Where to point for a list or a mapping: the whole `[…]` is too much, and in block style the
-    /// first item is what the eye sees.
+    /// Where errors about a list or a mapping point: the whole `[…]` is too much, and in block style readers look at
+    /// the first item.
     fn opening(&self, start: Range<usize>, first: Option<Range<usize>>) -> Range<usize> {
         let bracket = self
             .source
@@ -307,7 +307,7 @@ impl YamlNode {
     }
 }
 
-/// How many values these and their parent unfold to, and how deep they are.
+/// How many values these and their parent expand to, and their depth.
 fn weigh<'n>(children: impl Iterator<Item = &'n Rc<YamlNode>>) -> (usize, usize) {
     children.fold((1, 1), |(count, depth), child| {
         (

@@ -1,4 +1,4 @@
-//! A command is written on a pod, and the agent's answer is awaited.
+//! Writes a command on a pod, and awaits the agent's answer.
 //!
 //! The agent answers by changing the pod, or by an Event. New Events are found by their resourceVersions: the clocks of
 //! this machine and of the agent need not agree.
@@ -28,7 +28,7 @@ use crate::core::{
 /// How often the Events are read.
 const EVENTS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long after a refusal the pod may still change: it may be another agent's refusal, or an old one.
+/// How long after a refusal the pod may still change: the refusal may be another agent's, or an old one.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A command to the agent.

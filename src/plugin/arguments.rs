@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind
 
 use crate::{config::duration, core::overrides::LONGEST_TTL};
 
-/// The Event about a pause has room for as many characters.
+/// The Event about a pause has room for this many characters.
 const LONGEST_PAUSE_REASON: usize = 500;
 
 /// Lists, explains, quarantines, releases and holds pods, and pauses the agent of pod-quarantine.
@@ -203,13 +203,13 @@ pub struct HoldArgs {
 }
 
 impl AgentArgs {
-    /// The name of the agent where a command is about one alone.
+    /// The name of the agent, for commands that concern only one.
     #[must_use]
     pub fn name_or_default(&self) -> &str {
         self.name.as_deref().unwrap_or("default")
     }
 
-    /// Whether a command is about the agent of that name, too.
+    /// Whether a command concerns the agent of that name.
     #[must_use]
     pub fn includes(&self, name: &str) -> bool {
         match &self.name {
@@ -274,7 +274,7 @@ fn reason(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The reason is kept in the ledger, which must have room for other things.
+/// A reason that is not too long: the ledger, which keeps it, must have room for other entries.
 fn pause_reason(text: &str) -> Result<String, String> {
     let text = reason(text)?;
     if text.chars().count() > LONGEST_PAUSE_REASON {

@@ -1,5 +1,5 @@
-//! What may come next on a command line: for `kubectl quarantine`, where kubectl asks the program [`PROGRAM`], and as a
-//! script for `kubectl-quarantine`.
+//! Completion of command lines: for `kubectl quarantine`, for which kubectl runs the program [`PROGRAM`], and as a script
+//! for `kubectl-quarantine`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,16 +14,16 @@ use super::{
 };
 use crate::core::keys;
 
-/// The program of this name completes the plugin for kubectl.
+/// The program that kubectl runs to complete the plugin's arguments.
 pub const PROGRAM: &str = "kubectl_complete-quarantine";
 
-/// The directive to kubectl behind the candidates: there are no others, and no files.
+/// The directive to kubectl after the candidates: there are no others, and no files.
 const NO_FILES: &str = ":4";
 
 /// How long the user waits for candidates.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many pods are offered: nobody reads more.
+/// How many pods are offered at most: nobody reads more.
 const PODS: u32 = 500;
 
 /// A script that completes `kubectl-quarantine`.
@@ -37,17 +37,17 @@ pub(super) fn script(shell: clap_complete::Shell) -> Printout {
     }
 }
 
-/// What may come next, and what it depends on.
+/// What may come next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     Words(Vec<String>),
-    /// A pod; of those that carry these labels.
+    /// A pod that matches this label selector.
     Pod(&'static str),
     /// A file, which the shell completes by itself.
     File,
 }
 
-/// Completes the last of the words behind `kubectl quarantine`, which may be empty.
+/// Completes the last of the words after `kubectl quarantine`, which may be empty.
 pub async fn complete(words: &[String]) -> String {
     let (partial, before) = match words {
         [before @ .., partial] => (partial.as_str(), before),
@@ -64,7 +64,7 @@ pub async fn complete(words: &[String]) -> String {
     lines(fitting.into_iter().chain(directive.map(ToOwned::to_owned)))
 }
 
-/// Reads the words before the one that is to be completed as far as they make sense.
+/// Reads the words before the one that is to be completed, ignoring what is invalid.
 #[must_use]
 pub fn next(before: &[String], partial: &str) -> (Global, Next) {
     let mut command = Arguments::command();
@@ -117,7 +117,7 @@ fn after(command: &Command, expected: Option<&Arg>, partial: &str) -> Next {
     }
 }
 
-/// The words that an argument may be.
+/// The possible values of an argument.
 fn values(arg: &Arg) -> Vec<String> {
     let values = arg.get_possible_values();
     let names = values.iter().map(|value| value.get_name().to_owned());
@@ -142,7 +142,7 @@ fn note(global: &mut Global, arg: &Arg, value: &str) {
     }
 }
 
-/// The names of pods; none of a cluster that does not answer.
+/// The names of pods; empty if the cluster does not answer.
 async fn pods(global: &Global, labels: &str) -> Vec<String> {
     let found = async {
         let session = Session::open(global).await.ok()?;

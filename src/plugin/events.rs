@@ -1,4 +1,4 @@
-//! Events about a pod, as far as they are printed.
+//! Events about a pod, reduced to what is printed.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;

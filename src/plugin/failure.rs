@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of kubectl where the API server says them.
+//! The failures of a command, in kubectl's words where the API server reports them.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! `kubectl quarantine`: what people ask of the agent, in kubectl's manner.
+//! `kubectl quarantine`: commands to the agent, in kubectl's manner.
 //!
-//! [`run`] carries out one command line. Everything that is printed is put together by pure functions from values and
-//! the time; the rest reads pods, writes annotations and waits for the agent.
+//! [`run`] carries out one command line. Pure functions format everything that is printed, from values and the time; the
+//! rest reads pods, writes annotations and waits for the agent.
 
 mod answer;
 pub mod arguments;

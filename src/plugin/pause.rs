@@ -1,4 +1,4 @@
-//! `pause` and `resume`: one switch for everything that an agent does, kept in its ledger.
+//! `pause` and `resume`: stop and resume everything that an agent does, by an entry in its ledger.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -84,7 +84,7 @@ impl<'a> AgentLedger<'a> {
         Ok(data.get(PAUSE).map(|text| Pause::read(text)))
     }
 
-    /// Writes or removes the pause, and no other entry: the agent writes the others.
+    /// Writes or removes only the pause: the agent writes the other entries.
     async fn write(&self, pause: Option<&Pause>) -> Result<(), CommandFailure> {
         // Plain strings and times: serialising them cannot fail.
         let entry = pause.map(|pause| serde_json::to_string(pause).unwrap_or_default());

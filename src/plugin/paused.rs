@@ -1,4 +1,4 @@
-//! The pauses that are printed: which agents people have paused.
+//! The pauses in the output: which agents people have paused.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::ledger::Pause;
 
-/// What a pause means, besides that people's releases are carried out.
+/// What a pause means, except that people's releases are carried out.
 const MEANS: &str = "nothing is quarantined and nothing is deleted";
 
 /// An agent that people have paused, in the form of `-o json`.

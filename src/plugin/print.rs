@@ -1,4 +1,4 @@
-//! What a command prints, and how: ages, times, columns and paragraphs as kubectl writes them, JSON and YAML.
+//! The output of a command: ages, times, columns and paragraphs in kubectl's form, JSON and YAML.
 
 use std::fmt::Write as _;
 
@@ -74,10 +74,10 @@ pub fn format_time(at: Timestamp) -> String {
     format!("{at:.0}")
 }
 
-/// A moment without its fraction of a second, as people and programs read it.
+/// A moment without its fraction of a second.
 #[must_use]
 pub(super) fn to_the_second(at: Timestamp) -> Timestamp {
-    // The second of a time is a time.
+    // A time without its fraction is always a valid time.
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
@@ -93,7 +93,7 @@ pub(super) fn serialize_time<S: Serializer>(
 /// The space between two columns: as in kubectl there are no borders, and nothing is cut.
 const GAP: usize = 3;
 
-/// Rows under their heads.
+/// Rows with headings.
 #[must_use]
 pub fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
     let heads = heads.iter().map(|head| (*head).to_owned()).collect();
@@ -102,7 +102,7 @@ pub fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
     columns(&all)
 }
 
-/// Rows without heads.
+/// Rows without headings.
 #[must_use]
 pub fn columns(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows
@@ -129,7 +129,7 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Lines, each with its end.
+/// Lines, each with a line break.
 #[must_use]
 pub fn lines(lines: impl IntoIterator<Item = String>) -> String {
     let mut text = String::new();
@@ -140,7 +140,7 @@ pub fn lines(lines: impl IntoIterator<Item = String>) -> String {
     text
 }
 
-/// Paragraphs, each behind its head, as `kubectl describe` writes them. One without lines is left out.
+/// Paragraphs with headings, in the form of `kubectl describe`. A paragraph without lines is left out.
 #[must_use]
 pub fn paragraphs(paragraphs: &[(&str, Vec<String>)]) -> String {
     let mut rows = Vec::new();

@@ -123,7 +123,7 @@ impl Quarantined {
         })
     }
 
-    /// Notes whether its agent is one of those that are paused.
+    /// Sets whether its agent is among the paused ones.
     #[must_use]
     pub fn noting_pauses(mut self, paused: &[Paused]) -> Self {
         let agent = self.agent.as_deref();
@@ -144,7 +144,7 @@ fn requester(record: &Record) -> Requester {
     }
 }
 
-/// What is wrong, and what follows: no such pod is ever reaped.
+/// What is wrong, and the consequence: no such pod is ever reaped.
 fn problem(pod: &Pod, reading: &RecordState) -> Option<(String, String)> {
     let unknown =
         "its original labels are unknown: the pod counts against the limits, and is never deleted";

@@ -23,13 +23,13 @@ use crate::{
     },
 };
 
-/// The agents' pods are labelled so, in `deploy/base`.
+/// The label of the agents' pods in `deploy/base`.
 pub(super) const AGENT_PODS: &str = "app.kubernetes.io/name=pod-quarantine";
 
 /// The user's connection to a cluster.
 #[derive(Clone)]
 pub struct Session {
-    /// The client, for requests that are not in here.
+    /// The client, for requests without a method here.
     pub client: Client,
     /// The namespace of the pods.
     pub namespace: String,

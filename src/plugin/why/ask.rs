@@ -1,4 +1,4 @@
-//! The agent is asked about a pod: through a port-forward to its loopback.
+//! Asks the agent about a pod, through a port-forward to its loopback.
 
 use std::{fmt::Display, future, pin::pin, time::Duration};
 
@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes that are read of an answer: no explanation is as long.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// What the agent that leads says of the pod, else why none does: an agent that stands by knows no verdicts.
+/// The leader's explanation of the pod, or why there is none: a standby knows no verdicts.
 pub(super) async fn ask(session: &Session, why: &WhyArgs) -> Result<Explanation, String> {
     let namespace = &why.agent.namespace;
     let found = session.agent_pods(namespace).await;
@@ -134,7 +134,7 @@ where
         let body = Limited::new(answer.into_body(), LONGEST_ANSWER);
         Ok((status, body.collect().await?.to_bytes()))
     });
-    // The end of the connection is not the end of the work: what was read before it is still returned.
+    // The work goes on after the end of the connection: what was read before it is still returned.
     let connection = pin!(async {
         drop(connection.await);
         future::pending().await

@@ -31,7 +31,7 @@ const OF_PEOPLE: [&str; 5] = [
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InService {
-    /// Always false: it tells the two answers of `why` apart.
+    /// Always false: distinguishes the two answers of `why`.
     pub quarantined: bool,
     pub namespace: String,
     pub name: String,

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuarantineDetails {
-    /// Always true: it tells the two answers of `why` apart.
+    /// Always true: distinguishes the two answers of `why`.
     pub quarantined: bool,
     /// The pod as it is listed.
     #[serde(flatten)]
