@@ -1,11 +1,11 @@
-# The agent alone in an image: a static binary and nothing else.
+# An image with nothing but the agent, a static binary.
 #   docker build --tag pod-quarantine .
 ARG BUILDER=rust:1.95-bookworm
 FROM ${BUILDER} AS build
 ARG PROFILE=release
 WORKDIR /source
 COPY . .
-# glibc's resolver works in a static binary; an explicit target leaves build scripts and macros alone.
+# glibc's resolver works in a static binary; with an explicit target, build scripts and macros are not linked statically.
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
  && RUSTFLAGS="-C target-feature=+crt-static" \
     cargo build --locked --profile "$PROFILE" --package pod-quarantine --bin pod-quarantine --target "$host" \

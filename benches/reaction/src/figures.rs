@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Times, the shortest first.
+/// Times in ascending order.
 pub(crate) struct Figures(Vec<Duration>);
 
 impl Figures {
@@ -15,7 +15,7 @@ impl Figures {
         self.percentile(50)
     }
 
-    /// The shortest time that so many of a hundred do not exceed.
+    /// The shortest time that this percentage of times does not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()

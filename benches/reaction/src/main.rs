@@ -1,10 +1,9 @@
-//! From a pod's third bad answer until it is out of its Service's EndpointSlice, with the agent, beside the same change
-//! of its labels by a bare PATCH: `make bench-reaction`.
+//! The time from a pod's third bad answer until it is out of its Service's EndpointSlice, with the agent, compared with the
+//! same change of its labels by a bare PATCH: `make bench-reaction`.
 //!
-//! Both are measured in turn in one run, on pods of one Deployment, by one watch and one clock. The first time begins
-//! when the pod hands its third bad answer to the connection, by its own account; the second when the request is sent.
-//! Each round is a first one: what it took out is deleted and freed before the next, so that the agent asks by a dry run
-//! every time.
+//! Both are measured in turn in one run, on pods of one Deployment, by one watch and one clock. The first time begins when
+//! the pod writes its third bad answer, as it reports itself; the second when the request is sent. Every round is a first
+//! one: its pods are deleted and their slot is freed before the next, so that the agent sends a dry run every time.
 
 mod figures;
 mod slice;
@@ -28,13 +27,13 @@ const ROUNDS: usize = 32;
 /// The agent's threshold, as in the policy below.
 const THRESHOLD: usize = 3;
 
-/// Enough that two less still serve.
+/// Enough that two fewer still serve.
 const REPLICAS: u32 = 4;
 
-/// From the last request of a round to the change: the time of so many probes.
+/// From the last request of a round to the change: the time of [`THRESHOLD`] probes.
 const QUIET: Duration = Duration::from_secs(THRESHOLD as u64);
 
-/// For a replacement to start and to be probed.
+/// How long a replacement may take to start and to be probed.
 const REPLACED: Duration = Duration::from_mins(1);
 
 /// Far from every limit: a refusal would be measured as a long time.
@@ -93,41 +92,41 @@ struct Bench {
 
 impl Bench {
     async fn run(&self, rounds: usize) -> anyhow::Result<()> {
-        let (mut by_agent, mut by_hand) = (Vec::new(), Vec::new());
-        // The first round opens connections and fills caches, of both.
+        let (mut by_agent, mut by_patch) = (Vec::new(), Vec::new());
+        // The first round opens connections and fills caches for both.
         for round in 0..=rounds {
             let [one, other] = self.two_pods().await?;
-            // Which is first takes turns, too, and the second does not begin while a replacement starts.
-            let (agent, hand) = if round % 2 == 0 {
+            // The order alternates, and the second does not begin while a replacement starts.
+            let (agent, patch) = if round % 2 == 0 {
                 let agent = self.by_agent(&one).await?;
                 self.all_ready().await?;
-                (agent, self.by_hand(&other).await?)
+                (agent, self.by_patch(&other).await?)
             } else {
-                let hand = self.by_hand(&other).await?;
+                let patch = self.by_patch(&other).await?;
                 self.all_ready().await?;
-                (self.by_agent(&one).await?, hand)
+                (self.by_agent(&one).await?, patch)
             };
             println!(
                 "round {round:>2}  agent {:>9}  bare PATCH {:>9}{}",
                 milliseconds(agent),
-                milliseconds(hand),
+                milliseconds(patch),
                 if round == 0 { "  not counted" } else { "" }
             );
             if round > 0 {
                 by_agent.push(agent);
-                by_hand.push(hand);
+                by_patch.push(patch);
             }
             self.clean_up(&[one, other]).await?;
         }
-        let (by_agent, by_hand) = (Figures::of(by_agent), Figures::of(by_hand));
-        for (name, figures) in [("agent", &by_agent), ("bare PATCH", &by_hand)] {
+        let (by_agent, by_patch) = (Figures::of(by_agent), Figures::of(by_patch));
+        for (name, figures) in [("agent", &by_agent), ("bare PATCH", &by_patch)] {
             println!(
                 "{name:<11} median {:>9}  p95 {:>9}  of {rounds} rounds",
                 milliseconds(figures.median()),
                 milliseconds(figures.percentile(95))
             );
         }
-        let ratio = by_agent.median().as_secs_f64() / by_hand.median().as_secs_f64();
+        let ratio = by_agent.median().as_secs_f64() / by_patch.median().as_secs_f64();
         println!("ratio {ratio:.2}");
         Ok(())
     }
@@ -173,9 +172,9 @@ impl Bench {
         between(third.at, left)
     }
 
-    /// The same change by a client that does nothing else, and as long after the last request before it: what has just
-    /// been asked answers sooner.
-    async fn by_hand(&self, pod: &str) -> anyhow::Result<Duration> {
+    /// The same change by a client that does nothing else, as long after the previous request: a server that was asked
+    /// just before answers sooner.
+    async fn by_patch(&self, pod: &str) -> anyhow::Result<Duration> {
         let pods = self.stage.pods(self.namespace.name());
         let patch = json!({ "metadata": { "labels": { "app": "quarantined" } } });
         tokio::time::sleep(QUIET).await;
@@ -185,7 +184,7 @@ impl Bench {
         between(begun, self.slices.left(pod).await?)
     }
 
-    /// Deletes both and waits until the agent has freed the slot: the next round finds what this one found.
+    /// Deletes both and waits until the agent has freed the slot, so that the next round starts like this one.
     async fn clean_up(&self, pods: &[String]) -> anyhow::Result<()> {
         let api = self.stage.pods(self.namespace.name());
         for pod in pods {

@@ -1,4 +1,4 @@
-//! When pods left their Service's endpoint slices, as a watch that was open before told it.
+//! When pods left their Service's EndpointSlices, by a watch that was opened before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_mins(1);
 
-/// A watch on the endpoint slices of the Service `web` in one namespace.
+/// A watch on the EndpointSlices of the Service `web` in one namespace.
 pub(crate) struct Slices {
     seen: watch::Receiver<Seen>,
     task: AbortHandle,
@@ -27,7 +27,7 @@ pub(crate) struct Slices {
 struct Seen {
     /// The pods of each slice.
     slices: BTreeMap<String, BTreeSet<Arc<str>>>,
-    /// When each pod was last seen to go.
+    /// When each pod was last removed from a slice.
     left: BTreeMap<Arc<str>, Timestamp>,
 }
 
@@ -40,11 +40,11 @@ impl Slices {
             let events = watcher(api, config);
             pin_mut!(events);
             while let Some(event) = events.next().await {
-                // Before anything else is done with it.
+                // Before anything else is done with the event.
                 let at = Timestamp::now();
                 match event {
                     Ok(Event::Apply(slice) | Event::InitApply(slice)) => {
-                        sender.send_modify(|seen| seen.hear(&slice, at));
+                        sender.send_modify(|seen| seen.record(&slice, at));
                     }
                     Ok(_) => {}
                     Err(error) => eprintln!("the watch on the EndpointSlices: {error}"),
@@ -57,7 +57,7 @@ impl Slices {
         }
     }
 
-    /// When a pod left; waits for it.
+    /// Waits until a pod has left. Returns when it did.
     pub(crate) async fn left(&self, pod: &str) -> anyhow::Result<Timestamp> {
         let mut seen = self.seen.clone();
         let gone = timeout(LONG, seen.wait_for(|seen| seen.left.contains_key(pod)))
@@ -75,7 +75,7 @@ impl Drop for Slices {
 }
 
 impl Seen {
-    fn hear(&mut self, slice: &EndpointSlice, at: Timestamp) {
+    fn record(&mut self, slice: &EndpointSlice, at: Timestamp) {
         let name = slice.metadata.name.clone().unwrap_or_default();
         let pods = slice.endpoints.iter().filter_map(|endpoint| {
             let pod = endpoint.target_ref.as_ref()?.name.as_deref()?;
