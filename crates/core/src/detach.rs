@@ -150,13 +150,13 @@ pub fn edited(labels: &Labels, edits: &Edits, added: &Labels) -> Labels {
 impl Constraints {
     /// The first constraint that the labels violate.
     fn broken(&self, labels: &Labels) -> Option<&NamedSelector> {
-        let matches = |named: &&NamedSelector| named.selector.matches(labels);
-        let left = self.leave.iter().chain(&self.avoid).find(matches);
-        left.or_else(|| {
-            self.keep
-                .iter()
-                .find(|named| !named.selector.matches(labels))
-        })
+        for named in self.leave.iter().chain(&self.avoid) {
+            if named.selector.matches(labels) {
+                return Some(named);
+            }
+        }
+        let mut keep = self.keep.iter();
+        keep.find(|named| !named.selector.matches(labels))
     }
 
     /// The wishes that the labels do not fulfil.
@@ -333,10 +333,14 @@ fn explain(labels: &Labels, constraints: &Constraints) -> NoWayOut {
             search.run();
             search.best.is_some()
         };
-    let alone = |named: &&NamedSelector| !possible(vec![(*named).clone()], Vec::new(), Vec::new());
-    let stuck: Vec<String> = constraints.leave.iter().filter(alone).map(show).collect();
-    if !stuck.is_empty() {
-        return NoWayOut { in_the_way: stuck };
+    let mut in_the_way = Vec::new();
+    for named in &constraints.leave {
+        if !possible(vec![named.clone()], Vec::new(), Vec::new()) {
+            in_the_way.push(show(named));
+        }
+    }
+    if !in_the_way.is_empty() {
+        return NoWayOut { in_the_way };
     }
     let without = |list: &[NamedSelector], left_out: &NamedSelector| -> Vec<NamedSelector> {
         list.iter()
@@ -344,25 +348,22 @@ fn explain(labels: &Labels, constraints: &Constraints) -> NoWayOut {
             .cloned()
             .collect()
     };
-    let opens = |named: &&NamedSelector| {
-        possible(
+    let hard = constraints
+        .leave
+        .iter()
+        .chain(&constraints.keep)
+        .chain(&constraints.avoid);
+    for named in hard.clone() {
+        if possible(
             without(&constraints.leave, named),
             without(&constraints.keep, named),
             without(&constraints.avoid, named),
-        )
-    };
-    let hard = || {
-        constraints
-            .leave
-            .iter()
-            .chain(&constraints.keep)
-            .chain(&constraints.avoid)
-    };
-    let opening: Vec<String> = hard().filter(opens).map(show).collect();
-    let in_the_way = if opening.is_empty() {
-        hard().map(show).collect()
-    } else {
-        opening
-    };
+        ) {
+            in_the_way.push(show(named));
+        }
+    }
+    if in_the_way.is_empty() {
+        in_the_way.extend(hard.map(show));
+    }
     NoWayOut { in_the_way }
 }

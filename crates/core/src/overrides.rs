@@ -144,10 +144,11 @@ impl Overrides {
 
 /// `1M` is a month to the parser and a minute to most people: it is refused.
 fn parse_ttl(text: &str) -> Option<Duration> {
-    let ttl = humantime::parse_duration(text)
-        .ok()
-        .filter(|_| !text.contains('M'))?;
-    (Duration::from_secs(1)..=LONGEST_TTL)
-        .contains(&ttl)
-        .then_some(ttl)
+    if text.contains('M') {
+        return None;
+    }
+    match humantime::parse_duration(text) {
+        Ok(ttl) if (Duration::from_secs(1)..=LONGEST_TTL).contains(&ttl) => Some(ttl),
+        Ok(_) | Err(_) => None,
+    }
 }

@@ -56,7 +56,7 @@ pub enum PriorityClass {
 }
 
 /// The resources that a pod must request where a quota counts them.
-const MUST_BE_SAID: [&str; 6] = [
+const MUST_BE_REQUESTED: [&str; 6] = [
     "cpu",
     "memory",
     "requests.cpu",
@@ -91,19 +91,23 @@ impl Quota {
         if !self.scopes.iter().all(|scope| scope.matches(pod)) {
             return None;
         }
-        self.hard.iter().find_map(|(resource, hard)| {
+        let name = &self.name;
+        for (resource, hard) in &self.hard {
             let Some(amount) = pod.amounts.get(resource) else {
-                let unsaid = MUST_BE_SAID.contains(&&**resource);
-                return unsaid.then(|| {
-                    format!(
-                        "ResourceQuota {} counts {resource}, which the pod does not say",
-                        self.name
-                    )
-                });
+                if MUST_BE_REQUESTED.contains(&&**resource) {
+                    return Some(format!(
+                        "ResourceQuota {name} counts {resource}, which the pod does not request"
+                    ));
+                }
+                continue;
             };
             let used = self.used.get(resource).copied().unwrap_or_default();
-            let over = used.plus(amount.times(pods)) > *hard;
-            over.then(|| format!("ResourceQuota {} has no {resource} left for it", self.name))
-        })
+            if used.plus(amount.times(pods)) > *hard {
+                return Some(format!(
+                    "ResourceQuota {name} has no {resource} left for it"
+                ));
+            }
+        }
+        None
     }
 }

@@ -99,8 +99,9 @@ impl Selector {
     /// The same selector without the requirements on keys for which `drop` is true.
     #[must_use]
     pub fn without(&self, drop: impl Fn(&str) -> bool) -> Self {
-        let kept = |requirement: &&Requirement| !drop(&requirement.key);
-        Self::new(self.requirements.iter().filter(kept).cloned().collect())
+        let mut kept = self.requirements.clone();
+        kept.retain(|requirement| !drop(&requirement.key));
+        Self::new(kept)
     }
 }
 

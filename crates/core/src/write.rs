@@ -132,11 +132,11 @@ impl Quarantine {
     pub fn difference(&self, pod: &Pod) -> Option<String> {
         let planned = self.labels.keys().chain(pod.labels.keys());
         let differing = planned.filter(|key| self.labels.get(*key) != pod.labels.get(*key));
-        let labels = differing.map(|key| format!("label {key}"));
+        let mut differing: BTreeSet<String> = differing.map(|key| format!("label {key}")).collect();
         let record = self.change.annotations.get(keys::RECORD);
-        let lost = record.and_then(Option::as_ref) != pod.annotations.get(keys::RECORD);
-        let annotation = lost.then(|| format!("annotation {}", keys::RECORD));
-        let differing: BTreeSet<String> = labels.chain(annotation).collect();
+        if record.and_then(Option::as_ref) != pod.annotations.get(keys::RECORD) {
+            differing.insert(format!("annotation {}", keys::RECORD));
+        }
         if differing.is_empty() {
             return None;
         }

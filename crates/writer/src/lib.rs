@@ -174,14 +174,14 @@ impl<Server: ApiServer> Writer<Server> {
         };
         match self.server.get(&pod).await {
             Ok(Some(found)) => {
-                let counts =
-                    found.uid == slot.uid && found.counts_as_quarantined() && !found.terminating;
-                let slot = Slot {
-                    resource_version: found.resource_version,
-                    ..slot
-                };
-                let note = counts.then_some(Note::Counted(slot));
-                (note, Outcome::update(Update::Pod(found)))
+                let mut confirmed = None;
+                if found.uid == slot.uid && found.counts_as_quarantined() && !found.terminating {
+                    confirmed = Some(Note::Counted(Slot {
+                        resource_version: found.resource_version,
+                        ..slot
+                    }));
+                }
+                (confirmed, Outcome::update(Update::Pod(found)))
             }
             Ok(None) => (None, Outcome::update(Update::PodGone(pod.key, pod.uid))),
             Err(error) => {

@@ -87,7 +87,9 @@ impl<'a> Context<'a> {
         let owner = recorded.or_else(|| pod.owner.clone())?;
         let owner = self.view.controller(&pod.key.namespace, &owner)?;
         let mut commands = owner.template_commands.iter();
-        let is_there = commands.any(|key| &**key == command);
-        is_there.then(|| owner.reference())
+        if commands.any(|key| &**key == command) {
+            return Some(owner.reference());
+        }
+        None
     }
 }

@@ -111,8 +111,11 @@ impl Judge {
         }
         let mut pods: BTreeSet<&Uid> = BTreeSet::new();
         for streaks in self.policies.values() {
-            let healthy = |uid: &&Uid| streaks.verdict(uid, now) == Verdict::Healthy;
-            pods.extend(streaks.pods.keys().filter(healthy));
+            for uid in streaks.pods.keys() {
+                if streaks.verdict(uid, now) == Verdict::Healthy {
+                    pods.insert(uid);
+                }
+            }
         }
         let known = count(pods.union(bad));
         self.with_verdict = Some((now, known));

@@ -20,18 +20,21 @@ impl Judge {
     #[must_use]
     pub fn judgement(&self, policy: &str, uid: &str, now: Moment) -> Judgement {
         let verdict = self.verdict(policy, uid, now);
-        let streaks = self.policies.get(policy);
-        let of_pod = streaks.and_then(|streaks| Some((streaks, streaks.pods.get(uid)?)));
-        let bad = matches!(verdict, Verdict::Suspect | Verdict::Unhealthy);
-        let reason = of_pod.filter(|_| bad).and_then(|(streaks, streak)| {
-            let (since, count) = streak.bad?;
-            Some(streaks.reason(streak, since, count, now))
-        });
-        let seen = of_pod.into_iter().flat_map(|(_, streak)| &streak.seen);
-        Judgement {
+        let mut judgement = Judgement {
             verdict,
-            reason,
-            evidence: seen.cloned().collect(),
+            reason: None,
+            evidence: Vec::new(),
+        };
+        if let Some(streaks) = self.policies.get(policy)
+            && let Some(streak) = streaks.pods.get(uid)
+        {
+            if matches!(verdict, Verdict::Suspect | Verdict::Unhealthy)
+                && let Some((since, count)) = streak.bad
+            {
+                judgement.reason = Some(streaks.reason(streak, since, count, now));
+            }
+            judgement.evidence.extend(streak.seen.iter().cloned());
         }
+        judgement
     }
 }

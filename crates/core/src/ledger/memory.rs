@@ -142,24 +142,24 @@ impl Memory {
         fn text(value: &impl Serialize) -> String {
             serde_json::to_string(value).unwrap_or_default()
         }
-        let begun = (!self.begun.is_empty()).then(|| (BEGUN.to_owned(), text(&self.begun)));
-        let pause = self.pause.as_ref();
-        let pause = pause.map(|pause| (PAUSE.to_owned(), text(pause)));
-        let pacing = self.pacing.iter();
-        let pacing = pacing.map(|(workload, record)| (format!("{PACE}{workload}"), text(record)));
-        let storms = self.storms.iter().map(|(scope, storm)| {
+        let mut entries = BTreeMap::new();
+        if !self.begun.is_empty() {
+            entries.insert(BEGUN.to_owned(), text(&self.begun));
+        }
+        if let Some(pause) = &self.pause {
+            entries.insert(PAUSE.to_owned(), text(pause));
+        }
+        for (workload, record) in &self.pacing {
+            entries.insert(format!("{PACE}{workload}"), text(record));
+        }
+        for (scope, storm) in &self.storms {
             let place = match scope {
                 StormScope::Cluster => CLUSTER,
                 StormScope::Workload(workload) => workload,
             };
-            (format!("{STORM}{place}"), text(storm))
-        });
-        begun
-            .into_iter()
-            .chain(pause)
-            .chain(pacing)
-            .chain(storms)
-            .collect()
+            entries.insert(format!("{STORM}{place}"), text(storm));
+        }
+        entries
     }
 
     /// How many quarantines began within the hour before `now`, or at most a minute more.

@@ -146,8 +146,10 @@ impl Ledger {
             return Some(why);
         }
         let age = now.duration_since(self.rebuilt?);
-        let waiting = age.as_secs() < REBUILD_WAIT.as_secs().cast_signed();
-        waiting.then(|| "the ledger was lost and rebuilt less than ten minutes ago".to_owned())
+        if age.as_secs() < REBUILD_WAIT.as_secs().cast_signed() {
+            return Some("the ledger was lost and rebuilt less than ten minutes ago".to_owned());
+        }
+        None
     }
 
     /// Adds a slot, or moves the existing one forward; a new one counts towards the hourly limit. False, with nothing

@@ -87,6 +87,13 @@ impl Service {
         let selector = self.selector.as_ref();
         selector.is_some_and(|selector| selector.matches(labels))
     }
+
+    /// Whether it is meant for quarantined pods.
+    #[must_use]
+    pub fn is_about_quarantine(&self) -> bool {
+        let selector = self.selector.as_ref();
+        selector.is_some_and(Selector::is_about_quarantine)
+    }
 }
 
 impl DisruptionBudget {

@@ -137,13 +137,12 @@ impl View {
         listed: &BTreeSet<Uid>,
         version: ResourceVersion,
     ) -> Vec<ObjectKey> {
-        let gone = |pod: &&Pod| !listed.contains(&pod.uid) && pod.resource_version <= version;
-        let gone: Vec<ObjectKey> = self
-            .pods
-            .values()
-            .filter(gone)
-            .map(|pod| pod.key.clone())
-            .collect();
+        let mut gone = Vec::new();
+        for pod in self.pods.values() {
+            if !listed.contains(&pod.uid) && pod.resource_version <= version {
+                gone.push(pod.key.clone());
+            }
+        }
         for key in &gone {
             self.erase(key, "");
         }
@@ -266,14 +265,12 @@ impl View {
     pub fn services_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Service> {
         let objects = self.selecting(&pod.key.namespace);
         objects.filter_map(|object| match object {
-            PodSelectingObject::Service(service) => {
-                let selector = service.selector.as_ref()?;
-                let behind = selector.matches(&pod.labels) && !selector.is_about_quarantine();
-                behind.then_some(service)
+            PodSelectingObject::Service(service)
+                if service.selects(&pod.labels) && !service.is_about_quarantine() =>
+            {
+                Some(service)
             }
-            PodSelectingObject::PodDisruptionBudget(_) | PodSelectingObject::NetworkPolicy(_) => {
-                None
-            }
+            _ => None,
         })
     }
 

@@ -96,7 +96,7 @@ fn a_quota_forbids_pods_that_do_not_declare_the_compute_resources_it_counts() {
     let limits = quota(&[("limits.cpu", "100")], &[]);
     assert_eq!(
         limits.forbids(&small_pod(), 1).as_deref(),
-        Some("ResourceQuota q counts limits.cpu, which the pod does not say")
+        Some("ResourceQuota q counts limits.cpu, which the pod does not request")
     );
 }
 

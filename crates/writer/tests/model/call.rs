@@ -191,7 +191,7 @@ pub(crate) struct Ran {
 /// Runs the writer with the answers that it has had, those of each lane in their order.
 pub(crate) fn run(
     ledger: Option<Ledger>,
-    writes: Vec<Write>,
+    planned: Vec<Write>,
     answers: [Vec<Answer>; LANES],
 ) -> Ran {
     let replay = Arc::new(Replay(Mutex::new(Progress {
@@ -199,8 +199,8 @@ pub(crate) fn run(
         waits_for: Vec::new(),
         now: START.parse().expect("a time"),
     })));
-    let real_writer = Writer::new(Server(replay.clone()));
-    let mut batch = pin!(real_writer.carry_out(ledger, writes));
+    let writer = Writer::new(Server(replay.clone()));
+    let mut batch = pin!(writer.carry_out(ledger, planned));
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(woken.clone());
     let mut learnt = None;

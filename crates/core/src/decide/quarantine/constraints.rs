@@ -7,7 +7,7 @@ use crate::{
     keys,
     object::{Controller, Pod, PodSelectingObject},
     policy::{Detach, Policy},
-    selector::{Labels, Selector},
+    selector::Labels,
     text::truncate,
     view::View,
     workload::Workload,
@@ -57,17 +57,21 @@ pub(in crate::decide) fn constraints_for(view: &View, leaving: &LeavingPod<'_>) 
     }
     if leaving.detach == Detach::Workload {
         constraints.leave.extend(custom_parent(leaving));
-        let selects = |selector: &&Selector| selector.matches(&pod.labels);
-        let spread = pod.spread_over.iter().filter(selects);
-        constraints
-            .wish_to_leave
-            .extend(spread.map(|selector| NamedSelector {
-                whose: "the pod's own spread constraint".into(),
-                selector: selector.clone(),
-            }));
+        for selector in &pod.spread_over {
+            if selector.matches(&pod.labels) {
+                constraints.wish_to_leave.push(NamedSelector {
+                    whose: "the pod's own spread constraint".into(),
+                    selector: selector.clone(),
+                });
+            }
+        }
         // The scheduler reads the anti-affinity of running pods, too: the replacement cannot run on the node whatever
         // this pod's labels are (interpodaffinity/filtering.go, satisfyExistingPodsAntiAffinity).
-        if pod.repels.iter().any(|selector| selects(&selector)) {
+        if pod
+            .repels
+            .iter()
+            .any(|selector| selector.matches(&pod.labels))
+        {
             let whose = "the pod's own anti-affinity keeps its replacement off its node";
             constraints.unavoidable.push(whose.into());
         }
@@ -175,7 +179,10 @@ fn custom_parent(leaving: &LeavingPod<'_>) -> Option<NamedSelector> {
         .owner
         .selector
         .without(|key| key.ends_with(keys::POD_TEMPLATE_HASH));
-    (!selector.is_empty() && selector.matches(&leaving.pod.labels)).then(|| NamedSelector {
+    if selector.is_empty() || !selector.matches(&leaving.pod.labels) {
+        return None;
+    }
+    Some(NamedSelector {
         whose: parent.to_string().into(),
         selector,
     })

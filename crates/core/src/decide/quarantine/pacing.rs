@@ -81,7 +81,11 @@ fn is_waited_for(cx: &Context<'_>, slot: &Slot) -> bool {
 fn known<'a>(cx: &Context<'_>, case: &Case<'_, 'a>) -> Option<&'a PacingRecord> {
     let workload = &case.workload;
     let record = case.ledger.memory.pacing.get(workload.uid())?;
-    still_counts(cx, record, workload.owner, workload.reset()).then_some(record)
+    if still_counts(cx, record, workload.owner, workload.reset()) {
+        Some(record)
+    } else {
+        None
+    }
 }
 
 /// A pacing record counts until the workload is rolled out or reset, or, if its retries are not exhausted, until it is

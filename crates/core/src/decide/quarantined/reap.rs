@@ -110,7 +110,7 @@ fn held_until(cx: &Context<'_>, overrides: &Overrides, expires: Timestamp) -> Op
         Hold::Open => longest,
         Hold::Until(end) => end.min(longest),
     };
-    (cx.now.wall < end).then_some(end)
+    if cx.now.wall < end { Some(end) } else { None }
 }
 
 /// Why a pod is not deleted whatever its TTL is; `None` if it is.

@@ -54,7 +54,11 @@ pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> Replacem
 fn slot<'a>(cx: &Context<'a>, pod: &Pod) -> Option<(&'a Ledger, &'a Slot)> {
     let ledger = cx.ledger?;
     let slot = ledger.slots.get(&pod.uid)?;
-    cx.is_known_to_the_ledger(pod).then_some((ledger, slot))
+    if cx.is_known_to_the_ledger(pod) {
+        Some((ledger, slot))
+    } else {
+        None
+    }
 }
 
 /// Whether all desired pods of the workload are Ready again, or as many new pods are Ready as were quarantined up to and

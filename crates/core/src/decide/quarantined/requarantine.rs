@@ -112,8 +112,10 @@ fn slot_to_move<'a>(
     let ledger = cx.open_ledger()?;
     match ledger.slots.get(&pod.uid) {
         Some(slot) if cx.is_known_to_the_ledger(pod) => {
-            let is_ahead = slot.resource_version > pod.resource_version;
-            Ok((!is_ahead).then_some(slot))
+            if slot.resource_version > pod.resource_version {
+                return Ok(None);
+            }
+            Ok(Some(slot))
         }
         _ => Err("its record is not the one that the ledger knows".to_owned()),
     }
