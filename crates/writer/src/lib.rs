@@ -4,6 +4,7 @@
 //! answers of the API server. Only the order of the requests is here: the model check runs it unchanged.
 
 pub mod api_server;
+mod slots;
 
 use futures::{
     StreamExt,
@@ -14,10 +15,8 @@ use jiff::Timestamp;
 
 use crate::api_server::{ApiServer, RequestError, WriteFailure};
 use pod_quarantine_core::{
-    keys,
-    ledger::{Ledger, Note, Slot, SlotFate, fate},
+    ledger::{Ledger, Note, Slot},
     reason::{Reason, Refusal},
-    record::Values,
     view::Update,
     write::{Change, PodVersion, Quarantine, Reap, Release, Write},
 };
@@ -388,68 +387,6 @@ impl<Server: ApiServer> Writer<Server> {
         match self.server.delete(&reap.pod).await {
             Ok(()) => Outcome::effect(Effect::Reaped(reap)),
             Err(failure) => self.record_failure("reap", &reap.pod, failure).await,
-        }
-    }
-
-    /// Reads the pods of slots that no pod seems to need, and frees the slots that may be freed.
-    async fn check(&self, before: &Ledger, slots: Vec<Slot>, outcome: &mut Outcome) {
-        let checked = stream::iter(slots)
-            .map(|slot| self.check_slot(slot))
-            .buffer_unordered(AT_ONCE);
-        let mut after = before.clone();
-        let mut freed = false;
-        for (slot, one) in checked.collect::<Vec<_>>().await {
-            outcome.add(one);
-            freed |= slot.is_some_and(|slot| after.free(&slot));
-        }
-        if freed {
-            let what = "free a slot in the ledger";
-            let _ = self.swap(what, before, &after, outcome).await;
-        }
-    }
-
-    /// Returns the slot if it may be freed.
-    async fn check_slot(&self, slot: Slot) -> (Option<Slot>, Outcome) {
-        let mut pod = PodVersion {
-            key: slot.key(),
-            uid: slot.uid.clone(),
-            resource_version: slot.resource_version,
-        };
-        let mut outcome = Outcome::default();
-        let found = match self.server.get(&pod).await {
-            Ok(found) => found,
-            Err(error) => {
-                outcome
-                    .failures
-                    .push(format!("read the pod {} of a slot: {error}", pod.key));
-                return (None, outcome);
-            }
-        };
-        let fate = fate(&slot, found.as_ref(), self.server.now());
-        match found {
-            Some(found) => outcome.updates.push(Update::Pod(found)),
-            None => outcome
-                .updates
-                .push(Update::PodGone(pod.key.clone(), pod.uid.clone())),
-        }
-        match fate {
-            SlotFate::Free => (Some(slot), outcome),
-            SlotFate::Keep => (None, outcome),
-            SlotFate::Fence => {
-                pod.resource_version = slot.resource_version;
-                let fence = slot.resource_version.to_string();
-                let change = Change {
-                    labels: Values::new(),
-                    annotations: Values::from([(keys::FENCE.into(), Some(fence.into()))]),
-                };
-                match self.server.patch(&pod, &change, false).await {
-                    // The next check finds it changed.
-                    Ok(pod) => outcome.updates.push(Update::Pod(pod)),
-                    Err(WriteFailure::Conflict) => {}
-                    Err(failure) => outcome.add(self.record_failure("fence", &pod, failure).await),
-                }
-                (None, outcome)
-            }
         }
     }
 }
