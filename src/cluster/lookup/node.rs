@@ -103,17 +103,17 @@ fn bound(requirement: &v1::NodeSelectorRequirement) -> Bound {
 
 fn toleration(object: &v1::Toleration) -> Toleration {
     Toleration {
-        key: said(object.key.as_deref()),
+        key: non_empty(object.key.as_deref()),
         value: match object.operator.as_deref() {
             Some("Exists") => None,
             _ => Some(object.value.as_deref().unwrap_or_default().into()),
         },
-        effect: said(object.effect.as_deref()),
+        effect: non_empty(object.effect.as_deref()),
     }
 }
 
 /// `None` for an empty text.
-fn said(text: Option<&str>) -> Option<std::sync::Arc<str>> {
+fn non_empty(text: Option<&str>) -> Option<std::sync::Arc<str>> {
     match text {
         None | Some("") => None,
         Some(text) => Some(text.into()),

@@ -97,11 +97,11 @@ fn total(
     spec: &PodSpec,
     of: impl Fn(&ResourceRequirements) -> Option<&Written>,
 ) -> Result<Amounts, BadObject> {
-    let said = |resources: Option<&ResourceRequirements>| amounts(resources.and_then(&of));
+    let amounts_of = |resources: Option<&ResourceRequirements>| amounts(resources.and_then(&of));
     let mut sidecars = Amounts::new();
     let mut before = Amounts::new();
     for container in spec.init_containers.iter().flatten() {
-        let own = said(container.resources.as_ref())?;
+        let own = amounts_of(container.resources.as_ref())?;
         if container.restart_policy.as_deref() == Some("Always") {
             add(&mut sidecars, &own);
             raise(&mut before, &sidecars);
@@ -113,11 +113,11 @@ fn total(
     }
     let mut total = sidecars;
     for container in &spec.containers {
-        add(&mut total, &said(container.resources.as_ref())?);
+        add(&mut total, &amounts_of(container.resources.as_ref())?);
     }
     raise(&mut total, &before);
     // Resources of the pod as a whole override the sum.
-    total.extend(said(spec.resources.as_ref())?);
+    total.extend(amounts_of(spec.resources.as_ref())?);
     for (resource, amount) in amounts(spec.overhead.as_ref())? {
         if let Some(known) = total.get_mut(&resource) {
             *known = known.plus(amount);
