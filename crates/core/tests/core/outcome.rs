@@ -1,16 +1,14 @@
 //! A plan, read in the words of the tests.
 
-use std::sync::Arc;
-
 use pod_quarantine_core::{
     decide::Plan,
     lookup::Lookup,
     notice::{Notice, Notification, RefusedPod},
-    object::Pod,
     reason::Reason,
-    selector::Labels,
-    write::{Change, Quarantine, Reap, Release, Write},
+    write::{Quarantine, Reap, Release, Write},
 };
+
+pub(crate) use test_objects::changed;
 
 /// One thing of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,25 +24,6 @@ pub(crate) fn everything(plan: Plan) -> Vec<Planned> {
     let lookups = plan.lookups.into_iter().map(Planned::Lookup);
     let notices = plan.notices.into_iter().map(Planned::Notice);
     writes.chain(lookups).chain(notices).collect()
-}
-
-fn set(map: &mut Labels, key: &Arc<str>, value: Option<&Arc<str>>) {
-    match value {
-        Some(value) => map.insert(key.clone(), value.clone()),
-        None => map.remove(key),
-    };
-}
-
-/// A pod after a change, as the API server would make it.
-pub(crate) fn changed(pod: &Pod, change: &Change) -> Pod {
-    let mut pod = pod.clone();
-    for (key, value) in &change.labels {
-        set(&mut pod.labels, key, value.as_ref());
-    }
-    for (key, value) in &change.annotations {
-        set(&mut pod.annotations, key, value.as_ref());
-    }
-    pod
 }
 
 pub(crate) fn quarantines(planned: &[Planned]) -> Vec<&Quarantine> {

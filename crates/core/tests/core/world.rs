@@ -1,8 +1,7 @@
 //! A small cluster to decide about: built by a few calls, changed as the writer would change it.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use pod_quarantine_core::{
     decide::{Doubt, State, decide},
     judge::{Finding, Findings, Verdict},
@@ -11,46 +10,29 @@ use pod_quarantine_core::{
     needs::{Needs, NeedsAt},
     object::{
         BudgetStatus, Controller, ControllerKind, DisruptionBudget, Namespace, NetworkPolicy,
-        ObjectKey, Phase, Pod, PodSelectingKind, PodSelectingObject, Reference, ResourceVersion,
-        Service, Uid,
+        ObjectKey, Pod, PodSelectingKind, PodSelectingObject, Reference, ResourceVersion, Service,
+        Uid,
     },
-    placement::Placement,
     policy::{
-        ClusterLimits, Contrast, Detach, HttpProbe, Limits, MaxPods, MinPods, Mode,
-        NamespaceLimits, NetworkPolicies, OnReplacementTimeout, PacingLimits, Policy, PolicyFile,
-        Port, Scheme, Signal, StormLimits, WorkloadLimits,
+        ClusterLimits, Limits, MaxPods, MinPods, Mode, NamespaceLimits, PacingLimits, Policy,
+        PolicyFile, StormLimits, WorkloadLimits,
     },
-    quota::Taken,
     record::Evidence,
-    selector::{Labels, Selector},
+    selector::Selector,
     time::Now,
     view::{LeaseView, View},
     write::{Change, PodVersion, Quarantine, Write},
 };
+use test_objects::{changed, enforcing_policy, namespace, no_needs};
 
-use crate::{
-    outcome::Planned,
-    outcome::everything,
-    outcome::{changed, the_quarantine},
-};
+pub(crate) use test_objects::{at, labels, selector};
+
+use crate::outcome::{Planned, everything, the_quarantine};
 
 /// The namespace that everything lives in unless a test says otherwise.
 pub(crate) const SHOP: &str = "shop";
 /// When a world begins.
 pub(crate) const START: &str = "2030-01-31T12:00:00Z";
-
-pub(crate) fn at(text: &str) -> Timestamp {
-    text.parse().expect("a time")
-}
-
-pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
-    let pair = |(key, value): &(&str, &str)| (Arc::from(*key), Arc::from(*value));
-    pairs.iter().map(pair).collect()
-}
-
-pub(crate) fn selector(pairs: &[(&str, &str)]) -> Selector {
-    Selector::from_labels(&labels(pairs))
-}
 
 pub(crate) fn version(number: u64) -> ResourceVersion {
     ResourceVersion::new(number)
@@ -75,27 +57,8 @@ pub(crate) fn workload_uid(deployment: &str) -> Uid {
 
 /// A Ready pod without an owner.
 pub(crate) fn pod(name: &str) -> Pod {
-    Pod {
-        key: ObjectKey::new(SHOP, name),
-        uid: format!("uid-of-{name}").into(),
-        resource_version: version(1),
-        labels: Labels::new(),
-        annotations: BTreeMap::new(),
-        owner: None,
-        created: None,
-        started: None,
-        restarts: 0,
-        node: None,
-        host_ports: Vec::new(),
-        host_network: false,
-        phase: Phase::Running,
-        ready: true,
-        terminating: false,
-        address: None,
-        ports: Vec::new(),
-        spread_over: Vec::new(),
-        repels: Vec::new(),
-    }
+    let uid = format!("uid-of-{name}").into();
+    test_objects::pod(ObjectKey::new(SHOP, name), uid)
 }
 
 pub(crate) fn controller(
@@ -104,28 +67,12 @@ pub(crate) fn controller(
     desired: u32,
     selector: Selector,
 ) -> Controller {
-    Controller {
-        kind,
-        key: ObjectKey::new(SHOP, name),
-        uid: uid_of(kind.as_str(), name),
-        selector,
-        owner: None,
-        desired,
-        revision: None,
-        terminating: false,
-        recreate: false,
-        rolling: false,
-        reset: None,
-        template_commands: Vec::new(),
-    }
+    let (key, uid) = (ObjectKey::new(SHOP, name), uid_of(kind.as_str(), name));
+    test_objects::controller(kind, key, uid, desired, selector)
 }
 
 pub(crate) fn service(name: &str, selector: Selector) -> Service {
-    Service {
-        key: ObjectKey::new(SHOP, name),
-        selector: Some(selector),
-        local: false,
-    }
+    test_objects::service(ObjectKey::new(SHOP, name), selector)
 }
 
 /// A budget that allows every disruption.
@@ -157,33 +104,9 @@ pub(crate) fn selecting(
     }
 }
 
-/// A probe policy in mode `enforce` over every pod.
+/// A policy over every pod, in the mode `enforce`.
 pub(crate) fn policy(name: &str) -> Policy {
-    Policy {
-        name: name.into(),
-        pods: Selector::default(),
-        namespaces: None,
-        signal: Signal::Probe(HttpProbe {
-            path: "/".to_owned(),
-            port: Port::Number(80),
-            scheme: Scheme::Http,
-            headers: Vec::new(),
-            period: Duration::from_secs(10),
-            timeout: Duration::from_secs(1),
-            failure_threshold: NonZeroU32::new(3).unwrap(),
-            initial_delay: Duration::ZERO,
-        }),
-        ttl: Duration::from_hours(4),
-        mode: Mode::Enforce,
-        detach: Detach::Workload,
-        keep_labels: std::collections::BTreeSet::new(),
-        also_leave: Vec::new(),
-        network_policies: NetworkPolicies::Leave,
-        allow_exclusive: false,
-        settle: Duration::from_mins(5),
-        on_replacement_timeout: OnReplacementTimeout::Keep,
-        contrast: Contrast::Required,
-    }
+    enforcing_policy(name, Selector::default())
 }
 
 /// The cluster, the policy file, what is found of the pods, and the time.
@@ -208,15 +131,8 @@ impl World {
         view.own_namespace = "pod-quarantine".into();
         view.ledger = LedgerView::Present(Ledger::read(version(1), []));
         view.lease = LeaseView::Names(Some("".into()));
-        view.put_namespace(Namespace {
-            name: SHOP.into(),
-            labels: Labels::new(),
-            mode: None,
-            terminating: false,
-        });
+        view.put_namespace(namespace(SHOP));
         let file = PolicyFile {
-            agent: "default".into(),
-            prometheus: None,
             limits: Limits {
                 cluster: ClusterLimits {
                     max: 10,
@@ -239,10 +155,9 @@ impl World {
                 },
                 ..Limits::default()
             },
-            ttl: Duration::from_hours(24),
             mode: Mode::Enforce,
             keep_node: false,
-            policies: vec![Arc::new(policy("answers"))],
+            ..PolicyFile::new(vec![Arc::new(policy("answers"))])
         };
         Self {
             view,
@@ -255,11 +170,7 @@ impl World {
                 wall: at(START),
                 moment: Duration::from_hours(1),
             },
-            needs: Needs {
-                claims: Ok(Vec::new()),
-                quotas: Ok((Taken::default(), Vec::new())),
-                nodes: Ok((Placement::default(), Vec::new())),
-            },
+            needs: no_needs(),
             last_version: 100,
         }
     }
@@ -321,10 +232,8 @@ impl World {
 
     pub(crate) fn namespace_mode(&mut self, mode: &str) {
         self.view.put_namespace(Namespace {
-            name: SHOP.into(),
-            labels: Labels::new(),
             mode: Some(mode.into()),
-            terminating: false,
+            ..namespace(SHOP)
         });
     }
 

@@ -98,7 +98,7 @@ impl Model {
         let mut findings = Vec::new();
         for (index, bad) in bad.into_iter().enumerate() {
             if let Some(pod) = view.pod(&world::key(index)) {
-                let needs = world::needs();
+                let needs = test_objects::no_needs();
                 state.record_needs(&pod.uid, NeedsAt { at: now, needs });
                 findings.extend(bad.then(|| finding(&self.file, pod)));
             }

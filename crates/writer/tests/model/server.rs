@@ -1,12 +1,9 @@
 //! What the API server makes of a request.
 
-use std::sync::Arc;
-
 use pod_quarantine_core::{
     keys,
     ledger::{Ledger, Memory},
     object::{Pod, ResourceVersion},
-    record::Values,
     view::Update,
 };
 use pod_quarantine_writer::api_server::WriteFailure;
@@ -41,15 +38,6 @@ impl Altered {
     }
 }
 
-fn write(map: &mut std::collections::BTreeMap<Arc<str>, Arc<str>>, values: &Values) {
-    for (key, value) in values {
-        match value {
-            Some(value) => map.insert(key.clone(), value.clone()),
-            None => map.remove(key),
-        };
-    }
-}
-
 fn next(version: ResourceVersion) -> ResourceVersion {
     let number: u64 = version.to_string().parse().expect("a number");
     ResourceVersion::new(number + 1)
@@ -80,9 +68,7 @@ fn patched(
     if let Some(altered) = altered {
         change.labels.remove(altered.key());
     }
-    let mut after = before.clone();
-    write(&mut after.labels, &change.labels);
-    write(&mut after.annotations, &change.annotations);
+    let mut after = test_objects::changed(before, &change);
     if after != *before && !dry_run {
         after.resource_version = next(before.resource_version);
     }

@@ -1,27 +1,20 @@
 //! The cluster that the model begins with: three pods, each of a ReplicaSet of its own and behind one Service, all of
 //! them bad; an empty ledger; two agents that have seen nothing yet.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::num::NonZeroU32;
 
-use jiff::Timestamp;
 use pod_quarantine_core::{
     judge::{Finding, Verdict},
     ledger::Ledger,
-    needs::Needs,
-    object::{
-        Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, PodSelectingObject,
-        Reference, ResourceVersion, Service, Uid,
-    },
-    placement::Placement,
+    object::{ControllerKind, ObjectKey, Pod, PodSelectingObject, Reference, ResourceVersion, Uid},
     policy::{
-        ClusterLimits, HttpProbe, Limits, MaxPods, Mode, NamespaceLimits, Policy, PolicyFile, Port,
-        Signal, StormLimits, WorkloadLimits,
+        ClusterLimits, Limits, MaxPods, Mode, NamespaceLimits, PolicyFile, StormLimits,
+        WorkloadLimits,
     },
-    quota::Taken,
-    selector::{Labels, Selector},
     time::Now,
     view::View,
 };
+use test_objects::{at, controller, enforcing_policy, labels, namespace, selector, service};
 
 /// How many pods there are.
 pub(crate) const PODS: usize = 3;
@@ -35,13 +28,7 @@ const OWN: &str = "pod-quarantine";
 
 /// The policy file: at most `limit` pods, and nothing else in the way.
 pub(crate) fn policy_file(limit: u32) -> PolicyFile {
-    let web = Selector::from_labels(&labels(&[("tier", "web")]));
-    let probe = Signal::Probe(HttpProbe::new(Port::Number(80)));
-    let policy = Policy {
-        mode: Mode::Enforce,
-        ttl: Duration::from_hours(4),
-        ..Policy::new("answers", web, probe)
-    };
+    let policy = enforcing_policy("answers", selector(&[("tier", "web")]));
     PolicyFile {
         mode: Mode::Enforce,
         keep_node: false,
@@ -64,11 +51,6 @@ pub(crate) fn policy_file(limit: u32) -> PolicyFile {
         },
         ..PolicyFile::new(vec![policy.into()])
     }
-}
-
-fn labels(pairs: &[(&str, &str)]) -> Labels {
-    let pair = |(key, value): &(&str, &str)| (Arc::from(*key), Arc::from(*value));
-    pairs.iter().map(pair).collect()
 }
 
 fn name(index: usize) -> String {
@@ -100,25 +82,10 @@ fn owner(index: usize) -> Reference {
 pub(crate) fn pod(index: usize) -> Pod {
     let app = name(index);
     Pod {
-        key: key(index),
-        uid: format!("uid-of-{app}").into(),
-        resource_version: ResourceVersion::new(1),
         labels: labels(&[(APP, &app), ("tier", "web")]),
-        annotations: BTreeMap::new(),
         owner: Some(owner(index)),
-        created: None,
-        started: None,
-        restarts: 0,
-        node: None,
-        host_ports: Vec::new(),
-        host_network: false,
-        phase: Phase::Running,
         ready: false,
-        terminating: false,
-        address: None,
-        ports: Vec::new(),
-        spread_over: Vec::new(),
-        repels: Vec::new(),
+        ..test_objects::pod(key(index), format!("uid-of-{app}").into())
     }
 }
 
@@ -149,39 +116,24 @@ pub(crate) fn made_at(uid: &str) -> u64 {
 /// What every agent knows all the time: all but the pods and the ledger.
 pub(crate) fn view() -> View {
     let mut view = View::new(OWN);
-    view.put_namespace(Namespace {
-        name: SHOP.into(),
-        labels: Labels::new(),
-        mode: None,
-        terminating: false,
-    });
+    view.put_namespace(namespace(SHOP));
     for index in 0..PODS {
-        let app = name(index);
-        let selector = Selector::from_labels(&labels(&[(APP, &app)]));
-        view.put_controller(Controller {
-            kind: ControllerKind::ReplicaSet,
-            key: key(index),
-            uid: owner(index).uid,
-            selector: selector.clone(),
-            owner: None,
-            desired: 1,
-            revision: None,
-            terminating: false,
-            recreate: false,
-            rolling: false,
-            reset: None,
-            template_commands: Vec::new(),
-        });
-        view.put_selecting(PodSelectingObject::Service(Service {
-            key: key(index),
-            selector: Some(selector),
-            local: false,
-        }));
+        let (key, uid) = (key(index), owner(index).uid);
+        let selector = selector(&[(APP, &name(index))]);
+        let service = service(key.clone(), selector.clone());
+        view.put_controller(controller(
+            ControllerKind::ReplicaSet,
+            key,
+            uid,
+            1,
+            selector,
+        ));
+        view.put_selecting(PodSelectingObject::Service(service));
     }
     view
 }
 
-/// What is found of a bad pod.
+/// The finding about an unhealthy pod.
 pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
     Finding {
         policy: file.policies[0].clone(),
@@ -196,21 +148,11 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
     }
 }
 
-/// No replacement lacks anything.
-pub(crate) fn needs() -> Needs {
-    Needs {
-        claims: Ok(Vec::new()),
-        quotas: Ok((Taken::default(), Vec::new())),
-        nodes: Ok((Placement::default(), Vec::new())),
-    }
-}
-
 /// So many seconds after the start, on both clocks.
 pub(crate) fn now(seconds: u32) -> Now {
     let since = std::time::Duration::from_secs(seconds.into());
-    let start: Timestamp = START.parse().expect("a time");
     Now {
-        wall: start.checked_add(since).expect("no end of time"),
+        wall: at(START).checked_add(since).expect("no end of time"),
         moment: std::time::Duration::from_hours(1) + since,
     }
 }
