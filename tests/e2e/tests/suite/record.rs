@@ -136,7 +136,10 @@ async fn a_pod_whose_state_label_was_taken_off_goes_on_counting_until_it_is_rele
     let pods = scene.stage.pods(scene.namespace());
     pods.patch(pod, &PatchParams::default(), &patch).await?;
     scene
-        .event(pod, &["BadAnnotation", keys::STATE, "taken off", "counts"])
+        .event(
+            pod,
+            &["BadAnnotation", keys::STATE, "was removed", "counts"],
+        )
         .await?;
     let used = [("scope", "workload"), ("namespace", scene.namespace())];
     scene.metric_is("limit_used", &used, 1.0).await?;
