@@ -57,7 +57,7 @@ pub(crate) async fn summary(timeline: &Timeline, scene: &Scene) -> anyhow::Resul
     Ok(())
 }
 
-/// Where everything is that goes on running.
+/// Where everything is that still runs.
 pub(crate) fn how_to_look_around(timeline: &Timeline, scene: &Scene) {
     let (shop, agent) = (scene.namespace.name(), scene.agent.namespace());
     timeline.say("\nEverything runs on. To look around:");

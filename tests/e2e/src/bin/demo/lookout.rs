@@ -40,7 +40,7 @@ pub(crate) enum Fact {
     Serving,
     /// It left the Service's slices.
     Left,
-    /// The agent told this of it.
+    /// The agent reported this about it.
     Told { reason: String, note: String },
 }
 
@@ -122,7 +122,7 @@ impl Lookout {
     }
 
     /// What the agent tells of a pod, with this reason and these texts in the note.
-    pub(crate) async fn told(
+    pub(crate) async fn reported(
         &self,
         since: Timestamp,
         pod: &str,
@@ -181,7 +181,7 @@ impl Lookout {
     }
 }
 
-/// Takes in what a watch brings, for ever. A break is mended by the watch itself, and told.
+/// Takes in what a watch brings, for ever. A break is repaired by the watch itself, and reported.
 async fn follow<K: Send + 'static>(
     state: watch::Sender<State>,
     stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,

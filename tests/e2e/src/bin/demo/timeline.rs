@@ -1,4 +1,4 @@
-//! The story as it is told on the terminal: a line for each step, with the time since its cause.
+//! The story as the terminal shows it: a line for each step, with the time since its cause.
 
 use std::io::{IsTerminal as _, Write as _};
 

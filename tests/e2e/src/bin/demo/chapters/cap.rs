@@ -4,7 +4,7 @@ use anyhow::ensure;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use super::{UNWELL, another, mend};
+use super::{UNWELL, another, repair};
 use crate::{
     scene::{NAMESPACE_MAX, Scene},
     timeline::Timeline,
@@ -24,9 +24,11 @@ pub(super) async fn is_refused(timeline: &mut Timeline, scene: &Scene) -> anyhow
     );
     for pod in pods {
         timeline.awaiting(&format!("{pod} is refused"));
-        let texts = ["namespace's limit"];
-        let told = scene.lookout.told(since, pod, "QuarantineRefused", &texts);
-        let (at, note) = told.await?;
+        let texts = ["limit of its namespace"];
+        let reported = scene
+            .lookout
+            .reported(since, pod, "QuarantineRefused", &texts);
+        let (at, note) = reported.await?;
         timeline.came_true(at, &format!("{pod} is refused, as its Event says:"));
         timeline.quote(&note);
     }
@@ -41,7 +43,10 @@ pub(super) async fn is_refused(timeline: &mut Timeline, scene: &Scene) -> anyhow
         Timestamp::now(),
         &format!("both are left in service: {} pods serve", serving.len()),
     );
-    mend(scene, &pods).await?;
-    timeline.came_true(Timestamp::now(), "both are mended, and no pod is unhealthy");
+    repair(scene, &pods).await?;
+    timeline.came_true(
+        Timestamp::now(),
+        "both are repaired, and no pod is unhealthy",
+    );
     Ok(())
 }

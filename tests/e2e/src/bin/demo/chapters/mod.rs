@@ -1,8 +1,8 @@
 //! The chapters of the story, in their order. Each leaves room for the next: two pods may be out at once.
 
-mod by_hand;
 mod cap;
 mod goes_bad;
+mod manual;
 mod reach;
 mod reap;
 
@@ -26,9 +26,9 @@ pub(crate) async fn tell(timeline: &mut Timeline, scene: &Scene) -> anyhow::Resu
     let second = goes_bad::fails_now_and_then(timeline, scene).await?;
     reach::reaches(timeline, scene, &first.pod).await?;
     cap::is_refused(timeline, scene).await?;
-    by_hand::released(timeline, scene, &second).await?;
-    let exempt = by_hand::exempted(timeline, scene, &second.pod).await?;
-    by_hand::quarantined(timeline, scene, &[&second.pod, &exempt]).await?;
+    manual::released(timeline, scene, &second).await?;
+    let exempt = manual::exempted(timeline, scene, &second.pod).await?;
+    manual::quarantined(timeline, scene, &[&second.pod, &exempt]).await?;
     reap::reaped(timeline, scene, &first).await
 }
 
@@ -149,7 +149,7 @@ fn another(scene: &Scene, but: &[&str]) -> anyhow::Result<String> {
 ///
 /// It says how many on every turn of its own: first it must be heard to say so many, or what it said before would
 /// pass for news.
-async fn mend(scene: &Scene, pods: &[&str]) -> anyhow::Result<()> {
+async fn repair(scene: &Scene, pods: &[&str]) -> anyhow::Result<()> {
     unhealthy(scene, pods.len()).await?;
     for pod in pods {
         scene.web.switch(pod, "ok").await?;

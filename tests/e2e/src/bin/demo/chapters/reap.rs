@@ -1,4 +1,4 @@
-//! A quarantined pod is deleted when its time is up.
+//! A quarantined pod is deleted when its TTL expires.
 
 use anyhow::ensure;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ pub(super) async fn reaped(
     scene: &Scene,
     first: &TakenOut,
 ) -> anyhow::Result<()> {
-    timeline.chapter("The first one is deleted when its time is up");
+    timeline.chapter("The first one is deleted when its TTL expires");
     let pod = first.pod.as_str();
     // Counted from the quarantine: the story took as long as it took, and a few seconds more are enough to watch.
     let so_far = Timestamp::now().duration_since(first.record.at).as_secs();
@@ -38,17 +38,17 @@ pub(super) async fn reaped(
     let ending = lookout
         .happens(&what, first.quarantined, pod, Fact::Ending)
         .await?;
-    timeline.came_true(ending, "its time is up: the agent deletes it");
+    timeline.came_true(ending, "its TTL has expired: the agent deletes it");
     let gone = lookout
         .happens(&what, first.quarantined, pod, Fact::Gone)
         .await?;
     timeline.came_true(gone, "gone");
     let (_, note) = lookout
-        .told(first.quarantined, pod, "Reaped", &["its time was up"])
+        .reported(first.quarantined, pod, "Reaped", &["its TTL expired at"])
         .await?;
     timeline.quote(&note);
 
-    // The agent's clock told when; an existing cluster's may differ from this one.
+    // The agent's clock said when; an existing cluster's may differ from this one.
     let from = if scene.stage.cluster.is_own() {
         first.record.at
     } else {

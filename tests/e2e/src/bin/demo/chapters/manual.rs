@@ -1,11 +1,11 @@
-//! What people say goes: one pod is put back, one exempted, one quarantined by hand.
+//! What people write is done: one pod is put back, one exempted, one quarantined manually.
 
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use pod_quarantine::core::keys;
 
-use super::{TakenOut, UNWELL, another, mend, taken_out};
+use super::{TakenOut, UNWELL, another, repair, taken_out};
 use crate::{
     lookout::{Fact, Seen},
     scene::Scene,
@@ -15,17 +15,20 @@ use crate::{
 /// Why a healthy pod is taken out.
 const WANTED: &str = "heap dump wanted";
 
-/// A mended pod is put back, exactly as it was.
+/// A repaired pod is put back, exactly as it was.
 pub(super) async fn released(
     timeline: &mut Timeline,
     scene: &Scene,
     taken: &TakenOut,
 ) -> anyhow::Result<()> {
-    timeline.chapter("One is put back by hand");
+    timeline.chapter("One is put back manually");
     let pod = taken.pod.as_str();
     scene.web.switch(pod, "ok").await?;
     let since = scene.annotate(timeline, pod, keys::RELEASE, "true").await?;
-    timeline.cause(since, &format!("{pod} is mended, and asked back"));
+    timeline.cause(
+        since,
+        &format!("{pod} is repaired, and its release is asked for"),
+    );
     timeline.awaiting("it is released");
     let what = format!("{pod} is released");
     let released = scene
@@ -97,10 +100,10 @@ pub(super) async fn exempted(
         &format!("{pod} answers its probes with 500; there is room to take it out"),
     );
     timeline.awaiting("it is refused");
-    let told = scene
+    let reported = scene
         .lookout
-        .told(since, &pod, "QuarantineRefused", &["exempt"]);
-    let (at, note) = told.await?;
+        .reported(since, &pod, "QuarantineRefused", &["exempt"]);
+    let (at, note) = reported.await?;
     timeline.came_true(at, "left where it is, as its Event says:");
     timeline.quote(&note);
     let serving = scene.lookout.serving();
@@ -108,7 +111,7 @@ pub(super) async fn exempted(
         serving.contains(&pod),
         "{pod} should go on serving; serving: {serving:?}"
     );
-    mend(scene, &[&pod]).await?;
+    repair(scene, &[&pod]).await?;
     Ok(pod)
 }
 
@@ -118,7 +121,7 @@ pub(super) async fn quarantined(
     scene: &Scene,
     but: &[&str],
 ) -> anyhow::Result<()> {
-    timeline.chapter("One is quarantined by hand");
+    timeline.chapter("One is quarantined manually");
     let pod = another(scene, but)?;
     let since = scene
         .annotate(timeline, &pod, keys::QUARANTINE, WANTED)
@@ -136,7 +139,7 @@ pub(super) async fn quarantined(
     let object = scene.lookout.pod(&pod).context("the pod is gone")?;
     ensure!(
         !object.annotations().contains_key(keys::QUARANTINE),
-        "the command should be taken off once it is carried out"
+        "the command should be removed once it is carried out"
     );
     let recovery = scene.pulse.recovered(since).await?;
     let (before, after) = (recovery.before, recovery.after);
