@@ -70,6 +70,7 @@ fn quarantine() -> Quarantine {
             uid: pod().uid,
             agent: "pod-quarantine/default".into(),
             policy: "answers".into(),
+            manual: false,
             reason: "3 bad probes in a row: HTTP 500".into(),
             evidence: Vec::new(),
             at,

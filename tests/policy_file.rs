@@ -197,6 +197,23 @@ fn the_place_of_an_error_is_named_though_its_line_is_too_long_to_show() {
     assert_eq!(last, expected);
 }
 
+/// A file from somebody else is checked in a terminal, which would obey them.
+#[test]
+fn control_characters_of_the_file_are_not_printed() {
+    let text = "{ mode: \"x\u{9b}31m\", ttl: \"\u{9c}\", agent: \"\u{7f}\" }";
+    let printed = config::parse("hostile.yaml", text).unwrap_err().to_string();
+    assert!(printed.contains('\u{fffd}'), "{printed}");
+    assert!(
+        !printed.contains(|one: char| one.is_control() && one != '\n'),
+        "{printed:?}"
+    );
+    let mode = printed
+        .lines()
+        .skip_while(|line| !line.contains("x\u{fffd}31m\", ttl"));
+    let caret = mode.clone().nth(1).unwrap().find('^');
+    assert_eq!(caret, mode.clone().next().unwrap().find('"'));
+}
+
 /// The agent must accept a query that only another dialect knows; `check` is there to stop a typing error.
 #[test]
 fn a_query_that_is_not_promql_is_an_error_in_check_and_a_warning_in_run() {

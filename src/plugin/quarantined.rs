@@ -8,7 +8,7 @@ use crate::core::{
     keys,
     object::Pod,
     overrides::{Hold, Overrides},
-    policy::{MANUAL, Mode},
+    policy::Mode,
     record::{Record, RecordState},
 };
 
@@ -135,9 +135,8 @@ impl Quarantined {
     }
 }
 
-/// The record of a person's request has no samples. That of a signal has some, unless the pod's labels fill the record.
 fn requester(record: &Record) -> Requester {
-    if &*record.policy == MANUAL || record.evidence.is_empty() {
+    if record.manual {
         Requester::Person
     } else {
         Requester::Policy

@@ -57,7 +57,7 @@ fn every_key_that_the_agent_writes_is_there() {
 fn every_field_of_the_record_is_there() {
     let reference = json!({ "kind": "Deployment", "name": "web", "uid": "u-3" });
     let record = json!({
-        "version": VERSION, "uid": "u-1", "agent": "a/b", "policy": "p", "reason": "r", "evidence": [],
+        "version": VERSION, "uid": "u-1", "agent": "a/b", "policy": "p", "manual": true, "reason": "r", "evidence": [],
         "at": "2030-01-31T12:00:00Z", "expires": "2030-01-31T16:00:00Z", "labels": {}, "edits": {},
         "annotations": {}, "owner": reference, "workload": reference, "detach": "workload", "restarts": 0,
         "services": [],

@@ -96,6 +96,7 @@ fn by_signal() -> FoundPod {
 fn by_a_person() -> FoundPod {
     let mut record = record("web-7d4b9c-k9zq4");
     record["reason"] = "wrong prices, ask Ann".into();
+    record["manual"] = true.into();
     record["evidence"] = json!([]);
     record["at"] = "2030-01-31T09:09:00Z".into();
     record["expires"] = "2030-01-31T13:09:00Z".into();

@@ -209,6 +209,7 @@ fn a_pod_that_a_person_quarantined_is_of_no_policy() {
     let manual = |policy: &str| {
         let mut record = record();
         record["policy"] = policy.into();
+        record["manual"] = true.into();
         record["evidence"] = json!([]);
         listed(recorded(&record.to_string()))
     };

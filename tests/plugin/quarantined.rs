@@ -155,6 +155,7 @@ fn for_a_manual_quarantine_the_policy_whose_ttl_applies_is_named() {
     let policy = |name: &str| {
         let mut record = record();
         record["policy"] = name.into();
+        record["manual"] = true.into();
         record["evidence"] = json!([]);
         let text = text(recorded(&record.to_string()));
         assert!(paragraph(&text, "Evidence")[0].starts_with("none: a person"));

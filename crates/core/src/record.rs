@@ -36,6 +36,9 @@ pub struct Record {
     pub agent: Arc<str>,
     /// The policy that requested the quarantine.
     pub policy: Arc<str>,
+    /// Whether a person asked for it, not a signal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub manual: bool,
     /// One line for people.
     pub reason: Arc<str>,
     /// The last samples, oldest first.

@@ -19,6 +19,7 @@ fn record() -> Record {
         uid: pod("a").uid,
         agent: "pod-quarantine/default".into(),
         policy: "answers".into(),
+        manual: false,
         reason: "3 bad probes in a row: HTTP 500".into(),
         evidence: vec![Evidence {
             at: at(START),

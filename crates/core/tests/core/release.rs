@@ -14,7 +14,7 @@ use proptest::{collection::btree_map, option, prelude::*, sample::select};
 
 use crate::{
     outcome::{Planned, changed, notices, the_notice, the_quarantine, the_release},
-    world::{SHOP, World, labels},
+    world::{SHOP, World, labels, reference},
 };
 
 /// A world with `web-0` in quarantine and its replacement Ready, and the pod as it was before.
@@ -129,6 +129,28 @@ fn a_harmful_release_is_refused_with_its_reason_and_carried_out_by_force() {
         why,
         "what is known of the cluster may be out of date: pods: silent"
     );
+}
+
+#[test]
+fn only_an_unseen_deployment_keeps_a_pod_from_its_release() {
+    for (kind, is_released) in [
+        ("Deployment", false),
+        ("StatefulSet", true),
+        ("DaemonSet", true),
+        ("Rollout", true),
+    ] {
+        let mut world = World::with_web();
+        world.quarantine("web-0");
+        world.set_controller(ControllerKind::ReplicaSet, "web-rs", |set| {
+            set.owner = Some(reference(kind, "unseen"));
+        });
+        request_release(&mut world, "true");
+        let planned = world.planned();
+        let released = planned
+            .iter()
+            .any(|one| matches!(one, Planned::Write(Write::Release(_))));
+        assert_eq!(released, is_released, "{kind}");
+    }
 }
 
 #[test]

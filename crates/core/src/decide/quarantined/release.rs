@@ -3,7 +3,7 @@
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
     notice::Topic,
-    object::{Controller, ObjectKind, Pod},
+    object::{Controller, ControllerKind, ObjectKind, Pod},
     overrides::ReleaseCommand,
     policy::{DEFAULT_SETTLE, Detach},
     record::Record,
@@ -144,10 +144,10 @@ pub(super) fn check_owner(
     let Some(parent) = &owner.owner else {
         return Ok(());
     };
-    let ObjectKind::Controller(_) = parent.kind else {
-        return Ok(());
-    };
     let Some(deployment) = cx.view.controller(&pod.key.namespace, parent) else {
+        if parent.kind != ObjectKind::Controller(ControllerKind::Deployment) {
+            return Ok(());
+        }
         return harm(
             format!("{} was not seen yet", record.workload),
             "what follows is not known",
