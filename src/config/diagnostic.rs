@@ -123,9 +123,9 @@ impl<'t> Source<'t> {
     }
 }
 
-/// A terminal obeys control characters, so that U+FFFD is shown for each of them.
+/// A terminal obeys control characters. The renderer shows those of ASCII as pictures, and the others as they are.
 fn visible(text: &str) -> String {
-    text.replace(|one: char| one.is_control() && one != '\t', "\u{fffd}")
+    text.replace(|one| matches!(one, '\u{80}'..='\u{9f}'), "\u{fffd}")
 }
 
 impl Severity {
