@@ -95,7 +95,7 @@ fn check(file: &std::path::Path) -> ExitCode {
             for warning in &checked.warnings {
                 eprintln!("{warning}");
             }
-            print!("{}", config::describe(&checked.file));
+            println!("{}", config::describe(&checked.file));
             ExitCode::SUCCESS
         }
         Err(mistakes) => {

@@ -12,7 +12,7 @@ use crate::core::{
     record::{Record, RecordState},
 };
 
-/// One pod, in the form of `-o json`: part of the contract, only added to.
+/// One pod, in the form of `-o json`: programs read it, so that fields are only added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantined {

@@ -1,6 +1,6 @@
 //! What is decided, and why: no clock, no network, no async, no client type.
 //!
-//! The agent, the tests, the model checker and the replay all call [`decide::decide`]; everything else here serves it.
+//! The agent, the tests and the model checker all call [`decide::decide`]; everything else here serves it.
 
 pub mod decide;
 pub mod detach;

@@ -1,4 +1,4 @@
-//! The agent's own metrics. Names and labels are part of the contract; all label values come from closed sets or
+//! The agent's own metrics. Names and labels are fixed, since people query them; all label values come from closed sets or
 //! are bounded by the limits.
 
 mod registrar;

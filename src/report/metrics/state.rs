@@ -86,15 +86,25 @@ impl StateGauges {
     }
 
     pub(super) fn reset(&self) {
-        self.quarantined_pod_expires.reset();
+        let Self {
+            quarantined_pods,
+            quarantined_pod_expires,
+            quarantined_pod_restarts,
+            unhealthy_pods,
+            limit,
+            limit_used,
+            storm_active,
+            paused,
+        } = self;
+        quarantined_pod_expires.reset();
         for gauge in [
-            &self.quarantined_pods,
-            &self.quarantined_pod_restarts,
-            &self.unhealthy_pods,
-            &self.limit,
-            &self.limit_used,
-            &self.storm_active,
-            &self.paused,
+            quarantined_pods,
+            quarantined_pod_restarts,
+            unhealthy_pods,
+            limit,
+            limit_used,
+            storm_active,
+            paused,
         ] {
             gauge.reset();
         }

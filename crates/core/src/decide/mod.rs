@@ -1,4 +1,4 @@
-//! The only place that decides. The agent, its tests, the model checker and the replay all call [`decide`].
+//! The only place that decides. The agent, its tests and the model checker all call [`decide`].
 
 mod context;
 mod doubt;

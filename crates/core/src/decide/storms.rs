@@ -180,7 +180,7 @@ fn begin_or_extend(
         let cooldown = humantime::format_duration(limits.cooldown);
         let message = format!(
             "{unhealthy} of {of} pods are unhealthy at once, more than {threshold}%: nothing new is quarantined until \
-             that has been over for {cooldown}"
+             the share has been at or below that for {cooldown}"
         );
         plan.notices.push(Notice::Notify(Notification {
             namespace,

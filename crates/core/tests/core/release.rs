@@ -197,7 +197,7 @@ fn a_forced_release_names_its_consequence() {
     };
     assert_eq!(follows(|_| ()), None);
     let then = follows(|world| world.change("web-0", |pod| pod.ready = false));
-    let expected = "the pod is not Ready: its ReplicaSet would delete it first; it is adopted, and deleted where there is one too many";
+    let expected = "the pod is not Ready: its ReplicaSet would delete it first; it is adopted, and deleted if the ReplicaSet then has a pod too many";
     assert_eq!(then.as_deref(), Some(expected));
     let then = follows(|world| {
         let key = ObjectKey::new(SHOP, "web-rs");
@@ -205,7 +205,7 @@ fn a_forced_release_names_its_consequence() {
             .view
             .remove_controller(ControllerKind::ReplicaSet, &key);
     });
-    let expected = "ReplicaSet web-rs is gone: nobody would own the pod; it serves on, and nothing updates or replaces it";
+    let expected = "ReplicaSet web-rs is gone: nobody would own the pod; the pod continues to serve, and no controller updates or replaces it";
     assert_eq!(then.as_deref(), Some(expected));
 }
 

@@ -59,7 +59,7 @@ fn a_storm_of_a_workload_refuses_every_quarantine_there_and_gives_one_event() {
     assert_eq!(
         storms(&planned),
         [
-            "Deployment web: 6 of 10 pods are unhealthy at once, more than 50%: nothing new is quarantined until that has been over for 10m"
+            "Deployment web: 6 of 10 pods are unhealthy at once, more than 50%: nothing new is quarantined until the share has been at or below that for 10m"
         ]
     );
     let taken = quarantines(&planned);

@@ -1,4 +1,5 @@
-//! A candidate with everything that the checks read: ledger, slot and workload.
+//! A candidate with everything that the checks read: ledger, slot and workload. `LedgerUnavailable`, where no slot can
+//! be taken.
 
 use super::{candidate::Candidate, owner};
 use crate::{

@@ -1,6 +1,6 @@
 //! Which labels change, and what is written along with them: `NothingToLeave`, `NetworkPolicy`, `NoWayOut`.
 //!
-//! The search may take a tenth of a second for one pod, so it runs after the limits.
+//! The search may take 25 ms for one pod, so it runs after the limits.
 
 use std::sync::Arc;
 

@@ -77,20 +77,20 @@ fn consider(
     candidate: &Candidate<'_>,
     budget: &mut Budget,
 ) -> Result<Quarantine, Skip> {
-    admission::check(cx, state, candidate)?;
-    let case = Case::open(cx, candidate)?;
-    storm::check(cx, state, health, &case)?;
-    pacing::check(cx, plan, &case)?;
-    limits::check(cx, budget, &case)?;
-    let quarantine = labels::plan(cx, &case)?;
-    availability::check(cx, plan, &case)?;
-    let replacement = replacement::check(cx, state, plan, &case);
+    admission::check(cx, state, candidate)?; // Off to Mutated
+    let case = Case::open(cx, candidate)?; // LedgerUnavailable, OwnerKind
+    storm::check(cx, state, health, &case)?; // Storm
+    pacing::check(cx, plan, &case)?; // Rollout, RetriesExhausted, Pacing
+    limits::check(cx, budget, &case)?; // WorkloadLimit to HourlyLimit
+    let quarantine = labels::plan(cx, &case)?; // NothingToLeave, NetworkPolicy, NoWayOut
+    availability::check(cx, plan, &case)?; // MinReady, DisruptionBudget, LastEndpoint
+    let replacement = replacement::check(cx, state, plan, &case); // ExclusiveResource, QuotaExhausted
     // The outstanding look-up may allow the quarantine: until then no other candidate takes the place.
     if !matches!(replacement, Err(Skip::Refused(_))) {
         budget.reserve(&case);
     }
     replacement?;
-    check_mode(candidate)?;
+    check_mode(candidate)?; // Observe
     Ok(Quarantine {
         pacing: pacing::next_record(cx, &case),
         dry_run_first: needs_dry_run(state, &case),

@@ -132,7 +132,7 @@ pub(super) fn check_owner(
     let Some(owner) = owner.filter(|owner| !owner.terminating) else {
         return harm(
             format!("{} is gone: nobody would own the pod", record.owner),
-            "it serves on, and nothing updates or replaces it",
+            "the pod continues to serve, and no controller updates or replaces it",
         );
     };
     if owner.desired == 0 {
@@ -171,11 +171,11 @@ pub(super) fn check_ready(pod: &Pod, record: &Record) -> Result<(), Harm> {
         _ if pod.ready => Ok(()),
         Detach::Workload => harm(
             "the pod is not Ready: its ReplicaSet would delete it first",
-            "it is adopted, and deleted where there is one too many",
+            "it is adopted, and deleted if the ReplicaSet then has a pod too many",
         ),
         Detach::Service => harm(
             "the pod is not Ready: its Services would send it nothing",
-            "they do once it is Ready",
+            "they send requests once the pod is Ready",
         ),
     }
 }
