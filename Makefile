@@ -53,7 +53,7 @@ lint: ## Check formatting, run clippy, and look for names defined twice, questio
 
 # What the tests on the cluster need from a registry, they get before they are inside: the cluster's programs are
 # downloaded and built while the tests are compiled. The tests wait more than they compute: four at a time suit two
-# processors, but for those that no other one could bear beside it.
+# processors, but for those that must run alone.
 test: cluster-program ## Run all tests: unit and property tests, then those on the cluster
 	@$(CLUSTER) build & cluster=$$!; \
 	trap 'kill $$cluster 2>/dev/null' EXIT; \
@@ -86,12 +86,12 @@ soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of
 	done
 
 # How much may go wrong is in the environment: MODEL_FAULTS in all, of these at most MODEL_NETWORK, MODEL_STATUS,
-# MODEL_PEOPLE, MODEL_WEBHOOK, MODEL_LEDGER, MODEL_HEALTH; beside them MODEL_HALF_MINUTES, MODEL_TTLS; MODEL_LIMIT,
+# MODEL_PEOPLE, MODEL_WEBHOOK, MODEL_LEDGER, MODEL_HEALTH; besides MODEL_HALF_MINUTES, MODEL_TTLS; MODEL_LIMIT,
 # MODEL_NEW_PODS of 3, MODEL_READS_WAIT=1; MODEL_ENDINGS=8 tries one state of eight for its end.
 model: ## Try every order of events on the cap protocol: MODEL_FAULTS=2, MODEL_LIMIT=1
 	@cargo test --quiet --locked --profile bench --package pod-quarantine-writer --test model -- --ignored --nocapture
 
-bench-reaction: cluster-program ## Measure how long the agent takes to react, beside a bare patch
+bench-reaction: cluster-program ## Measure how long the agent takes to react, compared with a bare patch
 	@$(CLUSTER) up
 	@$(BUILD) --bin prepare && $(BUILT)/prepare --release
 	@$(BUILD) --profile bench --bin bench-reaction

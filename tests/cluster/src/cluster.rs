@@ -54,12 +54,12 @@ impl Cluster {
                 }
                 Err(error) => {
                     progress.say(format_args!(
-                        "  cannot be repaired: {error:#}; starting anew"
+                        "  cannot be repaired: {error:#}; starting from the beginning"
                     ));
                 }
             }
         } else if started.extent().is_some() {
-            progress.say("  what runs was started in another way; starting anew");
+            progress.say("  what runs was started in another way; starting from the beginning");
         } else if tear_down::is_needed(&layout) {
             progress.say("  cleaning up what is left of an earlier start");
         }
@@ -179,7 +179,7 @@ impl Cluster {
         }
     }
 
-    /// Starts everything anew that follows the API server, once that is back. Left alone, each of their watches waits
+    /// Restarts everything that follows the API server, once that is back. Left alone, each of their watches waits
     /// longer after each failure, half a minute in the end, and two minutes must pass until it forgets that.
     pub async fn restart_followers(&self) -> anyhow::Result<()> {
         let follow = |component: &Component| {

@@ -103,7 +103,7 @@ impl Layout {
         self.in_run(name).to_string_lossy().into_owned()
     }
 
-    /// What the kubelet runs without being told by the API server.
+    /// What the kubelet runs without asking the API server.
     pub(crate) fn static_pods(&self) -> PathBuf {
         self.in_run("static-pods")
     }

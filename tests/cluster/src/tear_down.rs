@@ -14,7 +14,7 @@ use crate::layout::Layout;
 use crate::process::{self, Identity};
 use crate::{cgroups, kernel, mounts, netns, wait};
 
-/// For killed processes to be gone, and for the kernel to let go of what they used.
+/// For killed processes to be gone, and for the kernel to free what they used.
 const GONE: Duration = Duration::from_secs(20);
 
 /// Whether anything is there.

@@ -75,7 +75,7 @@ pub(super) fn api_server(layout: &Layout) -> Launch {
             &certificate("front-proxy-client.key"),
         ),
         ("cert-dir", &layout.argument("certificates")),
-        // It ends its watches when it is told to stop, and does not wait a minute for them.
+        // It ends its watches when it is asked to stop, and does not wait a minute for them.
         ("shutdown-watch-termination-grace-period", "1s"),
     ]);
     Launch {

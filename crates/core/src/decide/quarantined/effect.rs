@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
     keys,
@@ -19,9 +20,9 @@ pub(super) fn check(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
+    quarantined: &QuarantinedPod<'_>,
 ) {
+    let QuarantinedPod { pod, record, .. } = *quarantined;
     await_drain(state, plan, pod, record);
     if let Some(still_in) = state.undrained.get(&pod.uid) {
         let message = format!(

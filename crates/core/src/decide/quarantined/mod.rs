@@ -1,13 +1,14 @@
 //! Decisions about pods that are quarantined, or were released recently.
 
 mod effect;
+mod quarantined_pod;
 mod reap;
 mod release;
 mod replacement;
 mod requarantine;
 mod settle;
 
-use self::replacement::ReplacementState;
+use self::{quarantined_pod::QuarantinedPod, replacement::ReplacementState};
 use super::{context::Context, plan::Plan, state::State};
 use crate::{
     keys,
@@ -116,6 +117,27 @@ fn handle_quarantined(
             return without_record(state, plan, pod, overrides, &why);
         }
     };
+    let quarantined = QuarantinedPod {
+        pod,
+        record,
+        overrides,
+    };
+    handle_recorded(cx, state, plan, &quarantined, mode);
+}
+
+/// A pod whose record this installation wrote and can read.
+fn handle_recorded(
+    cx: &Context<'_>,
+    state: &mut State,
+    plan: &mut Plan,
+    quarantined: &QuarantinedPod<'_>,
+    mode: Mode,
+) {
+    let QuarantinedPod {
+        pod,
+        record,
+        overrides,
+    } = *quarantined;
     if !pod.has_state_label() {
         let message = format!(
             "{} was removed; the pod counts until it is released",
@@ -123,9 +145,9 @@ fn handle_quarantined(
         );
         plan.notify(state, pod, Topic::BadAnnotation, message);
     }
-    effect::check(cx, state, plan, pod, record);
+    effect::check(cx, state, plan, quarantined);
     if let Some(command) = release_command(cx, state, plan, pod, overrides)
-        && release::release(cx, state, plan, pod, record, command)
+        && release::release(cx, state, plan, quarantined, command)
     {
         return;
     }
@@ -137,10 +159,10 @@ fn handle_quarantined(
         return;
     }
     let is_late = matches!(replacement, ReplacementState::Late);
-    let is_ending = is_late && replacement::apply_timeout(cx, state, plan, pod, record, overrides)
-        || reap::reap_if_expired(cx, state, plan, pod, record, overrides);
+    let is_ending = is_late && replacement::apply_timeout(cx, state, plan, quarantined)
+        || reap::reap_if_expired(cx, state, plan, quarantined);
     if !is_ending && pod.has_state_label() {
-        requarantine::requarantine_if_selected_again(cx, state, plan, pod, record);
+        requarantine::requarantine_if_selected_again(cx, state, plan, quarantined);
     }
 }
 
@@ -168,7 +190,12 @@ fn newer(
     plan.notify(state, pod, Topic::BadAnnotation, message);
     match (overrides.release, record) {
         (Some(ReleaseCommand::Force), Some(record)) => {
-            release::release(cx, state, plan, pod, record, ReleaseCommand::Force);
+            let quarantined = QuarantinedPod {
+                pod,
+                record,
+                overrides,
+            };
+            release::release(cx, state, plan, &quarantined, ReleaseCommand::Force);
         }
         (Some(_), _) => {
             let message = format!(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{
         context::Context,
@@ -25,10 +26,13 @@ pub(super) fn reap_if_expired(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
-    overrides: &Overrides,
+    quarantined: &QuarantinedPod<'_>,
 ) -> bool {
+    let QuarantinedPod {
+        pod,
+        record,
+        overrides,
+    } = *quarantined;
     remember_ttl(state, pod, overrides);
     let expires = expires(state, pod, record, overrides);
     if cx.now.wall < expires {
@@ -44,7 +48,7 @@ pub(super) fn reap_if_expired(
         plan.notify(state, pod, Topic::HeldPastTtl, message);
         return false;
     }
-    reap(cx, state, plan, pod, record, why);
+    reap(cx, state, plan, quarantined, why);
     true
 }
 
@@ -54,16 +58,15 @@ pub(super) fn reap_now(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
-    overrides: &Overrides,
+    quarantined: &QuarantinedPod<'_>,
     why: String,
 ) -> bool {
+    let QuarantinedPod { pod, overrides, .. } = *quarantined;
     let held = overrides.hold.holds(cx.now.wall);
     if held || must_be_kept(cx, state, pod).is_some() {
         return false;
     }
-    reap(cx, state, plan, pod, record, why);
+    reap(cx, state, plan, quarantined, why);
     true
 }
 
@@ -72,10 +75,10 @@ fn reap(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
+    quarantined: &QuarantinedPod<'_>,
     why: String,
 ) {
+    let QuarantinedPod { pod, record, .. } = *quarantined;
     let recent = u32::try_from(state.reaps.len()).unwrap_or(u32::MAX);
     if was_reaped(state, pod) || recent >= cx.file.limits.reap.per_minute {
         return;

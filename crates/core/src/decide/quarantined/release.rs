@@ -1,5 +1,6 @@
 //! Releasing pods.
 
+use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
     notice::Topic,
@@ -30,22 +31,22 @@ pub(super) fn release(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
+    quarantined: &QuarantinedPod<'_>,
     command: ReleaseCommand,
 ) -> bool {
+    let QuarantinedPod { pod, record, .. } = *quarantined;
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
     let checked = check_ready(pod, record).and_then(|()| check_owner(cx, pod, record, owner));
     match (checked, command) {
         (Ok(()), ReleaseCommand::Safely) => {
-            put_back(cx, plan, pod, record, ReleaseCause::Annotation, None);
+            put_back(cx, plan, quarantined, ReleaseCause::Annotation, None);
         }
         (Ok(()), ReleaseCommand::Force) => {
-            put_back(cx, plan, pod, record, ReleaseCause::Force, None);
+            put_back(cx, plan, quarantined, ReleaseCause::Force, None);
         }
         (Err(harm), ReleaseCommand::Force) => {
             let follows = format!("{}; {}", harm.why, harm.then);
-            put_back(cx, plan, pod, record, ReleaseCause::Force, Some(follows));
+            put_back(cx, plan, quarantined, ReleaseCause::Force, Some(follows));
         }
         (Err(harm), ReleaseCommand::Safely) => {
             plan.notify(state, pod, Topic::ReleaseRefused, harm.why);
@@ -61,17 +62,16 @@ pub(super) fn release_unreplaced(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
+    quarantined: &QuarantinedPod<'_>,
 ) -> bool {
+    let QuarantinedPod { pod, record, .. } = *quarantined;
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
     match check_owner(cx, pod, record, owner) {
         Ok(()) => {
             put_back(
                 cx,
                 plan,
-                pod,
-                record,
+                quarantined,
                 ReleaseCause::ReplacementTimeout,
                 None,
             );
@@ -87,11 +87,11 @@ pub(super) fn release_unreplaced(
 fn put_back(
     cx: &Context<'_>,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
+    quarantined: &QuarantinedPod<'_>,
     cause: ReleaseCause,
     follows: Option<String>,
 ) {
+    let QuarantinedPod { pod, record, .. } = *quarantined;
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
     let joins_again =
         record.detach == Detach::Workload && owner.is_some_and(|owner| !owner.terminating);

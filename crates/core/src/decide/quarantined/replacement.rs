@@ -1,12 +1,11 @@
 //! Whether the replacement of a quarantined pod is Ready, and what happens if it is not in time.
 
-use super::{reap, release};
+use super::{quarantined_pod::QuarantinedPod, reap, release};
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
     ledger::{Ledger, Slot},
     notice::Topic,
     object::{Controller, Pod},
-    overrides::Overrides,
     policy::{Detach, OnReplacementTimeout},
     record::Record,
     time::{after, earliest_creation},
@@ -102,10 +101,9 @@ pub(super) fn apply_timeout(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
-    overrides: &Overrides,
+    quarantined: &QuarantinedPod<'_>,
 ) -> bool {
+    let QuarantinedPod { pod, record, .. } = *quarantined;
     let timeout = humantime::format_duration(cx.file.limits.pacing.replacement_timeout);
     let message = format!(
         "no replacement of the pod {} was Ready within {timeout}",
@@ -116,11 +114,11 @@ pub(super) fn apply_timeout(
     match policy.map(|policy| policy.on_replacement_timeout) {
         None | Some(OnReplacementTimeout::Keep) => false,
         Some(OnReplacementTimeout::Release) => {
-            release::release_unreplaced(cx, state, plan, pod, record)
+            release::release_unreplaced(cx, state, plan, quarantined)
         }
         Some(OnReplacementTimeout::Reap) => {
             let why = format!("its replacement was not Ready within {timeout}");
-            reap::reap_now(cx, state, plan, pod, record, overrides, why)
+            reap::reap_now(cx, state, plan, quarantined, why)
         }
     }
 }

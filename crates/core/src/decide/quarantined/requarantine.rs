@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{
         context::Context,
@@ -29,9 +30,9 @@ pub(super) fn requarantine_if_selected_again(
     cx: &Context<'_>,
     state: &mut State,
     plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
+    quarantined: &QuarantinedPod<'_>,
 ) {
+    let QuarantinedPod { pod, record, .. } = *quarantined;
     if cx.view.stale.is_some() {
         return;
     }

@@ -101,7 +101,7 @@ async fn run() -> anyhow::Result<bool> {
         api_server_restarts: restarts.count(),
         survivors,
     };
-    let mut wrong = took_place.tell(&agents, &watcher);
+    let mut wrong = took_place.report(&agents, &watcher);
     wrong.extend(
         rest.err()
             .map(|error| format!("it did not come to rest: {error:#}")),

@@ -35,7 +35,7 @@ pub(crate) struct TookPlace {
 
 impl TookPlace {
     /// Prints what took place; gives what is wrong with that.
-    pub(crate) fn tell(&self, agents: &Agents, watcher: &Watcher) -> Vec<String> {
+    pub(crate) fn report(&self, agents: &Agents, watcher: &Watcher) -> Vec<String> {
         let took = watcher.register(|register| register.took());
         let (done, course) = (agents.done, watcher.course());
         let requests = agents.disturbed();

@@ -29,7 +29,7 @@ pub(crate) enum Event {
     Withdraw,
     /// They want some back.
     Release,
-    /// They hold one, or let go of it.
+    /// They hold one, or end the hold.
     Hold,
     /// They exempt one, or do not any more.
     Exempt,

@@ -41,10 +41,10 @@ pub(crate) enum Fact {
     /// It left the Service's slices.
     Left,
     /// The agent reported this about it.
-    Told { reason: String, note: String },
+    Event { reason: String, note: String },
 }
 
-/// One thing that happened, when this process heard of it.
+/// One thing that happened, when this process saw it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) at: Timestamp,
@@ -131,7 +131,7 @@ impl Lookout {
     ) -> anyhow::Result<(Timestamp, String)> {
         let what = format!("an Event {reason} on {pod} with {texts:?}");
         let fits = |fact: &Fact| match fact {
-            Fact::Told { reason: of, note } => {
+            Fact::Event { reason: of, note } => {
                 of == reason && texts.iter().all(|text| note.contains(text))
             }
             _ => false,
@@ -139,7 +139,7 @@ impl Lookout {
         let seen = self.first(&what, since, |seen| seen.pod == pod && fits(&seen.fact));
         let Seen { at, fact, .. } = seen.await?;
         match fact {
-            Fact::Told { note, .. } => Ok((at, note)),
+            Fact::Event { note, .. } => Ok((at, note)),
             other => bail!("{what}: {other:?} instead"),
         }
     }
@@ -149,7 +149,7 @@ impl Lookout {
         self.state.borrow().serving.clone()
     }
 
-    /// The pod as it was heard of last.
+    /// The pod as it was seen last.
     pub(crate) fn pod(&self, name: &str) -> Option<Pod> {
         self.state.borrow().pods.get(name).cloned()
     }
@@ -173,7 +173,7 @@ impl Lookout {
             let _ = writeln!(text, "{name}: {ready}, {place}{kept}");
         }
         for seen in state.seen.iter().rev().take(4).rev() {
-            if let Fact::Told { reason, note } = &seen.fact {
+            if let Fact::Event { reason, note } = &seen.fact {
                 let _ = writeln!(text, "Event on {}: {reason}: {note}", seen.pod);
             }
         }
@@ -256,7 +256,7 @@ fn event(state: &mut State, event: Event, exists: bool) {
     if let Some(pod) = pod.filter(|_| exists && from_agent) {
         let reason = event.reason.unwrap_or_default();
         let note = event.note.unwrap_or_default();
-        state.note(&pod, [(true, Fact::Told { reason, note })]);
+        state.note(&pod, [(true, Fact::Event { reason, note })]);
     }
 }
 

@@ -44,7 +44,7 @@ async fn run(timeline: &mut Timeline) -> anyhow::Result<ExitCode> {
     let stage = Stage::open().await?;
     let before = ending::namespaces(&stage).await?;
     let end = tokio::select! {
-        told = tell(timeline, &stage) => told,
+        end = play(timeline, &stage) => end,
         pressed = tokio::signal::ctrl_c() => pressed.map(|()| End::Interrupted).map_err(Into::into),
     };
     let code = match end {
@@ -67,9 +67,9 @@ async fn run(timeline: &mut Timeline) -> anyhow::Result<ExitCode> {
 }
 
 /// The whole story.
-async fn tell(timeline: &mut Timeline, stage: &Stage) -> anyhow::Result<End> {
+async fn play(timeline: &mut Timeline, stage: &Stage) -> anyhow::Result<End> {
     let scene = Scene::set(timeline, stage).await?;
-    if let Err(error) = chapters::tell(timeline, &scene).await {
+    if let Err(error) = chapters::play(timeline, &scene).await {
         timeline.failed(&format!("{error:#}"));
         timeline.quote(&format!("seen instead:\n{}", scene.lookout.describe()));
         return Ok(End::Failed);

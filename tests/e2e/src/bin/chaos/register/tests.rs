@@ -81,7 +81,7 @@ fn a_workload_of_the_same_name_in_another_namespace_is_another_workload() {
 fn a_pod_is_counted_once_and_until_both_marks_are_gone() {
     let mut register = register_of([quarantined("a/web-1", 1), quarantined("a/web-1", 2)]);
     assert_eq!(register.took().quarantines, 1);
-    // Its controller has let go of it, and someone took the label off.
+    // Its controller no longer owns it, and someone removed the label.
     let mut record_alone = quarantined("a/web-1", 3);
     record_alone["ownerReferences"] = json!([]);
     record_alone["labels"] = json!({});

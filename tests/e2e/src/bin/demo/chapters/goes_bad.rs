@@ -70,7 +70,7 @@ pub(super) async fn fails_now_and_then(
     scene.kubectl(timeline, &["get", "--raw", &path]).await?;
     timeline.came_true(
         Timestamp::now(),
-        "its /healthz answers 200: no probe can tell",
+        "its /healthz answers 200: no probe can see it",
     );
     let taken = taken_out(timeline, scene, &pod, since).await?;
     found_by(&taken, QUERY_POLICY)?;

@@ -21,7 +21,7 @@ use crate::{
 const UNWELL: &str = r#"{"health": {"answer": {"status": 500}}}"#;
 
 /// Tells all of them.
-pub(crate) async fn tell(timeline: &mut Timeline, scene: &Scene) -> anyhow::Result<()> {
+pub(crate) async fn play(timeline: &mut Timeline, scene: &Scene) -> anyhow::Result<()> {
     let first = goes_bad::answers_500(timeline, scene).await?;
     let second = goes_bad::fails_now_and_then(timeline, scene).await?;
     reach::reaches(timeline, scene, &first.pod).await?;
@@ -98,7 +98,7 @@ async fn taken_out(
 
 /// What the agent saw since then, up to the sample that made the pod unhealthy.
 fn samples(timeline: &Timeline, scene: &Scene, record: &Record, since: Timestamp) {
-    // Another machine's clock would tell another time.
+    // Another machine's clock would say another time.
     if !scene.stage.cluster.is_own() {
         return;
     }

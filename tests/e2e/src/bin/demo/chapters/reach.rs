@@ -37,7 +37,7 @@ pub(super) async fn reaches(
     timeline.quote(&format!("{shown} …"));
     ensure!(
         last.contains("500"),
-        "its log does not tell of the switch to 500: {log}"
+        "its log does not mention the switch to 500: {log}"
     );
     timeline.came_true(Timestamp::now(), "its log is there");
 
