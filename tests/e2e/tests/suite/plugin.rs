@@ -264,7 +264,10 @@ async fn a_refused_command_is_explained_and_remains_on_the_pod() -> anyhow::Resu
         ],
     )?;
     // Asked once more, the answer is the same, although the agent gives it once.
-    has(&plugin.run(&line).await?.refused()?, &["limit is reached"])?;
+    has(
+        &plugin.run(&line).await?.refused()?,
+        &["limit of its workload is reached"],
+    )?;
     scene.untouched(other).await?;
 
     scene
