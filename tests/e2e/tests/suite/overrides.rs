@@ -245,7 +245,7 @@ async fn a_held_pod_outlives_its_ttl_until_the_hold_ends() -> anyhow::Result<()>
 async fn a_ttl_annotation_counts_from_the_quarantine_and_an_unreadable_ttl_is_ignored()
 -> anyhow::Result<()> {
     let five = changed(
-        &four_kept_for("9s"),
+        &four_kept_for("15s"),
         &[(
             "workload: { max: 4, minReady: 0% }",
             "workload: { max: 5, minReady: 0% }",
