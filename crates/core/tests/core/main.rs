@@ -22,6 +22,7 @@ mod manual;
 mod memory;
 mod network_policies;
 mod observe;
+mod order_of_checks;
 mod outcome;
 mod overrides;
 mod pacing;
