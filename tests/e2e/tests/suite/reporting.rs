@@ -278,7 +278,7 @@ async fn uninstalling_as_the_readme_says_leaves_nothing() -> anyhow::Result<()> 
     let commands = commands.skip_while(|line| !line.contains("scale deployment pod-quarantine"));
     let ours = format!("kubectl -n {name} ");
     let commands = commands
-        .take(2)
+        .take(3)
         .map(|line| line.replace("kubectl -n pod-quarantine ", &ours));
     let rest = [
         format!("kubectl delete clusterrolebinding {name}"),
