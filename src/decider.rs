@@ -35,6 +35,7 @@ use crate::{
         object::ObjectKey,
         policy::PolicyFile,
         view::{Update, View},
+        write::Act,
     },
     report::{Report, explain::Question, health::Health, metrics::StateNow},
     signal::Clock,
@@ -364,17 +365,22 @@ impl Decider {
         let moment = self.handles.clock.now().moment;
         for effect in effects {
             match effect {
-                Effect::Refused(quarantine, refusal) => {
-                    let pod = &quarantine.pod.uid;
-                    self.state.record_denial(pod, refusal.clone(), moment);
+                Effect::Denied(pod, act, refusal) => {
+                    let state = &mut self.state;
+                    state.record_denial(&pod.uid, *act, refusal.clone(), moment);
                 }
+                Effect::Failed(pod, act, _) => self.state.record_failure(&pod.uid, *act, moment),
                 Effect::Accepted(quarantine) => {
                     self.state.record_dry_run(&quarantine.slot.workload);
                 }
-                Effect::Quarantined(_)
-                | Effect::Released(_)
-                | Effect::Reaped(_)
-                | Effect::Noted(_) => {}
+                Effect::Quarantined(quarantine) => {
+                    let pod = &quarantine.pod.uid;
+                    self.state.record_success(pod, Act::Quarantine);
+                }
+                Effect::Released(release) => {
+                    self.state.record_success(&release.pod.uid, Act::Release);
+                }
+                Effect::Reaped(_) | Effect::Noted(_) => {}
             }
         }
     }

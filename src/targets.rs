@@ -81,7 +81,7 @@ impl Targets {
         let Some(pod) = pod else {
             return;
         };
-        let workload = workload(view, pod);
+        let workload = view.workload_id(pod);
         let targeted = self
             .pods
             .entry(key.clone())
@@ -138,15 +138,6 @@ impl Targets {
 /// A pod that has not started has no answer; a terminating or quarantined pod is not watched.
 fn can_be_watched(pod: &Pod) -> bool {
     pod.phase == Phase::Running && !pod.terminating && !pod.counts_as_quarantined()
-}
-
-/// The uid of what a pod is compared within: its workload, else its owner, else the pod itself.
-fn workload(view: &View, pod: &Pod) -> Uid {
-    match (view.workload(pod), &pod.owner) {
-        (Ok(workload), _) => workload.uid().clone(),
-        (Err(_), Some(owner)) => owner.uid.clone(),
-        (Err(_), None) => pod.uid.clone(),
-    }
 }
 
 fn target(policy: &Policy, pod: &Pod) -> SignalTarget {

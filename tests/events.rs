@@ -6,7 +6,7 @@
     reason = "a test that meets the unexpected fails, and says where"
 )]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use kube::runtime::events::EventType;
 use pod_quarantine::{
@@ -18,6 +18,7 @@ use pod_quarantine::{
         reason::{Reason, Refusal},
         record::Record,
         selector::Labels,
+        text::Fingerprint,
         write::{Before, Change, PodVersion, Quarantine, Reap, Release, ReleaseCause},
     },
     report::events::{self, AgentEvent},
@@ -51,7 +52,7 @@ fn quarantine() -> Quarantine {
             policy: "answers".into(),
             resource_version: ResourceVersion::new(7),
             at,
-            record: Arc::default(),
+            record: Fingerprint::of(""),
             record_before: None,
             ready: false,
             replaced: None,

@@ -6,6 +6,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::pattern::Pattern;
+use crate::core::time::parse_duration;
 
 /// The form of a duration: each unit at most once, the longest first.
 pub(super) static FORM: Pattern = Pattern::new(
@@ -34,7 +35,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     if !FORM.matches(text) {
         return None;
     }
-    humantime::parse_duration(text).ok()
+    parse_duration(text)
 }
 
 /// Formats a duration as [`parse`] reads it, to the millisecond. From two days on it has days, as kubectl's ages do.
@@ -79,6 +80,8 @@ mod tests {
             "1.5h",
             "1s-2s",
             "99999999999999999999s",
+            // `humantime` panics on it.
+            "18446744073709551615s1000ms",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

@@ -73,13 +73,13 @@ impl Quarantined {
     pub fn of(found: &FoundPod, mode: Mode, now: Timestamp) -> Option<Self> {
         let FoundPod { object, pod } = found;
         let reading = pod.record();
-        if !pod.has_state_label() && reading == RecordState::Absent {
+        if !pod.has_state_label() && *reading == RecordState::Absent {
             return None;
         }
         let overrides = pod.overrides();
         let record = reading.record();
         let (status, spec) = (object.status.as_ref(), object.spec.as_ref());
-        let (problem, mut kept_because) = problem(pod, &reading).unzip();
+        let (problem, mut kept_because) = problem(pod, reading).unzip();
         let namespace_mode = match mode {
             Mode::Off | Mode::Observe => Some(mode.as_str().to_owned()),
             Mode::Enforce => None,
@@ -101,7 +101,7 @@ impl Quarantined {
             requester: record.map(requester),
             reason: text(|record| &record.reason),
             quarantined_at: record.map(|record| record.at),
-            expires_at: record.map(|record| expires(record, &overrides)),
+            expires_at: record.map(|record| expires(record, overrides)),
             held: overrides.hold.holds(now),
             held_until: match overrides.hold {
                 Hold::Until(end) if end > now => Some(end),

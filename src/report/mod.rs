@@ -46,8 +46,15 @@ impl Report {
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Quarantined(quarantine) => self.quarantined(quarantine),
-            // The next decision reports it, if the pod is still to be quarantined then.
-            Effect::Accepted(_) | Effect::Refused(..) => {}
+            Effect::Accepted(_) => {}
+            // The next decision reports it, if the write is still wanted then.
+            Effect::Denied(pod, act, refusal) => {
+                let (pod, act) = (pod.key.to_string(), act.as_str());
+                debug!(pod, act, %refusal, "denied");
+            }
+            Effect::Failed(pod, act, why) => {
+                self.write_failed(&format!("{} {}: {why}", act.as_str(), pod.key));
+            }
             Effect::Released(release) => self.released(release),
             Effect::Reaped(reap) => self.reaped(reap),
             Effect::Noted(note) => self.noted(note),
@@ -146,11 +153,6 @@ impl Report {
     fn noted(&self, note: &Note) {
         match note {
             Note::Replaced(slot) => self.replaced(slot),
-            Note::Counted(slot) => warn!(
-                namespace = &*slot.namespace,
-                pod = &*slot.name,
-                "quarantined without a slot in the ledger until now: it is neither reaped nor released automatically"
-            ),
             Note::StormBegan(_, storm) => {
                 warn!(
                     place = &*storm.place,

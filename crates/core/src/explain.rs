@@ -136,8 +136,8 @@ pub fn explain(
                 .collect(),
             mistakes: overrides
                 .mistakes
-                .into_iter()
-                .map(|mistake| mistake.message)
+                .iter()
+                .map(|mistake| mistake.message.clone())
                 .collect(),
         }
     };

@@ -6,13 +6,16 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{keys, object::Annotations, text::truncate};
+use crate::{keys, text::truncate, time::parse_duration};
 
 /// The longest time that a pod can be kept by annotation.
 pub const LONGEST_TTL: Duration = Duration::from_hours(2160);
 
 /// How much of an unreadable annotation is shown.
 const SHOWN_BYTES: usize = 64;
+
+/// How much of the reason for a manual quarantine is kept: more than fits into an Event's note.
+const REASON_BYTES: usize = 1024;
 
 /// The annotations of people on one pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,11 +72,19 @@ pub struct AnnotationMistake {
 }
 
 impl Overrides {
+    /// Nothing was written.
+    pub const NONE: Self = Self {
+        exempt: false,
+        quarantine: None,
+        release: None,
+        hold: Hold::No,
+        ttl: None,
+        mistakes: Vec::new(),
+    };
+
     /// Reads the annotations of people on a pod.
-    #[must_use]
-    pub fn read(annotations: &Annotations) -> Self {
-        let text_of = |key: &str| annotations.get(key).map(AsRef::as_ref);
-        let mut overrides = Self::default();
+    pub(crate) fn read<'a>(text_of: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let mut overrides = Self::NONE;
         let mut mistake = |key: &'static str, text: &str, right: &str, meanwhile: &str| {
             let text = truncate(text, SHOWN_BYTES);
             let message = format!("{key} is {text:?}: expected {right}; {meanwhile}");
@@ -127,10 +138,11 @@ impl Overrides {
             ttl
         });
         let reason = |text: &str| {
-            if text.trim().is_empty() {
+            let text = truncate(text.trim(), REASON_BYTES);
+            if text.is_empty() {
                 "by hand".into()
             } else {
-                text.trim().into()
+                text.into()
             }
         };
         overrides.exempt = exempt;
@@ -144,11 +156,8 @@ impl Overrides {
 
 /// `1M` is a month to the parser and a minute to most people: it is refused.
 fn parse_ttl(text: &str) -> Option<Duration> {
-    if text.contains('M') {
-        return None;
-    }
-    match humantime::parse_duration(text) {
-        Ok(ttl) if (Duration::from_secs(1)..=LONGEST_TTL).contains(&ttl) => Some(ttl),
-        Ok(_) | Err(_) => None,
-    }
+    let ttl = parse_duration(text).filter(|_| !text.contains('M'))?;
+    (Duration::from_secs(1)..=LONGEST_TTL)
+        .contains(&ttl)
+        .then_some(ttl)
 }

@@ -25,6 +25,9 @@ use super::selector::Selector;
 /// policy may have it.
 pub const MANUAL: &str = "by-hand";
 
+/// The installation that obeys manual requests for pods that no policy selects.
+pub const DEFAULT_AGENT: &str = "default";
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyFile {
     /// Name of this installation: it acts on its own records and counts those of all installations.
@@ -47,7 +50,7 @@ impl PolicyFile {
     #[must_use]
     pub fn new(policies: Vec<Arc<Policy>>) -> Self {
         Self {
-            agent: "default".into(),
+            agent: DEFAULT_AGENT.into(),
             prometheus: None,
             limits: Limits::default(),
             ttl: DEFAULT_TTL,

@@ -7,13 +7,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
     object::{Reference, Uid},
     policy::Detach,
     selector::Labels,
-    text::truncate,
+    text::{Fingerprint, truncate},
 };
 
 /// The version that is written; a pod with a record of a newer version is left alone.
@@ -91,43 +90,64 @@ struct Head {
     uid: Uid,
 }
 
-impl RecordState {
-    /// Reads the annotation's text, found on the pod of that uid.
-    #[must_use]
-    pub fn parse(text: Option<&str>, pod: &Uid) -> Self {
-        let Some(text) = text else {
-            return Self::Absent;
+/// A record annotation, read once: whose record it is, what it says, and what the ledger recognises it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ParsedRecord {
+    /// The uid in it; `None` where it cannot be read.
+    pod: Option<Uid>,
+    state: RecordState,
+    fingerprint: Fingerprint,
+}
+
+impl ParsedRecord {
+    /// Reads the annotation's text. A longer text than the agent writes is not read at all.
+    pub(crate) fn parse(text: &str) -> Self {
+        let fingerprint = Fingerprint::of(text);
+        let unread = |why| Self {
+            pod: None,
+            state: RecordState::Damaged(why),
+            fingerprint: fingerprint.clone(),
         };
+        if text.len() > MAX_BYTES {
+            return unread(format!("it is longer than {MAX_BYTES} bytes"));
+        }
         let head: Head = match serde_json::from_str(text) {
             Ok(head) => head,
-            Err(error) => return Self::Damaged(error.to_string()),
+            Err(error) => return unread(error.to_string()),
         };
-        if head.uid != *pod {
-            return Self::Absent;
-        }
         let record = serde_json::from_str(text);
-        match (head.version, record) {
-            (VERSION, Ok(record)) => Self::Readable(record),
-            (VERSION, Err(error)) => Self::Damaged(error.to_string()),
-            (version, record) if version > VERSION => Self::Newer(version, record.ok()),
-            (version, _) => Self::Damaged(format!("no version {version} was ever written")),
+        let state = match (head.version, record) {
+            (VERSION, Ok(record)) => RecordState::Readable(record),
+            (VERSION, Err(error)) => RecordState::Damaged(error.to_string()),
+            (version, record) if version > VERSION => RecordState::Newer(version, record.ok()),
+            (version, _) => RecordState::Damaged(format!("no version {version} was ever written")),
+        };
+        Self {
+            pod: Some(head.uid),
+            state,
+            fingerprint,
         }
     }
 
+    /// What it is on the pod of that uid.
+    pub(crate) fn on(&self, pod: &Uid) -> &RecordState {
+        match &self.pod {
+            Some(uid) if uid != pod => &RecordState::Absent,
+            _ => &self.state,
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+}
+
+impl RecordState {
     /// The record, as far as it can be read.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
         match self {
             Self::Readable(record) | Self::Newer(_, Some(record)) => Some(record),
-            Self::Newer(_, None) | Self::Absent | Self::Damaged(_) => None,
-        }
-    }
-
-    /// The same, by value.
-    #[must_use]
-    pub fn into_record(self) -> Option<Record> {
-        match self {
-            Self::Readable(record) | Self::Newer(_, Some(record)) => Some(*record),
             Self::Newer(_, None) | Self::Absent | Self::Damaged(_) => None,
         }
     }
@@ -163,15 +183,3 @@ impl Record {
 
 /// The bytes that are kept of a reason that does not fit.
 const REASON_BYTES: usize = 256;
-
-/// The ledger recognises a record by this: the first 128 bits of the text's SHA-256, in hex.
-#[must_use]
-pub fn fingerprint(text: &str) -> Arc<str> {
-    let digest = Sha256::digest(text.as_bytes());
-    let bytes: Vec<String> = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    bytes.concat().into()
-}

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use crate::{
     ledger::Ledger,
-    object::Uid,
     policy::Limits,
     reason::{Reason, Refusal},
     view::View,
+    workload::WorkloadId,
 };
 
 /// How many pods are quarantined, or about to be.
@@ -21,46 +21,50 @@ pub struct Tally {
     /// How many quarantines began in the cluster within the last hour.
     pub within_an_hour: u32,
     pub namespaces: BTreeMap<Arc<str>, u32>,
-    pub workloads: BTreeMap<Uid, u32>,
+    pub workloads: BTreeMap<WorkloadId, u32>,
 }
 
 impl Tally {
-    /// Counts the slots, and the counted pods without a slot.
+    /// Counts the slots, and the counted pods without a slot. Whoever may patch pods can make such pods: those of one
+    /// namespace count for the cluster at most as often as the namespace's limit, and for no workload.
     #[must_use]
-    pub fn count(view: &View, ledger: &Ledger, now: Timestamp) -> Self {
+    pub fn count(view: &View, ledger: &Ledger, limits: &Limits, now: Timestamp) -> Self {
         let mut tally = Self {
             within_an_hour: ledger.memory.begun_within_an_hour(now),
             ..Self::default()
         };
         for slot in ledger.slots.values() {
-            tally.add(&slot.namespace, Some(&slot.workload));
+            tally.add(&slot.namespace, &slot.workload);
         }
+        let mut without_slot: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
         let mut of_no_pod = ledger.unreadable.len();
-        for pod in view
-            .tracked()
-            .filter(|pod| pod.counts_as_quarantined() && !ledger.slots.contains_key(&pod.uid))
-        {
-            tally.add(&pod.key.namespace, view.workload_uid(pod).as_ref());
-            if ledger.unreadable.contains_key(&pod.uid) {
+        for pod in view.tracked() {
+            if !pod.counts_as_quarantined() || ledger.slots.contains_key(&pod.uid) {
+                continue;
+            }
+            *without_slot.entry(&pod.key.namespace).or_default() += 1;
+            if ledger.unreadable.contains_key(&*pod.uid) {
                 of_no_pod = of_no_pod.saturating_sub(1);
             }
+        }
+        for (namespace, count) in without_slot {
+            tally.cluster += count.min(limits.namespace.max);
+            *tally.namespaces.entry(namespace.clone()).or_default() += count;
         }
         tally.cluster += u32::try_from(of_no_pod).unwrap_or(u32::MAX);
         tally
     }
 
     /// Counts one more quarantine.
-    pub fn begin(&mut self, namespace: &Arc<str>, workload: &Uid) {
+    pub fn begin(&mut self, namespace: &Arc<str>, workload: &WorkloadId) {
         self.within_an_hour += 1;
-        self.add(namespace, Some(workload));
+        self.add(namespace, workload);
     }
 
-    fn add(&mut self, namespace: &Arc<str>, workload: Option<&Uid>) {
+    fn add(&mut self, namespace: &Arc<str>, workload: &WorkloadId) {
         self.cluster += 1;
         *self.namespaces.entry(namespace.clone()).or_default() += 1;
-        if let Some(workload) = workload {
-            *self.workloads.entry(workload.clone()).or_default() += 1;
-        }
+        *self.workloads.entry(workload.clone()).or_default() += 1;
     }
 
     /// Whether one more quarantine may begin; of several reached limits the narrowest is the refusal.
@@ -71,18 +75,16 @@ impl Tally {
         workload: &str,
         workload_max: u32,
     ) -> Result<(), Refusal> {
-        let of =
-            |counts: &BTreeMap<Arc<str>, u32>, key: &str| counts.get(key).copied().unwrap_or(0);
         for (reason, used, max, scope) in [
             (
                 Reason::WorkloadLimit,
-                of(&self.workloads, workload),
+                self.workloads.get(workload).copied().unwrap_or(0),
                 workload_max,
                 "of its workload",
             ),
             (
                 Reason::NamespaceLimit,
-                of(&self.namespaces, namespace),
+                self.namespaces.get(namespace).copied().unwrap_or(0),
                 limits.namespace.max,
                 "of its namespace",
             ),

@@ -31,6 +31,19 @@ pub fn earliest_creation(at: Timestamp) -> Timestamp {
     at.saturating_sub(CLOCK_TOLERANCE).unwrap_or(at)
 }
 
+/// The longest run of digits in a duration: `humantime` panics on some sums near the end of its range.
+const MAX_DIGITS: usize = 9;
+
+/// Parses a duration as `humantime` does; `None` if the text is none, or a number in it has more than nine digits.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
+    if numbers.any(|digits| digits.len() > MAX_DIGITS) {
+        return None;
+    }
+    humantime::parse_duration(text).ok()
+}
+
 /// The time without its fraction of a second, for people.
 #[must_use]
 pub fn to_the_second(at: Timestamp) -> Timestamp {

@@ -1,8 +1,52 @@
 //! The workload of a pod.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
-use crate::object::{Controller, Reference, Uid};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    object::{Controller, Reference, Uid},
+    text::Fingerprint,
+};
+
+/// What the pods of a workload are counted, limited and compared by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkloadId(Uid);
+
+impl WorkloadId {
+    /// Of an object that only an ownerReference in that namespace names. Whoever may create a pod can write any kind and
+    /// uid there, also those of an object elsewhere.
+    #[must_use]
+    pub fn named(namespace: &str, reference: &Reference) -> Self {
+        let Reference { kind, uid, .. } = reference;
+        let fingerprint = Fingerprint::of(&format!("{namespace}/{kind}/{uid}"));
+        Self(Uid::from(Arc::from(fingerprint)))
+    }
+
+    /// Of a pod that no controller owns: the pod itself.
+    #[must_use]
+    pub fn of_pod(pod: &Uid) -> Self {
+        Self(pod.clone())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for WorkloadId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for WorkloadId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
 
 /// The controllers of a pod, up to the top one.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +72,19 @@ impl Workload<'_> {
         self.custom_parent.cloned().unwrap_or(top)
     }
 
-    /// The uid that limits are counted by.
+    /// What limits are counted by. A parent that only an ownerReference names may be any text: it is not believed to be
+    /// the object of that uid.
     #[must_use]
-    pub fn uid(&self) -> &Uid {
-        let top = &self.top().uid;
-        self.custom_parent.map_or(top, |parent| &parent.uid)
+    pub fn id(&self) -> WorkloadId {
+        match self.custom_parent {
+            Some(parent) => WorkloadId::named(&self.owner.key.namespace, parent),
+            None => WorkloadId(self.top().uid.clone()),
+        }
     }
 
     /// Its annotation [`RESET`](crate::keys::RESET).
     #[must_use]
-    pub fn reset(&self) -> Option<&Arc<str>> {
+    pub fn reset(&self) -> Option<&Fingerprint> {
         self.top().reset.as_ref()
     }
 

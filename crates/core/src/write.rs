@@ -47,6 +47,25 @@ pub enum Write {
     Note(Note),
 }
 
+/// What a write does to a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Act {
+    Quarantine,
+    Release,
+    Settle,
+    Reap,
+    Fence,
+}
+
+impl Act {
+    /// The verb.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// A pod as it must still be when a write arrives; otherwise the API server refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodVersion {

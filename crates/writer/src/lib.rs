@@ -15,10 +15,10 @@ use jiff::Timestamp;
 
 use crate::api_server::{ApiServer, RequestError, WriteFailure};
 use pod_quarantine_core::{
-    ledger::{Ledger, Note, Slot},
+    ledger::{Ledger, Note},
     reason::{Reason, Refusal},
     view::Update,
-    write::{Change, PodVersion, Quarantine, Reap, Release, Write},
+    write::{Act, Change, PodVersion, Quarantine, Reap, Release, Write},
 };
 
 /// Concurrent requests.
@@ -42,8 +42,10 @@ pub enum Effect {
     Quarantined(Box<Quarantine>),
     /// The API server accepted the dry run of a quarantine.
     Accepted(Box<Quarantine>),
-    /// The API server denied or altered a quarantine.
-    Refused(Box<Quarantine>, Refusal),
+    /// The API server denied a write of a pod, or altered it: it would do so again.
+    Denied(PodVersion, Act, Refusal),
+    /// A write of a pod failed, for that reason; whether it took place is not known.
+    Failed(PodVersion, Act, String),
     Released(Box<Release>),
     Reaped(Box<Reap>),
     /// An entry was written into the ledger.
@@ -142,14 +144,7 @@ impl<Server: ApiServer> Writer<Server> {
         notes: Vec<Note>,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
-        let confirmed = stream::iter(notes)
-            .map(|note| self.confirm(note))
-            .buffer_unordered(AT_ONCE);
-        let mut notes = Vec::new();
-        for (note, one) in confirmed.collect::<Vec<_>>().await {
-            outcome.add(one);
-            notes.extend(note);
-        }
+        let mut notes = notes;
         let mut after = before.clone();
         notes.retain(|note| after.note(note));
         if notes.is_empty() {
@@ -159,37 +154,6 @@ impl<Server: ApiServer> Writer<Server> {
         let after = self.swap(what, &before, &after, outcome).await?;
         outcome.effects.extend(notes.into_iter().map(Effect::Noted));
         Some(after)
-    }
-
-    /// Checks that a pod that is to be given a slot does count: the view may lag behind.
-    async fn confirm(&self, note: Note) -> (Option<Note>, Outcome) {
-        let Note::Counted(slot) = note else {
-            return (Some(note), Outcome::default());
-        };
-        let pod = PodVersion {
-            key: slot.key(),
-            uid: slot.uid.clone(),
-            resource_version: slot.resource_version,
-        };
-        match self.server.get(&pod).await {
-            Ok(Some(found)) => {
-                let mut confirmed = None;
-                if found.uid == slot.uid && found.counts_as_quarantined() && !found.terminating {
-                    confirmed = Some(Note::Counted(Slot {
-                        resource_version: found.resource_version,
-                        ..slot
-                    }));
-                }
-                (confirmed, Outcome::update(Update::Pod(found)))
-            }
-            Ok(None) => (None, Outcome::update(Update::PodGone(pod.key, pod.uid))),
-            Err(error) => {
-                let mut outcome = Outcome::default();
-                let what = format!("read the pod {}: {error}", pod.key);
-                outcome.failures.push(what);
-                (None, outcome)
-            }
-        }
     }
 
     /// Writes the ledger if it is unchanged. What it is then, or was found to be instead, is among the updates.
@@ -285,12 +249,12 @@ impl<Server: ApiServer> Writer<Server> {
         {
             Ok(pod) => match quarantine.difference(&pod) {
                 None => Ok(quarantine),
-                Some(difference) => Err(Outcome::effect(Effect::Refused(
-                    Box::new(quarantine),
-                    Refusal::new(Reason::Mutated, difference),
-                ))),
+                Some(difference) => Err(mutated(quarantine.pod, difference)),
             },
-            Err(failure) => Err(self.record_denial(&quarantine, failure).await),
+            Err(failure) => {
+                let pod = &quarantine.pod;
+                Err(self.record_failure(Act::Quarantine, pod, failure).await)
+            }
         }
     }
 
@@ -301,7 +265,10 @@ impl<Server: ApiServer> Writer<Server> {
             .await
         {
             Ok(pod) => pod,
-            Err(failure) => return self.record_denial(&quarantine, failure).await,
+            Err(failure) => {
+                let pod = &quarantine.pod;
+                return self.record_failure(Act::Quarantine, pod, failure).await;
+            }
         };
         let Some(difference) = quarantine.difference(&pod) else {
             let mut outcome = Outcome::effect(Effect::Quarantined(Box::new(quarantine)));
@@ -312,10 +279,7 @@ impl<Server: ApiServer> Writer<Server> {
             .server
             .patch(&PodVersion::from(&pod), &quarantine.undo(&pod), false)
             .await;
-        let mut outcome = Outcome::effect(Effect::Refused(
-            Box::new(quarantine),
-            Refusal::new(Reason::Mutated, difference),
-        ));
+        let mut outcome = mutated(quarantine.pod, difference);
         match undone {
             Ok(pod) => outcome.updates.push(Update::Pod(pod)),
             Err(failure) => {
@@ -328,27 +292,21 @@ impl<Server: ApiServer> Writer<Server> {
         outcome
     }
 
-    /// Records a denial as a refusal; any other failure is decided again.
-    async fn record_denial(&self, quarantine: &Quarantine, failure: WriteFailure) -> Outcome {
-        match failure {
-            WriteFailure::Denied(why) => Outcome::effect(Effect::Refused(
-                Box::new(quarantine.clone()),
-                Refusal::new(Reason::AdmissionDenied, why.to_string()),
-            )),
-            failure => {
-                self.record_failure("quarantine", &quarantine.pod, failure)
-                    .await
-            }
-        }
-    }
-
     /// Records a failure, with the pod as it is now.
-    async fn record_failure(&self, what: &str, pod: &PodVersion, failure: WriteFailure) -> Outcome {
+    async fn record_failure(&self, act: Act, pod: &PodVersion, failure: WriteFailure) -> Outcome {
         let mut outcome = Outcome::default();
         match failure {
             WriteFailure::Conflict => outcome.conflicts = true,
-            WriteFailure::Denied(why) | WriteFailure::Unknown(why) => {
-                outcome.failures.push(format!("{what} {}: {why}", pod.key));
+            WriteFailure::Denied(why) => {
+                let refusal = Refusal::new(Reason::AdmissionDenied, why.to_string());
+                outcome
+                    .effects
+                    .push(Effect::Denied(pod.clone(), act, refusal));
+            }
+            WriteFailure::Unknown(why) => {
+                outcome
+                    .effects
+                    .push(Effect::Failed(pod.clone(), act, why.to_string()));
             }
         }
         match self.server.get(pod).await {
@@ -369,26 +327,32 @@ impl<Server: ApiServer> Writer<Server> {
                 outcome.updates.push(Update::Pod(pod));
                 outcome
             }
-            Err(failure) => self.record_failure("release", &release.pod, failure).await,
+            Err(failure) => {
+                self.record_failure(Act::Release, &release.pod, failure)
+                    .await
+            }
         }
     }
 
     async fn settle(&self, pod: PodVersion, change: Change) -> Outcome {
         match self.server.patch(&pod, &change, false).await {
             Ok(settled) => Outcome::update(Update::Pod(settled)),
-            Err(failure) => {
-                let what = "restore the deletion cost of";
-                self.record_failure(what, &pod, failure).await
-            }
+            Err(failure) => self.record_failure(Act::Settle, &pod, failure).await,
         }
     }
 
     async fn reap(&self, reap: Box<Reap>) -> Outcome {
         match self.server.delete(&reap.pod).await {
             Ok(()) => Outcome::effect(Effect::Reaped(reap)),
-            Err(failure) => self.record_failure("reap", &reap.pod, failure).await,
+            Err(failure) => self.record_failure(Act::Reap, &reap.pod, failure).await,
         }
     }
+}
+
+/// The API server altered a quarantine.
+fn mutated(pod: PodVersion, difference: String) -> Outcome {
+    let refusal = Refusal::new(Reason::Mutated, difference);
+    Outcome::effect(Effect::Denied(pod, Act::Quarantine, refusal))
 }
 
 impl Outcome {

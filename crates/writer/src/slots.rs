@@ -6,7 +6,7 @@ use pod_quarantine_core::{
     ledger::{Ledger, Slot, SlotFate, fate},
     record::Values,
     view::Update,
-    write::{Change, PodVersion},
+    write::{Act, Change, PodVersion},
 };
 
 use crate::{
@@ -70,7 +70,9 @@ impl<Server: ApiServer> Writer<Server> {
                     // The next check finds it changed.
                     Ok(pod) => outcome.updates.push(Update::Pod(pod)),
                     Err(WriteFailure::Conflict) => {}
-                    Err(failure) => outcome.add(self.record_failure("fence", &pod, failure).await),
+                    Err(failure) => {
+                        outcome.add(self.record_failure(Act::Fence, &pod, failure).await)
+                    }
                 }
                 (None, outcome)
             }

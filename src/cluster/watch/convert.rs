@@ -1,5 +1,7 @@
 //! From the wire to the core: every field that can be missing or malformed is handled here.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -17,12 +19,17 @@ use crate::{
         keys,
         ledger::Ledger,
         object::{
-            BudgetStatus, Controller, ControllerKind, DisruptionBudget, HostPort, Namespace,
-            NetworkPolicy, ObjectKind, Pod, PodSelectingObject, Reference, Service,
+            Annotations, BudgetStatus, Controller, ControllerKind, DisruptionBudget, HostPort,
+            MAX_ANNOTATION_BYTES, Namespace, NetworkPolicy, ObjectKind, Pod, PodSelectingObject,
+            Reference, Service,
         },
         selector::Selector,
+        text::{Fingerprint, truncate},
     },
 };
+
+/// What is kept of a name, a kind or a uid in an ownerReference: the API server bounds none of them.
+const MAX_NAME_BYTES: usize = 253;
 
 /// Converts objects into those of the core; texts that they have in common are stored once.
 #[derive(Debug, Default)]
@@ -55,7 +62,7 @@ impl Converter {
             uid: meta.uid()?,
             resource_version: meta.version()?,
             labels: self.interner.labels(meta.labels.as_ref()),
-            annotations: self.interner.labels(meta.annotations.as_ref()),
+            annotations: annotations(meta),
             owner: self.owner(meta),
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
             started: status.start_time,
@@ -137,19 +144,21 @@ impl Converter {
             .flatten()
             .find(|owner| owner.controller == Some(true))?;
         let kind = match ObjectKind::from(owner.kind.as_str()) {
-            // Other API groups have a `StatefulSet`, too.
-            ObjectKind::Controller(_) if !owner.api_version.starts_with("apps/") => {
-                let group = owner.api_version.split('/').next().unwrap_or_default();
-                let kind = format!("{}.{group}", owner.kind);
-                ObjectKind::Other(self.interner.text(&kind))
+            // Other API groups have a `StatefulSet`, too, and whoever creates a pod can write any version there.
+            ObjectKind::Controller(_) if owner.api_version != "apps/v1" => {
+                let kind = format!("{}.{}", owner.kind, owner.api_version);
+                ObjectKind::Other(self.interner.text(truncate(&kind, MAX_NAME_BYTES)))
             }
             ObjectKind::Controller(kind) => ObjectKind::Controller(kind),
-            ObjectKind::Other(kind) => ObjectKind::Other(self.interner.text(&kind)),
+            ObjectKind::Other(kind) => {
+                ObjectKind::Other(self.interner.text(truncate(&kind, MAX_NAME_BYTES)))
+            }
         };
+        let uid = truncate(&owner.uid, MAX_NAME_BYTES);
         Some(Reference {
             kind,
-            name: self.interner.text(&owner.name),
-            uid: self.interner.text(&owner.uid),
+            name: self.interner.text(truncate(&owner.name, MAX_NAME_BYTES)),
+            uid: self.interner.text(uid).into(),
         })
     }
 
@@ -183,9 +192,7 @@ impl Converter {
                 .map(|text| self.interner.text(text)),
             terminating: meta.is_terminating(),
             rolling: is_rolling(kind, meta, spec, status),
-            reset: meta
-                .annotation(keys::RESET)
-                .map(|text| self.interner.text(text)),
+            reset: meta.annotation(keys::RESET).map(Fingerprint::of),
             recreate: spec.strategy.kind.as_deref() == Some("Recreate"),
             template_commands,
         })
@@ -246,6 +253,18 @@ impl Converter {
             terminating: meta.is_terminating(),
         })
     }
+}
+
+/// Not interned: whoever may patch a pod can write a new long
+/// one again and again.
+fn annotations(meta: &WireMeta) -> Annotations {
+    let texts = meta.annotations.iter().flatten();
+    let read = texts.filter_map(|(key, text)| {
+        let mut keys = keys::READ_FROM_PODS.iter();
+        let key = keys.find(|known| *known == key)?;
+        Some((Arc::from(*key), truncate(text, MAX_ANNOTATION_BYTES).into()))
+    });
+    read.collect()
 }
 
 fn budget_status(wire: &WireBudgetStatus) -> Option<BudgetStatus> {

@@ -12,10 +12,17 @@ use crate::{
     core::selector::{Labels, Operator, Requirement, Selector},
 };
 
+/// The longest text that objects have in common: the key of a label, with its prefix.
+const MAX_BYTES: usize = 317;
+
+/// Unused texts are not looked for before the texts take that many bytes.
+const SWEEP_AT_LEAST: usize = 1 << 20;
+
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     texts: HashSet<Arc<str>>,
-    /// At this number, unused texts are dropped.
+    bytes: usize,
+    /// When the texts take that many bytes, unused ones are dropped.
     sweep_at: usize,
 }
 
@@ -24,11 +31,16 @@ impl Interner {
         if let Some(known) = self.texts.get(text) {
             return known.clone();
         }
-        if self.texts.len() >= self.sweep_at {
-            self.texts.retain(|text| Arc::strong_count(text) > 1);
-            self.sweep_at = (self.texts.len() * 2).max(1024);
-        }
         let text: Arc<str> = text.into();
+        if text.len() > MAX_BYTES {
+            return text;
+        }
+        if self.bytes >= self.sweep_at {
+            self.texts.retain(|text| Arc::strong_count(text) > 1);
+            self.bytes = self.texts.iter().map(|text| text.len()).sum();
+            self.sweep_at = (self.bytes * 2).max(SWEEP_AT_LEAST);
+        }
+        self.bytes += text.len();
         self.texts.insert(text.clone());
         text
     }
@@ -68,5 +80,30 @@ impl Interner {
             requirements.push(self.requirement(&one.key, &one.operator, one.values.as_ref())?);
         }
         Ok(Selector::new(requirements))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(interner: &Interner) -> usize {
+        interner.texts.iter().map(|text| text.len()).sum()
+    }
+
+    #[test]
+    fn texts_that_nobody_uses_any_more_do_not_pile_up() {
+        let mut interner = Interner::default();
+        let in_use: Vec<_> = (0..3000)
+            .map(|number| interner.text(&format!("in use {number}")))
+            .collect();
+        for length in [MAX_BYTES - 8, 250_000] {
+            for number in 0..20_000 {
+                drop(interner.text(&format!("{number:0>8}{}", "x".repeat(length))));
+                assert!(kept(&interner) <= 2 * SWEEP_AT_LEAST);
+            }
+        }
+        let again = interner.text("in use 7");
+        assert!(Arc::ptr_eq(&again, &in_use[7]));
     }
 }

@@ -141,7 +141,7 @@ impl LeaseObject {
     }
 
     async fn name(&self, before: &Lease, ledger: Option<&Uid>) -> Result<Update, ClientError> {
-        let annotations = json!({ LEDGER: ledger.map(AsRef::<str>::as_ref) });
+        let annotations = json!({ LEDGER: ledger.map(|uid| &**uid) });
         let after = self.patch(before, annotations, json!({})).await?;
         Ok(lease_update(after.as_ref().unwrap_or(before))?)
     }

@@ -73,7 +73,7 @@ impl QuarantineDetails {
         let FoundPod { object, pod } = found;
         let reading = pod.record();
         let record = reading.record();
-        let mistakes = pod.overrides().mistakes.into_iter();
+        let mistakes = pod.overrides().mistakes.iter().cloned();
         Some(Self {
             quarantined: true,
             listed,

@@ -6,7 +6,8 @@ mod state;
 
 use std::{
     cell::RefCell,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,7 +25,7 @@ use crate::{
     core::{
         judge::Answer,
         notice::{Notification, Topic},
-        policy::{Mode, PolicyFile},
+        policy::{MANUAL, Mode, PolicyFile},
         reason::Reason,
     },
     signal::SignalEvent,
@@ -51,6 +52,8 @@ pub struct Metrics {
     /// Locked while the gauges of state are set, and while they are read: no scrape sees half of them.
     whole: Mutex<()>,
     names: Vec<String>,
+    /// The policies that were in force since the agent started, and that of people.
+    policies: Mutex<BTreeSet<Arc<str>>>,
     quarantines: IntCounterVec,
     releases: IntCounterVec,
     reaps: IntCounterVec,
@@ -93,6 +96,7 @@ impl Metrics {
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registrar.registry.register(Box::new(process))?;
         Ok(Self {
+            policies: Mutex::new(BTreeSet::from([MANUAL.into()])),
             quarantines: registrar.counter("quarantines_total", "Pods that were quarantined.", by_policy)?,
             releases: registrar.counter("releases_total", "Quarantined pods that were released.", &["namespace", "policy", "cause"])?,
             reaps: registrar.counter("reaps_total", "Quarantined pods that were deleted.", by_policy)?,
@@ -198,6 +202,9 @@ impl Metrics {
                 .set((mode == file.mode).into());
         }
         for policy in &file.policies {
+            let mut known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(policy.name.clone());
+            drop(known);
             for answer in Answer::ALL {
                 self.signal_samples
                     .with_label_values(&[&*policy.name, answer.as_str()]);
@@ -212,6 +219,12 @@ impl Metrics {
     /// A new policy file was refused; the previous one stays in force.
     pub fn reload_failed(&self) {
         self.config_last_reload_successful.set(0);
+    }
+
+    /// A label for the policy that a record names: anyone may write a record, with any name in it.
+    fn policy_label(&self, recorded: &str) -> Arc<str> {
+        let known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(recorded).cloned().unwrap_or_default()
     }
 
     /// The lock guards no value, so a poisoned one can still be used.
@@ -254,8 +267,9 @@ impl Metrics {
     }
 
     pub fn release(&self, namespace: &str, policy: &str, cause: &str) {
+        let policy = self.policy_label(policy);
         self.releases
-            .with_label_values(&[namespace, policy, cause])
+            .with_label_values(&[namespace, &policy, cause])
             .inc();
     }
 
@@ -307,7 +321,8 @@ impl Metrics {
             | Topic::Resumed => return,
         };
         let policy = notification.policy.as_deref().unwrap_or_default();
-        let labels = [&*notification.namespace, policy];
+        let policy = self.policy_label(policy);
+        let labels = [&*notification.namespace, &policy];
         counter.with_label_values(&labels).inc();
     }
 

@@ -9,9 +9,8 @@ use super::{registrar::Registrar, seconds};
 use crate::core::{
     decide::State,
     ledger::LedgerView,
-    object::ControllerKind,
+    object::{ControllerKind, ObjectKey},
     policy::{Detach, PolicyFile},
-    record::RecordState,
     tally::Tally,
     view::View,
 };
@@ -137,7 +136,7 @@ impl StateGauges {
         let LedgerView::Present(ledger) = &view.ledger else {
             return;
         };
-        let tally = Tally::count(view, ledger, wall);
+        let tally = Tally::count(view, ledger, &file.limits, wall);
         let set = |scope: &str, namespace: &str, workload: &str, used: u32, max: u32| {
             let labels = [scope, namespace, workload];
             self.limit_used.with_label_values(&labels).set(used.into());
@@ -154,28 +153,34 @@ impl StateGauges {
         );
         for (namespace, used) in &tally.namespaces {
             set("namespace", namespace, "", *used, limits.namespace.max);
-            let in_use = view.controllers(namespace);
-            for controller in in_use.filter(|one| tally.workloads.contains_key(&one.uid)) {
-                let used = tally.workloads.get(&controller.uid).copied().unwrap_or(0);
-                let detach = match controller.kind {
-                    ControllerKind::Deployment | ControllerKind::ReplicaSet => Detach::Workload,
-                    ControllerKind::StatefulSet | ControllerKind::DaemonSet => Detach::Service,
-                };
-                let max = limits.of_workload(controller.desired, detach);
-                set("workload", namespace, &controller.key.name, used, max);
-            }
+        }
+        for (workload, used) in &tally.workloads {
+            let Some(controller) = view.controller_of_uid(workload.as_str()) else {
+                continue;
+            };
+            let detach = match controller.kind {
+                ControllerKind::Deployment | ControllerKind::ReplicaSet => Detach::Workload,
+                ControllerKind::StatefulSet | ControllerKind::DaemonSet => Detach::Service,
+            };
+            let max = limits.of_workload(controller.desired, detach);
+            let ObjectKey { namespace, name } = &controller.key;
+            set("workload", namespace, name, *used, max);
         }
     }
 
+    /// Only of a record that the ledger knows does each value become a label: anyone may write a record.
     fn quarantined(&self, view: &View) {
+        let ledger = view.ledger.present();
         for pod in view.tracked().filter(|pod| pod.counts_as_quarantined()) {
-            let RecordState::Readable(record) = pod.record() else {
+            let namespace = &*pod.key.namespace;
+            let known = ledger.is_some_and(|ledger| ledger.knows(pod));
+            let Some(record) = pod.record().record().filter(|_| known) else {
                 self.quarantined_pods
-                    .with_label_values(&[&*pod.key.namespace, ""])
+                    .with_label_values(&[namespace, ""])
                     .inc();
                 continue;
             };
-            let (namespace, policy) = (&*pod.key.namespace, &*record.policy);
+            let policy = &*record.policy;
             self.quarantined_pods
                 .with_label_values(&[namespace, policy])
                 .inc();

@@ -1,18 +1,18 @@
 //! Objects, policies and changes for the tests of the core and of the writer: each as plain as it can be, for a test to
 //! change what the test is about.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
     needs::Needs,
     object::{
-        Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, ResourceVersion, Service, Uid,
+        Annotations, Controller, ControllerKind, Namespace, ObjectKey, Phase, Pod, ResourceVersion,
+        Service, Uid,
     },
     placement::Placement,
     policy::{HttpProbe, Mode, Policy, Port, Signal},
     quota::Taken,
-    record::Values,
     selector::{Labels, Selector},
     write::Change,
 };
@@ -59,7 +59,7 @@ pub fn pod(key: ObjectKey, uid: Uid) -> Pod {
         uid,
         resource_version: ResourceVersion::new(1),
         labels: Labels::new(),
-        annotations: BTreeMap::new(),
+        annotations: Annotations::default(),
         owner: None,
         created: None,
         started: None,
@@ -137,16 +137,17 @@ pub fn no_needs() -> Needs {
 #[must_use]
 pub fn changed(pod: &Pod, change: &Change) -> Pod {
     let mut pod = pod.clone();
-    merge(&mut pod.labels, &change.labels);
-    merge(&mut pod.annotations, &change.annotations);
-    pod
-}
-
-fn merge(into: &mut BTreeMap<Arc<str>, Arc<str>>, values: &Values) {
-    for (key, value) in values {
+    for (key, value) in &change.labels {
         match value {
-            Some(value) => into.insert(key.clone(), value.clone()),
-            None => into.remove(key),
+            Some(value) => pod.labels.insert(key.clone(), value.clone()),
+            None => pod.labels.remove(key),
         };
     }
+    for (key, value) in &change.annotations {
+        match value {
+            Some(value) => pod.annotations.insert(key.clone(), value.clone()),
+            None => pod.annotations.remove(key),
+        }
+    }
+    pod
 }

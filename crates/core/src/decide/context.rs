@@ -70,22 +70,17 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the ledger has a slot with exactly this record of a pod: a record that anyone else writes deletes no pod.
+    /// Whether the agent wrote the record of a pod: a record that anyone else writes makes a pod count, and no more.
     pub(super) fn is_known_to_the_ledger(&self, pod: &Pod) -> bool {
-        let fingerprint = pod
-            .annotation(crate::keys::RECORD)
-            .map(crate::record::fingerprint);
-        let slot = self.ledger.and_then(|ledger| ledger.slots.get(&pod.uid));
-        slot.zip(fingerprint)
-            .is_some_and(|(slot, fingerprint)| slot.knows(&fingerprint))
+        self.ledger.is_some_and(|ledger| ledger.knows(pod))
     }
 
     /// The controller whose pod template carries a command, if one does: then every pod carries it, and no person has given
     /// it.
     pub(super) fn template_with(&self, command: &str, pod: &Pod) -> Option<Reference> {
-        let recorded = pod.record().into_record().map(|record| record.owner);
-        let owner = recorded.or_else(|| pod.owner.clone())?;
-        let owner = self.view.controller(&pod.key.namespace, &owner)?;
+        let recorded = pod.record().record().map(|record| &record.owner);
+        let owner = recorded.or(pod.owner.as_ref())?;
+        let owner = self.view.controller(&pod.key.namespace, owner)?;
         let mut commands = owner.template_commands.iter();
         if commands.any(|key| &**key == command) {
             return Some(owner.reference());

@@ -1,15 +1,15 @@
 //! The upkeep of the ledger itself.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{context::Context, plan::Plan, quarantine::pacing, state::State};
 use crate::{
-    ledger::{Ledger, LedgerView, MAX_SLOTS, Note, PacingRecord, Slot},
+    ledger::{Ledger, LedgerView, Note, PacingRecord},
     notice::{Notice, Notification, Topic},
-    object::{Pod, Uid},
-    record::RecordState,
+    object::Pod,
     view::LeaseView,
-    write::Write,
+    workload::WorkloadId,
+    write::{Act, Write},
 };
 
 /// How often the slots that no pod seems to need are checked: each check costs a GET.
@@ -25,7 +25,6 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
             repair(cx, ledger, plan);
             report_pause(cx, ledger, state, plan);
             forget_pacing(cx, ledger, plan);
-            give_slots(cx, ledger, plan);
             check_slots(cx, ledger, state, plan);
         }
     }
@@ -48,8 +47,7 @@ fn create(cx: &Context<'_>, plan: &mut Plan) {
 /// Whether a quarantined pod may have had a slot in this installation's ledger: every pod but those whose records say
 /// that another installation quarantined them.
 fn may_be_own(cx: &Context<'_>, pod: &Pod) -> bool {
-    let state = pod.record();
-    let record = state.record();
+    let record = pod.record().record();
     record.is_none_or(|record| record.agent == cx.agent)
 }
 
@@ -115,7 +113,7 @@ fn forget_pacing(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
     plan.writes.extend(notes.map(Write::Note));
 }
 
-fn pacing_counts(cx: &Context<'_>, workload: &Uid, record: &PacingRecord) -> bool {
+fn pacing_counts(cx: &Context<'_>, workload: &WorkloadId, record: &PacingRecord) -> bool {
     let Some(owner) = cx.view.controller_of_uid(&record.replica_set) else {
         return false;
     };
@@ -123,47 +121,7 @@ fn pacing_counts(cx: &Context<'_>, workload: &Uid, record: &PacingRecord) -> boo
     let Ok(of) = cx.view.workload_of(namespace, &owner.reference()) else {
         return false;
     };
-    of.uid() == workload && of.is_current() && pacing::still_counts(cx, record, owner, of.reset())
-}
-
-/// Gives a slot to a pod of this installation that counts as quarantined and has none. The ledger does not know its
-/// record, so the pod is neither reaped nor released automatically.
-fn give_slots(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
-    if cx.view.stale.is_some() || ledger.terminating {
-        return;
-    }
-    let without = cx.view.tracked().filter(|pod| {
-        pod.counts_as_quarantined()
-            && !pod.terminating
-            && !ledger.slots.contains_key(&pod.uid)
-            && !ledger.unreadable.contains_key(&pod.uid)
-    });
-    let room = MAX_SLOTS.saturating_sub(ledger.slots.len());
-    let slots = without.filter_map(|pod| slot_for(cx, pod)).take(room);
-    plan.writes
-        .extend(slots.map(|slot| Write::Note(Note::Counted(slot))));
-}
-
-fn slot_for(cx: &Context<'_>, pod: &Pod) -> Option<Slot> {
-    let RecordState::Readable(record) = pod.record() else {
-        return None;
-    };
-    if record.agent != cx.agent {
-        return None;
-    }
-    Some(Slot {
-        uid: pod.uid.clone(),
-        namespace: pod.key.namespace.clone(),
-        name: pod.key.name.clone(),
-        workload: record.workload.uid.clone(),
-        policy: record.policy.clone(),
-        resource_version: pod.resource_version,
-        at: record.at,
-        record: Arc::default(),
-        record_before: None,
-        ready: false,
-        replaced: Some(cx.now.wall),
-    })
+    of.id() == *workload && of.is_current() && pacing::still_counts(cx, record, owner, of.reset())
 }
 
 /// Checks the slots that no pod seems to need.
@@ -176,8 +134,12 @@ fn check_slots(cx: &Context<'_>, ledger: &Ledger, state: &mut State, plan: &mut 
     }
     state.slots_checked = Some(now);
     let idle = ledger.slots.values().filter(|slot| {
-        let pod = cx.view.pod(&slot.key());
-        !pod.is_some_and(|pod| pod.uid == slot.uid && pod.counts_as_quarantined())
+        let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
+        let is_needed =
+            pod.is_some_and(|pod| pod.counts_as_quarantined() || state.wanted.contains(&pod.uid));
+        let has_changed = pod.is_none_or(|pod| pod.resource_version > slot.resource_version);
+        let is_left_alone = !has_changed && state.setback(&slot.uid, Act::Fence, now).is_some();
+        !is_needed && !is_left_alone
     });
     plan.writes.extend(idle.cloned().map(Write::CheckSlot));
 }

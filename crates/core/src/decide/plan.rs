@@ -107,7 +107,7 @@ impl Plan {
             self.notices.push(Notice::Notify(Notification {
                 namespace: pod.key.namespace.clone(),
                 pod: Some(pod.key.name.clone()),
-                policy: pod.record().into_record().map(|record| record.policy),
+                policy: pod.record().record().map(|record| record.policy.clone()),
                 about,
                 topic,
                 message,

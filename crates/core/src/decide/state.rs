@@ -14,8 +14,11 @@ use crate::{
     notice::RefusedPod,
     object::{ObjectKey, Uid},
     reason::Refusal,
+    text::Fingerprint,
     time::Moment,
     view::View,
+    workload::WorkloadId,
+    write::Act,
 };
 
 /// How long an accepted dry run counts as evidence that the API server accepts the change.
@@ -30,8 +33,14 @@ const NEEDS_LAST: Duration = Duration::from_secs(10);
 /// After this an unanswered look-up is repeated: all its requests have ended by then.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(25);
 
-/// How long a pod is left alone after the API server refused its change.
+/// How long a pod is left alone after the API server denied a write of it; twice as long each time that it does again.
 const DENIED_FOR: Duration = Duration::from_mins(1);
+
+/// The same after a write that failed, so that it is not known whether it took place.
+const FAILED_FOR: Duration = Duration::from_secs(1);
+
+/// The longest time that a pod is left alone, and for which a setback is remembered after that.
+const LONGEST_SETBACK: Duration = Duration::from_mins(10);
 
 /// The window of `limits.reap.perMinute`.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -43,16 +52,18 @@ pub struct State {
     pub(super) refused: Vec<RefusedPod>,
     /// The pods that were reaped within the last minute.
     pub(super) reaps: VecDeque<RecentReap>,
-    /// Pods whose change the API server refused, and until when they are left alone.
-    pub(super) denied: BTreeMap<Uid, (Moment, Refusal)>,
+    /// Writes of pods that were denied or failed.
+    setbacks: BTreeMap<(Uid, Act), Setback>,
     /// Dry runs, by workload.
-    pub(super) dry_runs: BTreeMap<Uid, DryRun>,
+    pub(super) dry_runs: BTreeMap<WorkloadId, DryRun>,
     /// The needs of replacements, as read recently, by the pod that would be replaced.
     pub(super) needs: BTreeMap<Uid, NeedsAt>,
     /// When needs that are still unanswered were last requested.
     pub(super) needs_asked: BTreeMap<Uid, Moment>,
+    /// The pods that the last decision quarantined, or would quarantine once more is known: their slots are kept.
+    pub(super) wanted: BTreeSet<Uid>,
     /// For each quarantined pod the record for which its drain was last awaited.
-    pub(super) drains: BTreeMap<Uid, Arc<str>>,
+    pub(super) drains: BTreeMap<Uid, Fingerprint>,
     /// The Services whose slices still contain a quarantined pod.
     pub(super) undrained: BTreeMap<Uid, Vec<Arc<str>>>,
     /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
@@ -72,10 +83,21 @@ pub(super) struct Reported {
     now: BTreeMap<(Uid, Arc<str>), Arc<str>>,
 }
 
+/// A write of a pod that was denied or failed, several times in a row perhaps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setback {
+    /// Until when it is not tried again.
+    until: Moment,
+    times: u32,
+    /// `None` where it failed, so that it is not known whether it took place.
+    pub(super) refusal: Option<Refusal>,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct RecentReap {
     pub(super) at: Moment,
     pub(super) pod: Uid,
+    pub(super) namespace: Arc<str>,
     /// The PodDisruptionBudgets that its deletion counted against.
     pub(super) budgets: Vec<ObjectKey>,
 }
@@ -104,13 +126,53 @@ impl ObservedStorm {
 }
 
 impl State {
-    /// Records that the API server refused a change, for a reason that would still hold on the next tick.
-    pub fn record_denial(&mut self, uid: &Uid, refusal: Refusal, now: Moment) {
-        self.denied.insert(uid.clone(), (now + DENIED_FOR, refusal));
+    /// Records that the API server denied a write of a pod: it would deny the same write again.
+    pub fn record_denial(&mut self, uid: &Uid, act: Act, refusal: Refusal, now: Moment) {
+        if act == Act::Reap {
+            self.reaps.retain(|reap| reap.pod != *uid);
+        }
+        self.record_setback(uid, act, Some(refusal), DENIED_FOR, now);
+    }
+
+    /// Records that a write of a pod failed.
+    pub fn record_failure(&mut self, uid: &Uid, act: Act, now: Moment) {
+        self.record_setback(uid, act, None, FAILED_FOR, now);
+    }
+
+    /// Records that a write of a pod was done.
+    pub fn record_success(&mut self, uid: &Uid, act: Act) {
+        self.setbacks.remove(&(uid.clone(), act));
+    }
+
+    fn record_setback(
+        &mut self,
+        uid: &Uid,
+        act: Act,
+        refusal: Option<Refusal>,
+        first: Duration,
+        now: Moment,
+    ) {
+        let setback = self.setbacks.entry((uid.clone(), act)).or_default();
+        let wait = first.saturating_mul(1 << setback.times.min(16));
+        setback.times = setback.times.saturating_add(1);
+        setback.until = now + wait.min(LONGEST_SETBACK);
+        setback.refusal = refusal;
+    }
+
+    /// How often in a row a write of a pod was denied or failed.
+    pub(super) fn setbacks_of(&self, uid: &Uid, act: Act) -> u32 {
+        let setback = self.setbacks.get(&(uid.clone(), act));
+        setback.map_or(0, |setback| setback.times)
+    }
+
+    /// Why a pod is left alone after a write of it was denied or failed; `None` if the write may be tried.
+    pub(super) fn setback(&self, uid: &Uid, act: Act, now: Moment) -> Option<&Setback> {
+        let setback = self.setbacks.get(&(uid.clone(), act))?;
+        (now < setback.until).then_some(setback)
     }
 
     /// Records that the API server accepted the dry run of a change of a pod of that workload.
-    pub fn record_dry_run(&mut self, workload: &Uid) {
+    pub fn record_dry_run(&mut self, workload: &WorkloadId) {
         if let Some(dry_run) = self.dry_runs.get_mut(workload) {
             dry_run.accepted = true;
         }
@@ -147,7 +209,7 @@ impl State {
     }
 
     /// Whether the API server has recently accepted a dry run in that workload.
-    pub(super) fn accepts(&self, workload: &Uid) -> bool {
+    pub(super) fn accepts(&self, workload: &WorkloadId) -> bool {
         let dry_run = self.dry_runs.get(workload);
         dry_run.is_some_and(|dry_run| dry_run.accepted)
     }
@@ -156,7 +218,8 @@ impl State {
     pub(super) fn expire(&mut self, view: &View, now: Moment) {
         let age = |at: Moment| now.saturating_sub(at);
         self.refused.clear();
-        self.denied.retain(|_, (until, _)| now < *until);
+        self.setbacks
+            .retain(|_, setback| now < setback.until + LONGEST_SETBACK);
         self.dry_runs.retain(|_, dry_run| {
             let lasts = if dry_run.accepted {
                 ACCEPTED_FOR
@@ -175,10 +238,25 @@ impl State {
         self.drains.retain(|uid, _| tracked.contains(uid));
         self.undrained.retain(|uid, _| tracked.contains(uid));
         self.reported.before = std::mem::take(&mut self.reported.now);
+        // A write that is tried again, and denied again, is not reported again.
+        for (uid, _) in self.setbacks.keys() {
+            self.reported.keep(uid);
+        }
     }
 }
 
 impl Reported {
+    /// Lets everything that was reported about a pod hold on: whether it still does is not known now.
+    pub(super) fn keep(&mut self, uid: &Uid) {
+        let first = (uid.clone(), Arc::default());
+        let of_pod = self
+            .before
+            .range(first..)
+            .take_while(|((of, _), _)| of == uid);
+        let of_pod = of_pod.map(|(key, text)| (key.clone(), text.clone()));
+        self.now.extend(of_pod);
+    }
+
     /// Records a condition that holds now. True if it did not hold before, or with another text.
     pub(super) fn record(&mut self, uid: &Uid, topic: Arc<str>, text: Arc<str>) -> bool {
         let key = (uid.clone(), topic);

@@ -19,6 +19,7 @@ use crate::{
     ledger::{Ledger, MAX_STORMS, Note, Slot, Storm, StormScope},
     notice::{Notice, Notification, Topic},
     object::{Reference, Uid},
+    workload::WorkloadId,
     write::Write,
 };
 
@@ -63,7 +64,7 @@ impl HealthCount<'_> {
 /// The health of each workload with a finding, and that of the cluster.
 #[derive(Debug, Default)]
 pub(super) struct HealthCounts<'a> {
-    workloads: BTreeMap<&'a Uid, HealthCount<'a>>,
+    workloads: BTreeMap<&'a WorkloadId, HealthCount<'a>>,
     cluster: HealthCount<'a>,
 }
 
@@ -71,7 +72,7 @@ impl<'a> HealthCounts<'a> {
     pub(super) fn of(&self, scope: &StormScope) -> Option<&HealthCount<'a>> {
         match scope {
             StormScope::Cluster => Some(&self.cluster),
-            StormScope::Workload(uid) => self.workloads.get(uid),
+            StormScope::Workload(workload) => self.workloads.get(workload),
         }
     }
 }

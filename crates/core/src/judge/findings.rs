@@ -12,6 +12,7 @@ use crate::{
     policy::Policy,
     record::Evidence,
     time::Moment,
+    workload::WorkloadId,
 };
 
 /// All pods are counted at most this often: there may be very many.
@@ -25,8 +26,8 @@ pub struct Finding {
     pub verdict: Verdict,
     pub pod: ObjectKey,
     pub uid: Uid,
-    /// The uid of the workload whose pods it is compared with.
-    pub workload: Uid,
+    /// The workload whose pods it is compared with.
+    pub workload: WorkloadId,
     /// When the streak of bad answers began.
     pub since: Moment,
     /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload.
@@ -41,8 +42,8 @@ pub struct Finding {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// How many pods of a workload have a verdict, by its uid; only of workloads that have a pod among the findings.
-    pub with_verdict: BTreeMap<Uid, u32>,
+    /// How many pods of a workload have a verdict; only of workloads that have a pod among the findings.
+    pub with_verdict: BTreeMap<WorkloadId, u32>,
     /// How many pods in all have a verdict; zero where fewer than two pods are among the findings.
     pub with_verdict_in_all: u32,
 }
@@ -61,7 +62,7 @@ impl Judge {
         });
         let known = pods.iter().filter(|finding| finding.contrast);
         let bad: BTreeSet<&Uid> = known.clone().map(|finding| &finding.uid).collect();
-        let workloads: BTreeSet<&Uid> = known.map(|finding| &finding.workload).collect();
+        let workloads: BTreeSet<&WorkloadId> = known.map(|finding| &finding.workload).collect();
         let with_verdict = workloads
             .into_iter()
             .map(|workload| (workload.clone(), self.count_of(workload, &bad, now)))
@@ -93,7 +94,7 @@ impl Judge {
         counts
     }
 
-    fn count_of(&self, workload: &Uid, bad: &BTreeSet<&Uid>, now: Moment) -> u32 {
+    fn count_of(&self, workload: &WorkloadId, bad: &BTreeSet<&Uid>, now: Moment) -> u32 {
         let policies = self.policies.values();
         let pods = policies.filter_map(|streaks| streaks.workloads.get(workload));
         let pods: BTreeSet<&Uid> = pods.flatten().collect();

@@ -18,6 +18,7 @@ use crate::{
     object::{ObjectKey, Uid},
     policy::PolicyFile,
     time::{Moment, Now},
+    workload::WorkloadId,
 };
 
 /// The answer of a signal about a pod.
@@ -98,7 +99,7 @@ impl Judge {
     }
 
     /// Accepts samples of a pod from now on.
-    pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, workload: &Uid) {
+    pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, workload: &WorkloadId) {
         if let Some(streaks) = self.policies.get_mut(policy) {
             streaks.watch(uid, pod, workload);
         }

@@ -11,6 +11,7 @@ use crate::{
     policy::{Contrast, Policy, Signal},
     record::Evidence,
     time::Moment,
+    workload::WorkloadId,
 };
 
 /// How many samples are kept for the record.
@@ -20,7 +21,7 @@ const EVIDENCE: usize = 5;
 #[derive(Clone, Debug)]
 pub(super) struct Streak {
     pod: ObjectKey,
-    workload: Uid,
+    workload: WorkloadId,
     last: Option<(Moment, Answer)>,
     last_good: Option<Moment>,
     /// Since when the answers are bad, and how many in a row.
@@ -33,7 +34,7 @@ pub(super) struct Streak {
 pub(super) struct PolicyStreaks {
     pub(super) policy: Arc<Policy>,
     pub(super) pods: BTreeMap<Uid, Streak>,
-    pub(super) workloads: BTreeMap<Uid, BTreeSet<Uid>>,
+    pub(super) workloads: BTreeMap<WorkloadId, BTreeSet<Uid>>,
     /// The pods whose last answer was bad: few, so that a decision need not visit all pods.
     bad: BTreeSet<Uid>,
 }
@@ -48,7 +49,7 @@ impl PolicyStreaks {
         }
     }
 
-    pub(super) fn watch(&mut self, uid: &Uid, pod: &ObjectKey, workload: &Uid) {
+    pub(super) fn watch(&mut self, uid: &Uid, pod: &ObjectKey, workload: &WorkloadId) {
         if self
             .pods
             .get(uid)

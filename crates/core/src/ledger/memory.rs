@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::object::Uid;
+use crate::{object::Uid, text::Fingerprint, workload::WorkloadId};
 
 /// The key of the entry with the times of quarantines.
 const BEGUN: &str = "begun";
@@ -39,8 +39,8 @@ const HOUR: Duration = Duration::from_hours(1);
 pub struct Memory {
     /// How many quarantines began within each minute of the last hour.
     pub begun: BTreeMap<Timestamp, u32>,
-    /// The pacing records by the workload's uid.
-    pub pacing: BTreeMap<Uid, PacingRecord>,
+    /// The pacing records by workload.
+    pub pacing: BTreeMap<WorkloadId, PacingRecord>,
     /// The storms in progress.
     pub storms: BTreeMap<StormScope, Storm>,
     /// Set by people: nothing new is quarantined, and nothing is reaped.
@@ -63,13 +63,13 @@ pub struct PacingRecord {
     pub retries: u32,
     /// The workload's annotation [`RESET`](crate::keys::RESET) at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reset: Option<Arc<str>>,
+    pub reset: Option<Fingerprint>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StormScope {
     Cluster,
-    Workload(Uid),
+    Workload(WorkloadId),
 }
 
 /// Too many pods are unhealthy at once.
@@ -150,12 +150,12 @@ impl Memory {
             entries.insert(PAUSE.to_owned(), text(pause));
         }
         for (workload, record) in &self.pacing {
-            entries.insert(format!("{PACE}{workload}"), text(record));
+            entries.insert(format!("{PACE}{}", workload.as_str()), text(record));
         }
         for (scope, storm) in &self.storms {
             let place = match scope {
                 StormScope::Cluster => CLUSTER,
-                StormScope::Workload(workload) => workload,
+                StormScope::Workload(workload) => workload.as_str(),
             };
             entries.insert(format!("{STORM}{place}"), text(storm));
         }
@@ -182,7 +182,7 @@ impl Memory {
     }
 
     /// Records the pacing of a workload.
-    pub(super) fn put_pacing(&mut self, workload: &Uid, record: PacingRecord) {
+    pub(super) fn put_pacing(&mut self, workload: &WorkloadId, record: PacingRecord) {
         if self.pacing.len() >= MAX_PACING_RECORDS && !self.pacing.contains_key(workload) {
             let soonest = self
                 .pacing

@@ -17,7 +17,10 @@ pub use self::{
     },
     slot::{FENCE_AFTER, Slot, SlotFate, fate},
 };
-use crate::object::{ResourceVersion, Uid};
+use crate::{
+    object::{Pod, ResourceVersion, Uid},
+    workload::WorkloadId,
+};
 
 /// No slot is taken for this long after the ledger was rebuilt from the pods: a patch whose slot was lost with the
 /// old ledger must have arrived by then. It is the only timing assumption of the protocol.
@@ -80,12 +83,10 @@ pub struct Ledger {
 pub enum Note {
     /// The replacement of the slot's pod is Ready.
     Replaced(Slot),
-    /// A pod that counts as quarantined and has no slot is given this one.
-    Counted(Slot),
     StormBegan(StormScope, Storm),
     StormEnded(StormScope),
     /// The pacing record of a workload no longer counts.
-    Forgotten(Uid),
+    Forgotten(WorkloadId),
 }
 
 impl Ledger {
@@ -135,6 +136,15 @@ impl Ledger {
         memory.chain(unreadable).chain(slots).collect()
     }
 
+    /// Whether a pod has a slot with exactly its record: only then did the agent write the record. Anyone else who may patch
+    /// the pod can write one, too.
+    #[must_use]
+    pub fn knows(&self, pod: &Pod) -> bool {
+        let slot = self.slots.get(&pod.uid);
+        slot.zip(pod.record_fingerprint())
+            .is_some_and(|(slot, record)| slot.knows(record))
+    }
+
     /// Why no slot may be added now; `None` if one may.
     #[must_use]
     pub fn closed(&self, now: Timestamp) -> Option<String> {
@@ -159,7 +169,7 @@ impl Ledger {
     pub fn take(&mut self, slot: Slot) -> bool {
         let backwards = |known: &Slot| known.resource_version > slot.resource_version;
         if self.slots.get(&slot.uid).is_some_and(backwards)
-            || self.unreadable.contains_key(&slot.uid)
+            || self.unreadable.contains_key(&*slot.uid)
         {
             return false;
         }
@@ -191,16 +201,6 @@ impl Ledger {
         let storms = &mut self.memory.storms;
         match note {
             Note::Replaced(slot) => self.note_replaced(slot),
-            Note::Counted(slot) => {
-                let new = !self.terminating
-                    && self.slots.len() < MAX_SLOTS
-                    && !self.slots.contains_key(&slot.uid)
-                    && !self.unreadable.contains_key(&slot.uid);
-                if new {
-                    self.slots.insert(slot.uid.clone(), slot.clone());
-                }
-                new
-            }
             Note::StormBegan(scope, storm) => {
                 let new = !storms.contains_key(scope) && storms.len() < MAX_STORMS;
                 if new {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     object::{ObjectKey, Pod, ResourceVersion, Uid},
     record::RecordState,
+    text::Fingerprint,
+    workload::WorkloadId,
 };
 
 /// A slot younger than this is not fenced: its writer may still be at work, and two agents that fence each
@@ -21,17 +23,17 @@ pub struct Slot {
     pub uid: Uid,
     pub namespace: Arc<str>,
     pub name: Arc<str>,
-    pub workload: Uid,
+    pub workload: WorkloadId,
     pub policy: Arc<str>,
     /// The version of the pod that the patch requires. It only ever moves forward.
     pub resource_version: ResourceVersion,
     /// When the slot was taken.
     pub at: Timestamp,
-    /// The [fingerprint](crate::record::fingerprint) of the record.
-    pub record: Arc<str>,
-    /// The fingerprint of the record before, if the pod is being quarantined again: it may carry either of the two.
+    /// Of the record's text.
+    pub record: Fingerprint,
+    /// Of the text of the record before, if the pod is being quarantined again: it may carry either of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record_before: Option<Arc<str>>,
+    pub record_before: Option<Fingerprint>,
     /// Whether the pod was Ready: then its quarantine counts against its PodDisruptionBudgets.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ready: bool,
@@ -48,8 +50,8 @@ impl Slot {
 
     /// Whether a record is this slot's.
     #[must_use]
-    pub fn knows(&self, fingerprint: &str) -> bool {
-        *self.record == *fingerprint || self.record_before.as_deref() == Some(fingerprint)
+    pub fn knows(&self, record: &Fingerprint) -> bool {
+        self.record == *record || self.record_before.as_ref() == Some(record)
     }
 }
 
@@ -71,7 +73,7 @@ pub fn fate(slot: &Slot, found: Option<&Pod>, now: Timestamp) -> SlotFate {
     let Some(pod) = found.filter(|pod| pod.uid == slot.uid) else {
         return SlotFate::Free;
     };
-    let quarantined = pod.has_state_label() || pod.record() != RecordState::Absent;
+    let quarantined = pod.has_state_label() || *pod.record() != RecordState::Absent;
     if quarantined {
         // A delayed patch of a quarantined pod that is being deleted changes nothing more.
         return if pod.terminating {

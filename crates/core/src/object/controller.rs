@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ControllerKind, ObjectKey, ObjectKind, Reference, Uid};
-use crate::selector::Selector;
+use crate::{selector::Selector, text::Fingerprint};
 
 /// An object that owns pods, or owns controllers of pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Controller {
     pub recreate: bool,
     /// Whether a rollout is in progress.
     pub rolling: bool,
-    /// The annotation [`keys::RESET`].
-    pub reset: Option<Arc<str>>,
+    /// Its annotation [`RESET`](crate::keys::RESET).
+    pub reset: Option<Fingerprint>,
     /// The commands among the annotations of its pod template: on its pods they are ignored.
     pub template_commands: Vec<Arc<str>>,
 }

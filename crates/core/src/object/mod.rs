@@ -1,29 +1,27 @@
 //! Objects of the cluster, reduced to what a decision needs.
 
+mod annotations;
 mod controller;
 mod pod;
 mod pod_selecting_object;
+mod uid;
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 pub use self::{
+    annotations::{Annotations, MAX_ANNOTATION_BYTES},
     controller::Controller,
     pod::{HostPort, Phase, Pod},
     pod_selecting_object::{
         BudgetStatus, DisruptionBudget, NetworkPolicy, PodSelectingKind, PodSelectingObject,
         Service,
     },
+    uid::Uid,
 };
 use crate::selector::Labels;
-
-/// The unique id of an object: another object of the same name has another one.
-pub type Uid = Arc<str>;
-
-/// Only those annotations that the agent reads.
-pub type Annotations = BTreeMap<Arc<str>, Arc<str>>;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
@@ -108,7 +106,7 @@ impl fmt::Display for Reference {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "Arc<str>", into = "Arc<str>")]
 pub enum ObjectKind {
     /// A controller that the agent reads.
@@ -162,7 +160,7 @@ impl fmt::Display for ObjectKind {
 }
 
 /// The kinds of controllers that the agent reads, all of the group `apps`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr)]
 pub enum ControllerKind {
     Deployment,
     ReplicaSet,

@@ -10,8 +10,9 @@ use crate::{
     keys,
     overrides::Overrides,
     policy::Port,
-    record::RecordState,
+    record::{ParsedRecord, RecordState},
     selector::{Labels, Selector},
+    text::Fingerprint,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,6 @@ pub struct Pod {
     pub uid: Uid,
     pub resource_version: ResourceVersion,
     pub labels: Labels,
-    /// Only those of [`keys::READ_FROM_PODS`].
     pub annotations: Annotations,
     /// Its controller.
     pub owner: Option<Reference>,
@@ -100,22 +100,36 @@ impl Pod {
         self.labels.contains_key(keys::STATE)
     }
 
-    /// Reads its record annotation.
+    /// Whether it carries the state label as the agent writes it: an admission policy lets the agent delete no other pod.
     #[must_use]
-    pub fn record(&self) -> RecordState {
-        RecordState::parse(self.annotation(keys::RECORD), &self.uid)
+    pub fn is_marked_quarantined(&self) -> bool {
+        let state = self.labels.get(keys::STATE);
+        state.is_some_and(|state| &**state == keys::QUARANTINED)
     }
 
-    /// Reads the annotations of people on it.
+    /// What its record annotation says.
     #[must_use]
-    pub fn overrides(&self) -> Overrides {
-        Overrides::read(&self.annotations)
+    pub fn record(&self) -> &RecordState {
+        let record = self.annotations.record();
+        record.map_or(&RecordState::Absent, |record| record.on(&self.uid))
+    }
+
+    /// Of the text of its record annotation, whatever that says.
+    #[must_use]
+    pub fn record_fingerprint(&self) -> Option<&Fingerprint> {
+        self.annotations.record().map(ParsedRecord::fingerprint)
+    }
+
+    /// What people have written on it.
+    #[must_use]
+    pub fn overrides(&self) -> &Overrides {
+        self.annotations.overrides()
     }
 
     /// Whether it counts for the limits: it carries the state label or a record and is not being deleted.
     #[must_use]
     pub fn counts_as_quarantined(&self) -> bool {
-        !self.terminating && (self.has_state_label() || self.record() != RecordState::Absent)
+        !self.terminating && (self.has_state_label() || *self.record() != RecordState::Absent)
     }
 
     /// Whether a decision must check it on every tick, whatever the signals say.

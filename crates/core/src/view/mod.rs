@@ -3,6 +3,7 @@
 //! Filled by `cluster`, read by [`crate::decide`]. An object never goes back to an older resourceVersion, in
 //! whatever order watches and the answers to writes come in.
 
+mod owned;
 mod update;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use self::owned::Owned;
 pub use self::update::Update;
 use crate::{
     ledger::{LedgerView, Memory, Pause},
@@ -18,7 +20,7 @@ use crate::{
         PodSelectingKind, PodSelectingObject, Reference, ResourceVersion, Service, Uid,
     },
     policy::{Mode, Policy},
-    workload::{NoWorkload, Workload},
+    workload::{NoWorkload, Workload, WorkloadId},
 };
 
 /// Objects of a namespace by kind and name.
@@ -29,15 +31,17 @@ pub struct View {
     pods: BTreeMap<ObjectKey, Pod>,
     /// The pods that a decision must check whatever the signals say, see [`Pod::tracked`].
     tracked: BTreeSet<ObjectKey>,
-    /// The pods by the uid of their controller.
-    owned: HashMap<Uid, BTreeSet<ObjectKey>>,
-    /// The pods with host ports.
-    with_host_ports: BTreeSet<ObjectKey>,
+    pods_of_owners: Owned<ObjectKey>,
+    /// The pods with host ports, by node.
+    with_host_ports: BTreeMap<Arc<str>, BTreeSet<ObjectKey>>,
     /// The pods that were deleted last: the answer to a write may arrive after the watch reported the pod's deletion.
     gone: VecDeque<Uid>,
     namespaces: BTreeMap<Arc<str>, Namespace>,
     selecting: ByNamespace<PodSelectingKind, PodSelectingObject>,
     controllers: ByNamespace<ControllerKind, Controller>,
+    controllers_of_owners: Owned<(ControllerKind, Arc<str>)>,
+    /// The uid of an object itself is the API server's, and one object's alone.
+    controllers_by_uid: HashMap<Uid, (ControllerKind, ObjectKey)>,
     pub ledger: LedgerView,
     pub lease: LeaseView,
     lease_version: Option<ResourceVersion>,
@@ -88,15 +92,15 @@ impl View {
         if pod.tracked() {
             self.tracked.insert(pod.key.clone());
         }
-        if pod.takes_host_ports() {
-            self.with_host_ports.insert(pod.key.clone());
+        if let Some(node) = &pod.node
+            && pod.takes_host_ports()
+        {
+            let of_node = self.with_host_ports.entry(node.clone()).or_default();
+            of_node.insert(pod.key.clone());
         }
-        if let Some(owner) = &pod.owner {
-            self.owned
-                .entry(owner.uid.clone())
-                .or_default()
-                .insert(pod.key.clone());
-        }
+        let (key, owner) = (&pod.key, pod.owner.as_ref());
+        self.pods_of_owners
+            .insert(&key.namespace, owner, key.clone());
         self.pods.insert(pod.key.clone(), pod);
         true
     }
@@ -111,15 +115,16 @@ impl View {
             self.gone.push_front(pod.uid.clone());
         }
         self.tracked.remove(key);
-        self.with_host_ports.remove(key);
-        if let Some(owner) = pod.owner
-            && let Some(pods) = self.owned.get_mut(&owner.uid)
+        if let Some(node) = &pod.node
+            && let Some(of_node) = self.with_host_ports.get_mut(node)
         {
-            pods.remove(key);
-            if pods.is_empty() {
-                self.owned.remove(&owner.uid);
+            of_node.remove(key);
+            if of_node.is_empty() {
+                self.with_host_ports.remove(node);
             }
         }
+        self.pods_of_owners
+            .remove(&key.namespace, pod.owner.as_ref(), key);
     }
 
     /// Removes a deleted pod by its uid, not a later pod of the same name. True if the view changed.
@@ -169,20 +174,25 @@ impl View {
 
     /// The pods of a workload, in the order of controllers and keys.
     pub fn pods_of<'a>(&'a self, workload: &Workload<'a>) -> impl Iterator<Item = &'a Pod> {
-        self.replica_sets_of(workload)
-            .flat_map(|set| self.owned(&set.uid))
+        let sets = self.replica_sets_of(workload);
+        sets.into_iter().flat_map(|set| self.owned(set))
     }
 
     /// The controllers that own the pods of a workload: all its ReplicaSets, of whatever revision.
-    pub fn replica_sets_of<'a>(
-        &'a self,
-        workload: &Workload<'a>,
-    ) -> impl Iterator<Item = &'a Controller> {
-        let (owner, top) = (workload.owner, workload.uid().clone());
-        self.controllers(&owner.key.namespace).filter(move |set| {
-            let above = set.owner.as_ref().map(|owner| &owner.uid);
-            set.uid == owner.uid || above == Some(&top)
-        })
+    #[must_use]
+    pub fn replica_sets_of<'a>(&'a self, workload: &Workload<'a>) -> Vec<&'a Controller> {
+        match &workload.owner.owner {
+            None => vec![workload.owner],
+            Some(parent) => self.controllers_below(&workload.owner.key.namespace, parent),
+        }
+    }
+
+    /// The controllers that a reference in that namespace owns, by kind and name.
+    #[must_use]
+    pub fn controllers_below(&self, namespace: &Arc<str>, owner: &Reference) -> Vec<&Controller> {
+        let of_namespace = self.controllers.get(namespace);
+        let below = self.controllers_of_owners.of(namespace, owner);
+        below.filter_map(|key| of_namespace?.get(key)).collect()
     }
 
     /// Whether a rollout of a workload is in progress. For a custom parent: whether more than one of its ReplicaSets wants
@@ -193,16 +203,16 @@ impl View {
             return true;
         }
         let wanting = || {
-            self.replica_sets_of(workload)
-                .filter(|set| set.desired > 0)
-                .count()
+            let sets = self.replica_sets_of(workload).into_iter();
+            sets.filter(|set| set.desired > 0).count()
         };
         workload.custom_parent.is_some() && wanting() > 1
     }
 
     /// The pods that a controller owns, in the order of their keys.
-    pub fn owned(&self, controller: &str) -> impl Iterator<Item = &Pod> {
-        let keys = self.owned.get(controller).into_iter().flatten();
+    pub fn owned(&self, controller: &Controller) -> impl Iterator<Item = &Pod> + use<'_> {
+        let namespace = &controller.key.namespace;
+        let keys = self.pods_of_owners.of(namespace, &controller.reference());
         keys.filter_map(|key| self.pods.get(key))
     }
 
@@ -211,9 +221,9 @@ impl View {
         self.tracked.iter().filter_map(|key| self.pods.get(key))
     }
 
-    /// The pods with host ports.
-    pub fn with_host_ports(&self) -> impl Iterator<Item = &Pod> {
-        let keys = self.with_host_ports.iter();
+    /// The pods with host ports on a node.
+    pub fn with_host_ports_on(&self, node: &str) -> impl Iterator<Item = &Pod> {
+        let keys = self.with_host_ports.get(node).into_iter().flatten();
         keys.filter_map(|key| self.pods.get(key))
     }
 
@@ -275,16 +285,27 @@ impl View {
     }
 
     pub fn put_controller(&mut self, controller: Controller) {
-        let of_namespace = self
-            .controllers
-            .entry(controller.key.namespace.clone())
-            .or_default();
-        of_namespace.insert((controller.kind, controller.key.name.clone()), controller);
+        self.remove_controller(controller.kind, &controller.key);
+        let namespace = controller.key.namespace.clone();
+        let key = (controller.kind, controller.key.name.clone());
+        self.controllers_of_owners
+            .insert(&namespace, controller.owner.as_ref(), key.clone());
+        let of_uid = (controller.kind, controller.key.clone());
+        self.controllers_by_uid
+            .insert(controller.uid.clone(), of_uid);
+        let of_namespace = self.controllers.entry(namespace).or_default();
+        of_namespace.insert(key, controller);
     }
 
     pub fn remove_controller(&mut self, kind: ControllerKind, key: &ObjectKey) {
-        if let Some(of_namespace) = self.controllers.get_mut(&key.namespace) {
-            of_namespace.remove(&(kind, key.name.clone()));
+        let ObjectKey { namespace, name } = key;
+        let key = (kind, name.clone());
+        if let Some(of_namespace) = self.controllers.get_mut(namespace)
+            && let Some(known) = of_namespace.remove(&key)
+        {
+            self.controllers_of_owners
+                .remove(namespace, known.owner.as_ref(), &key);
+            self.controllers_by_uid.remove(&known.uid);
         }
     }
 
@@ -302,16 +323,17 @@ impl View {
         let ObjectKind::Controller(kind) = reference.kind else {
             return None;
         };
-        self.controllers(namespace)
-            .find(|controller| controller.uid == reference.uid && controller.kind == kind)
+        let of_namespace = self.controllers.get(namespace)?;
+        let controller = of_namespace.get(&(kind, reference.name.clone()))?;
+        (controller.uid == reference.uid).then_some(controller)
     }
 
     /// The controller of that uid, in any namespace.
     #[must_use]
     pub fn controller_of_uid(&self, uid: &str) -> Option<&Controller> {
-        let all = self.controllers.values().flat_map(BTreeMap::values);
-        let mut all = all.filter(|controller| &*controller.uid == uid);
-        all.next()
+        let (kind, key) = self.controllers_by_uid.get(uid)?;
+        let of_namespace = self.controllers.get(&key.namespace)?;
+        of_namespace.get(&(*kind, key.name.clone()))
     }
 
     /// The workload of a pod.
@@ -348,15 +370,13 @@ impl View {
         })
     }
 
-    /// The workload whose limit a pod counts for: the recorded one, else the one that owns it.
+    /// What a pod is compared within: its workload, else what owns it, else the pod alone.
     #[must_use]
-    pub fn workload_uid(&self, pod: &Pod) -> Option<Uid> {
-        match pod.record().record() {
-            Some(record) => Some(record.workload.uid.clone()),
-            None => self
-                .workload(pod)
-                .ok()
-                .map(|workload| workload.uid().clone()),
+    pub fn workload_id(&self, pod: &Pod) -> WorkloadId {
+        match (self.workload(pod), &pod.owner) {
+            (Ok(workload), _) => workload.id(),
+            (Err(_), Some(owner)) => WorkloadId::named(&pod.key.namespace, owner),
+            (Err(_), None) => WorkloadId::of_pod(&pod.uid),
         }
     }
 

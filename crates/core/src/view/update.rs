@@ -1,8 +1,11 @@
 //! What watches and the answers to writes report of the cluster, and how it changes the view.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::{ByNamespace, LeaseView, View};
+use super::{LeaseView, View};
 use crate::{
     ledger::{Ledger, LedgerView},
     object::{
@@ -62,20 +65,18 @@ impl View {
                 return pods;
             }
             Update::ControllerGone(kind, key) => self.remove_controller(kind, &key),
-            Update::AllControllers(kind, keys) => retain(&mut self.controllers, kind, &keys),
+            Update::AllControllers(kind, keys) => self.retain_controllers(kind, &keys),
             Update::Selecting(object) => self.put_selecting(object),
             Update::SelectingGone(kind, key) => self.remove_selecting(kind, &key),
-            Update::AllSelecting(kind, keys) => retain(&mut self.selecting, kind, &keys),
+            Update::AllSelecting(kind, keys) => self.retain_selecting(kind, &keys),
             Update::Namespace(namespace) => {
                 let known = self.namespace(&namespace.name);
                 let changed = known.is_none_or(|known| known.labels != namespace.labels);
                 let name = namespace.name.clone();
                 self.put_namespace(namespace);
-                let of_it = self
-                    .pods
-                    .keys()
-                    .filter(|key| changed && key.namespace == name);
-                return of_it.cloned().collect();
+                if changed {
+                    return self.pods_in(&name).map(|pod| pod.key.clone()).collect();
+                }
             }
             Update::NamespaceGone(name) => self.remove_namespace(&name),
             Update::AllNamespaces(names) => self.namespaces.retain(|name, _| names.contains(name)),
@@ -113,33 +114,35 @@ impl View {
 
     /// The pods of a controller's workload, if the controller's own owner is new.
     fn pods_below(&self, controller: &Controller) -> Vec<ObjectKey> {
-        let known = self.controller(&controller.key.namespace, &controller.reference());
+        let namespace = &controller.key.namespace;
+        let reference = controller.reference();
+        let known = self.controller(namespace, &reference);
         if known.is_some_and(|known| known.owner == controller.owner) {
             return Vec::new();
         }
-        let sets = self.controllers(&controller.key.namespace);
-        let below = sets.filter(|set| {
-            set.owner
-                .as_ref()
-                .is_some_and(|owner| owner.uid == controller.uid)
-        });
-        let owners = below.map(|set| &set.uid).chain([&controller.uid]);
+        let below = self.controllers_below(namespace, &reference);
+        let owners = below.into_iter().chain([controller]);
         owners
             .flat_map(|owner| self.owned(owner))
             .map(|pod| pod.key.clone())
             .collect()
     }
-}
 
-/// Removes the objects of a kind that a complete list does not contain.
-fn retain<Kind: Copy + Ord, Object>(
-    objects: &mut ByNamespace<Kind, Object>,
-    kind: Kind,
-    listed: &BTreeSet<ObjectKey>,
-) {
-    for (namespace, of_namespace) in objects {
-        of_namespace.retain(|(of_kind, name), _| {
-            *of_kind != kind || listed.contains(&ObjectKey::new(namespace.clone(), name.clone()))
-        });
+    /// Removes the controllers of a kind that a complete list does not contain.
+    fn retain_controllers(&mut self, kind: ControllerKind, listed: &BTreeSet<ObjectKey>) {
+        let known = self.controllers.values().flat_map(BTreeMap::values);
+        let gone = known.filter(|known| known.kind == kind && !listed.contains(&known.key));
+        let gone: Vec<ObjectKey> = gone.map(|known| known.key.clone()).collect();
+        for key in gone {
+            self.remove_controller(kind, &key);
+        }
+    }
+
+    /// Removes the objects of a kind that a complete list does not contain.
+    fn retain_selecting(&mut self, kind: PodSelectingKind, listed: &BTreeSet<ObjectKey>) {
+        for of_namespace in self.selecting.values_mut() {
+            of_namespace
+                .retain(|(of_kind, _), object| *of_kind != kind || listed.contains(object.key()));
+        }
     }
 }

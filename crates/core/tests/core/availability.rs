@@ -227,7 +227,7 @@ fn small(pods: u32, bad: u32, ready: bool) -> Vec<Reason> {
     world.file.limits.workload.min_ready = MinPods::Percent(50);
     world.file.limits.storm.workload = 50;
     world.file.limits.storm.cluster = 20;
-    let uid = crate::world::workload_uid("web");
+    let uid = crate::world::workload_id("web");
     world.with_verdict.insert(uid, pods);
     for index in 0..bad {
         let name = format!("web-{index}");

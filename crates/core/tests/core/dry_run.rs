@@ -8,11 +8,12 @@ use pod_quarantine_core::{
     lookup::Lookup,
     policy::Mode,
     reason::{Reason, Refusal},
+    write::Act,
 };
 
 use crate::{
     outcome::{Planned, the_quarantine, the_refusal},
-    world::{World, workload_uid},
+    world::{World, workload_id},
 };
 
 /// `web-0` has given bad answers, but not enough of them yet.
@@ -43,7 +44,7 @@ fn is_dry_run(planned: &[Planned]) -> bool {
 fn a_change_accepted_in_a_dry_run_is_not_dry_run_again() {
     let mut world = suspect();
     assert!(is_dry_run(&world.planned()));
-    let workload = workload_uid("web");
+    let workload = workload_id("web");
     world.state.record_dry_run(&workload);
     assert!(!is_dry_run(&world.planned()));
     assert!(!the_quarantine(&turned_unhealthy(&mut world)).dry_run_first);
@@ -61,7 +62,7 @@ fn a_dry_run_without_an_answer_is_repeated_and_delays_no_quarantine() {
 fn an_accepted_dry_run_counts_for_a_minute() {
     let mut world = suspect();
     assert!(is_dry_run(&world.planned()));
-    let workload = workload_uid("web");
+    let workload = workload_id("web");
     world.state.record_dry_run(&workload);
     world.pass(Duration::from_secs(58));
     assert!(!is_dry_run(&world.planned()));
@@ -78,6 +79,7 @@ fn the_denial_of_a_dry_run_is_a_refusal_once_the_pod_is_unhealthy() {
     let moment = world.now.moment;
     world.state.record_denial(
         &uid,
+        Act::Quarantine,
         Refusal::new(Reason::AdmissionDenied, "by policy"),
         moment,
     );

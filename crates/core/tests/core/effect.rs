@@ -9,6 +9,7 @@ use pod_quarantine_core::{
     notice::{Notification, Topic},
     object::{ControllerKind, ObjectKey, Pod},
     policy::{Mode, OnReplacementTimeout},
+    text::Fingerprint,
     write::Write,
 };
 
@@ -252,7 +253,7 @@ fn a_late_replacement_reaps_the_pod_if_the_policy_says_reap_unless_the_pod_must_
         |world| world.view.stale = Some("pods: silent".into()),
         |world| {
             let uid = world.pod("web-0").uid.clone();
-            world.ledger().slots.get_mut(&uid).unwrap().record = "another".into();
+            world.ledger().slots.get_mut(&uid).unwrap().record = Fingerprint::of("another");
         },
     ];
     for spare in spared {

@@ -8,6 +8,7 @@ use pod_quarantine_core::{
     keys,
     object::ObjectKey,
     time::Now,
+    workload::WorkloadId,
 };
 
 use crate::world::{SHOP, World, policy, selector};
@@ -16,7 +17,7 @@ use crate::world::{SHOP, World, policy, selector};
 fn judge(world: &World, answers: &[Answer]) -> Judge {
     let mut judge = Judge::default();
     judge.set_policies(&world.file);
-    let workload: Arc<str> = "web".into();
+    let workload = WorkloadId::from("web");
     for name in ["web-0", "web-1"] {
         let pod = world.pod(name);
         judge.watch("answers", &pod.uid, &pod.key, &workload);

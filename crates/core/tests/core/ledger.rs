@@ -5,6 +5,7 @@ use pod_quarantine_core::{
     keys,
     ledger::{Ledger, Slot, SlotFate, fate},
     object::Pod,
+    text::Fingerprint,
 };
 use proptest::{collection::btree_map, prelude::*};
 
@@ -19,7 +20,7 @@ fn slot(name: &str, resource_version: u64) -> Slot {
         policy: "answers".into(),
         resource_version: version(resource_version),
         at: at(START),
-        record: "0123".into(),
+        record: Fingerprint::of("0123"),
         record_before: None,
         ready: false,
         replaced: None,
@@ -143,7 +144,7 @@ fn only_the_slot_that_was_checked_is_freed() {
     assert!(!ledger.free(&slot("b", 5)));
     assert!(!ledger.free(&slot("a", 4)));
     let other_record = Slot {
-        record: "4567".into(),
+        record: Fingerprint::of("4567"),
         record_before: None,
         ready: false,
         replaced: None,
@@ -180,7 +181,7 @@ fn empty_with(name: &str) -> String {
 
 #[test]
 fn an_entry_has_the_fields_of_the_design() {
-    let expected = r#"{"uid":"uid-of-a","namespace":"shop","name":"a","workload":"uid-of-web","policy":"answers","resourceVersion":"5","at":"2030-01-31T12:00:00Z","record":"0123"}"#;
+    let expected = r#"{"uid":"uid-of-a","namespace":"shop","name":"a","workload":"uid-of-web","policy":"answers","resourceVersion":"5","at":"2030-01-31T12:00:00Z","record":"1be2e452b46d7a0d9656bbb1f768e824"}"#;
     assert_eq!(empty_with("a"), expected);
 }
 

@@ -1,14 +1,8 @@
 //! The ledger's own object: named by the Lease, kept by a finalizer, and complete.
 
 use pod_quarantine_core::{
-    decide::Doubt,
-    keys,
-    ledger::{Ledger, Note},
-    object::Namespace,
-    reason::Reason,
-    selector::Labels,
-    view::LeaseView,
-    write::Write,
+    decide::Doubt, keys, ledger::Ledger, object::Namespace, reason::Reason, selector::Labels,
+    view::LeaseView, write::Write,
 };
 
 use crate::{
@@ -99,36 +93,23 @@ fn the_ledger_is_released_when_the_agents_namespace_is_deleted() {
     assert_eq!(world.planned(), [], "the finalizer is not added again");
 }
 
-fn counted(world: &mut World) -> Vec<Note> {
-    let planned = world.tick();
-    let notes = planned.into_iter().filter_map(|one| match one {
-        Planned::Write(Write::Note(note @ Note::Counted(_))) => Some(note),
-        _ => None,
-    });
-    notes.collect()
-}
-
 #[test]
-fn a_quarantined_pod_without_a_slot_gets_a_slot_that_never_reaps_it() {
+fn a_quarantined_pod_without_a_slot_counts_and_is_neither_given_one_nor_reaped() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.ledger().slots.clear();
-    let [note] = &counted(&mut world)[..] else {
-        panic!("one slot");
-    };
-    assert!(world.ledger().note(note));
-    assert!(!world.ledger().note(note));
-    assert_eq!(counted(&mut world), []);
-    let slot = world.slot("web-0").unwrap();
-    assert_eq!(slot.resource_version, world.pod("web-0").resource_version);
-    assert_eq!(&*slot.record, "");
     world.pass(std::time::Duration::from_hours(1000));
+    assert_eq!(quarantines(&world.planned()).len(), 0);
     assert_eq!(reaps(&world.planned()).len(), 0);
-    // No replacement of the pod is awaited, and the pod counts once.
-    world.file.limits.cluster.max = 2;
+    world.file.limits.cluster.max = 1;
     world.unhealthy("web-1");
+    assert_eq!(
+        refusals(&world.planned()),
+        [("web-1", Reason::ClusterLimit)]
+    );
+    world.file.limits.cluster.max = 2;
     assert_eq!(quarantines(&world.planned()).len(), 1);
-    // A person releases the pod, and its slot is checked then.
+    // A person releases the pod.
     world.annotate("web-0", keys::RELEASE, "force");
     let planned = world.planned();
     assert!(
@@ -136,26 +117,6 @@ fn a_quarantined_pod_without_a_slot_gets_a_slot_that_never_reaps_it() {
             .iter()
             .any(|one| matches!(one, Planned::Write(Write::Release(_))))
     );
-}
-
-#[test]
-fn a_pod_that_is_not_surely_the_agents_own_gets_no_slot() {
-    let mut world = World::with_web();
-    world.quarantine("web-1");
-    world.change("web-0", |pod| {
-        pod.labels
-            .insert(keys::STATE.into(), keys::QUARANTINED.into());
-    });
-    world.ledger().slots.clear();
-    world.file.agent = "another".into();
-    assert_eq!(counted(&mut world), []);
-    world.file.agent = "default".into();
-    world.view.stale = Some("pods".into());
-    assert_eq!(counted(&mut world), []);
-    world.view.stale = None;
-    assert_eq!(counted(&mut world).len(), 1);
-    world.ledger().terminating = true;
-    assert_eq!(counted(&mut world), []);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use pod_quarantine_core::{
     ledger::{Ledger, LedgerView, Slot},
     policy::{Detach, MaxPods},
     reason::Reason,
-    record::fingerprint,
     tally::Tally,
+    text::Fingerprint,
 };
 
 use crate::world::{SHOP, START, World, at, pod, version};
@@ -47,7 +47,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         policy: "answers".into(),
         resource_version: version(1),
         at: at(START),
-        record: fingerprint(""),
+        record: Fingerprint::of(""),
         record_before: None,
         ready: false,
         replaced: None,
@@ -58,7 +58,7 @@ fn tally(world: &World) -> Tally {
     let LedgerView::Present(ledger) = &world.view.ledger else {
         panic!("there is a ledger");
     };
-    Tally::count(&world.view, ledger, world.now.wall)
+    Tally::count(&world.view, ledger, &world.file.limits, world.now.wall)
 }
 
 fn mark(world: &mut World, name: &str) {
@@ -71,7 +71,7 @@ fn mark(world: &mut World, name: &str) {
 const WEB: &str = "uid-of-Deployment-web";
 
 #[test]
-fn slots_and_counted_pods_without_one_count_once_each() {
+fn slots_and_counted_pods_without_one_count_once_each_and_only_slots_for_a_workload() {
     let mut world = World::with_web();
     mark(&mut world, "web-0");
     mark(&mut world, "web-1");
@@ -81,7 +81,7 @@ fn slots_and_counted_pods_without_one_count_once_each() {
     let tally = tally(&world);
     assert_eq!(tally.cluster, 4);
     assert_eq!(tally.namespaces[SHOP], 4);
-    assert_eq!(tally.workloads[WEB], 3);
+    assert_eq!(tally.workloads[WEB], 1);
     assert_eq!(tally.workloads["uid-of-another"], 1);
 }
 
@@ -105,13 +105,18 @@ fn the_record_of_another_pod_does_not_count() {
 }
 
 #[test]
-fn an_unowned_pod_counts_for_the_workload_in_its_record() {
+fn pods_without_a_slot_count_for_the_cluster_up_to_the_limit_of_their_namespace() {
     let mut world = World::with_web();
-    world.quarantine("web-0");
-    *world.ledger() = Ledger::read(version(2), []);
-    assert!(world.pod("web-0").owner.is_none());
+    world.deployment("api", 4);
+    world.file.limits.namespace.max = 5;
+    for name in [
+        "web-0", "web-1", "web-2", "web-3", "api-0", "api-1", "api-2",
+    ] {
+        mark(&mut world, name);
+    }
+    assert!(world.ledger().take(slot("not-seen-yet", WEB)));
     let tally = tally(&world);
-    assert_eq!((tally.cluster, tally.workloads[WEB]), (1, 1));
+    assert_eq!((tally.cluster, tally.namespaces[SHOP]), (6, 8));
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn an_unreadable_entry_counts_once_and_its_pod_in_its_namespace_too() {
     let tally = tally(&world);
     assert_eq!(tally.cluster, 2);
     assert_eq!(tally.namespaces.get(SHOP), Some(&1));
-    assert_eq!(tally.workloads.get(WEB), Some(&1));
+    assert_eq!(tally.workloads.get(WEB), None);
 }
 
 #[test]

@@ -3,12 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    keys,
-    notice::Topic,
-    object::ControllerKind,
-    policy::Mode,
-    reason::Reason,
-    record::{self, RecordState},
+    keys, notice::Topic, object::ControllerKind, policy::Mode, reason::Reason, record::RecordState,
+    text::Fingerprint,
 };
 
 use crate::{
@@ -227,10 +223,7 @@ fn the_record_is_on_the_pod_and_in_the_slot() {
     let pod = world.pod("web-0").clone();
     assert!(quarantine.record.manual);
     let read = RecordState::Readable(Box::new(quarantine.record.clone()));
-    assert_eq!(pod.record(), read);
+    assert_eq!(*pod.record(), read);
     let text = pod.annotation(keys::RECORD).unwrap();
-    assert_eq!(
-        world.slot("web-0").unwrap().record,
-        record::fingerprint(text)
-    );
+    assert_eq!(world.slot("web-0").unwrap().record, Fingerprint::of(text));
 }

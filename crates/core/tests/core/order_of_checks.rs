@@ -9,11 +9,12 @@ use pod_quarantine_core::{
     policy::{MaxPods, MinPods, Mode},
     reason::{Reason, Refusal},
     view::LeaseView,
+    write::Act,
 };
 
 use crate::{
     outcome::{refusals, the_quarantine},
-    world::{World, budget, reference, selector, workload_uid},
+    world::{World, budget, reference, selector, workload_id},
 };
 
 /// A world with one unhealthy pod that nothing protects.
@@ -25,7 +26,7 @@ pub(crate) fn with_unhealthy_pod() -> World {
 
 /// Makes a world refuse for that reason, unless an earlier check fails. Of reasons that exclude each other, one.
 fn broken_for(reason: Reason, world: &mut World) {
-    let workload = workload_uid("web");
+    let workload = workload_id("web");
     match reason {
         Reason::Off => world.namespace_mode("off"),
         Reason::Paused => {
@@ -43,7 +44,7 @@ fn broken_for(reason: Reason, world: &mut World) {
             let moment = world.now.moment;
             world
                 .state
-                .record_denial(&uid, Refusal::new(reason, ""), moment);
+                .record_denial(&uid, Act::Quarantine, Refusal::new(reason, ""), moment);
         }
         Reason::LedgerUnavailable => world.view.lease = LeaseView::NotLoaded,
         Reason::OwnerKind => world.annotate("web-0", keys::MIRROR, "hash"),

@@ -93,3 +93,19 @@ pub(crate) fn reaps(planned: &[Planned]) -> Vec<&Reap> {
     }
     found
 }
+
+pub(crate) fn writes(planned: &[Planned]) -> Vec<Write> {
+    let writes = planned.iter().filter_map(|one| match one {
+        Planned::Write(write) => Some(write.clone()),
+        _ => None,
+    });
+    writes.collect()
+}
+
+pub(crate) fn lookups(planned: &[Planned]) -> Vec<Lookup> {
+    let lookups = planned.iter().filter_map(|one| match one {
+        Planned::Lookup(lookup) => Some(lookup.clone()),
+        _ => None,
+    });
+    lookups.collect()
+}

@@ -13,7 +13,7 @@ use crate::world::{START, at, pod};
 fn read(key: &str, text: &str) -> Overrides {
     let mut pod = pod("a");
     pod.annotations.insert(key.into(), text.into());
-    pod.overrides()
+    pod.overrides().clone()
 }
 
 /// The overrides, and the message if there is a mistake.
@@ -31,7 +31,7 @@ fn one<T>(key: &str, text: &str, of: impl Fn(&Overrides) -> T) -> (T, Option<Str
 
 #[test]
 fn a_pod_without_annotations_has_no_overrides() {
-    assert_eq!(pod("a").overrides(), Overrides::default());
+    assert_eq!(*pod("a").overrides(), Overrides::default());
 }
 
 #[test]
@@ -121,6 +121,9 @@ fn an_unreadable_ttl_is_ignored() {
         ("", None),
         ("four hours", None),
         ("99999999999999999999d", None),
+        // The parser panics on these sums.
+        ("18446744073709551615s 1000000000ns", None),
+        ("18446744073709551615s1000ms", None),
     ] {
         let (value, message) = one(keys::TTL, text, |overrides| overrides.ttl);
         assert_eq!(value, seconds.map(Duration::from_secs), "{text:?}");
@@ -147,12 +150,18 @@ fn any_text_is_a_reason_to_quarantine_and_an_empty_text_reads_as_by_hand() {
 }
 
 #[test]
+fn only_the_beginning_of_a_long_reason_is_kept() {
+    let reason = read(keys::QUARANTINE, &"x".repeat(250_000)).quarantine;
+    assert_eq!(reason.unwrap().len(), 1024);
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once() {
     let mut pod = pod("a");
     for key in [keys::EXEMPT, keys::RELEASE, keys::HOLD, keys::TTL] {
         pod.annotations.insert(key.into(), "?".into());
     }
-    let mistakes = pod.overrides().mistakes;
+    let mistakes = &pod.overrides().mistakes;
     let keys_named: Vec<&str> = mistakes.iter().map(|mistake| mistake.key).collect();
     assert_eq!(
         keys_named,
@@ -164,7 +173,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_panics_or_is_read_as_permission_to_act(text in "(\\PC{0,30}|[0-9dhmsM.TZ:+ -]{0,30})") {
+    fn no_text_panics_or_is_read_as_permission_to_act(
+        text in "(\\PC{0,30}|[0-9dhmsM.TZ:+ -]{0,30}|([0-9]{1,20} ?(y|w|d|h|m|s|ms|us|ns) ?){1,6}|1844674407370955161[0-9]s ?(999|1000)[0-9]{0,6}(ms|us|ns))",
+    ) {
         let exempt = read(keys::EXEMPT, &text).exempt;
         prop_assert!(exempt || text == "false");
         let hold = read(keys::HOLD, &text);

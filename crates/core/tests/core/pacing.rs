@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    keys, ledger::Note, object::ControllerKind, policy::Detach, reason::Reason, write::Write,
+    keys, ledger::Note, object::ControllerKind, policy::Detach, reason::Reason, text::Fingerprint,
+    write::Write,
 };
 
 use crate::{
     outcome::{Planned, quarantines, refusals, the_quarantine, the_refusal},
-    world::{World, at, workload_uid},
+    world::{World, at, workload_id},
 };
 
 fn paced() -> World {
@@ -207,7 +208,7 @@ fn a_workload_is_left_alone_after_too_many_unhealthy_replacements() {
 fn the_reset_annotation_clears_the_retries() {
     let mut world = exhausted();
     world.set_controller(ControllerKind::Deployment, "web", |web| {
-        web.reset = Some("now".into());
+        web.reset = Some(Fingerprint::of("now"));
     });
     let quarantine = the_quarantine(&world.planned()).clone();
     assert_eq!(quarantine.pacing.unwrap().retries, 0);
@@ -215,7 +216,7 @@ fn the_reset_annotation_clears_the_retries() {
 }
 
 fn forgotten(world: &mut World) -> bool {
-    let forgotten = Planned::Write(Write::Note(Note::Forgotten(workload_uid("web"))));
+    let forgotten = Planned::Write(Write::Note(Note::Forgotten(workload_id("web"))));
     world.tick().contains(&forgotten)
 }
 

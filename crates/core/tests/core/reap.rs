@@ -7,6 +7,7 @@ use pod_quarantine_core::{
     ledger::{Ledger, LedgerView},
     notice::Topic,
     policy::Mode,
+    text::Fingerprint,
     write::Write,
 };
 
@@ -183,7 +184,7 @@ fn a_pod_whose_record_the_ledger_does_not_know_is_not_reaped() {
     };
     let of_another = |world: &mut World| {
         let uid = world.pod("web-0").uid.clone();
-        world.ledger().slots.get_mut(&uid).unwrap().record = "0123".into();
+        world.ledger().slots.get_mut(&uid).unwrap().record = Fingerprint::of("0123");
     };
     for change in [&forgotten as &dyn Fn(&mut World), &altered, &of_another] {
         let mut world = expired();

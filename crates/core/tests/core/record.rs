@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use pod_quarantine_core::{
     keys,
-    object::Pod,
+    object::{Annotations, MAX_ANNOTATION_BYTES, Pod},
     policy::Detach,
-    record::{Evidence, MAX_BYTES, Record, RecordState, fingerprint},
-    text::truncate,
+    record::{Evidence, MAX_BYTES, Record, RecordState},
+    text::{Fingerprint, truncate},
 };
 use proptest::prelude::*;
 
@@ -56,14 +56,14 @@ fn damaged(text: &str) -> bool {
 fn a_record_is_read_back_as_written() {
     let text = record().to_text().unwrap();
     assert_eq!(
-        with(&text).record(),
+        *with(&text).record(),
         RecordState::Readable(Box::new(record()))
     );
     assert_eq!(
         with(&text)
             .record()
-            .into_record()
-            .map(|record| record.owner),
+            .record()
+            .map(|record| record.owner.clone()),
         Some(record().owner)
     );
 }
@@ -82,21 +82,18 @@ fn the_text_is_compact_json_with_the_labels_as_a_flat_object() {
 
 #[test]
 fn no_annotation_and_the_record_of_another_pod_are_no_record() {
-    assert_eq!(pod("a").record(), RecordState::Absent);
+    assert_eq!(*pod("a").record(), RecordState::Absent);
     let other = Record {
         uid: "another".into(),
         ..record()
     };
     assert_eq!(
-        with(&other.to_text().unwrap()).record(),
+        *with(&other.to_text().unwrap()).record(),
         RecordState::Absent
     );
     let newer = r#"{"version":9,"uid":"another"}"#;
-    assert_eq!(with(newer).record(), RecordState::Absent);
-    assert_eq!(
-        pod("a").record().into_record().map(|record| record.owner),
-        None
-    );
+    assert_eq!(*with(newer).record(), RecordState::Absent);
+    assert_eq!(pod("a").record().record(), None);
 }
 
 #[test]
@@ -107,11 +104,11 @@ fn a_record_of_a_newer_version_is_read_as_far_as_possible() {
     };
     let text = newer.to_text().unwrap();
     let expected = RecordState::Newer(2, Some(Box::new(newer)));
-    assert_eq!(with(&text).record(), expected);
+    assert_eq!(*with(&text).record(), expected);
     let more = text.replacen('{', r#"{"unheardOf":[1],"#, 1);
-    assert_eq!(with(&more).record(), expected);
+    assert_eq!(*with(&more).record(), expected);
     let other_form = r#"{"version":2,"uid":"uid-of-a","labels":"packed"}"#;
-    assert_eq!(with(other_form).record(), RecordState::Newer(2, None));
+    assert_eq!(*with(other_form).record(), RecordState::Newer(2, None));
 }
 
 #[test]
@@ -152,13 +149,11 @@ fn a_record_that_is_too_long_drops_its_oldest_evidence_first() {
     };
     let text = long.to_text().unwrap();
     assert!(text.len() <= MAX_BYTES);
-    let RecordState::Readable(kept) = with(&text).record() else {
-        panic!("it is readable");
-    };
+    let kept = with(&text).record().record().unwrap().clone();
     assert_eq!(kept.evidence, long.evidence[2..]);
     let with_all = Record {
         evidence: long.evidence.clone(),
-        ..*kept
+        ..kept
     };
     assert_eq!(with_all, long, "nothing else was left out");
 }
@@ -170,9 +165,7 @@ fn a_record_that_is_too_long_without_evidence_has_its_reason_cut_between_charact
         ..record()
     };
     let text = long.to_text().unwrap();
-    let RecordState::Readable(kept) = with(&text).record() else {
-        panic!("it is readable");
-    };
+    let kept = with(&text).record().record().unwrap().clone();
     assert_eq!(&*kept.reason, "é".repeat(128));
     assert!(kept.evidence.is_empty());
     assert_eq!(kept.labels, long.labels);
@@ -208,8 +201,45 @@ fn a_text_is_cut_between_characters() {
 
 #[test]
 fn the_fingerprint_is_the_first_half_of_a_sha_256() {
-    assert_eq!(&*fingerprint(""), "e3b0c44298fc1c149afbf4c8996fb924");
-    assert_ne!(fingerprint("a"), fingerprint("b"));
+    assert_eq!(
+        Fingerprint::of("").to_string(),
+        "e3b0c44298fc1c149afbf4c8996fb924"
+    );
+    assert_ne!(Fingerprint::of("a"), Fingerprint::of("b"));
+}
+
+#[test]
+fn a_text_longer_than_any_record_is_damaged_and_cut_where_it_is_read() {
+    let text = record().to_text().unwrap();
+    let padded = |bytes: usize| with(&format!("{text}{}", " ".repeat(bytes - text.len())));
+    assert!(matches!(
+        padded(MAX_BYTES).record(),
+        RecordState::Readable(_)
+    ));
+    let long = padded(MAX_BYTES + 1);
+    let why = "it is longer than 8192 bytes".to_owned();
+    assert_eq!(*long.record(), RecordState::Damaged(why.clone()));
+    let longest = padded(250_000);
+    assert_eq!(*longest.record(), RecordState::Damaged(why));
+    let kept = longest.annotation(keys::RECORD).unwrap();
+    assert_eq!(kept.len(), MAX_ANNOTATION_BYTES);
+}
+
+#[test]
+fn what_is_read_follows_every_change_of_an_annotation() {
+    let mut pod = with(&record().to_text().unwrap());
+    assert!(pod.counts_as_quarantined());
+    pod.annotations.insert(keys::RECORD.into(), "{".into());
+    assert!(matches!(pod.record(), RecordState::Damaged(_)));
+    pod.annotations.insert(keys::EXEMPT.into(), "true".into());
+    pod.annotations.remove(keys::RECORD);
+    assert_eq!(*pod.record(), RecordState::Absent);
+    assert!(pod.overrides().exempt && !pod.counts_as_quarantined());
+    pod.annotations.remove(keys::EXEMPT);
+    assert_eq!(pod.annotations, Annotations::default());
+    pod.annotations
+        .extend([(keys::EXEMPT.into(), "true".into())]);
+    assert!(pod.overrides().exempt);
 }
 
 proptest! {
@@ -232,7 +262,7 @@ proptest! {
         } else {
             text.replace_range(place..=place, &byte.to_string());
             let of_this_pod = text.contains(r#""uid":"uid-of-a""#);
-            prop_assert!(!of_this_pod || with(&text).record() != RecordState::Absent, "{}", text);
+            prop_assert!(!of_this_pod || *with(&text).record() != RecordState::Absent, "{}", text);
         }
     }
 }

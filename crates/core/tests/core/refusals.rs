@@ -10,6 +10,7 @@ use pod_quarantine_core::{
     policy::{MaxPods, Mode},
     reason::{Reason, Refusal},
     selector::Selector,
+    write::Act,
 };
 
 use crate::{
@@ -200,7 +201,7 @@ fn no_pod_is_quarantined_without_an_open_ledger() {
 fn a_pod_with_an_unreadable_ledger_entry_gets_no_second_entry() {
     let unreadable = |world: &mut World| {
         let uid = world.pod("web-0").uid.clone();
-        world.ledger().unreadable.insert(uid, "?".into());
+        world.ledger().unreadable.insert(uid.into(), "?".into());
     };
     detail(refused(unreadable), Reason::LedgerUnavailable);
 }
@@ -294,9 +295,12 @@ fn a_change_that_the_api_server_refused_is_not_tried_again_for_a_minute() {
     let uid = world.pod("web-0").uid.clone();
     let moment = world.now.moment;
     let why = "denied by policy".to_owned();
-    world
-        .state
-        .record_denial(&uid, Refusal::new(Reason::AdmissionDenied, &*why), moment);
+    world.state.record_denial(
+        &uid,
+        Act::Quarantine,
+        Refusal::new(Reason::AdmissionDenied, &*why),
+        moment,
+    );
     let planned = world.planned();
     let refusal = the_refusal(&planned);
     assert_eq!(

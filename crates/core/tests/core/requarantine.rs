@@ -10,7 +10,7 @@ use pod_quarantine_core::{
     policy::Mode,
     reason::{Reason, Refusal},
     record::{self, RecordState},
-    write::{Quarantine, Write},
+    write::{Act, Quarantine, Write},
 };
 
 use crate::{
@@ -42,7 +42,7 @@ fn requarantine(world: &mut World) -> Quarantine {
 
 fn record_of(world: &World, name: &str) -> record::Record {
     match world.pod(name).record() {
-        RecordState::Readable(record) => *record,
+        RecordState::Readable(record) => (**record).clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -179,9 +179,12 @@ fn an_obstacle_to_the_second_quarantine_is_named_in_an_event() {
     let why = notified_after(|world| {
         let uid = world.pod("web-0").uid.clone();
         let now = world.now.moment;
-        world
-            .state
-            .record_denial(&uid, Refusal::new(Reason::AdmissionDenied, "no"), now);
+        world.state.record_denial(
+            &uid,
+            Act::Quarantine,
+            Refusal::new(Reason::AdmissionDenied, "no"),
+            now,
+        );
     });
     assert_eq!(
         why,

@@ -1,9 +1,13 @@
 //! Restoring a pod that others changed while it was out.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pod_quarantine_core::{
-    keys, object::Annotations, record::Values, selector::Labels, write::Write,
+    keys,
+    object::Pod,
+    record::Values,
+    selector::Labels,
+    write::{Change, Write},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -21,36 +25,44 @@ const ANNOTATIONS: [&str; 4] = [
 ];
 
 /// What someone does to one key: writes a value or removes it.
-fn changes(keys: &'static [&'static str]) -> impl Strategy<Value = Vec<Change>> {
+fn changes(keys: &'static [&'static str]) -> impl Strategy<Value = Vec<OneChange>> {
     let values = select(vec!["true", "false", "web", "quarantined", "Prune=false"]);
     vec((select(keys), option::of(values)), 0..4)
 }
 
-type Change = (&'static str, Option<&'static str>);
+type OneChange = (&'static str, Option<&'static str>);
 
-fn apply(map: &mut Labels, changes: &[Change]) {
-    for (key, value) in changes {
-        match value {
-            Some(value) => map.insert((*key).into(), (*value).into()),
-            None => map.remove(*key),
-        };
-    }
+fn apply(pod: &mut Pod, labels: &[OneChange], annotations: &[OneChange]) {
+    let values = |changes: &[OneChange]| -> Values {
+        let values = changes
+            .iter()
+            .map(|(key, value)| (Arc::from(*key), value.map(Arc::from)));
+        values.collect()
+    };
+    let (labels, annotations) = (values(labels), values(annotations));
+    *pod = changed(
+        pod,
+        &Change {
+            labels,
+            annotations,
+        },
+    );
 }
 
 /// Per key that the agent edited: what is still as written goes back; what someone changed stays, and is named unless
 /// it is what stood there before. All other keys stay.
 fn model(
     edited: &Values,
-    before: &Annotations,
-    written: &Annotations,
-    now: &Annotations,
+    before: &Labels,
+    written: &Labels,
+    now: &Labels,
     named: &mut BTreeSet<String>,
-) -> Annotations {
+) -> Labels {
     let keys = [before, written, now]
         .into_iter()
         .flat_map(|map| map.keys())
         .collect::<BTreeSet<_>>();
-    let mut after = Annotations::new();
+    let mut after = Labels::new();
     for key in keys {
         let ours = edited.contains_key(key);
         let (before, written, now) = (before.get(key), written.get(key), now.get(key));
@@ -63,11 +75,14 @@ fn model(
     after
 }
 
-fn without_own(map: &Annotations) -> Annotations {
+fn without_own<'a>(all: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<str>)>) -> Labels {
     let own = |key: &str| key.starts_with(keys::PREFIX) && key != keys::HOLD;
-    let mut map = map.clone();
-    map.retain(|key, _| !own(key) && &**key != keys::DELETION_COST);
-    map
+    let others = all
+        .into_iter()
+        .filter(|(key, _)| !own(key) && &***key != keys::DELETION_COST);
+    others
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 #[test]
@@ -96,8 +111,7 @@ proptest! {
         let mut world = World::with_web();
         world.file.keep_node = true;
         world.change("web-0", |pod| {
-            apply(&mut pod.labels, &labels);
-            apply(&mut pod.annotations, &annotations);
+            apply(pod, &labels, &annotations);
         });
         if service && world.pod("web-0").labels.get("enabled").is_some_and(|value| &**value == "true") {
             world.service("second", &[("enabled", "true")]);
@@ -107,8 +121,7 @@ proptest! {
         let record = world.quarantine("web-0").record;
         let written = world.pod("web-0").clone();
         world.change("web-0", |pod| {
-            apply(&mut pod.labels, &labels_since);
-            apply(&mut pod.annotations, &annotations_since);
+            apply(pod, &labels_since, &annotations_since);
         });
         world.annotate("web-0", keys::RELEASE, "force");
         let now = world.pod("web-0").clone();
@@ -120,9 +133,9 @@ proptest! {
         let mut named = BTreeSet::new();
         let expected = model(&record.edits, &before.labels, &without_own(&written.labels), &without_own(&now.labels), &mut named);
         prop_assert_eq!(&after.labels, &expected);
-        let [before, written, now] = [&before, &written, &now].map(|pod| without_own(&pod.annotations));
+        let [before, written, now] = [&before, &written, &now].map(|pod| without_own(pod.annotations.iter()));
         let expected = model(&record.annotations, &before, &written, &now, &mut named);
-        prop_assert_eq!(without_own(&after.annotations), expected);
+        prop_assert_eq!(without_own(after.annotations.iter()), expected);
         let left: BTreeSet<String> = release.left.iter().map(ToString::to_string).collect();
         prop_assert_eq!(left, named);
     }

@@ -115,6 +115,9 @@ fn idle_slots_are_checked_once_a_second() {
     world.unhealthy("web-0");
     let quarantine = the_quarantine(&world.planned()).clone();
     assert!(world.ledger().take(quarantine.slot));
+    assert_eq!(checks(&world.tick()), 0, "the pod is to be quarantined");
+    world.findings.clear();
+    world.tick();
     assert_eq!(checks(&world.tick()), 1);
     let same_time = |world: &mut World| {
         let now = world.now;
@@ -293,7 +296,7 @@ fn used(world: &World) -> Tally {
     let LedgerView::Present(ledger) = &world.view.ledger else {
         panic!("there is a ledger");
     };
-    Tally::count(&world.view, ledger, world.now.wall)
+    Tally::count(&world.view, ledger, &world.file.limits, world.now.wall)
 }
 
 proptest! {

@@ -13,7 +13,7 @@ use pod_quarantine_core::{
 
 use crate::{
     outcome::{Planned, notices, quarantines, refusals, the_quarantine},
-    world::{START, World, at, reference, workload_uid},
+    world::{START, World, at, reference, workload_id},
 };
 
 /// Ten pods each of `web` and `api`, all with a verdict; the thresholds are 50% and 20%.
@@ -21,7 +21,7 @@ fn world() -> World {
     let mut world = World::new();
     for name in ["web", "api"] {
         world.deployment(name, 10);
-        world.with_verdict.insert(workload_uid(name), 10);
+        world.with_verdict.insert(workload_id(name), 10);
     }
     world.file.limits.storm.workload = 50;
     world.file.limits.storm.cluster = 20;
@@ -222,7 +222,7 @@ fn a_storm_survives_a_restart() {
     let [Note::StormBegan(scope, storm)] = &notes(&mut world)[..] else {
         panic!("the storm is to be noted in the ledger");
     };
-    assert_eq!(*scope, StormScope::Workload(workload_uid("web")));
+    assert_eq!(*scope, StormScope::Workload(workload_id("web")));
     assert_eq!(&*storm.place, "shop/Deployment web");
     let began = Note::StormBegan(scope.clone(), storm.clone());
     assert!(world.ledger().note(&began));
@@ -247,7 +247,7 @@ fn a_storm_of_another_agent_gives_no_second_event() {
         place: "shop/Deployment web".into(),
         since: at(START),
     };
-    let scope = StormScope::Workload(workload_uid("web"));
+    let scope = StormScope::Workload(workload_id("web"));
     world.ledger().memory.storms.insert(scope, storm);
     unhealthy(&mut world, "web", 6);
     let planned = world.planned();

@@ -7,6 +7,7 @@ use pod_quarantine_core::{
     ledger::{Ledger, LedgerView},
     object::{ControllerKind, ObjectKey, Pod, PodSelectingKind},
     view::{Update, View},
+    workload::WorkloadId,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -151,33 +152,22 @@ fn a_late_answer_about_a_ledger_that_is_gone_does_not_bring_it_back() {
 #[test]
 fn the_tracked_and_the_owned_pods_follow_every_change() {
     let mut view = View::default();
-    let owner = reference("ReplicaSet", "web-rs");
+    let set = controller(ControllerKind::ReplicaSet, "web-rs", 1, selector(&[]));
+    let owner = set.reference();
     let mut pod = at("a", 1);
     pod.owner = Some(owner.clone());
     pod.annotations.insert(keys::RELEASE.into(), "true".into());
     view.put_pod(pod);
-    assert_eq!(
-        (view.tracked().count(), view.owned(&owner.uid).count()),
-        (1, 1)
-    );
+    assert_eq!((view.tracked().count(), view.owned(&set).count()), (1, 1));
     view.put_pod(at("a", 2));
-    assert_eq!(
-        (view.tracked().count(), view.owned(&owner.uid).count()),
-        (0, 0)
-    );
+    assert_eq!((view.tracked().count(), view.owned(&set).count()), (0, 0));
     let mut again = at("a", 3);
     again.owner = Some(owner.clone());
     again.labels.insert(keys::STATE.into(), "forged".into());
     view.put_pod(again);
-    assert_eq!(
-        (view.tracked().count(), view.owned(&owner.uid).count()),
-        (1, 1)
-    );
+    assert_eq!((view.tracked().count(), view.owned(&set).count()), (1, 1));
     view.remove_pod(&ObjectKey::new(SHOP, "a"), "uid-of-a");
-    assert_eq!(
-        (view.tracked().count(), view.owned(&owner.uid).count()),
-        (0, 0)
-    );
+    assert_eq!((view.tracked().count(), view.owned(&set).count()), (0, 0));
 }
 
 #[test]
@@ -209,10 +199,11 @@ fn the_workload_of_a_pod_is_the_top_of_its_owners() {
         let workload = world.view.workload(world.pod("web-0")).unwrap();
         (
             workload.reference().to_string(),
-            workload.uid().to_string(),
+            workload.id().as_str().to_owned(),
             workload.desired(),
         )
     };
+    let rollout = WorkloadId::named(SHOP, &reference("Rollout", "web"));
     let set = ControllerKind::ReplicaSet;
     world.set_controller(set, "web-rs", |set| set.desired = 3);
     let expected = ("Deployment web", "uid-of-Deployment-web", 4);
@@ -222,7 +213,7 @@ fn the_workload_of_a_pod_is_the_top_of_its_owners() {
     });
     assert_eq!(
         top(&world),
-        ("Rollout web".into(), "uid-of-Rollout-web".into(), 3)
+        ("Rollout web".into(), rollout.as_str().into(), 3)
     );
     world.set_controller(set, "web-rs", |set| set.owner = None);
     assert_eq!(

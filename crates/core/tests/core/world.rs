@@ -21,6 +21,7 @@ use pod_quarantine_core::{
     selector::Selector,
     time::Now,
     view::{LeaseView, View},
+    workload::WorkloadId,
     write::{Change, PodVersion, Quarantine, Write},
 };
 use test_objects::{changed, enforcing_policy, namespace, no_needs};
@@ -46,18 +47,18 @@ pub(crate) fn reference(kind: &str, name: &str) -> Reference {
     }
 }
 
-fn uid_of(kind: &str, name: &str) -> Arc<str> {
+fn uid_of(kind: &str, name: &str) -> Uid {
     format!("uid-of-{kind}-{name}").into()
 }
 
 /// What the pods of a Deployment are counted by.
-pub(crate) fn workload_uid(deployment: &str) -> Uid {
-    uid_of(ControllerKind::Deployment.as_str(), deployment)
+pub(crate) fn workload_id(deployment: &str) -> WorkloadId {
+    WorkloadId::from(&*uid_of(ControllerKind::Deployment.as_str(), deployment))
 }
 
 /// A Ready pod without an owner.
 pub(crate) fn pod(name: &str) -> Pod {
-    let uid = format!("uid-of-{name}").into();
+    let uid = Uid::from(format!("uid-of-{name}"));
     test_objects::pod(ObjectKey::new(SHOP, name), uid)
 }
 
@@ -116,7 +117,7 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) findings: Vec<Finding>,
     /// How many pods of a workload have a verdict.
-    pub(crate) with_verdict: BTreeMap<Uid, u32>,
+    pub(crate) with_verdict: BTreeMap<WorkloadId, u32>,
     pub(crate) doubt: Option<Doubt>,
     pub(crate) now: Now,
     /// What a replacement of any pod needs.
@@ -307,14 +308,6 @@ impl World {
         self.findings.push(finding);
     }
 
-    fn workload_of(&self, name: &str) -> Uid {
-        let workload = self.view.workload(self.pod(name));
-        workload.map_or_else(
-            |_| self.pod(name).uid.clone(),
-            |workload| workload.uid().clone(),
-        )
-    }
-
     pub(crate) fn finding(&self, name: &str) -> Finding {
         let pod = self.pod(name);
         Finding {
@@ -322,7 +315,7 @@ impl World {
             verdict: Verdict::Unhealthy,
             pod: pod.key.clone(),
             uid: pod.uid.clone(),
-            workload: self.workload_of(name),
+            workload: self.view.workload_id(pod),
             since: Duration::ZERO,
             contrast: true,
             reason: "3 bad probes in a row: HTTP 500".into(),
@@ -368,15 +361,14 @@ impl World {
         self.state.record_needs(&query.uid, NeedsAt { at, needs });
     }
 
-    /// The plan a second later, except for checks of slots, look-ups of drains and notes of counted or forgotten pods.
+    /// The plan a second later, except for checks of slots, look-ups of drains and notes of forgotten pods.
     pub(crate) fn planned(&mut self) -> Vec<Planned> {
         let mut planned = self.tick();
         planned.retain(|one| {
             !matches!(
                 one,
-                Planned::Write(
-                    Write::CheckSlot(_) | Write::Note(Note::Counted(_) | Note::Forgotten(_))
-                ) | Planned::Lookup(Lookup::Drain(_))
+                Planned::Write(Write::CheckSlot(_) | Write::Note(Note::Forgotten(_)))
+                    | Planned::Lookup(Lookup::Drain(_))
             )
         });
         planned

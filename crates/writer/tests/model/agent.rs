@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pod_quarantine_core::{
     decide::{self, decide},
     judge::Findings,
-    ledger::{LedgerView, Note},
+    ledger::LedgerView,
     needs::NeedsAt,
     object::ResourceVersion,
     view::{LeaseView, Update, View},
@@ -150,7 +150,6 @@ impl Model {
             Write::CheckSlot(slot) => {
                 format!("check the slot {}@{}", slot.name, slot.resource_version)
             }
-            Write::Note(Note::Counted(slot)) => format!("give {} a slot", slot.name),
             other => format!("{other:?}"),
         });
         described.collect::<Vec<_>>().join(", ")

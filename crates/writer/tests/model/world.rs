@@ -13,6 +13,7 @@ use pod_quarantine_core::{
     },
     time::Now,
     view::View,
+    workload::WorkloadId,
 };
 use test_objects::{at, controller, enforcing_policy, labels, namespace, selector, service};
 
@@ -140,7 +141,7 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         verdict: Verdict::Unhealthy,
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
-        workload: pod.uid.clone(),
+        workload: WorkloadId::of_pod(&pod.uid),
         since: std::time::Duration::ZERO,
         contrast: true,
         reason: "HTTP 500".into(),

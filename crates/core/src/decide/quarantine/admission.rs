@@ -1,7 +1,7 @@
 //! Whether a candidate is considered at all: `Off`, `Paused`, `Exempt`, `Settling`, `NeverSeenGood`, `StaleView`,
 //! `AdmissionDenied`, `Mutated`.
 
-use super::candidate::Candidate;
+use super::{candidate::Candidate, case::Skip};
 use crate::{
     decide::{context::Context, state::State},
     keys,
@@ -9,22 +9,23 @@ use crate::{
     reason::{Reason, Refusal},
     restore::left_alone_until,
     time::to_the_second,
+    write::Act,
 };
 
 pub(super) fn check(
     cx: &Context<'_>,
     state: &State,
     candidate: &Candidate<'_>,
-) -> Result<(), Refusal> {
+) -> Result<(), Skip> {
     let pod = candidate.pod;
     if candidate.mode == Mode::Off {
-        return Err(Refusal::new(Reason::Off, ""));
+        return Err(Refusal::new(Reason::Off, "").into());
     }
     if let Some(pause) = cx.view.pause() {
-        return Err(Refusal::new(Reason::Paused, &*pause.reason));
+        return Err(Refusal::new(Reason::Paused, &*pause.reason).into());
     }
     if pod.overrides().exempt {
-        return Err(Refusal::new(Reason::Exempt, ""));
+        return Err(Refusal::new(Reason::Exempt, "").into());
     }
     if pod.annotations.contains_key(keys::RELEASED) && !candidate.manual {
         let detail = match left_alone_until(pod) {
@@ -33,19 +34,22 @@ pub(super) fn check(
             }
             _ => String::new(),
         };
-        return Err(Refusal::new(Reason::Settling, detail));
+        return Err(Refusal::new(Reason::Settling, detail).into());
     }
     if !candidate.contrast {
-        return Err(Refusal::new(Reason::NeverSeenGood, ""));
+        return Err(Refusal::new(Reason::NeverSeenGood, "").into());
     }
     if let Some(why) = &cx.view.stale {
-        return Err(Refusal::new(Reason::StaleView, &**why));
+        return Err(Refusal::new(Reason::StaleView, &**why).into());
     }
     if let Some(doubt) = cx.doubt {
-        return Err(Refusal::new(Reason::StaleView, doubt.as_str()));
+        return Err(Refusal::new(Reason::StaleView, doubt.as_str()).into());
     }
-    match state.denied.get(&pod.uid) {
-        Some((_, refusal)) => Err(refusal.clone()),
+    match state.setback(&pod.uid, Act::Quarantine, cx.now.moment) {
         None => Ok(()),
+        Some(setback) => Err(setback
+            .refusal
+            .clone()
+            .map_or(Skip::BacksOff, Skip::Refused)),
     }
 }

@@ -72,7 +72,7 @@ fn check_budget(
             && cx
                 .view
                 .pod(&slot.key())
-                .is_some_and(|other| budget.selects(&labels_before(other)))
+                .is_some_and(|other| budget.selects(labels_before(other)))
     });
     let counted_by_plan = plan.quarantines().any(|quarantine| {
         quarantine.slot.ready
@@ -102,11 +102,9 @@ fn may_not_be_counted_yet(cx: &Context<'_>, slot: &Slot) -> bool {
 }
 
 /// The labels that a pod had before its quarantine, or has, if it is about to be quarantined.
-fn labels_before(pod: &Pod) -> Labels {
-    match pod.record().into_record() {
-        Some(record) => record.labels,
-        None => pod.labels.clone(),
-    }
+fn labels_before(pod: &Pod) -> &Labels {
+    let record = pod.record().record();
+    record.map_or(&pod.labels, |record| &record.labels)
 }
 
 /// Whether a Service that the pod leaves keeps a Ready endpoint; on the same node, if its traffic policy is `Local`.

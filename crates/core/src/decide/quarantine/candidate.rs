@@ -8,7 +8,7 @@ use crate::{
     keys,
     notice::RefusedPod,
     object::{Pod, Uid},
-    policy::{Detach, MANUAL, Mode, Policy},
+    policy::{DEFAULT_AGENT, Detach, MANUAL, Mode, Policy},
     reason::Refusal,
     record::Evidence,
 };
@@ -89,7 +89,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
         if pod.counts_as_quarantined() || pod.terminating {
             continue;
         }
-        let Some(reason) = pod.overrides().quarantine else {
+        let Some(reason) = pod.overrides().quarantine.clone() else {
             continue;
         };
         if let Some(owner) = cx.template_with(keys::QUARANTINE, pod) {
@@ -101,6 +101,10 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             .filter(|policy| cx.view.selects(policy, pod))
             .min_by_key(|policy| Reverse(policy.mode))
             .cloned();
+        // Of several installations one obeys where no policy selects the pod.
+        if policy.is_none() && &*cx.file.agent != DEFAULT_AGENT {
+            continue;
+        }
         let mode = policy.as_ref().map_or(cx.file.mode, |policy| policy.mode);
         candidates.push(Candidate {
             pod,

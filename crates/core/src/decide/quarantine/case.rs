@@ -17,6 +17,8 @@ pub(super) enum Skip {
     SlotAhead,
     /// The needs of its replacement were not read recently.
     NeedsLookup,
+    /// Its last change failed a short time ago.
+    BacksOff,
 }
 
 impl From<Refusal> for Skip {
@@ -40,7 +42,7 @@ impl<'c, 'a> Case<'c, 'a> {
         let ledger = cx
             .open_ledger()
             .map_err(|why| Refusal::new(Reason::LedgerUnavailable, why))?;
-        if ledger.unreadable.contains_key(&pod.uid) {
+        if ledger.unreadable.contains_key(&*pod.uid) {
             let detail = "the pod's entry in the ledger cannot be read";
             return Err(Refusal::new(Reason::LedgerUnavailable, detail).into());
         }

@@ -15,7 +15,8 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(cx: &Context<'_>) -> Self {
-        let count = |ledger| Tally::count(cx.view, ledger, cx.now.wall);
+        let limits = &cx.file.limits;
+        let count = |ledger| Tally::count(cx.view, ledger, limits, cx.now.wall);
         Self {
             tally: cx.open_ledger().map(count).unwrap_or_default(),
             reserved: BTreeSet::new(),
@@ -30,7 +31,7 @@ impl Budget {
     pub(super) fn reserve(&mut self, case: &Case<'_, '_>) {
         if self.needs_place(case) {
             let pod = case.candidate.pod;
-            self.tally.begin(&pod.key.namespace, case.workload.uid());
+            self.tally.begin(&pod.key.namespace, &case.workload.id());
             self.reserved.insert(pod.uid.clone());
         }
     }
@@ -45,7 +46,7 @@ pub(super) fn check(cx: &Context<'_>, budget: &Budget, case: &Case<'_, '_>) -> R
     budget.tally.check(
         limits,
         &case.candidate.pod.key.namespace,
-        workload.uid(),
+        workload.id().as_str(),
         limits.of_workload(workload.desired(), case.candidate.detach()),
     )
 }

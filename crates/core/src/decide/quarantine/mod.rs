@@ -43,19 +43,28 @@ pub(super) fn run(
     plan: &mut Plan,
 ) {
     let mut budget = Budget::new(cx);
+    state.wanted.clear();
     let mut planned: BTreeSet<&Uid> = BTreeSet::new();
     for candidate in candidates(cx, state, findings, plan) {
         let pod = candidate.pod;
         if planned.contains(&pod.uid) {
             continue;
         }
-        match consider(cx, state, health, plan, &candidate, &mut budget) {
+        let considered = consider(cx, state, health, plan, &candidate, &mut budget);
+        let is_wanted = matches!(considered, Ok(_) | Err(Skip::NeedsLookup));
+        if is_wanted && candidate.mode == Mode::Enforce {
+            state.wanted.insert(pod.uid.clone());
+        }
+        match considered {
             Ok(quarantine) => {
                 planned.insert(&pod.uid);
                 plan.writes.push(Write::Quarantine(Box::new(quarantine)));
             }
-            Err(Skip::SlotAhead) => {}
-            Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
+            Err(Skip::SlotAhead | Skip::BacksOff) => state.reported.keep(&pod.uid),
+            Err(Skip::NeedsLookup) => {
+                state.reported.keep(&pod.uid);
+                replacement::look_up(cx, state, plan, pod);
+            }
             Err(Skip::Refused(refusal)) => plan.refuse(state, candidate.refused(refusal)),
         }
     }
@@ -108,9 +117,9 @@ fn check_mode(candidate: &Candidate<'_>) -> Result<(), Refusal> {
 
 /// Whether it is not known yet that the API server accepts such changes in the workload.
 fn needs_dry_run(state: &State, case: &Case<'_, '_>) -> bool {
-    let workload = case.workload.uid();
+    let workload = case.workload.id();
     let mut slots = case.ledger.slots.values();
-    !state.accepts(workload) && !slots.any(|slot| slot.workload == *workload)
+    !state.accepts(&workload) && !slots.any(|slot| slot.workload == workload)
 }
 
 /// Sends the change of a suspect pod as a dry run, and reads the needs of its replacement: once the pod is unhealthy, its
@@ -125,7 +134,7 @@ fn prepare(
 ) {
     let pod = candidate.pod;
     let workload = cx.view.workload(pod);
-    let dry_run = workload.is_ok_and(|workload| state.dry_runs.contains_key(workload.uid()));
+    let dry_run = workload.is_ok_and(|workload| state.dry_runs.contains_key(&workload.id()));
     let needs = state.needs.contains_key(&pod.uid);
     if dry_run && needs || candidate.mode != Mode::Enforce {
         return;
@@ -142,6 +151,6 @@ fn prepare(
             plan.lookups.push(Lookup::DryRun(Box::new(quarantine)));
         }
         Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
-        Ok(_) | Err(Skip::Refused(_) | Skip::SlotAhead) => {}
+        Ok(_) | Err(Skip::Refused(_) | Skip::SlotAhead | Skip::BacksOff) => {}
     }
 }

@@ -3,7 +3,7 @@
 //! A second pod waits until the replacement of the first is Ready. No pod is quarantined once the replacements turn
 //! unhealthy, too, or while a rollout of the workload is in progress. Manual requests need not wait.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -15,6 +15,7 @@ use crate::{
     object::Controller,
     policy::Detach,
     reason::{Reason, Refusal},
+    text::Fingerprint,
     time::{after, earliest_creation},
 };
 
@@ -40,10 +41,9 @@ pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Resul
         );
         return Err(Refusal::new(Reason::RetriesExhausted, detail));
     }
+    let id = workload.id();
     let slots = case.ledger.slots.values().filter(|slot| {
-        slot.workload == *workload.uid()
-            && slot.uid != case.candidate.pod.uid
-            && is_waited_for(cx, slot)
+        slot.workload == id && slot.uid != case.candidate.pod.uid && is_waited_for(cx, slot)
     });
     if let Some(slot) = slots.min_by_key(|slot| slot.at) {
         let timeout = limits.replacement_timeout;
@@ -60,7 +60,7 @@ pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Resul
         return Err(Refusal::new(Reason::Pacing, detail));
     }
     let mut planned = plan.quarantines();
-    match planned.find(|quarantine| quarantine.slot.workload == *workload.uid()) {
+    match planned.find(|quarantine| quarantine.slot.workload == id) {
         Some(quarantine) => {
             let detail = format!("waiting for the replacement of {}", quarantine.slot.name);
             Err(Refusal::new(Reason::Pacing, detail))
@@ -72,7 +72,7 @@ pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Resul
 /// Whether the pod of a slot still waits for its replacement.
 fn is_waited_for(cx: &Context<'_>, slot: &Slot) -> bool {
     let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
-    let record = pod.and_then(|pod| pod.record().into_record());
+    let record = pod.and_then(|pod| pod.record().record());
     let stays_in_workload = record.is_some_and(|record| record.detach == Detach::Service);
     slot.replaced.is_none() && !stays_in_workload
 }
@@ -80,7 +80,7 @@ fn is_waited_for(cx: &Context<'_>, slot: &Slot) -> bool {
 /// The pacing record of a workload, if it still counts.
 fn known<'a>(cx: &Context<'_>, case: &Case<'_, 'a>) -> Option<&'a PacingRecord> {
     let workload = &case.workload;
-    let record = case.ledger.memory.pacing.get(workload.uid())?;
+    let record = case.ledger.memory.pacing.get(&workload.id())?;
     if still_counts(cx, record, workload.owner, workload.reset()) {
         Some(record)
     } else {
@@ -94,7 +94,7 @@ pub(in crate::decide) fn still_counts(
     cx: &Context<'_>,
     record: &PacingRecord,
     owner: &Controller,
-    reset: Option<&Arc<str>>,
+    reset: Option<&Fingerprint>,
 ) -> bool {
     let recent = cx.now.wall < after(record.last, soon(cx));
     record.replica_set == owner.uid

@@ -74,22 +74,25 @@ fn check_exclusive(view: &View, pod: &Pod, needs: &Needs) -> Result<(), Refusal>
 /// Whether a pod on a node, the pod itself included, takes one of the pod's host ports. A pod of the same workload takes
 /// the same ports, declared or not.
 fn takes_its_ports(view: &View, pod: &Pod, node: &str) -> bool {
-    let workload = view.workload_uid(pod);
-    let mut others = view.with_host_ports();
+    let workload = view.workload_id(pod);
+    let reference = view.workload(pod).map(|workload| workload.reference()).ok();
+    let is_of_workload = |other: &Pod| {
+        let recorded = other.record().record().map(|record| &record.workload);
+        let quarantined_from_it = recorded.is_some() && recorded == reference.as_ref();
+        other.key.namespace == pod.key.namespace
+            && (quarantined_from_it || view.workload_id(other) == workload)
+    };
+    let mut others = view.with_host_ports_on(node);
     others.any(|other| {
-        if other.node.as_deref() != Some(node) || other.has_ended() {
+        if other.has_ended() {
             return false;
         }
-        if workload.is_some() && view.workload_uid(other) == workload {
-            return true;
-        }
         let mut ports = pod.host_ports.iter();
-        ports.any(|port| {
-            other
-                .host_ports
-                .iter()
-                .any(|taken| port.conflicts_with(taken))
-        })
+        is_of_workload(other)
+            || ports.any(|port| {
+                let mut taken = other.host_ports.iter();
+                taken.any(|taken| port.conflicts_with(taken))
+            })
     })
 }
 

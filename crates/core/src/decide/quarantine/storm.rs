@@ -21,7 +21,7 @@ pub(super) fn check(
     let workload = &case.workload;
     for (scope, threshold, of) in [
         (
-            StormScope::Workload(workload.uid().clone()),
+            StormScope::Workload(workload.id()),
             limits.workload,
             workload.reference().to_string(),
         ),

@@ -5,12 +5,11 @@ use std::time::Duration;
 use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
-    keys,
     lookup::{DrainQuery, Lookup},
     notice::Topic,
     object::Pod,
     policy::Detach,
-    record::{self, Record},
+    record::Record,
 };
 
 /// How long a controller may still own the pod: to release it takes milliseconds.
@@ -23,6 +22,10 @@ pub(super) fn check(
     quarantined: &QuarantinedPod<'_>,
 ) {
     let QuarantinedPod { pod, record, .. } = *quarantined;
+    // Anyone can write a record, with any names in it: no request is made for one that the agent did not write.
+    if !cx.is_known_to_the_ledger(pod) {
+        return;
+    }
     await_drain(state, plan, pod, record);
     if let Some(still_in) = state.undrained.get(&pod.uid) {
         let message = format!(
@@ -44,12 +47,13 @@ pub(super) fn check(
 
 /// Requests the look-up once for each record.
 fn await_drain(state: &mut State, plan: &mut Plan, pod: &Pod, record: &Record) {
-    let fingerprint = pod.annotation(keys::RECORD).map(record::fingerprint);
-    let fingerprint = fingerprint.unwrap_or_default();
-    if record.services.is_empty() || state.drains.get(&pod.uid) == Some(&fingerprint) {
+    let Some(fingerprint) = pod.record_fingerprint() else {
+        return;
+    };
+    if record.services.is_empty() || state.drains.get(&pod.uid) == Some(fingerprint) {
         return;
     }
-    state.drains.insert(pod.uid.clone(), fingerprint);
+    state.drains.insert(pod.uid.clone(), fingerprint.clone());
     plan.lookups.push(Lookup::Drain(DrainQuery {
         pod: pod.key.clone(),
         uid: pod.uid.clone(),

@@ -31,11 +31,12 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
             plan.notify(state, pod, Topic::BadAnnotation, mistake.message.clone());
         }
         if pod.counts_as_quarantined() {
-            handle_quarantined(cx, state, plan, pod, &overrides);
+            handle_quarantined(cx, state, plan, pod, overrides);
         } else {
-            handle_in_service(cx, state, plan, pod, &overrides);
+            handle_in_service(cx, state, plan, pod, overrides);
         }
     }
+    reap::ration(cx, state, plan);
 }
 
 fn handle_in_service(
@@ -50,7 +51,7 @@ fn handle_in_service(
         plan.notify(state, pod, Topic::BadAnnotation, message);
     }
     if pod.annotations.contains_key(keys::RELEASED) {
-        settle::settle(cx, plan, pod);
+        settle::settle(cx, state, plan, pod);
     }
 }
 
@@ -89,8 +90,7 @@ fn handle_quarantined(
     pod: &Pod,
     overrides: &Overrides,
 ) {
-    let recorded = pod.record();
-    let record = recorded.record();
+    let record = pod.record().record();
     if record.is_some_and(|record| record.agent != cx.agent) {
         return;
     }
@@ -102,7 +102,7 @@ fn handle_quarantined(
         }
         return;
     }
-    let record = match &recorded {
+    let record = match pod.record() {
         RecordState::Readable(record) => record,
         RecordState::Newer(version, record) => {
             let record = record.as_deref();

@@ -1,6 +1,6 @@
 //! Deleting pods whose TTL expired: only pods that this agent certainly quarantined, and only a few each minute.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ use crate::{
     overrides::{Hold, Overrides},
     record::Record,
     time::{after, to_the_second},
-    write::{PodVersion, Reap, Write},
+    write::{Act, PodVersion, Reap, Write},
 };
 
 /// Deletes a pod whose TTL expired. True if it is to be deleted: then nothing else is done with it.
@@ -48,7 +48,7 @@ pub(super) fn reap_if_expired(
         plan.notify(state, pod, Topic::HeldPastTtl, message);
         return false;
     }
-    reap(cx, state, plan, quarantined, why);
+    reap(plan, quarantined, why);
     true
 }
 
@@ -66,39 +66,69 @@ pub(super) fn reap_now(
     if held || must_be_kept(cx, state, pod).is_some() {
         return false;
     }
-    reap(cx, state, plan, quarantined, why);
+    reap(plan, quarantined, why);
     true
 }
 
-/// A pod that is already being deleted, or that cannot be deleted, counts once towards the deletions of a minute.
-fn reap(
-    cx: &Context<'_>,
-    state: &mut State,
-    plan: &mut Plan,
-    quarantined: &QuarantinedPod<'_>,
-    why: String,
-) {
+/// Plans the deletion, which [`ration`] may still put off.
+fn reap(plan: &mut Plan, quarantined: &QuarantinedPod<'_>, why: String) {
     let QuarantinedPod { pod, record, .. } = *quarantined;
-    let recent = u32::try_from(state.reaps.len()).unwrap_or(u32::MAX);
-    if was_reaped(state, pod) || recent >= cx.file.limits.reap.per_minute {
-        return;
-    }
-    let budgets = if costs_a_budget(pod) {
-        let budgets = cx.view.budgets_of(pod);
-        budgets.map(|budget| budget.key.clone()).collect()
-    } else {
-        Vec::new()
-    };
-    state.reaps.push_back(RecentReap {
-        at: cx.now.moment,
-        pod: pod.uid.clone(),
-        budgets,
-    });
     plan.writes.push(Write::Reap(Box::new(Reap {
         pod: PodVersion::from(pod),
         policy: record.policy.clone(),
         why,
     })));
+}
+
+/// Of the planned deletions, keeps those for which there is room within the minute: each namespace has its turn before
+/// any has a second one, and what was denied comes last. A pod that is already being deleted counts once.
+pub(super) fn ration(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
+    let mut of_namespaces: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    for reap in &state.reaps {
+        *of_namespaces.entry(reap.namespace.clone()).or_default() += 1;
+    }
+    let mut due = Vec::new();
+    let mut others = Vec::new();
+    for write in std::mem::take(&mut plan.writes) {
+        match write {
+            Write::Reap(reap) => {
+                let turn = of_namespaces
+                    .entry(reap.pod.key.namespace.clone())
+                    .or_default();
+                let setbacks = state.setbacks_of(&reap.pod.uid, Act::Reap);
+                due.push(((setbacks, *turn), reap));
+                *turn += 1;
+            }
+            other => others.push(other),
+        }
+    }
+    plan.writes = others;
+    due.sort_by_key(|(order, _)| *order);
+    for (_, reap) in due {
+        let recent = u32::try_from(state.reaps.len()).unwrap_or(u32::MAX);
+        let Some(pod) = cx.view.pod(&reap.pod.key) else {
+            continue;
+        };
+        if was_reaped(state, pod)
+            || recent >= cx.file.limits.reap.per_minute
+            || spent_budget(cx, state, pod).is_some()
+        {
+            continue;
+        }
+        let budgets = if costs_a_budget(pod) {
+            let budgets = cx.view.budgets_of(pod);
+            budgets.map(|budget| budget.key.clone()).collect()
+        } else {
+            Vec::new()
+        };
+        state.reaps.push_back(RecentReap {
+            at: cx.now.moment,
+            pod: pod.uid.clone(),
+            namespace: pod.key.namespace.clone(),
+            budgets,
+        });
+        plan.writes.push(Write::Reap(reap));
+    }
 }
 
 fn was_reaped(state: &State, pod: &Pod) -> bool {
@@ -121,8 +151,19 @@ fn must_be_kept(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<String> {
     if cx.doubt == Some(Doubt::ClockIsOff) {
         return Some(Doubt::ClockIsOff.as_str().to_owned());
     }
-    if !pod.has_state_label() || !cx.is_known_to_the_ledger(pod) {
+    if !cx.is_known_to_the_ledger(pod) {
         return Some("its record is not the one that the ledger knows".to_owned());
+    }
+    if !pod.is_marked_quarantined() {
+        let (key, value) = (keys::STATE, keys::QUARANTINED);
+        return Some(format!("its label {key} is not {value}"));
+    }
+    if let Some(setback) = state.setback(&pod.uid, Act::Reap, cx.now.moment) {
+        let refusal = setback.refusal.as_ref();
+        return Some(match refusal {
+            Some(refusal) => format!("the API server denied its deletion: {}", refusal.detail),
+            None => "its deletion failed".to_owned(),
+        });
     }
     // The deletion is already requested: its budget need not be checked again.
     if was_reaped(state, pod) {

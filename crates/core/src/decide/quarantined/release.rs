@@ -10,7 +10,7 @@ use crate::{
     record::Record,
     restore::{self, Released, restore},
     time::after,
-    write::{PodVersion, Release, ReleaseCause, Write},
+    write::{Act, PodVersion, Release, ReleaseCause, Write},
 };
 
 /// Why a pod should not be released.
@@ -35,6 +35,9 @@ pub(super) fn release(
     command: ReleaseCommand,
 ) -> bool {
     let QuarantinedPod { pod, record, .. } = *quarantined;
+    if is_left_alone(cx, state, plan, pod) {
+        return false;
+    }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
     let checked = check_ready(pod, record).and_then(|()| check_owner(cx, pod, record, owner));
     match (checked, command) {
@@ -65,6 +68,9 @@ pub(super) fn release_unreplaced(
     quarantined: &QuarantinedPod<'_>,
 ) -> bool {
     let QuarantinedPod { pod, record, .. } = *quarantined;
+    if is_left_alone(cx, state, plan, pod) {
+        return false;
+    }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
     match check_owner(cx, pod, record, owner) {
         Ok(()) => {
@@ -82,6 +88,18 @@ pub(super) fn release_unreplaced(
             false
         }
     }
+}
+
+/// Whether the API server denied the release a short time ago, or the release failed.
+fn is_left_alone(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) -> bool {
+    let Some(setback) = state.setback(&pod.uid, Act::Release, cx.now.moment) else {
+        return false;
+    };
+    if let Some(refusal) = &setback.refusal {
+        let message = format!("the API server denied it: {}", refusal.detail);
+        plan.notify(state, pod, Topic::ReleaseRefused, message);
+    }
+    true
 }
 
 fn put_back(

@@ -5,7 +5,7 @@ use crate::{
     decide::{context::Context, plan::Plan, state::State},
     ledger::{Ledger, Slot},
     notice::Topic,
-    object::{Controller, Pod},
+    object::Pod,
     policy::{Detach, OnReplacementTimeout},
     record::Record,
     time::{after, earliest_creation},
@@ -37,7 +37,7 @@ pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> Replacem
         // No controller creates a replacement.
         return ReplacementState::NotAwaited;
     };
-    if is_replaced(cx, pod, record, controller.desired, ledger) {
+    if is_replaced(cx, pod, record, controller.desired, (ledger, slot)) {
         return ReplacementState::Ready(Slot {
             replaced: Some(cx.now.wall),
             ..slot.clone()
@@ -62,29 +62,32 @@ fn slot<'a>(cx: &Context<'a>, pod: &Pod) -> Option<(&'a Ledger, &'a Slot)> {
 
 /// Whether all desired pods of the workload are Ready again, or as many new pods are Ready as were quarantined up to and
 /// including this one.
-fn is_replaced(cx: &Context<'_>, pod: &Pod, record: &Record, wanted: u32, ledger: &Ledger) -> bool {
+fn is_replaced(
+    cx: &Context<'_>,
+    pod: &Pod,
+    record: &Record,
+    wanted: u32,
+    (ledger, own): (&Ledger, &Slot),
+) -> bool {
     let view = cx.view;
-    let workload = &record.workload.uid;
-    let is_of_workload = |set: &Controller| {
-        let parent = set.owner.as_ref().map(|owner| &owner.uid);
-        set.uid == record.owner.uid || parent == Some(workload)
-    };
-    let mut ready = Vec::new();
-    for set in view.controllers(&pod.key.namespace) {
-        if is_of_workload(set) {
-            ready.extend(
-                view.owned(&set.uid)
-                    .filter(|pod| pod.ready && !pod.terminating && !pod.counts_as_quarantined()),
-            );
-        }
+    let namespace = &pod.key.namespace;
+    let mut sets = view.controllers_below(namespace, &record.workload);
+    if let Some(owner) = view.controller(namespace, &record.owner)
+        && !sets.iter().any(|set| set.uid == owner.uid)
+    {
+        sets.push(owner);
     }
+    let pods = sets.iter().flat_map(|set| view.owned(set));
+    let ready: Vec<&Pod> = pods
+        .filter(|pod| pod.ready && !pod.terminating && !pod.counts_as_quarantined())
+        .collect();
     if u32::try_from(ready.len()).is_ok_and(|ready| ready >= wanted) {
         return true;
     }
     let waiting: Vec<&Slot> = ledger
         .slots
         .values()
-        .filter(|slot| slot.workload == *workload && slot.replaced.is_none())
+        .filter(|slot| slot.workload == own.workload && slot.replaced.is_none())
         .collect();
     let mine = (record.at, &pod.uid);
     let missing = waiting.iter().filter(|slot| (slot.at, &slot.uid) <= mine);

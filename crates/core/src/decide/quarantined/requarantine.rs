@@ -14,15 +14,16 @@ use crate::{
             constraints::{LeavingPod, constraints_for},
             labels::{LabelEdits, differing, label_edits, service_names},
         },
-        state::State,
+        state::{Setback, State},
     },
     keys,
     ledger::Slot,
     notice::Topic,
     object::Pod,
     policy::Detach,
-    record::{self, Record, Values},
-    write::{Before, Change, PodVersion, Quarantine, Write},
+    record::{Record, Values},
+    text::Fingerprint,
+    write::{Act, Before, Change, PodVersion, Quarantine, Write},
 };
 
 /// Takes the pod out of what selects it again, or reports why that is not possible.
@@ -107,8 +108,13 @@ fn slot_to_move<'a>(
     state: &State,
     pod: &Pod,
 ) -> Result<Option<&'a Slot>, String> {
-    if let Some((_, refusal)) = state.denied.get(&pod.uid) {
-        return Err(refusal.to_string());
+    match state.setback(&pod.uid, Act::Quarantine, cx.now.moment) {
+        None => {}
+        Some(Setback { refusal: None, .. }) => return Ok(None),
+        Some(Setback {
+            refusal: Some(refusal),
+            ..
+        }) => return Err(refusal.to_string()),
     }
     let ledger = cx.open_ledger()?;
     match ledger.slots.get(&pod.uid) {
@@ -146,8 +152,8 @@ fn with_edits(pod: &Pod, record: &Record, edits: Values, services: Vec<Arc<str>>
 fn moved(slot: &Slot, pod: &Pod, text: &str) -> Slot {
     Slot {
         resource_version: pod.resource_version,
-        record: record::fingerprint(text),
-        record_before: pod.annotation(keys::RECORD).map(record::fingerprint),
+        record: Fingerprint::of(text),
+        record_before: pod.record_fingerprint().cloned(),
         ..slot.clone()
     }
 }

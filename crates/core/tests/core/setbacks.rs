@@ -1,0 +1,250 @@
+//! A write that is denied, or that fails, is left alone for a while, and takes nothing else along.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{
+    keys,
+    ledger::{SlotFate, fate},
+    lookup::Lookup,
+    notice::Topic,
+    policy::Mode,
+    reason::{Reason, Refusal},
+    restore::HIGHEST_COST,
+    write::{Act, Write},
+};
+
+use crate::{
+    outcome::{Planned, notices, quarantines, reaps, refusals, the_quarantine, writes},
+    world::World,
+};
+
+fn deny(world: &mut World, name: &str, act: Act) {
+    let uid = world.pod(name).uid.clone();
+    let refusal = Refusal::new(Reason::AdmissionDenied, "no");
+    let now = world.now.moment;
+    world.state.record_denial(&uid, act, refusal, now);
+}
+
+/// At which seconds of the next `seconds` a write of that kind is planned; each is denied.
+fn tried(world: &mut World, name: &str, act: Act, seconds: usize) -> Vec<usize> {
+    let mut tried = Vec::new();
+    for second in 0..seconds {
+        let planned = writes(&world.tick());
+        let is_planned = planned.iter().any(|write| match (act, write) {
+            (Act::Quarantine, Write::Quarantine(one)) => &*one.pod.key.name == name,
+            (Act::Release, Write::Release(one)) => &*one.pod.key.name == name,
+            (Act::Settle, Write::Settle { pod, .. }) => &*pod.key.name == name,
+            (Act::Reap, Write::Reap(one)) => &*one.pod.key.name == name,
+            (Act::Fence, Write::CheckSlot(slot)) => &*slot.name == name,
+            _ => false,
+        });
+        if is_planned {
+            tried.push(second);
+            deny(world, name, act);
+        }
+    }
+    tried
+}
+
+const BACKING_OFF: [usize; 5] = [0, 60, 180, 420, 900];
+
+#[test]
+fn a_quarantine_that_is_denied_is_tried_after_longer_and_longer_times_and_told_once() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let mut told = 0;
+    for _ in 0..1000 {
+        let planned = world.tick();
+        told += refusals(&planned).len();
+        if !quarantines(&planned).is_empty() {
+            deny(&mut world, "web-0", Act::Quarantine);
+        }
+    }
+    assert_eq!(told, 1);
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    assert_eq!(
+        tried(&mut world, "web-0", Act::Quarantine, 1000),
+        BACKING_OFF
+    );
+}
+
+#[test]
+fn a_release_that_is_denied_backs_off_and_is_told_once() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.annotate("web-0", keys::RELEASE, "true");
+    assert_eq!(tried(&mut world, "web-0", Act::Release, 1000), BACKING_OFF);
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.annotate("web-0", keys::RELEASE, "true");
+    let mut told = Vec::new();
+    for _ in 0..1000 {
+        let planned = world.tick();
+        let refused = notices(&planned).into_iter();
+        let refused = refused.filter(|notice| notice.topic == Topic::ReleaseRefused);
+        told.extend(refused.map(|notice| notice.message.clone()));
+        if writes(&planned)
+            .iter()
+            .any(|write| matches!(write, Write::Release(_)))
+        {
+            deny(&mut world, "web-0", Act::Release);
+        }
+    }
+    assert_eq!(told, ["the API server denied it: no"]);
+}
+
+/// Both annotations may stand in the pod template of a Deployment.
+#[test]
+fn a_deletion_cost_that_the_api_server_never_takes_is_not_written_each_second() {
+    let mut world = World::with_web();
+    let released = r#"{"at":"2020-01-01T00:00:00Z","until":"2020-01-01T00:00:00Z","deletionCost":"no number"}"#;
+    world.annotate("web-0", keys::RELEASED, released);
+    world.annotate("web-0", keys::DELETION_COST, HIGHEST_COST);
+    assert_eq!(tried(&mut world, "web-0", Act::Settle, 1000), BACKING_OFF);
+}
+
+#[test]
+fn a_slot_that_cannot_be_fenced_is_checked_again_once_its_pod_has_changed() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let slot = the_quarantine(&world.planned()).slot.clone();
+    assert!(world.ledger().take(slot));
+    world.findings.clear();
+    world.tick();
+    assert_eq!(tried(&mut world, "web-0", Act::Fence, 300), [0, 60, 180]);
+    world.change("web-0", |pod| pod.restarts = 1);
+    let planned = writes(&world.tick());
+    assert!(
+        planned
+            .iter()
+            .any(|write| matches!(write, Write::CheckSlot(_)))
+    );
+}
+
+/// The tenant changes the value of the state label, or a webhook denies the deletions of one namespace.
+#[test]
+fn pods_that_cannot_be_deleted_take_no_turns_of_others_and_are_told_of() {
+    let mut world = World::with_web();
+    world.file.limits.reap.per_minute = 1;
+    for name in ["web-0", "web-1", "web-2"] {
+        world.beside(name);
+        world.quarantine(name);
+    }
+    world.change("web-0", |pod| {
+        pod.labels.insert(keys::STATE.into(), "x".into());
+    });
+    world.pass(Duration::from_hours(5));
+    let mut told = Vec::new();
+    let mut deleted = Vec::new();
+    for _ in 0..600 {
+        let planned = world.tick();
+        let kept = notices(&planned).into_iter();
+        let kept = kept.filter(|notice| notice.topic == Topic::HeldPastTtl);
+        told.extend(kept.map(|notice| (notice.about.name.to_string(), notice.message.clone())));
+        for reap in reaps(&planned) {
+            let name = reap.pod.key.name.to_string();
+            if name == "web-1" {
+                deny(&mut world, &name, Act::Reap);
+            }
+            deleted.push(name);
+        }
+    }
+    assert!(!deleted.contains(&"web-0".to_owned()));
+    assert_eq!(deleted[..2], ["web-1", "web-2"]);
+    let names: Vec<&str> = told.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["web-0", "web-1"], "each once");
+    assert!(
+        told[0]
+            .1
+            .ends_with("its label pod-quarantine.io/state is not quarantined"),
+        "{}",
+        told[0].1
+    );
+    assert!(
+        told[1]
+            .1
+            .ends_with("the API server denied its deletion: no"),
+        "{}",
+        told[1].1
+    );
+}
+
+#[test]
+fn a_write_that_failed_is_tried_again_soon_and_refuses_nothing() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let mut tried = Vec::new();
+    for second in 0..70 {
+        let planned = world.tick();
+        assert_eq!(refusals(&planned), []);
+        if !quarantines(&planned).is_empty() {
+            tried.push(second);
+            let uid = world.pod("web-0").uid.clone();
+            let now = world.now.moment;
+            world.state.record_failure(&uid, Act::Quarantine, now);
+        }
+    }
+    assert_eq!(tried, [0, 1, 3, 7, 15, 31, 63]);
+}
+
+#[test]
+fn a_refusal_is_told_once_however_often_the_needs_of_the_replacement_are_read() {
+    let mut world = World::with_web();
+    world.policy(|policy| policy.mode = Mode::Observe);
+    world.unhealthy("web-0");
+    let mut told = 0;
+    for _ in 0..60 {
+        // What is asked for comes a moment later, and then it is decided again.
+        for _ in 0..2 {
+            let planned = world.decide();
+            told += refusals(&planned).len();
+            for one in planned {
+                if let Planned::Lookup(Lookup::Needs(query)) = one {
+                    world.read(&query);
+                }
+            }
+        }
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(told, 1);
+}
+
+/// The slot is taken, somebody else writes the pod, the patch conflicts, and the needs of its replacement run out.
+#[test]
+fn a_pod_that_is_written_all_the_time_uses_up_one_slot_of_the_hour() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    for _ in 0..220 {
+        for one in world.decide() {
+            match one {
+                Planned::Lookup(Lookup::Needs(query)) => world.read(&query),
+                Planned::Write(Write::Quarantine(quarantine)) => {
+                    let slot = quarantine.slot.clone();
+                    assert!(world.ledger().begin(slot, quarantine.pacing.as_ref()));
+                }
+                Planned::Write(Write::CheckSlot(slot)) => {
+                    let pod = world.view.pod(&slot.key()).cloned();
+                    if fate(&slot, pod.as_ref(), world.now.wall) == SlotFate::Free {
+                        assert!(world.ledger().free(&slot));
+                    }
+                }
+                _ => {}
+            }
+        }
+        world.change("web-0", |pod| pod.restarts += 1);
+        world.pass(Duration::from_secs(1));
+    }
+    let now = world.now.wall;
+    assert_eq!(world.ledger().memory.begun_within_an_hour(now), 1);
+    // Once the pod is well again, its slot is freed.
+    world.findings.clear();
+    world.decide();
+    world.pass(Duration::from_secs(1));
+    let planned = writes(&world.decide());
+    assert!(
+        planned
+            .iter()
+            .any(|write| matches!(write, Write::CheckSlot(_)))
+    );
+}
