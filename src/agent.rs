@@ -30,13 +30,13 @@ use self::{
     tasks::{TaskEnd, Tasks},
 };
 use crate::{
-    cluster::{self, Headers, Kubernetes, LeaderCandidate, Leadership, Reader},
+    clock::Clock,
+    cluster::{self, Kubernetes, LeaderCandidate, Leadership, Reader},
     config::{self, Checked},
     decider::{self, Decider, Handles, Inputs, PolicyFileChange, watch_task},
     report::{
         Report, SignalReport, explain, health::Health, http, metrics::Metrics, publisher::publisher,
     },
-    signal::Clock,
 };
 
 /// The settings from the command line of `run`.
@@ -137,12 +137,12 @@ impl Agent {
             warn!("{warning}");
         }
         let file = Arc::new(file);
-        let (client, headers, namespace) = connect(&settings).await?;
+        let clock = Clock::new();
+        let (client, namespace) = connect(&settings, &clock).await?;
         let metrics = Arc::new(Metrics::new().context("register the metrics")?);
         let health = Arc::new(Health::default());
         let ready = Arc::new(AtomicBool::new(false));
         let stop = CancellationToken::new();
-        let clock = Clock::new();
         let mut tasks = Tasks::default();
 
         let listener = bind(settings.listen).await?;
@@ -201,9 +201,11 @@ impl Agent {
 
         let (files, files_receiver) = mpsc::channel(1);
         health.expect(decider::TASK, DECIDER_BOUND);
+        let reader = Reader::new(client.clone());
+        let api_server = Kubernetes::new(client, &namespace, &file.agent, clock.clone());
         let handles = Handles {
-            reader: Reader::new(client.clone()),
-            writer: Writer::new(Kubernetes::new(client, &namespace, &file.agent)),
+            reader,
+            writer: Writer::new(api_server),
             report: Report {
                 metrics: metrics.clone(),
                 publisher,
@@ -211,7 +213,6 @@ impl Agent {
             health,
             ready,
             clock,
-            headers,
         };
         let decider = Decider::new(handles, file.clone(), senders, &namespace, kinds);
         let inputs = Inputs {
@@ -295,15 +296,15 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// The client, and the agent's own namespace: as set, else the `ServiceAccount`'s or the context's.
-async fn connect(settings: &Settings) -> anyhow::Result<(Client, Headers, String)> {
+async fn connect(settings: &Settings, clock: &Clock) -> anyhow::Result<(Client, String)> {
     let config =
         cluster::client_config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
     let namespace = settings
         .namespace
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
-    let (client, headers) = cluster::client(config).context("build the client")?;
-    Ok((client, headers, namespace))
+    let client = cluster::client(config, clock).context("build the client")?;
+    Ok((client, namespace))
 }
 
 /// The holder in the Lease: the agent's pod, so that a restarted container stays the leader; otherwise this process.

@@ -28,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    cluster::{Headers, Kubernetes, Leadership, Reader, WatchEvent, WatchState},
+    clock::Clock,
+    cluster::{Kubernetes, Leadership, Reader, WatchEvent, WatchState},
     core::{
         decide::{Doubt, State, decide},
         judge::{Judge, Sample},
@@ -38,7 +39,6 @@ use crate::{
         write::Act,
     },
     report::{Report, explain::Question, health::Health, metrics::StateNow},
-    signal::Clock,
     targets::{Senders, Targets},
 };
 
@@ -90,8 +90,6 @@ pub struct Handles {
     /// Set once all watches have synced.
     pub ready: Arc<AtomicBool>,
     pub clock: Clock,
-    /// What the API server says in the headers of its answers.
-    pub headers: Headers,
 }
 
 pub struct Decider {
@@ -168,6 +166,11 @@ impl Decider {
                     }
                     for event in events.drain(..) {
                         self.handle_watch_event(event);
+                    }
+                    // However many events come: without samples nothing is judged.
+                    for _ in 0..BATCH {
+                        let Ok(sample) = inputs.samples.try_recv() else { break };
+                        self.record_sample(&sample);
                     }
                 }
                 _ = inputs.samples.recv_many(&mut samples, BATCH) => {
@@ -291,7 +294,7 @@ impl Decider {
     fn tick(&mut self) {
         self.tries = 0;
         self.handles.health.beat(TASK);
-        if let Some(ahead) = self.handles.headers.ahead() {
+        if let Some(ahead) = self.handles.clock.ahead() {
             self.handles.report.metrics.clock(ahead);
         }
         if !self.leads {
@@ -308,13 +311,8 @@ impl Decider {
     }
 
     fn doubt(&self) -> Option<Doubt> {
-        if self.handles.headers.clocks_are_apart() {
-            Some(Doubt::ClockIsOff)
-        } else if self.file_refused {
-            Some(Doubt::PolicyFileRefused)
-        } else {
-            None
-        }
+        let refused = self.file_refused.then_some(Doubt::PolicyFileRefused);
+        self.handles.clock.doubt().or(refused)
     }
 
     /// Decides, unless writes are in flight or conflicts have caused [`TRIES`] decisions within this tick.
@@ -327,7 +325,8 @@ impl Decider {
         let findings = self.judge.findings(now.moment);
         let (file, view) = (&self.file, &self.view);
         let plan = decide(&mut self.state, file, view, &findings, doubt, now);
-        self.handles.report.metrics.decided(began.elapsed());
+        let metrics = &self.handles.report.metrics;
+        metrics.decided(began.elapsed(), plan.put_off);
         for notice in &plan.notices {
             self.handles.report.notice(notice);
         }

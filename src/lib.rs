@@ -1,6 +1,7 @@
 //! The agent: thin edges around a pure [`core`].
 
 pub mod agent;
+pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod deadline;

@@ -81,7 +81,7 @@ impl Targets {
         let Some(pod) = pod else {
             return;
         };
-        let workload = view.workload_id(pod);
+        let place = view.place_of(pod);
         let targeted = self
             .pods
             .entry(key.clone())
@@ -95,7 +95,7 @@ impl Targets {
             };
             // Sending fails only if the signal has ended, which ends the agent and is reported there.
             if view.selects(policy, pod) {
-                judge.watch(&policy.name, &pod.uid, key, &workload);
+                judge.watch(&policy.name, &pod.uid, key, &place);
                 if has_settled {
                     judge.restart(&policy.name, &pod.uid);
                 }

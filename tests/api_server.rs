@@ -172,8 +172,9 @@ fn breaks(event: &WatchEvent) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_becomes_pods_a_bookmark_and_the_set_of_all_pods() {
-    let (events, _) = watched(Vec::new(), 3).await;
-    let pod = pod_of(&events[0]);
+    let (events, _) = watched(Vec::new(), 5).await;
+    assert!(breaks(&events[0]), "{events:?}");
+    let pod = pod_of(&events[1]);
     assert_eq!(pod.key, ObjectKey::new("shop", "web-0"));
     assert_eq!(pod.resource_version.to_string(), "7");
     assert_eq!(pod.labels.get("app").map(|value| &**value), Some("web"));
@@ -181,54 +182,92 @@ async fn a_list_becomes_pods_a_bookmark_and_the_set_of_all_pods() {
     assert_eq!(annotations, [keys::HOLD]);
     let owner = pod.owner.as_ref().unwrap();
     assert_eq!(owner.to_string(), "ReplicaSet web");
-    assert_eq!(events[1], WatchEvent::Bookmark("pods"));
+    assert_eq!(events[2], WatchEvent::Bookmark("pods"));
     assert!(
-        matches!(&events[2], WatchEvent::Update(_, all) if matches!(**all, Update::AllPods(..)))
+        matches!(&events[3], WatchEvent::Update(_, all) if matches!(**all, Update::AllPods(..)))
     );
+    assert!(follows(&events[4]), "{events:?}");
+}
+
+fn bookmark(version: &str) -> Value {
+    let metadata = json!({ "resourceVersion": version, "creationTimestamp": null });
+    let object = json!({ "kind": "Pod", "apiVersion": "v1", "metadata": metadata });
+    json!({ "type": "BOOKMARK", "object": object })
+}
+
+fn modified(version: &str) -> Value {
+    json!({ "type": "MODIFIED", "object": pod(version) })
+}
+
+/// What comes after the first list.
+fn after_list(events: &[WatchEvent]) -> &[WatchEvent] {
+    assert!(follows(&events[4]), "{events:?}");
+    &events[5..]
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_watch_reports_that_it_is_in_sync_again_after_an_interruption() {
+async fn a_quiet_watch_is_in_sync_again_once_the_watch_after_an_interruption_has_ended_well() {
     let opened = events(&[]);
-    let (events, asked) = watched(vec![opened.clone(), refused(500), opened], 6).await;
-    assert!(follows(&events[3]), "{events:?}");
-    assert!(breaks(&events[4]), "{events:?}");
-    assert!(follows(&events[5]), "{events:?}");
+    let (events, asked) = watched(vec![opened.clone(), refused(500), opened], 7).await;
+    let [broken, again] = after_list(&events) else {
+        panic!("{events:?}");
+    };
+    assert!(breaks(broken) && follows(again), "{events:?}");
     let versions: Vec<&str> = asked.iter().skip(1).map(|uri| version_asked(uri)).collect();
     assert_eq!(versions[..3], ["9", "9", "9"]);
+    assert!(asked[1].contains("timeoutSeconds=170"), "{asked:?}");
+    assert!(
+        asked[3].contains("timeoutSeconds=5"),
+        "it is short: {asked:?}"
+    );
+}
+
+/// The first event after an interruption may be one of many that were missed.
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_in_sync_again_at_the_first_bookmark_not_at_the_first_event() {
+    let missed = events(&[modified("20"), modified("21"), bookmark("30")]);
+    let (events, _) = watched(vec![refused(500), missed], 10).await;
+    let after = after_list(&events);
+    assert!(breaks(&after[0]), "{events:?}");
+    assert_eq!(pod_of(&after[1]).resource_version.to_string(), "20");
+    assert_eq!(pod_of(&after[2]).resource_version.to_string(), "21");
+    assert_eq!(after[3], WatchEvent::Bookmark("pods"));
+    assert!(follows(&after[4]), "{events:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_continues_from_the_last_change_or_bookmark() {
-    let bookmark = json!({ "kind": "Pod", "apiVersion": "v1",
-        "metadata": { "resourceVersion": "30", "creationTimestamp": null } });
-    let first = events(&[json!({ "type": "MODIFIED", "object": pod("20") })]);
-    let second = events(&[json!({ "type": "BOOKMARK", "object": bookmark })]);
+    let first = events(&[modified("20")]);
+    let second = events(&[bookmark("30")]);
     let third = events(&[]);
-    let (events, asked) = watched(vec![first, second, third], 8).await;
-    assert_eq!(pod_of(&events[4]).resource_version.to_string(), "20");
-    assert_eq!(events[6], WatchEvent::Bookmark("pods"));
+    let (events, asked) = watched(vec![first, second, third], 7).await;
+    let after = after_list(&events);
+    assert_eq!(pod_of(&after[0]).resource_version.to_string(), "20");
+    assert_eq!(after[1], WatchEvent::Bookmark("pods"));
     let versions: Vec<&str> = asked.iter().skip(1).map(|uri| version_asked(uri)).collect();
     assert_eq!(versions[..3], ["9", "20", "30"]);
 }
 
+/// The API server accepts the watch, and says in its first event that the version has expired.
 #[tokio::test(start_paused = true)]
-async fn an_expired_version_leads_to_a_new_list_without_an_interruption() {
+async fn an_expired_version_is_out_of_sync_until_everything_is_listed_again() {
     let expired = json!({ "kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "old" });
     let expired = events(&[json!({ "type": "ERROR", "object": expired })]);
-    let (events, asked) = watched(vec![expired, events(&[])], 8).await;
-    assert!(!events.iter().any(breaks), "{events:?}");
-    assert!(follows(&events[7]), "{events:?}");
+    let (events, asked) = watched(vec![refused(500), expired, events(&[])], 12).await;
+    let after = after_list(&events);
+    assert!(after[..3].iter().all(breaks), "{events:?}");
+    assert_eq!(pod_of(&after[3]).resource_version.to_string(), "7");
+    assert!(follows(&after[6]), "{events:?}");
     let lists = asked.iter().filter(|uri| !uri.contains("watch=true"));
     assert_eq!(lists.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_cannot_be_opened_in_time_is_broken() {
-    let (events, _) = watched(Vec::new(), 4).await;
+    let (events, _) = watched(Vec::new(), 6).await;
     let expected = "watching pods: no answer within 15s".to_owned();
     assert_eq!(
-        events[3],
+        after_list(&events)[0],
         WatchEvent::Watch("pods", WatchState::OutOfSync(expected))
     );
 }

@@ -56,6 +56,7 @@ fn quarantine() -> Quarantine {
             record_before: None,
             ready: false,
             replaced: None,
+            expires: None,
         },
         pacing: None,
         dry_run_first: false,

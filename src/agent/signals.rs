@@ -10,12 +10,13 @@ use tokio::{
 
 use super::tasks::Tasks;
 use crate::{
+    clock::Clock,
     core::{
         judge::Sample,
         policy::{Policy, PolicyFile, PrometheusServer, Signal},
     },
     report::SignalReport,
-    signal::{self, Clock, SignalContext, TargetChange},
+    signal::{self, SignalContext, TargetChange},
     targets::Senders,
 };
 

@@ -7,7 +7,7 @@ mod watch;
 mod write;
 
 pub use self::{
-    client::{ClientConfigError, Headers, ListPages, client, client_config, error_chain, in_short},
+    client::{ClientConfigError, ListPages, client, client_config, error_chain, in_short},
     leadership::{KIND as LEASE, LeaderCandidate, Leadership, lead},
     lookup::{Reader, UnreadablePod, read_pod},
     watch::{WatchEvent, WatchState, watches},

@@ -136,16 +136,21 @@ fn write_workload(text: &mut String, limits: &WorkloadLimits) -> fmt::Result {
 fn write_storm(text: &mut String, limits: &StormLimits) -> fmt::Result {
     let StormLimits {
         workload,
+        node,
+        zone,
         cluster,
         cooldown,
     } = limits;
     let words = format!(
-        "nothing new while more than {workload}% of the pods of a workload, or {cluster}% of all watched pods, are unhealthy"
+        "nothing new while more than {workload}% of the pods of a workload, or {cluster}% of all watched pods, are unhealthy (at least two of them),"
     );
     line(text, "storm", &words)?;
+    let words = format!(
+        "or {node}% of those on a node, or {zone}% of those in a zone (at least three, of two workloads),"
+    );
+    line(text, "", &words)?;
     let cooldown = format_duration(*cooldown);
-    let words = format!("(at least two of them), and for {cooldown} afterwards");
-    line(text, "", &words)
+    line(text, "", &format!("and for {cooldown} afterwards"))
 }
 
 fn write_pacing(text: &mut String, limits: &PacingLimits) -> fmt::Result {

@@ -113,6 +113,18 @@ fn storm(fields: &mut Fields) -> Option<StormLimits> {
         Percent,
         default.workload,
     );
+    let node = fields.or(
+        "node",
+        "while more than this percentage of the watched pods on a node is unhealthy, and at least three of them, of two workloads, no further pod on it is quarantined",
+        Percent,
+        default.node,
+    );
+    let zone = fields.or(
+        "zone",
+        "while more than this percentage of the watched pods in a zone is unhealthy, and at least three of them, of two workloads, no further pod in it is quarantined",
+        Percent,
+        default.zone,
+    );
     let cluster = fields.or(
         "cluster",
         "while more than this percentage of all watched pods is unhealthy, and at least two of them, no further pod is quarantined",
@@ -127,6 +139,8 @@ fn storm(fields: &mut Fields) -> Option<StormLimits> {
     );
     Some(StormLimits {
         workload: workload?,
+        node: node?,
+        zone: zone?,
         cluster: cluster?,
         cooldown: cooldown?,
     })

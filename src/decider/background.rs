@@ -49,7 +49,10 @@ impl Decider {
         match background {
             // A refusal is reported, and a failure tried again, when the pod is unhealthy.
             Background::DryRun(outcome) => self.record_outcome(outcome.updates, &outcome.effects),
-            Background::Needs(pod, needs) => self.state.record_needs(&pod, needs),
+            Background::Needs(pod, needs) => {
+                let now = self.handles.clock.now().moment;
+                self.state.record_needs(&pod, needs, now);
+            }
             Background::Drain(query, since, still_in) => self.on_drain(query, since, still_in),
         }
     }

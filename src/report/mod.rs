@@ -1,5 +1,6 @@
 //! The agent's reports: metrics, Events and log, always together.
 
+mod event_queue;
 pub mod events;
 pub mod explain;
 pub mod health;
@@ -153,16 +154,16 @@ impl Report {
     fn noted(&self, note: &Note) {
         match note {
             Note::Replaced(slot) => self.replaced(slot),
-            Note::StormBegan(_, storm) => {
+            Note::StormBegan(storm) => {
                 warn!(
                     place = &*storm.place,
                     "a storm has begun: too many pods are unhealthy at once"
                 );
             }
             Note::StormEnded(scope) => {
-                info!(?scope, "the storm is over");
+                info!(%scope, "the storm is over");
             }
-            Note::Forgotten(_) => {}
+            Note::Expires(_) | Note::Forgotten(_) => {}
         }
     }
 

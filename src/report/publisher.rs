@@ -1,19 +1,19 @@
 //! Publishes Events to the API server, one after the other.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tracing::warn;
 
-use super::{events::AgentEvent, metrics::Metrics};
+use super::{event_queue::EventQueue, events::AgentEvent, metrics::Metrics};
 use crate::{cluster::in_short, core::keys, deadline::within};
-
-/// Events that wait to be published; more are dropped and counted.
-const WAITING: usize = 1000;
 
 /// How long publishing one Event may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,14 +21,38 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Queues Events without waiting.
 #[derive(Clone)]
 pub struct Publisher {
-    sender: mpsc::Sender<AgentEvent>,
+    waiting: Arc<SharedQueue>,
     metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct SharedQueue {
+    queue: Mutex<EventQueue>,
+    pushed: Notify,
+}
+
+impl SharedQueue {
+    fn queue(&self) -> MutexGuard<'_, EventQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn next(&self) -> AgentEvent {
+        loop {
+            let pushed = self.pushed.notified();
+            if let Some(event) = self.queue().pop() {
+                return event;
+            }
+            pushed.await;
+        }
+    }
 }
 
 impl Publisher {
     /// Queues an Event, or drops it if too many are waiting.
     pub fn publish(&self, event: AgentEvent) {
-        if self.sender.try_send(event).is_err() {
+        if self.waiting.queue().push(event) {
+            self.waiting.pushed.notify_one();
+        } else {
             self.metrics.event_dropped();
         }
     }
@@ -40,22 +64,19 @@ pub fn publisher(
     instance: Option<String>,
     metrics: Arc<Metrics>,
 ) -> (Publisher, impl Future<Output = ()>) {
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let waiting = Arc::<SharedQueue>::default();
     let reporter = Reporter {
         controller: keys::REPORTING_CONTROLLER.into(),
         instance,
     };
     let recorder = Recorder::new(client, reporter);
-    let task = publish(recorder, receiver, metrics.clone());
-    (Publisher { sender, metrics }, task)
+    let task = publish(recorder, waiting.clone(), metrics.clone());
+    (Publisher { waiting, metrics }, task)
 }
 
-async fn publish(
-    recorder: Recorder,
-    mut receiver: mpsc::Receiver<AgentEvent>,
-    metrics: Arc<Metrics>,
-) {
-    while let Some(AgentEvent { regarding, event }) = receiver.recv().await {
+async fn publish(recorder: Recorder, waiting: Arc<SharedQueue>, metrics: Arc<Metrics>) {
+    loop {
+        let AgentEvent { regarding, event } = waiting.next().await;
         let published = within(TIMEOUT, recorder.publish(&event, &regarding)).await;
         let why = match published {
             Ok(Ok(())) => continue,

@@ -9,13 +9,15 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::core::{
-    judge::Sample,
-    object::{ObjectKey, Uid},
-    policy::Policy,
+use crate::{
+    clock::Clock,
+    core::{
+        judge::Sample,
+        object::{ObjectKey, Uid},
+        policy::Policy,
+    },
 };
 
-mod clock;
 mod error_cause;
 mod output;
 pub mod probe;
@@ -23,7 +25,6 @@ pub mod prometheus;
 mod schedule;
 mod tls;
 
-pub use clock::Clock;
 pub use error_cause::ErrorCause;
 
 /// The `User-Agent` of a probe and a query, unless the policy file sets one.

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::{Clock, Observer, SignalContext, SignalError, SignalEvent};
-use crate::core::{
-    judge::{Answer, Sample},
-    object::Uid,
-    time::Now,
-};
+use crate::core::{judge::Sample, time::Now};
 
 /// The receivers of the samples of one policy and of its signal's events.
 pub(super) struct SignalOutput {
@@ -36,21 +32,7 @@ impl SignalOutput {
     }
 
     /// Sends a sample. Returns once the channel has taken it.
-    pub(super) async fn send(
-        &self,
-        pod: Uid,
-        at: Now,
-        answer: Answer,
-        saw: Arc<str>,
-    ) -> Result<(), SignalError> {
-        let policy = self.policy.clone();
-        let sample = Sample {
-            policy,
-            pod,
-            at,
-            answer,
-            saw,
-        };
+    pub(super) async fn send(&self, sample: Sample) -> Result<(), SignalError> {
         let sent = self.samples.send(sample).await;
         sent.map_err(|_| SignalError::SamplesClosed(self.policy.clone()))
     }

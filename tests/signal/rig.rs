@@ -9,15 +9,14 @@ use std::{
 
 use jiff::Timestamp;
 use pod_quarantine::{
+    clock::Clock,
     config,
     core::{
         judge::{Answer, Sample},
         object::{ObjectKey, Uid},
         policy::{HttpProbe, Policy, PrometheusQuery, PrometheusServer, Signal, Threshold},
     },
-    signal::{
-        Clock, Observer, SignalContext, SignalEvent, SignalTarget, TargetChange, probe, prometheus,
-    },
+    signal::{Observer, SignalContext, SignalEvent, SignalTarget, TargetChange, probe, prometheus},
 };
 use tokio::{
     sync::{Semaphore, mpsc},

@@ -16,6 +16,7 @@ use std::{
 use crate::{
     keys,
     selector::{Labels, Selector},
+    text::truncate,
 };
 
 /// A selector, and the object that has it, such as `Service web`.
@@ -93,13 +94,43 @@ pub struct Detachment {
     pub labels: Labels,
     /// The wishes that the labels do not fulfil.
     pub missed: Vec<Arc<str>>,
+    /// How many sets of edits were tried.
+    pub tried: u32,
 }
 
 /// No set of edits satisfies the constraints.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NoWayOut {
-    /// The objects that prevent it: kind and name, with the selector.
+    /// The objects that prevent it: kind and name, with the selector. Of many only the first are named.
     pub in_the_way: Vec<String>,
+    /// How many sets of edits were tried.
+    pub tried: u32,
+}
+
+impl NoWayOut {
+    fn new<'a>(in_the_way: impl Iterator<Item = &'a NamedSelector>, tried: u32) -> Self {
+        let all: Vec<&NamedSelector> = in_the_way.collect();
+        let mut in_the_way: Vec<String> = all
+            .iter()
+            .take(MAX_NAMED)
+            .map(|named| show(named))
+            .collect();
+        if all.len() > MAX_NAMED {
+            in_the_way.push(format!("and {} more", all.len() - MAX_NAMED));
+        }
+        Self { in_the_way, tried }
+    }
+}
+
+fn show(named: &NamedSelector) -> String {
+    let selector = named.selector.to_string();
+    let shown = truncate(&selector, SHOWN_BYTES);
+    let rest = if shown.len() < selector.len() {
+        "…"
+    } else {
+        ""
+    };
+    format!("{} ({shown}{rest})", named.whose)
 }
 
 impl fmt::Display for NoWayOut {
@@ -108,16 +139,50 @@ impl fmt::Display for NoWayOut {
     }
 }
 
-/// How many sets of edits are tried at most. A pod whose selectors use six keys has 4,096; with this many, and a
-/// hundred selectors, the search ends within 25 ms, and the best set found so far is as safe as any other.
+/// How many sets of edits are tried at most, for one pod. A pod whose selectors use six keys has 4,096. After that the
+/// best set found so far is as safe as any other.
 const MAX_TRIED: u32 = 10_000;
+
+/// How many sets are tried at most to name what stands in the way, after the search has failed.
+const MAX_TRIED_TO_EXPLAIN: u32 = 2_000;
+
+/// How many objects in the way are named; the others are counted.
+const MAX_NAMED: usize = 5;
+
+/// How much is shown of a selector in the way.
+const SHOWN_BYTES: usize = 256;
 
 /// Searches for the edits.
 pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, NoWayOut> {
-    let mut search = Search::new(labels, constraints);
+    let reach = Reach {
+        labels,
+        constraints,
+    };
+    let stuck = || {
+        constraints
+            .leave
+            .iter()
+            .filter(|named| !reach.can_leave(&named.selector))
+    };
+    if stuck().next().is_some() {
+        return Err(NoWayOut::new(stuck(), 0));
+    }
+    // Most selectors of a namespace are of other applications: no edit makes a pod match them.
+    let relevant = Constraints {
+        avoid: constraints
+            .avoid
+            .iter()
+            .filter(|named| reach.can_enter(&named.selector))
+            .cloned()
+            .collect(),
+        ..constraints.clone()
+    };
+    let uses = constraints.uses();
+    let mut search = Search::new(labels, &relevant, &uses, MAX_TRIED);
     search.run();
-    let Some(best) = search.best else {
-        return Err(explain(labels, constraints));
+    let Search { best, tried, .. } = search;
+    let Some(best) = best else {
+        return Err(explain(labels, &relevant, &uses, tried));
     };
     let labels = edited(labels, &best.edits, &constraints.added);
     let missed = constraints
@@ -130,7 +195,51 @@ pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, 
         edits: best.edits,
         labels,
         missed,
+        tried,
     })
+}
+
+/// What labels can become by any edits at all.
+struct Reach<'a> {
+    labels: &'a Labels,
+    constraints: &'a Constraints,
+}
+
+impl Reach<'_> {
+    /// The values that a key may have; `None` for none.
+    fn values(&self, key: &str) -> Vec<Option<Arc<str>>> {
+        if let Some(added) = self.constraints.added.get(key) {
+            return vec![Some(added.clone())];
+        }
+        let now = self.labels.get(key);
+        let mut values = vec![now.cloned()];
+        if self.constraints.may_edit(key) {
+            let now = now.map(AsRef::as_ref);
+            let edits = LabelEdit::ALL
+                .into_iter()
+                .filter(|edit| edit.applies_to(now));
+            values.extend(edits.map(LabelEdit::value));
+        }
+        values
+    }
+
+    /// Whether some edits make a selector not match. One requirement that does not hold is enough.
+    fn can_leave(&self, selector: &Selector) -> bool {
+        let mut requirements = selector.requirements().iter();
+        requirements.any(|one| {
+            let mut values = self.values(&one.key).into_iter();
+            values.any(|value| !one.allows(value.as_deref()))
+        })
+    }
+
+    /// Whether some edits may make a selector match: each requirement must be able to hold.
+    fn can_enter(&self, selector: &Selector) -> bool {
+        let mut requirements = selector.requirements().iter();
+        requirements.all(|one| {
+            let mut values = self.values(&one.key).into_iter();
+            values.any(|value| one.allows(value.as_deref()))
+        })
+    }
 }
 
 /// The labels after these edits, with the agent's own.
@@ -180,6 +289,23 @@ impl Constraints {
             .chain(&self.wish_to_keep)
     }
 
+    /// Whether a key is ever edited.
+    fn may_edit(&self, key: &str) -> bool {
+        !key.starts_with(keys::PREFIX) && !self.fixed.contains(key)
+    }
+
+    /// How many selectors but those that must, or should, be left use each key.
+    fn uses(&self) -> BTreeMap<Arc<str>, usize> {
+        let mut uses = BTreeMap::new();
+        for named in self.others() {
+            let keys: BTreeSet<&Arc<str>> = named.selector.keys().collect();
+            for key in keys {
+                *uses.entry(key.clone()).or_default() += 1;
+            }
+        }
+        uses
+    }
+
     fn all(&self) -> impl Iterator<Item = &NamedSelector> {
         self.leave
             .iter()
@@ -208,11 +334,17 @@ struct Search<'a> {
     labels: Labels,
     edits: Edits,
     tried: u32,
+    may_try: u32,
     best: Option<EditSet>,
 }
 
 impl<'a> Search<'a> {
-    fn new(original: &'a Labels, constraints: &'a Constraints) -> Self {
+    fn new(
+        original: &'a Labels,
+        constraints: &'a Constraints,
+        uses: &BTreeMap<Arc<str>, usize>,
+        may_try: u32,
+    ) -> Self {
         let named: BTreeSet<&Arc<str>> = constraints
             .all()
             .flat_map(|named| named.selector.keys())
@@ -222,22 +354,24 @@ impl<'a> Search<'a> {
             let edits = LabelEdit::ALL
                 .into_iter()
                 .filter(|edit| edit.applies_to(value));
-            let uses = constraints
-                .others()
-                .filter(|named| named.selector.keys().any(|used| used == key));
-            (key.clone(), edits.collect(), uses.count())
+            (
+                key.clone(),
+                edits.collect(),
+                uses.get(key).copied().unwrap_or(0),
+            )
         };
         Self {
             constraints,
             options: named
-                .iter()
-                .filter(|key| !key.starts_with(keys::PREFIX) && !constraints.fixed.contains(**key))
-                .map(|key| option(key))
+                .into_iter()
+                .filter(|key| constraints.may_edit(key))
+                .map(option)
                 .collect(),
             original,
             labels: edited(original, &Edits::new(), &constraints.added),
             edits: Edits::new(),
             tried: 0,
+            may_try,
             best: None,
         }
     }
@@ -250,7 +384,7 @@ impl<'a> Search<'a> {
                 .best
                 .as_ref()
                 .is_some_and(|best| best.missed_wishes == 0);
-            if perfect || self.tried >= MAX_TRIED {
+            if perfect || self.tried >= self.may_try {
                 return;
             }
         }
@@ -268,7 +402,7 @@ impl<'a> Search<'a> {
                 return;
             };
             for edit in edits {
-                if self.tried >= MAX_TRIED {
+                if self.tried >= self.may_try {
                     return;
                 }
                 self.set(&key, edit.value());
@@ -316,54 +450,46 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Names the constraint that cannot be satisfied even alone, else every constraint without which the search succeeds.
-fn explain(labels: &Labels, constraints: &Constraints) -> NoWayOut {
-    let show = |named: &NamedSelector| format!("{} ({})", named.whose, named.selector);
-    let possible =
-        |leave: Vec<NamedSelector>, keep: Vec<NamedSelector>, avoid: Vec<NamedSelector>| {
-            let constraints = Constraints {
-                leave,
-                keep,
-                avoid,
-                wish_to_leave: Vec::new(),
-                wish_to_keep: Vec::new(),
-                ..constraints.clone()
-            };
-            let mut search = Search::new(labels, &constraints);
-            search.run();
-            search.best.is_some()
+/// Names every constraint without which the search succeeds; all of them where there is no such one.
+fn explain(
+    labels: &Labels,
+    constraints: &Constraints,
+    uses: &BTreeMap<Arc<str>, usize>,
+    mut tried: u32,
+) -> NoWayOut {
+    let mut may_try = MAX_TRIED_TO_EXPLAIN;
+    let mut possible_without = |left_out: &NamedSelector| {
+        if may_try == 0 {
+            return false;
+        }
+        let others = |list: &[NamedSelector]| -> Vec<NamedSelector> {
+            let others = list.iter().filter(|named| *named != left_out);
+            others.cloned().collect()
         };
-    let mut in_the_way = Vec::new();
-    for named in &constraints.leave {
-        if !possible(vec![named.clone()], Vec::new(), Vec::new()) {
-            in_the_way.push(show(named));
-        }
-    }
-    if !in_the_way.is_empty() {
-        return NoWayOut { in_the_way };
-    }
-    let without = |list: &[NamedSelector], left_out: &NamedSelector| -> Vec<NamedSelector> {
-        list.iter()
-            .filter(|named| *named != left_out)
-            .cloned()
-            .collect()
+        let constraints = Constraints {
+            leave: others(&constraints.leave),
+            keep: others(&constraints.keep),
+            avoid: others(&constraints.avoid),
+            wish_to_leave: Vec::new(),
+            wish_to_keep: Vec::new(),
+            ..constraints.clone()
+        };
+        let mut search = Search::new(labels, &constraints, uses, may_try);
+        search.run();
+        may_try = may_try.saturating_sub(search.tried);
+        tried += search.tried;
+        search.best.is_some()
     };
-    let hard = constraints
-        .leave
-        .iter()
-        .chain(&constraints.keep)
-        .chain(&constraints.avoid);
-    for named in hard.clone() {
-        if possible(
-            without(&constraints.leave, named),
-            without(&constraints.keep, named),
-            without(&constraints.avoid, named),
-        ) {
-            in_the_way.push(show(named));
-        }
-    }
+    let hard = || {
+        constraints
+            .leave
+            .iter()
+            .chain(&constraints.keep)
+            .chain(&constraints.avoid)
+    };
+    let in_the_way: Vec<&NamedSelector> = hard().filter(|named| possible_without(named)).collect();
     if in_the_way.is_empty() {
-        in_the_way.extend(hard.map(show));
+        return NoWayOut::new(hard(), tried);
     }
-    NoWayOut { in_the_way }
+    NoWayOut::new(in_the_way.into_iter(), tried)
 }

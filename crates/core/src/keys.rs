@@ -56,6 +56,8 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Which revision of its Deployment a ReplicaSet is.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
+/// The label of a node that names its zone.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 /// The label by which a Deployment distinguishes its ReplicaSets.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 

@@ -20,6 +20,7 @@ pub mod quota;
 pub mod reason;
 pub mod record;
 pub mod restore;
+pub mod scope;
 pub mod selector;
 pub mod tally;
 pub mod text;

@@ -41,7 +41,12 @@ pub enum Operator {
 impl Requirement {
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.key);
+        self.allows(labels.get(&self.key).map(AsRef::as_ref))
+    }
+
+    /// Whether the key may have that value; `None` for no such key.
+    #[must_use]
+    pub fn allows(&self, value: Option<&str>) -> bool {
         match &self.operator {
             Operator::In(values) => value.is_some_and(|value| values.contains(value)),
             Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),

@@ -20,6 +20,8 @@ pub struct Tally {
     pub cluster: u32,
     /// How many quarantines began in the cluster within the last hour.
     pub within_an_hour: u32,
+    /// The same, by namespace.
+    pub within_an_hour_of: BTreeMap<Arc<str>, u32>,
     pub namespaces: BTreeMap<Arc<str>, u32>,
     pub workloads: BTreeMap<WorkloadId, u32>,
 }
@@ -31,6 +33,7 @@ impl Tally {
     pub fn count(view: &View, ledger: &Ledger, limits: &Limits, now: Timestamp) -> Self {
         let mut tally = Self {
             within_an_hour: ledger.memory.begun_within_an_hour(now),
+            within_an_hour_of: ledger.memory.begun_by_namespace(now),
             ..Self::default()
         };
         for slot in ledger.slots.values() {
@@ -58,6 +61,7 @@ impl Tally {
     /// Counts one more quarantine.
     pub fn begin(&mut self, namespace: &Arc<str>, workload: &WorkloadId) {
         self.within_an_hour += 1;
+        *self.within_an_hour_of.entry(namespace.clone()).or_default() += 1;
         self.add(namespace, workload);
     }
 
@@ -103,6 +107,15 @@ impl Tally {
         let (used, max) = (self.within_an_hour, limits.cluster.per_hour);
         if used >= max {
             let detail = format!("{used} of at most {max} were quarantined within the last hour");
+            return Err(Refusal::new(Reason::HourlyLimit, detail));
+        }
+        let share = limits.cluster.per_hour_of_a_namespace();
+        let used = self.within_an_hour_of.get(namespace).copied().unwrap_or(0);
+        if used >= share {
+            let detail = format!(
+                "{used} of at most {share} of one namespace were quarantined within the last hour: the rest of {max} is \
+                 for the others"
+            );
             return Err(Refusal::new(Reason::HourlyLimit, detail));
         }
         Ok(())

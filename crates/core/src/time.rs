@@ -25,6 +25,16 @@ pub fn after(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
+/// How long ago that was; `None` of a time in the future, beyond what clocks may differ: no clock that is right wrote it.
+#[must_use]
+pub fn age(now: Timestamp, at: Timestamp) -> Option<Duration> {
+    let age = now.duration_since(at);
+    if age < -CLOCK_TOLERANCE {
+        return None;
+    }
+    Some(Duration::try_from(age).unwrap_or(Duration::ZERO))
+}
+
 /// The earliest `creationTimestamp` that an object created at that time or later can have.
 #[must_use]
 pub fn earliest_creation(at: Timestamp) -> Timestamp {

@@ -52,6 +52,8 @@ pub enum Write {
 #[strum(serialize_all = "lowercase")]
 pub enum Act {
     Quarantine,
+    /// Quarantine a quarantined pod that is selected again.
+    Again,
     Release,
     Settle,
     Reap,

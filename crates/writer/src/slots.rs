@@ -71,7 +71,7 @@ impl<Server: ApiServer> Writer<Server> {
                     Ok(pod) => outcome.updates.push(Update::Pod(pod)),
                     Err(WriteFailure::Conflict) => {}
                     Err(failure) => {
-                        outcome.add(self.record_failure(Act::Fence, &pod, failure).await)
+                        outcome.add(self.record_failure(Act::Fence, &pod, failure).await);
                     }
                 }
                 (None, outcome)

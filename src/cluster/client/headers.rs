@@ -9,60 +9,42 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use jiff::fmt::rfc2822;
 use kube::{Client, Config, client::ClientBuilder};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
-/// Clocks further apart than this cannot be trusted. `Date` has whole seconds, and answers take some time.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(60);
+use crate::clock::Clock;
 
 /// The longest wait that the API server can request.
 const LONGEST_REST: Duration = Duration::from_mins(1);
 
 /// The headers of the last answers.
-#[derive(Clone, Debug, Default)]
-pub struct Headers(Arc<Mutex<LastHeaders>>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct LastHeaders {
-    /// How far the API server's clock is ahead of this one.
-    ahead: Option<SignedDuration>,
+#[derive(Clone, Debug)]
+struct Headers {
+    clock: Clock,
     /// No request is sent before this.
-    rest: Option<Instant>,
+    rest: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Headers {
-    /// How far the API server's clock is ahead of the agent's; `None` before its first answer.
-    #[must_use]
-    pub fn ahead(&self) -> Option<SignedDuration> {
-        self.last().ahead
-    }
-
-    /// Whether the clocks are more than a minute apart.
-    #[must_use]
-    pub fn clocks_are_apart(&self) -> bool {
-        self.ahead().is_some_and(|ahead| ahead.abs() > CLOCKS_APART)
-    }
-
-    fn last(&self) -> MutexGuard<'_, LastHeaders> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rest(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record<Body>(&self, answer: &Response<Body>) {
         let headers = answer.headers();
-        let mut last = self.last();
         if let Some(date) = text(headers, header::DATE)
             && let Ok(date) = rfc2822::parse(date)
         {
-            last.ahead = Some(date.timestamp().duration_since(Timestamp::now()));
+            self.clock.hear(date.timestamp());
         }
         // In seconds: the API server never sends a date here (`flowcontrol`, `apiserver/pkg/server/filters`).
         if answer.status() == StatusCode::TOO_MANY_REQUESTS
             && let Some(Ok(seconds)) = text(headers, header::RETRY_AFTER).map(str::parse)
         {
             let rest = Duration::from_secs(seconds).min(LONGEST_REST);
-            last.rest = Some(Instant::now() + rest);
+            *self.rest() = Some(Instant::now() + rest);
         }
     }
 }
@@ -71,13 +53,14 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A client that records the headers, and waits as long as they request.
-pub fn client(config: Config) -> Result<(Client, Headers), kube::Error> {
-    let headers = Headers::default();
-    let client = ClientBuilder::try_from(config)?
-        .with_layer(&ServerHeadersLayer(headers.clone()))
-        .build();
-    Ok((client, headers))
+/// A client that passes the API server's time on to the clock, and waits as long as the headers request.
+pub fn client(config: Config, clock: &Clock) -> Result<Client, kube::Error> {
+    let headers = Headers {
+        clock: clock.clone(),
+        rest: Arc::default(),
+    };
+    let builder = ClientBuilder::try_from(config)?;
+    Ok(builder.with_layer(&ServerHeadersLayer(headers)).build())
 }
 
 struct ServerHeadersLayer(Headers);
@@ -110,7 +93,7 @@ where
     type Future = BoxFuture<'static, Result<Inner::Response, Inner::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let until = self.headers.last().rest.filter(|end| *end > Instant::now());
+        let until = self.headers.rest().filter(|end| *end > Instant::now());
         if let Some(until) = until
             && self.rest.is_none()
         {

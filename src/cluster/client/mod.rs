@@ -10,7 +10,7 @@ mod request;
 pub use self::{
     config::{ClientConfigError, client_config},
     error::{error_chain, in_short},
-    headers::{Headers, client},
+    headers::client,
     pages::ListPages,
 };
 pub(super) use self::{

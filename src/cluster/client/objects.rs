@@ -20,6 +20,7 @@ use super::{ClientError, request};
 pub(crate) struct Objects<Wire> {
     client: Client,
     path: Request,
+    metadata_only: bool,
     wire: PhantomData<fn() -> Wire>,
 }
 
@@ -28,6 +29,7 @@ impl<Wire> Clone for Objects<Wire> {
         Self {
             client: self.client.clone(),
             path: self.path.clone(),
+            metadata_only: self.metadata_only,
             wire: PhantomData,
         }
     }
@@ -42,13 +44,25 @@ impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
         Self {
             client: client.clone(),
             path: Request::new(Kind::url_path(&(), namespace)),
+            metadata_only: false,
             wire: PhantomData,
         }
     }
 
+    /// Lists and watches nothing but the metadata.
+    pub(crate) fn metadata_only(mut self) -> Self {
+        self.metadata_only = true;
+        self
+    }
+
     /// Lists one page. The caller bounds the time.
     pub(crate) async fn list(&self, params: &ListParams) -> Result<ObjectList<Wire>, Error> {
-        let request = self.path.list(params).map_err(Error::BuildRequest)?;
+        let request = if self.metadata_only {
+            self.path.list_metadata(params)
+        } else {
+            self.path.list(params)
+        };
+        let request = request.map_err(Error::BuildRequest)?;
         self.client.request(request).await
     }
 
@@ -58,7 +72,11 @@ impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
         params: &WatchParams,
         version: &str,
     ) -> Result<impl Stream<Item = Result<api::WatchEvent<Wire>, Error>> + use<Wire>, Error> {
-        let request = self.path.watch(params, version);
+        let request = if self.metadata_only {
+            self.path.watch_metadata(params, version)
+        } else {
+            self.path.watch(params, version)
+        };
         let request = request.map_err(Error::BuildRequest)?;
         self.client.request_events(request).await
     }

@@ -10,7 +10,7 @@ use super::{
     rolling::is_rolling,
     wire::{
         WireBudget, WireBudgetStatus, WireControllerSpec, WireControllerStatus, WireLedger,
-        WireMeta, WireNamespace, WireNetworkPolicy, WirePod, WirePodSpec, WireService,
+        WireMeta, WireNamespace, WireNetworkPolicy, WireNode, WirePod, WirePodSpec, WireService,
     },
 };
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
         ledger::Ledger,
         object::{
             Annotations, BudgetStatus, Controller, ControllerKind, DisruptionBudget, HostPort,
-            MAX_ANNOTATION_BYTES, Namespace, NetworkPolicy, ObjectKind, Pod, PodSelectingObject,
-            Reference, Service,
+            MAX_ANNOTATION_BYTES, Namespace, NetworkPolicy, NodeZone, ObjectKind, Pod,
+            PodSelectingObject, Reference, Service,
         },
         selector::Selector,
         text::{Fingerprint, truncate},
@@ -240,6 +240,15 @@ impl Converter {
             key: wire.metadata.key()?,
             selector: self.interner.selector(&wire.spec.pod_selector)?,
         }))
+    }
+
+    pub(crate) fn zone(&mut self, wire: &WireNode) -> Result<NodeZone, BadObject> {
+        let labels = wire.metadata.labels.as_ref();
+        let zone = labels.and_then(|labels| labels.get(keys::ZONE));
+        Ok(NodeZone {
+            node: self.interner.text(&wire.metadata.key()?.name),
+            zone: zone.map(|zone| self.interner.text(zone)),
+        })
     }
 
     pub(crate) fn namespace(&mut self, wire: &WireNamespace) -> Result<Namespace, BadObject> {

@@ -22,6 +22,10 @@ use crate::{
 /// How long the API server keeps a watch open. Load balancers drop idle flows after 240 s and more.
 const WATCH_SECONDS: u32 = 170;
 
+/// How long the API server keeps the first watch open after an interruption: two seconds before its end it sends a
+/// bookmark, which says that all events so far were sent. Otherwise the next bookmark may come a minute later.
+const CATCH_UP_SECONDS: u32 = 5;
+
 /// How long a watch may be silent; then it has missed even its own end.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
@@ -52,6 +56,7 @@ pub(super) async fn follow<K: WatchedKind>(
         events,
         converter: Converter::default(),
         failures: 0,
+        state: None,
     };
     let mut progress = Progress::Unlisted;
     while !watch.events.is_closed() {
@@ -95,30 +100,34 @@ struct Watch<K> {
     converter: Converter,
     /// Consecutive failures.
     failures: usize,
+    /// What was last passed on of whether everything that has happened was passed on.
+    state: Option<WatchState>,
 }
 
 impl<K: WatchedKind> Watch<K> {
     /// Lists, opens the watch, or passes on its next event.
     async fn step(&mut self, progress: &mut Progress<K>) -> Result<(), ClientError> {
         match progress {
-            Progress::Unlisted => *progress = Progress::Reached(self.list().await?),
+            Progress::Unlisted => {
+                let why = "everything is being listed".to_owned();
+                self.set_state(WatchState::OutOfSync(why)).await;
+                *progress = Progress::Reached(self.list().await?);
+                self.set_state(WatchState::InSync).await;
+            }
             Progress::Reached(version) => {
                 let reached = version.clone();
                 let events = self.open(&reached).await?;
                 *progress = Progress::Open { reached, events };
-                self.failures = 0;
-                let in_sync = WatchEvent::Watch(K::KIND, WatchState::InSync);
-                self.send(in_sync).await;
             }
             Progress::Open { reached, events } => {
-                match within(SILENCE, events.try_next()).await?? {
-                    Some(event) => {
-                        if let Some(version) = self.pass_on(event).await? {
-                            *reached = version;
-                        }
+                if let Some(event) = within(SILENCE, events.try_next()).await?? {
+                    if let Some(version) = self.pass_on(event).await? {
+                        *reached = version;
                     }
-                    // The API server ended the watch after `WATCH_SECONDS`.
-                    None => *progress = Progress::Reached(std::mem::take(reached)),
+                } else {
+                    // The API server ends each watch, and sends everything before.
+                    *progress = Progress::Reached(std::mem::take(reached));
+                    self.set_state(WatchState::InSync).await;
                 }
             }
         }
@@ -129,8 +138,7 @@ impl<K: WatchedKind> Watch<K> {
     async fn wait_after(&mut self, error: &ClientError) {
         if !error.is_expired() || self.failures > 0 {
             let why = format!("watching {}: {error}", K::KIND);
-            let out_of_sync = WatchEvent::Watch(K::KIND, WatchState::OutOfSync(why));
-            self.send(out_of_sync).await;
+            self.set_state(WatchState::OutOfSync(why)).await;
             let wait = BACKOFF.get(self.failures).or(BACKOFF.last());
             sleep(wait.copied().unwrap_or_default()).await;
         }
@@ -141,9 +149,14 @@ impl<K: WatchedKind> Watch<K> {
         &self,
         from: &str,
     ) -> Result<BoxStream<'static, Result<api::WatchEvent<K>, Error>>, ClientError> {
+        let seconds = if self.state == Some(WatchState::InSync) {
+            WATCH_SECONDS
+        } else {
+            CATCH_UP_SECONDS
+        };
         let params = WatchParams {
             field_selector: self.fields.clone(),
-            ..WatchParams::default().timeout(WATCH_SECONDS)
+            ..WatchParams::default().timeout(seconds)
         };
         let events = within(CONNECT_TIMEOUT, self.objects.watch(&params, from)).await??;
         Ok(events.boxed())
@@ -189,6 +202,7 @@ impl<K: WatchedKind> Watch<K> {
             }
             api::WatchEvent::Bookmark(bookmark) => {
                 self.send(WatchEvent::Bookmark(K::KIND)).await;
+                self.set_state(WatchState::InSync).await;
                 return Ok(Some(bookmark.metadata.resource_version));
             }
             api::WatchEvent::Error(status) => return Err(Error::Api(status).into()),
@@ -196,6 +210,17 @@ impl<K: WatchedKind> Watch<K> {
         self.send(WatchEvent::Update(K::KIND, Box::new(update)))
             .await;
         Ok(version)
+    }
+
+    /// Passes on whether everything that has happened was passed on.
+    async fn set_state(&mut self, state: WatchState) {
+        if state == WatchState::InSync {
+            self.failures = 0;
+        }
+        if self.state.as_ref() != Some(&state) {
+            self.state = Some(state.clone());
+            self.send(WatchEvent::Watch(K::KIND, state)).await;
+        }
     }
 
     /// A closed receiver means that the agent is stopping, which the caller's loop notices.

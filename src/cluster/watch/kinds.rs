@@ -13,7 +13,7 @@ use super::{
     Converter,
     wire::{
         WireBudget, WireDaemonSet, WireDeployment, WireLedger, WireMeta, WireNamespace,
-        WireNetworkPolicy, WirePod, WireReplicaSet, WireService, WireStatefulSet,
+        WireNetworkPolicy, WireNode, WirePod, WireReplicaSet, WireService, WireStatefulSet,
     },
 };
 use crate::{
@@ -29,6 +29,8 @@ pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + 'static {
     type Object: Resource<DynamicType = ()>;
     /// The kind as people write it, such as `pods`.
     const KIND: &'static str;
+    /// Whether nothing but the metadata is read, and asked for.
+    const METADATA_ONLY: bool = false;
     fn meta(&self) -> &WireMeta;
     /// The update for a new or changed object.
     fn present(&self, converter: &mut Converter) -> Result<Update, BadObject>;
@@ -140,6 +142,7 @@ watched_selecting! {
 impl WatchedKind for WireNamespace {
     type Object = v1::Namespace;
     const KIND: &'static str = "namespaces";
+    const METADATA_ONLY: bool = true;
 
     fn meta(&self) -> &WireMeta {
         &self.metadata
@@ -155,6 +158,30 @@ impl WatchedKind for WireNamespace {
 
     fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
         Some(Update::AllNamespaces(
+            listed.into_iter().map(|(key, _)| key.name).collect(),
+        ))
+    }
+}
+
+impl WatchedKind for WireNode {
+    type Object = v1::Node;
+    const KIND: &'static str = "nodes";
+    const METADATA_ONLY: bool = true;
+
+    fn meta(&self) -> &WireMeta {
+        &self.metadata
+    }
+
+    fn present(&self, converter: &mut Converter) -> Result<Update, BadObject> {
+        Ok(Update::Zone(converter.zone(self)?))
+    }
+
+    fn gone(&self) -> Result<Update, BadObject> {
+        Ok(Update::NodeGone(self.metadata.key()?.name))
+    }
+
+    fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
+        Some(Update::AllNodes(
             listed.into_iter().map(|(key, _)| key.name).collect(),
         ))
     }

@@ -15,7 +15,7 @@ use self::{
     follow::follow,
     kinds::WatchedKind,
     wire::{
-        WireBudget, WireDaemonSet, WireDeployment, WireNamespace, WireNetworkPolicy,
+        WireBudget, WireDaemonSet, WireDeployment, WireNamespace, WireNetworkPolicy, WireNode,
         WireReplicaSet, WireService, WireStatefulSet,
     },
 };
@@ -58,7 +58,10 @@ pub fn watches(
         client: &Client,
         events: &mpsc::Sender<WatchEvent>,
     ) -> (&'static str, BoxFuture<'static, ()>) {
-        let objects = Objects::<K>::of::<K::Object>(client, None);
+        let mut objects = Objects::<K>::of::<K::Object>(client, None);
+        if K::METADATA_ONLY {
+            objects = objects.metadata_only();
+        }
         (K::KIND, follow(objects, None, events.clone()).boxed())
     }
     let ledger = Objects::of::<<WireLedger as WatchedKind>::Object>(client, Some(namespace));
@@ -66,6 +69,7 @@ pub fn watches(
     vec![
         all::<WirePod>(client, events),
         all::<WireNamespace>(client, events),
+        all::<WireNode>(client, events),
         all::<WireReplicaSet>(client, events),
         all::<WireDeployment>(client, events),
         all::<WireStatefulSet>(client, events),

@@ -305,6 +305,11 @@ pub(crate) struct WireNamespace {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub(crate) struct WireNode {
+    pub(crate) metadata: WireMeta,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WireLedger {
     pub(crate) metadata: WireMeta,
     #[serde(default)]

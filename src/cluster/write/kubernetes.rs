@@ -5,11 +5,14 @@ use kube::Client;
 use pod_quarantine_writer::api_server::{ApiServer, RequestError, WriteFailure};
 
 use super::{lease::LeaseObject, ledger::LedgerObject, pods::PodsApi};
-use crate::core::{
-    ledger::{Ledger, Memory},
-    object::Pod,
-    view::Update,
-    write::{Change, PodVersion},
+use crate::{
+    clock::Clock,
+    core::{
+        ledger::{Ledger, Memory},
+        object::Pod,
+        view::Update,
+        write::{Change, PodVersion},
+    },
 };
 
 /// The pods, the ledger and the Lease behind one client.
@@ -18,16 +21,18 @@ pub struct Kubernetes {
     pods: PodsApi,
     ledger: LedgerObject,
     lease: LeaseObject,
+    clock: Clock,
 }
 
 impl Kubernetes {
     /// The ledger is that of the installation `agent` in `namespace`.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, agent: &str) -> Self {
+    pub fn new(client: Client, namespace: &str, agent: &str, clock: Clock) -> Self {
         Self {
             ledger: LedgerObject::new(client.clone(), namespace, agent),
             lease: LeaseObject::new(client.clone(), namespace, agent),
             pods: PodsApi::new(client),
+            clock,
         }
     }
 }
@@ -89,6 +94,6 @@ impl ApiServer for Kubernetes {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        self.clock.now().wall
     }
 }

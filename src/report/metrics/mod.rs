@@ -65,6 +65,7 @@ pub struct Metrics {
     probe_duration: HistogramVec,
     query_duration: HistogramVec,
     decide_duration: HistogramVec,
+    put_off: IntCounterVec,
     drain_duration: HistogramVec,
     replacement_duration: HistogramVec,
     not_drained: IntCounterVec,
@@ -123,6 +124,11 @@ impl Metrics {
                 "Time of one decision about all pods.",
                 &[],
                 &DECISION_SECONDS,
+            )?,
+            put_off: registrar.counter(
+                "put_off_total",
+                "Pods that a decision left to the next one, because it would have taken too long.",
+                &[],
             )?,
             drain_duration: registrar.histogram(
                 "drain_duration_seconds",
@@ -290,10 +296,14 @@ impl Metrics {
             .inc();
     }
 
-    pub fn decided(&self, took: Duration) {
+    /// A decision took that long, and left that many pods to the next one.
+    pub fn decided(&self, took: Duration, put_off: u32) {
         self.decide_duration
             .with_label_values::<&str>(&[])
             .observe(took.as_secs_f64());
+        self.put_off
+            .with_label_values::<&str>(&[])
+            .inc_by(put_off.into());
     }
 
     /// A quarantined pod is out of the slices of its Services.

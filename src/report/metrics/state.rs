@@ -118,8 +118,7 @@ impl StateGauges {
             wall,
         } = *now;
         self.reset();
-        let (cluster, workloads) = state.storms();
-        for (scope, count) in [("cluster", i64::from(cluster)), ("workload", workloads)] {
+        for (scope, count) in state.storms() {
             self.storm_active.with_label_values(&[scope]).set(count);
         }
         let paused = view.pause().is_some();

@@ -49,6 +49,7 @@ impl ProbeClient {
         };
         match self.follow(template, address).await {
             Ok(result) => result,
+            Err(ProbeFailure::NoConnection(saw)) => ProbeResult::unreached(saw),
             Err(ProbeFailure::Pod(saw)) => ProbeResult::bad(saw),
             Err(ProbeFailure::Agent(saw)) => ProbeResult::error(ErrorCause::Agent, saw),
         }

@@ -33,6 +33,8 @@ const LATE: Duration = Duration::from_millis(250);
 /// Why there is no answer, in words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ProbeFailure {
+    /// There was no connection to the pod.
+    NoConnection(String),
     /// The pod failed.
     Pod(String),
     /// The agent failed, which says nothing about the pod.
@@ -92,18 +94,21 @@ pub(super) async fn connect(
         .set_zero_linger()
         .and_then(|()| socket.set_nodelay(true))
         .map_err(|error| ProbeFailure::not_probed(&error))?;
-    let connected = deadline
-        .wait(TimedOut::NO_CONNECTION, socket.connect(address))
-        .await?;
-    connected.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => ProbeFailure::Pod("connection refused".to_owned()),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-            ProbeFailure::Pod("connection reset".to_owned())
-        }
-        io::ErrorKind::HostUnreachable => ProbeFailure::Pod("host unreachable".to_owned()),
-        io::ErrorKind::TimedOut => ProbeFailure::Pod("no connection: timed out".to_owned()),
-        // No port, no route, no memory, no permission: the request never reached the pod.
-        _ => ProbeFailure::not_probed(&error),
+    let connecting = deadline.wait(TimedOut::NO_CONNECTION, socket.connect(address));
+    let connected = connecting.await.map_err(|failure| match failure {
+        ProbeFailure::Pod(saw) => ProbeFailure::NoConnection(saw),
+        other => other,
+    })?;
+    connected.map_err(|error| {
+        let saw = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "connection refused",
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => "connection reset",
+            io::ErrorKind::HostUnreachable => "host unreachable",
+            io::ErrorKind::TimedOut => "no connection: timed out",
+            // No port, no route, no memory, no permission: the request never reached the pod.
+            _ => return ProbeFailure::not_probed(&error),
+        };
+        ProbeFailure::NoConnection(saw.to_owned())
     })
 }
 

@@ -30,7 +30,11 @@ use super::{
     ErrorCause, HEARTBEAT, SignalContext, SignalError, SignalEvent, TargetChange,
     output::SignalOutput, schedule::Schedule,
 };
-use crate::core::{judge::Answer, object::Uid, policy::HttpProbe};
+use crate::core::{
+    judge::{Answer, Sample},
+    object::Uid,
+    policy::HttpProbe,
+};
 
 /// Probes the pods of one policy for ever. Each running probe holds a permit; waiting for the permit is not part of the
 /// probe's timeout.
@@ -92,7 +96,14 @@ impl Prober {
         }
         let uid = turn.target.uid.clone();
         let at = self.output.now();
-        let sent = self.output.send(uid.clone(), at, result.answer, result.saw);
+        let sent = self.output.send(Sample {
+            policy: self.output.policy.clone(),
+            pod: uid.clone(),
+            at,
+            answer: result.answer,
+            unreached: result.unreached,
+            saw: result.saw,
+        });
         sent.await.map(|()| uid)
     }
 

@@ -8,6 +8,8 @@ use crate::{core::judge::Answer, signal::ErrorCause};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbeResult {
     pub(super) answer: Answer,
+    /// Whether it is bad because there was no connection.
+    pub(super) unreached: bool,
     pub(super) saw: Arc<str>,
     /// Why there is no answer, if the pod is not the cause.
     pub(super) cause: Option<ErrorCause>,
@@ -20,6 +22,14 @@ impl ProbeResult {
 
     pub(super) fn bad(saw: impl Into<Arc<str>>) -> Self {
         Self::of(Answer::Bad, saw)
+    }
+
+    /// There was no connection.
+    pub(super) fn unreached(saw: impl Into<Arc<str>>) -> Self {
+        Self {
+            unreached: true,
+            ..Self::bad(saw)
+        }
     }
 
     /// There was no address or port to probe.
@@ -38,6 +48,7 @@ impl ProbeResult {
     fn of(answer: Answer, saw: impl Into<Arc<str>>) -> Self {
         Self {
             answer,
+            unreached: false,
             saw: saw.into(),
             cause: None,
         }

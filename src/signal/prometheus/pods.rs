@@ -7,6 +7,7 @@ use tokio::{sync::mpsc::UnboundedReceiver, time::sleep};
 use super::join::PodReading;
 use crate::{
     core::{
+        judge::Sample,
         object::{ObjectKey, Uid},
         time::Now,
     },
@@ -58,7 +59,14 @@ impl WatchedPods {
         if !self.keys.by_uid.contains_key(&pod) {
             return Ok(());
         }
-        let sent = self.output.send(pod, at, reading.answer, reading.saw);
+        let sent = self.output.send(Sample {
+            policy: self.output.policy.clone(),
+            pod,
+            at,
+            answer: reading.answer,
+            unreached: false,
+            saw: reading.saw,
+        });
         wait_for(&self.output, &mut self.keys, sent).await?
     }
 }

@@ -8,12 +8,14 @@ use std::{
     time::Duration,
 };
 
+use super::searches::Searches;
 use crate::{
-    ledger::{Storm, StormScope},
+    ledger::Storm,
     needs::NeedsAt,
     notice::RefusedPod,
     object::{ObjectKey, Uid},
     reason::Refusal,
+    scope::Scope,
     text::Fingerprint,
     time::Moment,
     view::View,
@@ -29,6 +31,9 @@ const DRY_RUN_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the needs of a replacement count as current: quotas and nodes change.
 const NEEDS_LAST: Duration = Duration::from_secs(10);
+
+/// How long they count however long the reading took: those of a large cluster are not out of date when they arrive.
+const NEEDS_LAST_AT_LEAST: Duration = Duration::from_secs(2);
 
 /// After this an unanswered look-up is repeated: all its requests have ended by then.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(25);
@@ -57,19 +62,20 @@ pub struct State {
     /// Dry runs, by workload.
     pub(super) dry_runs: BTreeMap<WorkloadId, DryRun>,
     /// The needs of replacements, as read recently, by the pod that would be replaced.
-    pub(super) needs: BTreeMap<Uid, NeedsAt>,
+    /// Until when they count.
+    pub(super) needs: BTreeMap<Uid, (NeedsAt, Moment)>,
     /// When needs that are still unanswered were last requested.
     pub(super) needs_asked: BTreeMap<Uid, Moment>,
     /// The pods that the last decision quarantined, or would quarantine once more is known: their slots are kept.
     pub(super) wanted: BTreeSet<Uid>,
+    /// Which labels pods change.
+    pub(super) searches: Searches,
     /// For each quarantined pod the record for which its drain was last awaited.
     pub(super) drains: BTreeMap<Uid, Fingerprint>,
     /// The Services whose slices still contain a quarantined pod.
     pub(super) undrained: BTreeMap<Uid, Vec<Arc<str>>>,
-    /// The last readable ttl annotation of quarantined pods: an unreadable one never shortens it.
-    pub(super) ttls: BTreeMap<Uid, Duration>,
     /// Storms, also those that are over but still in the ledger.
-    pub(super) storms: BTreeMap<StormScope, ObservedStorm>,
+    pub(super) storms: BTreeMap<Scope, ObservedStorm>,
     /// Whether the last reported state of the agent was `paused`.
     pub(super) paused: Option<bool>,
     /// When the slots that no pod seems to need were last checked.
@@ -88,7 +94,7 @@ pub(super) struct Reported {
 pub(super) struct Setback {
     /// Until when it is not tried again.
     until: Moment,
-    times: u32,
+    pub(super) times: u32,
     /// `None` where it failed, so that it is not known whether it took place.
     pub(super) refusal: Option<Refusal>,
 }
@@ -144,6 +150,11 @@ impl State {
         self.setbacks.remove(&(uid.clone(), act));
     }
 
+    /// Records that a pod is quarantined again: the next time it waits for a while.
+    pub(super) fn record_again(&mut self, uid: &Uid, now: Moment) {
+        self.record_setback(uid, Act::Again, None, FAILED_FOR, now);
+    }
+
     fn record_setback(
         &mut self,
         uid: &Uid,
@@ -188,19 +199,20 @@ impl State {
     }
 
     /// Records the needs of the replacement of a pod.
-    pub fn record_needs(&mut self, pod: &Uid, needs: NeedsAt) {
+    pub fn record_needs(&mut self, pod: &Uid, needs: NeedsAt, now: Moment) {
         self.needs_asked.remove(pod);
-        self.needs.insert(pod.clone(), needs);
+        let until = (needs.at.moment + NEEDS_LAST).max(now + NEEDS_LAST_AT_LEAST);
+        self.needs.insert(pod.clone(), (needs, until));
     }
 
-    /// Whether there is a storm of the whole cluster, and in how many workloads there is one.
+    /// How many storms there are, by the kind of their scope.
     #[must_use]
-    pub fn storms(&self) -> (bool, i64) {
-        let active = self.storms.iter().filter(|(_, storm)| !storm.is_over());
-        let (cluster, workloads): (Vec<_>, Vec<_>) =
-            active.partition(|(scope, _)| **scope == StormScope::Cluster);
-        let workloads = i64::try_from(workloads.len()).unwrap_or(i64::MAX);
-        (!cluster.is_empty(), workloads)
+    pub fn storms(&self) -> BTreeMap<&'static str, i64> {
+        let mut counts = BTreeMap::from(Scope::KINDS.map(|kind| (kind, 0)));
+        for (scope, storm) in &self.storms {
+            *counts.entry(scope.kind()).or_default() += i64::from(!storm.is_over());
+        }
+        counts
     }
 
     /// Why a pod is not quarantined: the refusals of manual requests and of each policy.
@@ -218,6 +230,7 @@ impl State {
     pub(super) fn expire(&mut self, view: &View, now: Moment) {
         let age = |at: Moment| now.saturating_sub(at);
         self.refused.clear();
+        self.searches.begin();
         self.setbacks
             .retain(|_, setback| now < setback.until + LONGEST_SETBACK);
         self.dry_runs.retain(|_, dry_run| {
@@ -228,13 +241,11 @@ impl State {
             };
             age(dry_run.asked) < lasts
         });
-        self.needs
-            .retain(|_, needs| age(needs.at.moment) < NEEDS_LAST);
+        self.needs.retain(|_, (_, until)| now < *until);
         self.needs_asked
             .retain(|_, asked| age(*asked) < ASK_AGAIN_AFTER);
         self.reaps.retain(|reap| age(reap.at) < MINUTE);
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();
-        self.ttls.retain(|uid, _| tracked.contains(uid));
         self.drains.retain(|uid, _| tracked.contains(uid));
         self.undrained.retain(|uid, _| tracked.contains(uid));
         self.reported.before = std::mem::take(&mut self.reported.now);

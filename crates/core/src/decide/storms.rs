@@ -1,11 +1,11 @@
 //! Storms: so many pods are unhealthy at once that the cause may not be the pods.
 //!
-//! A storm begins when more than a share of the pods with a verdict, and at least two, are unhealthy; it ends once the
-//! share was at or below that threshold for the cooldown. Suspect pods begin no storm, but count as unhealthy for the
+//! A storm of the cluster or of a workload begins when more than a share of the pods with a verdict, and at least two, are
+//! unhealthy, one of a node or a zone when at least three, of two workloads, are. It ends once the share was at or below that threshold for the cooldown. Suspect pods begin no storm, but count as unhealthy for the
 //! question whether a pod may be quarantined: of thirty pods that turn bad at once, one is past its threshold first.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -16,9 +16,11 @@ use super::{
 };
 use crate::{
     judge::{Finding, Findings, Verdict},
-    ledger::{Ledger, MAX_STORMS, Note, Slot, Storm, StormScope},
+    ledger::{Ledger, MAX_STORMS, Note, Slot, Storm},
     notice::{Notice, Notification, Topic},
-    object::{Reference, Uid},
+    object::{Pod, Reference, Uid},
+    scope::{PodScopes, Scope},
+    time::age,
     workload::WorkloadId,
     write::Write,
 };
@@ -26,17 +28,26 @@ use crate::{
 /// How many pods of a scope are unhealthy or suspect, and how many have a verdict.
 #[derive(Debug, Default)]
 pub(super) struct HealthCount<'a> {
-    unhealthy: BTreeSet<&'a Uid>,
-    bad: BTreeSet<&'a Uid>,
+    unhealthy: HashSet<&'a Uid>,
+    bad: HashSet<&'a Uid>,
+    /// The workloads of the bad pods, and of those that were quarantined within the window.
+    workloads: HashSet<&'a WorkloadId>,
     /// Quarantined within the window, and in none of the other counts.
     quarantined: u32,
     with_verdict: u32,
 }
 
 impl HealthCount<'_> {
-    fn is_above(bad: usize, of: u32, threshold: u8) -> bool {
-        let bad = u64::try_from(bad).unwrap_or(u64::MAX);
-        bad >= 2 && bad.saturating_mul(100) > u64::from(of) * u64::from(threshold)
+    /// A node or a zone has pods of many workloads: what two pods of one have in common is not their node.
+    fn is_above(&self, scope: &Scope, bad: usize, threshold: u8) -> bool {
+        let (least, of_workloads) = match scope {
+            Scope::Cluster | Scope::Workload(_) => (2, 1),
+            Scope::Node(_) | Scope::Zone(_) => (3, 2),
+        };
+        let share = u64::try_from(bad).unwrap_or(u64::MAX).saturating_mul(100);
+        bad >= least
+            && self.workloads.len() >= of_workloads
+            && share > u64::from(self.of()) * u64::from(threshold)
     }
 
     fn of(&self) -> u32 {
@@ -50,30 +61,33 @@ impl HealthCount<'_> {
         self.unhealthy.len() + self.quarantined as usize
     }
 
-    fn is_storm(&self, threshold: u8) -> bool {
-        Self::is_above(self.unhealthy(), self.of(), threshold)
+    fn is_storm(&self, scope: &Scope, threshold: u8) -> bool {
+        self.is_above(scope, self.unhealthy(), threshold)
     }
 
     /// Whether there would be a storm if all suspect pods were unhealthy.
-    pub(super) fn may_be_storm(&self, threshold: u8) -> bool {
+    pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
         let bad = self.bad.len() + self.quarantined as usize;
-        Self::is_above(bad, self.of(), threshold)
+        self.is_above(scope, bad, threshold)
     }
 }
 
-/// The health of each workload with a finding, and that of the cluster.
+/// The health of each scope with a finding.
 #[derive(Debug, Default)]
 pub(super) struct HealthCounts<'a> {
-    workloads: BTreeMap<&'a WorkloadId, HealthCount<'a>>,
-    cluster: HealthCount<'a>,
+    scopes: HashMap<Scope, HealthCount<'a>>,
+    /// The workloads of Ready pods that the agent got no connection to, whatever their kubelets got.
+    unreached: HashSet<&'a WorkloadId>,
 }
 
 impl<'a> HealthCounts<'a> {
-    pub(super) fn of(&self, scope: &StormScope) -> Option<&HealthCount<'a>> {
-        match scope {
-            StormScope::Cluster => Some(&self.cluster),
-            StormScope::Workload(workload) => self.workloads.get(workload),
-        }
+    pub(super) fn of(&self, scope: &Scope) -> Option<&HealthCount<'a>> {
+        self.scopes.get(scope)
+    }
+
+    /// How many workloads have Ready pods that the agent got no connection to.
+    pub(super) fn unreached_workloads(&self) -> usize {
+        self.unreached.len()
     }
 }
 
@@ -86,19 +100,13 @@ pub(super) fn run<'a>(
 ) -> HealthCounts<'a> {
     let health = count(cx, findings);
     let limits = &cx.file.limits.storm;
-    let mut above: BTreeMap<StormScope, Option<&Finding>> = BTreeMap::new();
-    if health.cluster.is_storm(limits.cluster) {
-        above.insert(StormScope::Cluster, None);
-    }
-    for (workload, count) in &health.workloads {
-        if count.is_storm(limits.workload) {
-            let mut of_workload = findings.pods.iter();
-            let finding = of_workload.find(|finding| finding.workload == **workload);
-            above.insert(StormScope::Workload((*workload).clone()), finding);
-        }
-    }
-    for (scope, finding) in above {
-        begin_or_extend(cx, state, scope, finding, &health, plan);
+    let above = health
+        .scopes
+        .iter()
+        .filter(|(scope, count)| count.is_storm(scope, limits.of(scope)));
+    let above: BTreeSet<&Scope> = above.map(|(scope, _)| scope).collect();
+    for scope in above {
+        begin_or_extend(cx, state, scope, findings, &health, plan);
     }
     read_from_ledger(cx, state);
     end(cx, state, plan);
@@ -108,80 +116,98 @@ pub(super) fn run<'a>(
 fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
     let mut health = HealthCounts::default();
     for finding in &findings.pods {
-        if !finding.contrast || !is_in_service(cx, finding) {
+        let Some(pod) = in_service(cx, finding).filter(|_| finding.contrast) else {
             continue;
+        };
+        if finding.unreached && pod.ready {
+            health.unreached.insert(&finding.place.workload);
         }
-        let of_workload = health.workloads.entry(&finding.workload).or_default();
-        for count in [of_workload, &mut health.cluster] {
+        for scope in finding.place.scopes() {
+            let count = health.scopes.entry(scope).or_default();
             count.bad.insert(&finding.uid);
+            count.workloads.insert(&finding.place.workload);
             if finding.verdict == Verdict::Unhealthy {
                 count.unhealthy.insert(&finding.uid);
             }
         }
     }
-    health.cluster.with_verdict = findings.with_verdict_in_all;
-    for (workload, count) in &mut health.workloads {
-        count.with_verdict = findings.with_verdict.get(*workload).copied().unwrap_or(0);
+    for (scope, count) in &mut health.scopes {
+        count.with_verdict = findings.with_verdict.get(scope).copied().unwrap_or(0);
     }
-    for slot in cx
+    let slots = cx
         .ledger
         .into_iter()
-        .flat_map(|ledger| ledger.slots.values())
-    {
-        if !is_within_the_window(cx, slot) || health.cluster.bad.contains(&slot.uid) {
-            continue;
-        }
-        health.cluster.quarantined += 1;
-        if let Some(count) = health.workloads.get_mut(&slot.workload) {
-            count.quarantined += 1;
+        .flat_map(|ledger| ledger.slots.values());
+    for slot in slots.filter(|slot| is_within_the_window(cx, slot)) {
+        let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
+        let place = PodScopes {
+            workload: slot.workload.clone(),
+            ..pod.map_or(PodScopes::of(slot.workload.clone()), |pod| {
+                cx.view.place_of(pod)
+            })
+        };
+        for scope in place.scopes() {
+            if let Some(count) = health.scopes.get_mut(&scope)
+                && !count.bad.contains(&slot.uid)
+            {
+                count.quarantined += 1;
+                count.workloads.insert(&slot.workload);
+            }
         }
     }
     health
 }
 
-fn is_in_service(cx: &Context<'_>, finding: &Finding) -> bool {
-    let pod = cx.view.pod(&finding.pod);
-    pod.is_some_and(|pod| pod.uid == finding.uid && !pod.counts_as_quarantined())
+fn in_service<'a>(cx: &Context<'a>, finding: &Finding) -> Option<&'a Pod> {
+    let pod = cx.view.pod(&finding.pod)?;
+    (pod.uid == finding.uid && !pod.counts_as_quarantined()).then_some(pod)
 }
 
+/// A time in the future was written by a clock that was wrong.
 fn is_within_the_window(cx: &Context<'_>, slot: &Slot) -> bool {
     let policy = cx.file.policy(&slot.policy);
-    let age = cx.now.wall.duration_since(slot.at);
-    policy.is_some_and(|policy| age.as_secs_f64() < policy.window().as_secs_f64())
+    let age = age(cx.now.wall, slot.at);
+    policy.is_some_and(|policy| age.is_some_and(|age| age < policy.window()))
 }
 
 fn begin_or_extend(
     cx: &Context<'_>,
     state: &mut State,
-    scope: StormScope,
-    finding: Option<&Finding>,
+    scope: &Scope,
+    findings: &Findings,
     health: &HealthCounts<'_>,
     plan: &mut Plan,
 ) {
     let now = cx.now.moment;
-    if let Some(storm) = state.storms.get_mut(&scope) {
+    if let Some(storm) = state.storms.get_mut(scope) {
         storm.above = now;
         storm.over = false;
         return;
     }
-    let Some(count) = health.of(&scope) else {
+    let Some(count) = health.of(scope) else {
         return;
     };
-    let (namespace, about) = whereabouts(cx, finding);
+    let (namespace, about) = whereabouts(cx, scope, findings);
     let limits = &cx.file.limits.storm;
-    let (threshold, place): (u8, Arc<str>) = match &scope {
-        StormScope::Cluster => (limits.cluster, "cluster".into()),
-        StormScope::Workload(_) => (limits.workload, format!("{namespace}/{about}").into()),
+    let threshold = limits.of(scope);
+    let place: Arc<str> = match scope {
+        Scope::Cluster | Scope::Zone(_) | Scope::Node(_) => scope.to_string().into(),
+        Scope::Workload(_) => format!("{namespace}/{about}").into(),
     };
     let known = cx
         .ledger
-        .and_then(|ledger| ledger.memory.storms.get(&scope).cloned());
+        .and_then(|ledger| ledger.memory.storms.get(scope).cloned());
     if known.is_none() {
         let (unhealthy, of) = (count.unhealthy(), count.of());
         let cooldown = humantime::format_duration(limits.cooldown);
+        let (on, there) = match scope {
+            Scope::Cluster | Scope::Workload(_) => (String::new(), ""),
+            Scope::Node(_) => (format!(" on {scope}"), " there"),
+            Scope::Zone(_) => (format!(" in {scope}"), " there"),
+        };
         let message = format!(
-            "{unhealthy} of {of} pods are unhealthy at once, more than {threshold}%: nothing new is quarantined until \
-             the share has been at or below that for {cooldown}"
+            "{unhealthy} of {of} pods{on} are unhealthy at once, more than {threshold}%: nothing new is quarantined{there} \
+             until the share has been at or below that for {cooldown}"
         );
         plan.notices.push(Notice::Notify(Notification {
             namespace,
@@ -194,21 +220,30 @@ fn begin_or_extend(
     }
     let since = cx.now.wall;
     let storm = ObservedStorm {
-        storm: known.unwrap_or(Storm { place, since }),
+        storm: known.unwrap_or(Storm {
+            scope: scope.clone(),
+            place,
+            since,
+        }),
         above: now,
         over: false,
     };
-    state.storms.insert(scope, storm);
+    state.storms.insert(scope.clone(), storm);
 }
 
-/// The workload that a finding is about, or the ledger, which stands for the whole agent.
-fn whereabouts(cx: &Context<'_>, finding: Option<&Finding>) -> (Arc<str>, Reference) {
-    let of_pod = finding.and_then(|finding| {
+/// The workload, or the ledger, which stands for the whole agent.
+fn whereabouts(cx: &Context<'_>, scope: &Scope, findings: &Findings) -> (Arc<str>, Reference) {
+    let of_workload = || {
+        let Scope::Workload(id) = scope else {
+            return None;
+        };
+        let mut of_workload = findings.pods.iter();
+        let finding = of_workload.find(|finding| finding.place.workload == *id)?;
         let pod = cx.view.pod(&finding.pod)?;
         let workload = cx.view.workload(pod).ok()?;
         Some((pod.key.namespace.clone(), workload.top().reference()))
-    });
-    of_pod.unwrap_or_else(|| (cx.view.own_namespace.clone(), cx.ledger_object()))
+    };
+    of_workload().unwrap_or_else(|| (cx.view.own_namespace.clone(), cx.ledger_object()))
 }
 
 /// A storm in the ledger, which another agent or this one before a restart has observed, lasts until the share was at or
@@ -243,13 +278,11 @@ fn end(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
 }
 
 /// The note that writes the begin or the end of a storm into the ledger; `None` if the ledger has it already, or is full.
-fn note(ledger: &Ledger, scope: &StormScope, storm: &ObservedStorm) -> Option<Note> {
+fn note(ledger: &Ledger, scope: &Scope, storm: &ObservedStorm) -> Option<Note> {
     let storms = &ledger.memory.storms;
     match (storm.over, storms.contains_key(scope)) {
         (true, true) => Some(Note::StormEnded(scope.clone())),
-        (false, false) if storms.len() < MAX_STORMS => {
-            Some(Note::StormBegan(scope.clone(), storm.storm.clone()))
-        }
+        (false, false) if storms.len() < MAX_STORMS => Some(Note::StormBegan(storm.storm.clone())),
         _ => None,
     }
 }

@@ -1,9 +1,8 @@
 //! What all signals say at one time: which pods they find bad, and how many have a verdict.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use super::{Judge, Verdict};
@@ -11,12 +10,9 @@ use crate::{
     object::{ObjectKey, Uid},
     policy::Policy,
     record::Evidence,
+    scope::{PodScopes, Scope},
     time::Moment,
-    workload::WorkloadId,
 };
-
-/// All pods are counted at most this often: there may be very many.
-const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// A pod that a policy's signal finds suspect or unhealthy.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,12 +22,14 @@ pub struct Finding {
     pub verdict: Verdict,
     pub pod: ObjectKey,
     pub uid: Uid,
-    /// The workload whose pods it is compared with.
-    pub workload: WorkloadId,
+    /// With which pods it is compared and counted.
+    pub place: PodScopes,
     /// When the streak of bad answers began.
     pub since: Moment,
     /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload.
     pub contrast: bool,
+    /// Whether none of the bad answers came over a connection.
+    pub unreached: bool,
     /// One line for people.
     pub reason: Arc<str>,
     pub evidence: Vec<Evidence>,
@@ -42,10 +40,8 @@ pub struct Finding {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// How many pods of a workload have a verdict; only of workloads that have a pod among the findings.
-    pub with_verdict: BTreeMap<WorkloadId, u32>,
-    /// How many pods in all have a verdict; zero where fewer than two pods are among the findings.
-    pub with_verdict_in_all: u32,
+    /// How many pods have a verdict, in each scope that has a pod among the findings, and in the cluster.
+    pub with_verdict: HashMap<Scope, u32>,
 }
 
 impl Judge {
@@ -60,23 +56,19 @@ impl Judge {
         pods.sort_by(|a, b| {
             (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
         });
-        let known = pods.iter().filter(|finding| finding.contrast);
-        let bad: BTreeSet<&Uid> = known.clone().map(|finding| &finding.uid).collect();
-        let workloads: BTreeSet<&WorkloadId> = known.map(|finding| &finding.workload).collect();
-        let with_verdict = workloads
-            .into_iter()
-            .map(|workload| (workload.clone(), self.count_of(workload, &bad, now)))
-            .collect();
-        let with_verdict_in_all = if bad.len() < 2 {
-            0
-        } else {
-            self.count_all(&bad, now)
-        };
-        Findings {
-            pods,
-            with_verdict,
-            with_verdict_in_all,
+        self.healthy.expire(now);
+        let mut with_verdict =
+            HashMap::from([(Scope::Cluster, self.healthy.count(&Scope::Cluster))]);
+        let mut counted: HashSet<&Uid> = HashSet::new();
+        for finding in pods.iter().filter(|finding| finding.contrast) {
+            let is_new = counted.insert(&finding.uid) && !self.healthy.contains(&finding.uid);
+            for scope in finding.place.scopes() {
+                let healthy = self.healthy.count(&scope);
+                let count = with_verdict.entry(scope).or_insert(healthy);
+                *count += u32::from(is_new);
+            }
         }
+        Findings { pods, with_verdict }
     }
 
     /// How many pods each policy finds unhealthy now.
@@ -93,42 +85,4 @@ impl Judge {
         }
         counts
     }
-
-    fn count_of(&self, workload: &WorkloadId, bad: &BTreeSet<&Uid>, now: Moment) -> u32 {
-        let policies = self.policies.values();
-        let pods = policies.filter_map(|streaks| streaks.workloads.get(workload));
-        let pods: BTreeSet<&Uid> = pods.flatten().collect();
-        let with_verdict = pods
-            .into_iter()
-            .filter(|uid| bad.contains(uid) || self.is_healthy(uid, now));
-        count(with_verdict)
-    }
-
-    fn count_all(&mut self, bad: &BTreeSet<&Uid>, now: Moment) -> u32 {
-        if let Some((at, known)) = self.with_verdict
-            && now.saturating_sub(at) < COUNT_EVERY
-        {
-            return known.max(count(bad.iter()));
-        }
-        let mut pods: BTreeSet<&Uid> = BTreeSet::new();
-        for streaks in self.policies.values() {
-            for uid in streaks.pods.keys() {
-                if streaks.verdict(uid, now) == Verdict::Healthy {
-                    pods.insert(uid);
-                }
-            }
-        }
-        let known = count(pods.union(bad));
-        self.with_verdict = Some((now, known));
-        known
-    }
-
-    fn is_healthy(&self, uid: &Uid, now: Moment) -> bool {
-        let mut policies = self.policies.values();
-        policies.any(|streaks| streaks.verdict(uid, now) == Verdict::Healthy)
-    }
-}
-
-fn count<T>(all: impl Iterator<Item = T>) -> u32 {
-    u32::try_from(all.count()).unwrap_or(u32::MAX)
 }

@@ -5,6 +5,7 @@
 //! the agent's monotonic clock: a wall clock that jumps makes no pod unhealthy.
 
 mod findings;
+mod healthy;
 pub mod judgement;
 mod streak;
 
@@ -13,12 +14,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use strum::{IntoStaticStr, VariantArray};
 
 pub use self::findings::{Finding, Findings};
-use self::streak::PolicyStreaks;
+use self::{healthy::Healthy, streak::PolicyStreaks};
 use crate::{
     object::{ObjectKey, Uid},
     policy::PolicyFile,
+    scope::PodScopes,
     time::{Moment, Now},
-    workload::WorkloadId,
 };
 
 /// The answer of a signal about a pod.
@@ -50,6 +51,8 @@ pub struct Sample {
     pub pod: Uid,
     pub at: Now,
     pub answer: Answer,
+    /// Of a bad answer: whether there was no connection to the pod. That may be the agent's network, too.
+    pub unreached: bool,
     /// What was seen, such as `HTTP 500`.
     pub saw: Arc<str>,
 }
@@ -79,8 +82,7 @@ impl Verdict {
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     policies: BTreeMap<Arc<str>, PolicyStreaks>,
-    /// How many pods had a verdict when they were last counted, and when that was.
-    with_verdict: Option<(Moment, u32)>,
+    healthy: Healthy,
 }
 
 impl Judge {
@@ -92,16 +94,25 @@ impl Judge {
                 streaks.policy.signal == policy.signal && streaks.policy.pods == policy.pods
             };
             let kept = known.remove(&policy.name).filter(unchanged);
+            if kept.is_none() {
+                self.healthy.forget_policy(&policy.name);
+            }
             let mut streaks = kept.unwrap_or_else(|| PolicyStreaks::new(policy));
             streaks.policy = policy.clone();
             self.policies.insert(policy.name.clone(), streaks);
         }
+        for policy in known.keys() {
+            self.healthy.forget_policy(policy);
+        }
     }
 
     /// Accepts samples of a pod from now on.
-    pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, workload: &WorkloadId) {
+    pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, place: &PodScopes) {
         if let Some(streaks) = self.policies.get_mut(policy) {
-            streaks.watch(uid, pod, workload);
+            streaks.watch(uid, pod, place);
+            if let Some((place, until)) = streaks.health(uid) {
+                self.healthy.set(&streaks.policy.name, uid, place, until);
+            }
         }
     }
 
@@ -109,6 +120,7 @@ impl Judge {
     pub fn forget(&mut self, policy: &str, uid: &Uid) {
         if let Some(streaks) = self.policies.get_mut(policy) {
             streaks.forget(uid);
+            self.healthy.remove(policy, uid);
         }
     }
 
@@ -117,13 +129,18 @@ impl Judge {
     pub fn restart(&mut self, policy: &str, uid: &Uid) {
         if let Some(streaks) = self.policies.get_mut(policy) {
             streaks.restart(uid);
+            self.healthy.remove(policy, uid);
         }
     }
 
     /// Records a sample. A sample of a pod that is not watched is dropped.
     pub fn record(&mut self, sample: &Sample) {
-        if let Some(streaks) = self.policies.get_mut(&sample.policy) {
-            streaks.record(sample);
+        if let Some(streaks) = self.policies.get_mut(&sample.policy)
+            && streaks.record(sample)
+            && let Some((place, until)) = streaks.health(&sample.pod)
+        {
+            let policy = &streaks.policy.name;
+            self.healthy.set(policy, &sample.pod, place, until);
         }
     }
 

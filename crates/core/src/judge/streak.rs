@@ -10,6 +10,7 @@ use crate::{
     object::{ObjectKey, Uid},
     policy::{Contrast, Policy, Signal},
     record::Evidence,
+    scope::PodScopes,
     time::Moment,
     workload::WorkloadId,
 };
@@ -21,11 +22,13 @@ const EVIDENCE: usize = 5;
 #[derive(Clone, Debug)]
 pub(super) struct Streak {
     pod: ObjectKey,
-    workload: WorkloadId,
+    place: PodScopes,
     last: Option<(Moment, Answer)>,
     last_good: Option<Moment>,
     /// Since when the answers are bad, and how many in a row.
     pub(super) bad: Option<(Moment, u32)>,
+    /// Whether none of these bad answers came over a connection.
+    unreached: bool,
     pub(super) seen: VecDeque<Evidence>,
 }
 
@@ -34,7 +37,8 @@ pub(super) struct Streak {
 pub(super) struct PolicyStreaks {
     pub(super) policy: Arc<Policy>,
     pub(super) pods: BTreeMap<Uid, Streak>,
-    pub(super) workloads: BTreeMap<WorkloadId, BTreeSet<Uid>>,
+    /// The last good answers of each workload's pods.
+    goods: BTreeMap<WorkloadId, BTreeSet<(Moment, Uid)>>,
     /// The pods whose last answer was bad: few, so that a decision need not visit all pods.
     bad: BTreeSet<Uid>,
 }
@@ -44,33 +48,39 @@ impl PolicyStreaks {
         Self {
             policy: policy.clone(),
             pods: BTreeMap::new(),
-            workloads: BTreeMap::new(),
+            goods: BTreeMap::new(),
             bad: BTreeSet::new(),
         }
     }
 
-    pub(super) fn watch(&mut self, uid: &Uid, pod: &ObjectKey, workload: &WorkloadId) {
-        if self
-            .pods
-            .get(uid)
-            .is_some_and(|streak| streak.workload == *workload)
+    pub(super) fn watch(&mut self, uid: &Uid, pod: &ObjectKey, place: &PodScopes) {
+        if let Some(streak) = self.pods.get_mut(uid)
+            && streak.place.workload == place.workload
         {
+            streak.place = place.clone();
             return;
         }
         self.forget(uid);
         let streak = Streak {
             pod: pod.clone(),
-            workload: workload.clone(),
+            place: place.clone(),
             last: None,
             last_good: None,
             bad: None,
+            unreached: false,
             seen: VecDeque::new(),
         };
         self.pods.insert(uid.clone(), streak);
-        self.workloads
-            .entry(workload.clone())
-            .or_default()
-            .insert(uid.clone());
+    }
+
+    /// Where a watched pod is, and until when its last answer finds it healthy, if it does.
+    pub(super) fn health(&self, uid: &Uid) -> Option<(&PodScopes, Option<Moment>)> {
+        let streak = self.pods.get(uid)?;
+        let until = match streak.last {
+            Some((at, Answer::Good)) => Some(at + self.policy.stale_after()),
+            Some((_, Answer::Bad | Answer::None)) | None => None,
+        };
+        Some((&streak.place, until))
     }
 
     pub(super) fn forget(&mut self, uid: &Uid) {
@@ -78,10 +88,16 @@ impl PolicyStreaks {
             return;
         };
         self.bad.remove(uid);
-        if let Some(pods) = self.workloads.get_mut(&streak.workload) {
-            pods.remove(uid);
-            if pods.is_empty() {
-                self.workloads.remove(&streak.workload);
+        if let Some(at) = streak.last_good {
+            self.drop_good(&streak.place.workload, at, uid);
+        }
+    }
+
+    fn drop_good(&mut self, workload: &WorkloadId, at: Moment, uid: &Uid) {
+        if let Some(goods) = self.goods.get_mut(workload) {
+            goods.remove(&(at, uid.clone()));
+            if goods.is_empty() {
+                self.goods.remove(workload);
             }
         }
     }
@@ -96,15 +112,16 @@ impl PolicyStreaks {
         }
     }
 
-    pub(super) fn record(&mut self, sample: &Sample) {
+    /// Records a sample. False if the pod is not watched, or a later sample is known.
+    pub(super) fn record(&mut self, sample: &Sample) -> bool {
         let stale_after = self.policy.stale_after();
         let Some(streak) = self.pods.get_mut(&sample.pod) else {
-            return;
+            return false;
         };
         let at = sample.at.moment;
         // A sample that arrives twice counts once.
         if streak.last.is_some_and(|(last, _)| at <= last) {
-            return;
+            return false;
         }
         let gap = streak
             .last
@@ -115,9 +132,15 @@ impl PolicyStreaks {
         match sample.answer {
             Answer::Good => {
                 streak.bad = None;
-                streak.last_good = Some(at);
+                let goods = self.goods.entry(streak.place.workload.clone());
+                let goods = goods.or_default();
+                if let Some(before) = streak.last_good.replace(at) {
+                    goods.remove(&(before, sample.pod.clone()));
+                }
+                goods.insert((at, sample.pod.clone()));
             }
             Answer::Bad => {
+                streak.unreached = sample.unreached && (streak.unreached || streak.bad.is_none());
                 let (since, count) = streak.bad.unwrap_or((at, 0));
                 streak.bad = Some((since, count.saturating_add(1)));
             }
@@ -136,6 +159,7 @@ impl PolicyStreaks {
             at: sample.at.wall,
             saw: sample.saw.clone(),
         });
+        true
     }
 
     pub(super) fn verdict(&self, uid: &str, now: Moment) -> Verdict {
@@ -170,9 +194,10 @@ impl PolicyStreaks {
                 verdict,
                 pod: streak.pod.clone(),
                 uid: uid.clone(),
-                workload: streak.workload.clone(),
+                place: streak.place.clone(),
                 since,
                 contrast: self.has_contrast(uid, streak, since, now),
+                unreached: streak.unreached,
                 reason: self.reason(streak, since, count, now),
                 evidence: streak.seen.iter().cloned().collect(),
             })
@@ -185,14 +210,10 @@ impl PolicyStreaks {
             return true;
         }
         let window_began = since.min(now.saturating_sub(self.policy.window()));
-        let others = self
-            .workloads
-            .get(&streak.workload)
-            .into_iter()
-            .flatten()
-            .filter(|other| *other != uid);
-        let mut last_goods = others.filter_map(|other| self.pods.get(other)?.last_good);
-        last_goods.any(|last_good| last_good >= window_began)
+        let goods = self.goods.get(&streak.place.workload);
+        let mut latest = goods.into_iter().flatten().rev();
+        let of_another = latest.find(|(_, other)| other != uid);
+        of_another.is_some_and(|(last_good, _)| *last_good >= window_began)
     }
 
     pub(super) fn reason(

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{object::Uid, text::Fingerprint, workload::WorkloadId};
+use crate::{object::Uid, scope::Scope, text::Fingerprint, time::age, workload::WorkloadId};
 
 /// The key of the entry with the times of quarantines.
 const BEGUN: &str = "begun";
@@ -16,11 +16,8 @@ pub const PAUSE: &str = "pause";
 /// The beginning of the key of a workload's pacing record; the workload's uid follows.
 const PACE: &str = "pace.";
 
-/// The beginning of the key of a storm; the workload's uid, or [`CLUSTER`], follows.
+/// The beginning of the key of a storm.
 const STORM: &str = "storm.";
-
-/// The scope of a storm of the whole cluster.
-const CLUSTER: &str = "cluster";
 
 /// Workloads with a pacing record. Beyond this the record that would expire first is dropped.
 pub const MAX_PACING_RECORDS: usize = 500;
@@ -28,7 +25,9 @@ pub const MAX_PACING_RECORDS: usize = 500;
 /// Storms that outlive a restart. With that many workloads in a storm, the whole cluster is in one.
 pub const MAX_STORMS: usize = 100;
 
-/// Quarantines are counted by the minute: sixty numbers for an hour, however many there are.
+/// Quarantines are counted by the minute and namespace, up to that many numbers for an hour, however many there are.
+const MAX_BEGUN: usize = 400;
+
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// The window of `limits.cluster.perHour`.
@@ -37,12 +36,12 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Everything in the ledger but its slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// How many quarantines began within each minute of the last hour.
-    pub begun: BTreeMap<Timestamp, u32>,
+    /// How many quarantines began within each minute of the last hour, by namespace; beyond [`MAX_BEGUN`] by none.
+    pub begun: BTreeMap<Timestamp, BTreeMap<Arc<str>, u32>>,
     /// The pacing records by workload.
     pub pacing: BTreeMap<WorkloadId, PacingRecord>,
     /// The storms in progress.
-    pub storms: BTreeMap<StormScope, Storm>,
+    pub storms: BTreeMap<Scope, Storm>,
     /// Set by people: nothing new is quarantined, and nothing is reaped.
     pub pause: Option<Pause>,
 }
@@ -66,16 +65,11 @@ pub struct PacingRecord {
     pub reset: Option<Fingerprint>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StormScope {
-    Cluster,
-    Workload(WorkloadId),
-}
-
 /// Too many pods are unhealthy at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storm {
-    /// The scope, for people: `shop/Deployment web`, or `cluster`.
+    pub scope: Scope,
+    /// The scope, for people: `shop/Deployment web`, `node NAME`, `zone NAME` or `cluster`.
     #[serde(rename = "where")]
     pub place: Arc<str>,
     pub since: Timestamp,
@@ -118,13 +112,13 @@ impl Memory {
                 self.pacing.insert(workload.into(), record);
             })
         } else if let Some(place) = key.strip_prefix(STORM) {
-            let scope = match place {
-                CLUSTER => StormScope::Cluster,
-                workload => StormScope::Workload(workload.into()),
-            };
-            parsed(text, |storm| {
-                self.storms.insert(scope, storm);
-            })
+            match serde_json::from_str::<Storm>(text) {
+                Ok(storm) if storm_key(&storm.scope) == place => {
+                    self.storms.insert(storm.scope.clone(), storm);
+                    true
+                }
+                Ok(_) | Err(_) => false,
+            }
         } else {
             false
         }
@@ -153,11 +147,7 @@ impl Memory {
             entries.insert(format!("{PACE}{}", workload.as_str()), text(record));
         }
         for (scope, storm) in &self.storms {
-            let place = match scope {
-                StormScope::Cluster => CLUSTER,
-                StormScope::Workload(workload) => workload.as_str(),
-            };
-            entries.insert(format!("{STORM}{place}"), text(storm));
+            entries.insert(format!("{STORM}{}", storm_key(scope)), text(storm));
         }
         entries
     }
@@ -165,19 +155,42 @@ impl Memory {
     /// How many quarantines began within the hour before `now`, or at most a minute more.
     #[must_use]
     pub fn begun_within_an_hour(&self, now: Timestamp) -> u32 {
-        let counts = self
-            .begun
-            .iter()
-            .filter(|(minute, _)| !is_past(**minute, now));
-        counts.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.begun_within(now)
+            .fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
-    pub(super) fn count(&mut self, at: Timestamp) {
+    /// The same, by namespace.
+    #[must_use]
+    pub fn begun_by_namespace(&self, now: Timestamp) -> BTreeMap<Arc<str>, u32> {
+        let mut counts = BTreeMap::new();
+        for (namespace, count) in self.begun_within(now) {
+            let sum: &mut u32 = counts.entry(namespace.clone()).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        counts
+    }
+
+    fn begun_within(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, u32)> {
+        let minutes = self
+            .begun
+            .iter()
+            .filter(move |(minute, _)| !is_past(**minute, now));
+        minutes.flat_map(|(_, of)| of.iter().map(|(namespace, count)| (namespace, *count)))
+    }
+
+    pub(super) fn count(&mut self, at: Timestamp, namespace: &Arc<str>) {
         self.begun.retain(|minute, _| !is_past(*minute, at));
         let seconds = at.as_second();
         let minute = seconds - seconds.rem_euclid(MINUTE.as_secs().cast_signed());
         let minute = Timestamp::from_second(minute).unwrap_or(at);
-        let count = self.begun.entry(minute).or_default();
+        let known: usize = self.begun.values().map(BTreeMap::len).sum();
+        let of_minute = self.begun.entry(minute).or_default();
+        let namespace = if known < MAX_BEGUN || of_minute.contains_key(namespace) {
+            namespace.clone()
+        } else {
+            Arc::default()
+        };
+        let count = of_minute.entry(namespace).or_default();
         *count = count.saturating_add(1);
     }
 
@@ -196,7 +209,18 @@ impl Memory {
     }
 }
 
-/// Whether a minute ended more than an hour ago.
+/// What follows [`STORM`]: `cluster`, or the kind and the name of the scope, or its fingerprint where that could not be a
+/// key.
+fn storm_key(scope: &Scope) -> String {
+    let kind = scope.kind();
+    match scope {
+        Scope::Cluster => kind.to_owned(),
+        Scope::Zone(name) | Scope::Node(name) => format!("{kind}.{}", Uid::from(name.clone())),
+        Scope::Workload(workload) => format!("{kind}.{}", workload.as_str()),
+    }
+}
+
+/// Whether a minute ended more than an hour ago, or lies in the future: a clock that was wrong wrote it.
 fn is_past(minute: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(minute).as_secs() >= (HOUR + MINUTE).as_secs().cast_signed()
+    age(now, minute).is_none_or(|age| age >= HOUR + MINUTE)
 }

@@ -12,13 +12,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 pub use self::{
-    memory::{
-        MAX_PACING_RECORDS, MAX_STORMS, Memory, PAUSE, PacingRecord, Pause, Storm, StormScope,
-    },
+    memory::{MAX_PACING_RECORDS, MAX_STORMS, Memory, PAUSE, PacingRecord, Pause, Storm},
     slot::{FENCE_AFTER, Slot, SlotFate, fate},
 };
 use crate::{
     object::{Pod, ResourceVersion, Uid},
+    scope::Scope,
     workload::WorkloadId,
 };
 
@@ -83,8 +82,10 @@ pub struct Ledger {
 pub enum Note {
     /// The replacement of the slot's pod is Ready.
     Replaced(Slot),
-    StormBegan(StormScope, Storm),
-    StormEnded(StormScope),
+    /// The TTL of the slot's pod is another one than before.
+    Expires(Slot),
+    StormBegan(Storm),
+    StormEnded(Scope),
     /// The pacing record of a workload no longer counts.
     Forgotten(WorkloadId),
 }
@@ -173,9 +174,9 @@ impl Ledger {
         {
             return false;
         }
-        let at = slot.at;
+        let (at, namespace) = (slot.at, slot.namespace.clone());
         if self.slots.insert(slot.uid.clone(), slot).is_none() {
-            self.memory.count(at);
+            self.memory.count(at, &namespace);
         }
         true
     }
@@ -200,11 +201,12 @@ impl Ledger {
     pub fn note(&mut self, note: &Note) -> bool {
         let storms = &mut self.memory.storms;
         match note {
-            Note::Replaced(slot) => self.note_replaced(slot),
-            Note::StormBegan(scope, storm) => {
-                let new = !storms.contains_key(scope) && storms.len() < MAX_STORMS;
+            Note::Replaced(slot) => self.note_slot(slot, |known| known.replaced = slot.replaced),
+            Note::Expires(slot) => self.note_slot(slot, |known| known.expires = slot.expires),
+            Note::StormBegan(storm) => {
+                let new = !storms.contains_key(&storm.scope) && storms.len() < MAX_STORMS;
                 if new {
-                    storms.insert(scope.clone(), storm.clone());
+                    storms.insert(storm.scope.clone(), storm.clone());
                 }
                 new
             }
@@ -213,20 +215,18 @@ impl Ledger {
         }
     }
 
-    /// Writes into a slot when the pod's replacement was Ready, if the slot is otherwise as at the decision.
-    fn note_replaced(&mut self, slot: &Slot) -> bool {
+    /// Changes a slot into that one, if it then is that one: in all else it is as at the decision.
+    fn note_slot(&mut self, slot: &Slot, change: impl FnOnce(&mut Slot)) -> bool {
         let Some(known) = self.slots.get_mut(&slot.uid) else {
             return false;
         };
-        let before = Slot {
-            replaced: None,
-            ..slot.clone()
-        };
-        let same = *known == before;
-        if same {
-            known.replaced = slot.replaced;
+        let mut changed = known.clone();
+        change(&mut changed);
+        let is_new = changed == *slot && changed != *known;
+        if is_new {
+            *known = changed;
         }
-        same
+        is_new
     }
 
     /// Removes a slot if it still has the version that the decision was made on.

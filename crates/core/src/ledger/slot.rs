@@ -40,6 +40,9 @@ pub struct Slot {
     /// When the pod's replacement was Ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Timestamp>,
+    /// When its TTL expires, as the last readable annotation said: an unreadable one never shortens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }
 
 impl Slot {
@@ -85,10 +88,9 @@ pub fn fate(slot: &Slot, found: Option<&Pod>, now: Timestamp) -> SlotFate {
     if pod.resource_version > slot.resource_version {
         return SlotFate::Free;
     }
-    let age = now.duration_since(slot.at);
-    if pod.resource_version == slot.resource_version
-        && age.as_secs() >= FENCE_AFTER.as_secs().cast_signed()
-    {
+    // A slot of the far future is of a clock that was wrong, and as old as any.
+    let is_old = now.duration_since(slot.at).unsigned_abs() >= FENCE_AFTER;
+    if pod.resource_version == slot.resource_version && is_old {
         SlotFate::Fence
     } else {
         SlotFate::Keep

@@ -177,6 +177,14 @@ impl ControllerKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeZone {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// Its label [`keys::ZONE`](crate::keys::ZONE).
+    pub zone: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
     pub name: Arc<str>,
     pub labels: Labels,

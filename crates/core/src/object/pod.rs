@@ -138,7 +138,7 @@ impl Pod {
         self.has_state_label()
             || keys::TRACKED
                 .iter()
-                .any(|key| self.annotations.contains_key(*key))
+                .any(|key| self.annotations.contains_key(key))
             || !self.overrides().mistakes.is_empty()
     }
 }

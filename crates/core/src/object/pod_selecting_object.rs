@@ -70,6 +70,16 @@ impl PodSelectingObject {
         }
     }
 
+    /// `None` where it selects no pod.
+    #[must_use]
+    pub fn selector(&self) -> Option<&Selector> {
+        match self {
+            Self::Service(service) => service.selector.as_ref(),
+            Self::PodDisruptionBudget(budget) => budget.selector.as_ref(),
+            Self::NetworkPolicy(policy) => Some(&policy.selector),
+        }
+    }
+
     #[must_use]
     pub fn key(&self) -> &ObjectKey {
         match self {

@@ -3,6 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use super::Detach;
+use crate::scope::Scope;
 
 /// Bounds on how many pods may be quarantined, and how fast.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,10 @@ pub struct WorkloadLimits {
 pub struct StormLimits {
     /// Of a workload's pods that have a verdict, in per cent: 1 to 100.
     pub workload: u8,
+    /// Of a node's watched pods that have a verdict, in per cent: 1 to 100.
+    pub node: u8,
+    /// Of a zone's watched pods that have a verdict, in per cent: 1 to 100.
+    pub zone: u8,
     /// Of all watched pods that have a verdict, in per cent: 1 to 100.
     pub cluster: u8,
     /// For how long the share must have been at or below the threshold: 1 s to 24 h.
@@ -102,6 +107,8 @@ impl Default for StormLimits {
     fn default() -> Self {
         Self {
             workload: 50,
+            node: 50,
+            zone: 50,
             cluster: 20,
             cooldown: Duration::from_mins(10),
         }
@@ -128,6 +135,27 @@ impl Default for HoldLimits {
     fn default() -> Self {
         Self {
             max: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+impl ClusterLimits {
+    /// How many quarantines may begin within an hour in one namespace: an eighth, rounded down, is kept for the others.
+    #[must_use]
+    pub fn per_hour_of_a_namespace(&self) -> u32 {
+        self.per_hour - self.per_hour / 8
+    }
+}
+
+impl StormLimits {
+    /// Above which share of unhealthy pods there is a storm in a scope, in per cent.
+    #[must_use]
+    pub fn of(&self, scope: &Scope) -> u8 {
+        match scope {
+            Scope::Cluster => self.cluster,
+            Scope::Zone(_) => self.zone,
+            Scope::Node(_) => self.node,
+            Scope::Workload(_) => self.workload,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
         PodSelectingKind, PodSelectingObject, Reference, ResourceVersion, Service, Uid,
     },
     policy::{Mode, Policy},
+    scope::PodScopes,
     workload::{NoWorkload, Workload, WorkloadId},
 };
 
@@ -32,8 +33,10 @@ pub struct View {
     /// The pods that a decision must check whatever the signals say, see [`Pod::tracked`].
     tracked: BTreeSet<ObjectKey>,
     pods_of_owners: Owned<ObjectKey>,
+    on_nodes: ByNode,
+    zones: BTreeMap<Arc<str>, Arc<str>>,
     /// The pods with host ports, by node.
-    with_host_ports: BTreeMap<Arc<str>, BTreeSet<ObjectKey>>,
+    with_host_ports: ByNode,
     /// The pods that were deleted last: the answer to a write may arrive after the watch reported the pod's deletion.
     gone: VecDeque<Uid>,
     namespaces: BTreeMap<Arc<str>, Namespace>,
@@ -42,6 +45,9 @@ pub struct View {
     controllers_of_owners: Owned<(ControllerKind, Arc<str>)>,
     /// The uid of an object itself is the API server's, and one object's alone.
     controllers_by_uid: HashMap<Uid, (ControllerKind, ObjectKey)>,
+    /// Which of all changes of selectors was the last in each namespace.
+    selectors_changed: BTreeMap<Arc<str>, u64>,
+    changes: u64,
     pub ledger: LedgerView,
     pub lease: LeaseView,
     lease_version: Option<ResourceVersion>,
@@ -92,11 +98,11 @@ impl View {
         if pod.tracked() {
             self.tracked.insert(pod.key.clone());
         }
-        if let Some(node) = &pod.node
-            && pod.takes_host_ports()
-        {
-            let of_node = self.with_host_ports.entry(node.clone()).or_default();
-            of_node.insert(pod.key.clone());
+        if let Some(node) = &pod.node {
+            insert(&mut self.on_nodes, node, &pod.key);
+            if pod.takes_host_ports() {
+                insert(&mut self.with_host_ports, node, &pod.key);
+            }
         }
         let (key, owner) = (&pod.key, pod.owner.as_ref());
         self.pods_of_owners
@@ -115,13 +121,9 @@ impl View {
             self.gone.push_front(pod.uid.clone());
         }
         self.tracked.remove(key);
-        if let Some(node) = &pod.node
-            && let Some(of_node) = self.with_host_ports.get_mut(node)
-        {
-            of_node.remove(key);
-            if of_node.is_empty() {
-                self.with_host_ports.remove(node);
-            }
+        if let Some(node) = &pod.node {
+            remove(&mut self.on_nodes, node, key);
+            remove(&mut self.with_host_ports, node, key);
         }
         self.pods_of_owners
             .remove(&key.namespace, pod.owner.as_ref(), key);
@@ -241,14 +243,36 @@ impl View {
     }
 
     pub fn put_selecting(&mut self, object: PodSelectingObject) {
-        let key = object.key().clone();
-        let of_namespace = self.selecting.entry(key.namespace).or_default();
-        of_namespace.insert((object.kind(), key.name), object);
+        let ObjectKey { namespace, name } = object.key().clone();
+        let of_namespace = self.selecting.entry(namespace.clone()).or_default();
+        let is_new = |known: Option<&PodSelectingObject>| {
+            known.is_none_or(|known| known.selector() != object.selector())
+        };
+        let key = (object.kind(), name);
+        let changed = is_new(of_namespace.get(&key));
+        of_namespace.insert(key, object);
+        if changed {
+            self.selectors_changed_in(&namespace);
+        }
+    }
+
+    fn selectors_changed_in(&mut self, namespace: &Arc<str>) {
+        self.changes += 1;
+        self.selectors_changed
+            .insert(namespace.clone(), self.changes);
+    }
+
+    /// Another number after each change of what selects pods in a namespace, or owns them.
+    #[must_use]
+    pub fn selectors_version(&self, namespace: &str) -> u64 {
+        self.selectors_changed.get(namespace).copied().unwrap_or(0)
     }
 
     pub fn remove_selecting(&mut self, kind: PodSelectingKind, key: &ObjectKey) {
-        if let Some(of_namespace) = self.selecting.get_mut(&key.namespace) {
-            of_namespace.remove(&(kind, key.name.clone()));
+        if let Some(of_namespace) = self.selecting.get_mut(&key.namespace)
+            && of_namespace.remove(&(kind, key.name.clone())).is_some()
+        {
+            self.selectors_changed_in(&key.namespace);
         }
     }
 
@@ -285,16 +309,28 @@ impl View {
     }
 
     pub fn put_controller(&mut self, controller: Controller) {
+        let ObjectKey { namespace, name } = controller.key.clone();
+        let key = (controller.kind, name);
+        let of_namespace = self.controllers.entry(namespace.clone()).or_default();
+        let known = of_namespace.get(&key);
+        let changed = known.is_none_or(|known| {
+            known.uid != controller.uid
+                || known.owner != controller.owner
+                || known.selector != controller.selector
+        });
+        if !changed {
+            of_namespace.insert(key, controller);
+            return;
+        }
         self.remove_controller(controller.kind, &controller.key);
-        let namespace = controller.key.namespace.clone();
-        let key = (controller.kind, controller.key.name.clone());
         self.controllers_of_owners
             .insert(&namespace, controller.owner.as_ref(), key.clone());
         let of_uid = (controller.kind, controller.key.clone());
         self.controllers_by_uid
             .insert(controller.uid.clone(), of_uid);
-        let of_namespace = self.controllers.entry(namespace).or_default();
+        let of_namespace = self.controllers.entry(namespace.clone()).or_default();
         of_namespace.insert(key, controller);
+        self.selectors_changed_in(&namespace);
     }
 
     pub fn remove_controller(&mut self, kind: ControllerKind, key: &ObjectKey) {
@@ -306,6 +342,7 @@ impl View {
             self.controllers_of_owners
                 .remove(namespace, known.owner.as_ref(), &key);
             self.controllers_by_uid.remove(&known.uid);
+            self.selectors_changed_in(namespace);
         }
     }
 
@@ -370,6 +407,30 @@ impl View {
         })
     }
 
+    /// With which pods a pod is counted.
+    #[must_use]
+    pub fn place_of(&self, pod: &Pod) -> PodScopes {
+        let zone = pod.node.as_ref().and_then(|node| self.zones.get(node));
+        PodScopes {
+            workload: self.workload_id(pod),
+            node: pod.node.clone(),
+            zone: zone.cloned(),
+        }
+    }
+
+    /// Records the zone of a node. Returns the pods on it if that is news.
+    pub fn put_zone(&mut self, node: &Arc<str>, zone: Option<Arc<str>>) -> Vec<ObjectKey> {
+        if self.zones.get(node) == zone.as_ref() {
+            return Vec::new();
+        }
+        match zone {
+            Some(zone) => self.zones.insert(node.clone(), zone),
+            None => self.zones.remove(node),
+        };
+        let pods = self.on_nodes.get(node).into_iter().flatten();
+        pods.cloned().collect()
+    }
+
     /// What a pod is compared within: its workload, else what owns it, else the pod alone.
     #[must_use]
     pub fn workload_id(&self, pod: &Pod) -> WorkloadId {
@@ -411,6 +472,23 @@ impl View {
             Some(Namespace {
                 mode: Some(text), ..
             }) => Mode::parse(text).unwrap_or(Mode::Off),
+        }
+    }
+}
+
+/// Pods of each node.
+type ByNode = BTreeMap<Arc<str>, BTreeSet<ObjectKey>>;
+
+fn insert(pods: &mut ByNode, node: &Arc<str>, pod: &ObjectKey) {
+    let of_node = pods.entry(node.clone()).or_default();
+    of_node.insert(pod.clone());
+}
+
+fn remove(pods: &mut ByNode, node: &Arc<str>, pod: &ObjectKey) {
+    if let Some(of_node) = pods.get_mut(node) {
+        of_node.remove(pod);
+        if of_node.is_empty() {
+            pods.remove(node);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{LeaseView, View};
 use crate::{
     ledger::{Ledger, LedgerView},
     object::{
-        Controller, ControllerKind, Namespace, ObjectKey, Pod, PodSelectingKind,
+        Controller, ControllerKind, Namespace, NodeZone, ObjectKey, Pod, PodSelectingKind,
         PodSelectingObject, ResourceVersion, Uid,
     },
 };
@@ -29,6 +29,9 @@ pub enum Update {
     SelectingGone(PodSelectingKind, ObjectKey),
     /// The complete list of that kind.
     AllSelecting(PodSelectingKind, BTreeSet<ObjectKey>),
+    Zone(NodeZone),
+    NodeGone(Arc<str>),
+    AllNodes(BTreeSet<Arc<str>>),
     Namespace(Namespace),
     NamespaceGone(Arc<str>),
     AllNamespaces(BTreeSet<Arc<str>>),
@@ -69,6 +72,9 @@ impl View {
             Update::Selecting(object) => self.put_selecting(object),
             Update::SelectingGone(kind, key) => self.remove_selecting(kind, &key),
             Update::AllSelecting(kind, keys) => self.retain_selecting(kind, &keys),
+            Update::Zone(NodeZone { node, zone }) => return self.put_zone(&node, zone),
+            Update::NodeGone(node) => return self.put_zone(&node, None),
+            Update::AllNodes(nodes) => self.zones.retain(|node, _| nodes.contains(node)),
             Update::Namespace(namespace) => {
                 let known = self.namespace(&namespace.name);
                 let changed = known.is_none_or(|known| known.labels != namespace.labels);
@@ -140,9 +146,11 @@ impl View {
 
     /// Removes the objects of a kind that a complete list does not contain.
     fn retain_selecting(&mut self, kind: PodSelectingKind, listed: &BTreeSet<ObjectKey>) {
-        for of_namespace in self.selecting.values_mut() {
-            of_namespace
-                .retain(|(of_kind, _), object| *of_kind != kind || listed.contains(object.key()));
+        let known = self.selecting.values().flat_map(BTreeMap::values);
+        let gone = known.filter(|known| known.kind() == kind && !listed.contains(known.key()));
+        let gone: Vec<ObjectKey> = gone.map(|known| known.key().clone()).collect();
+        for key in gone {
+            self.remove_selecting(kind, &key);
         }
     }
 }

@@ -158,7 +158,7 @@ fn a_foreign_selector_that_the_missing_key_would_satisfy_is_not_entered() {
         avoid: vec![named("Deployment rest", quarantined_too)],
         ..leaving(leave())
     };
-    let NoWayOut { in_the_way } = detach(&pod, &constraints).expect_err("every edit enters it");
+    let NoWayOut { in_the_way, .. } = detach(&pod, &constraints).expect_err("every edit enters it");
     assert_eq!(
         in_the_way,
         [

@@ -7,8 +7,8 @@ use pod_quarantine_core::{
     judge::{Answer, Judge, Sample},
     keys,
     object::ObjectKey,
+    scope::PodScopes,
     time::Now,
-    workload::WorkloadId,
 };
 
 use crate::world::{SHOP, World, policy, selector};
@@ -17,10 +17,10 @@ use crate::world::{SHOP, World, policy, selector};
 fn judge(world: &World, answers: &[Answer]) -> Judge {
     let mut judge = Judge::default();
     judge.set_policies(&world.file);
-    let workload = WorkloadId::from("web");
+    let place = PodScopes::of("web".into());
     for name in ["web-0", "web-1"] {
         let pod = world.pod(name);
-        judge.watch("answers", &pod.uid, &pod.key, &workload);
+        judge.watch("answers", &pod.uid, &pod.key, &place);
     }
     for (answer, second) in answers.iter().zip(0..) {
         judge.record(&Sample {
@@ -31,6 +31,7 @@ fn judge(world: &World, answers: &[Answer]) -> Judge {
                 moment: world.now.moment + Duration::from_secs(second),
             },
             answer: *answer,
+            unreached: false,
             saw: format!("HTTP {second}").into(),
         });
     }

@@ -6,6 +6,7 @@ use pod_quarantine_core::{
     judge::{Answer, Finding, Judge, Sample, Verdict},
     object::ObjectKey,
     policy::{Policy, PolicyFile, PrometheusQuery, Signal, Threshold},
+    scope::PodScopes,
     time::Now,
 };
 
@@ -48,8 +49,8 @@ impl Court {
 
     pub(crate) fn watch(&mut self, pod: &str, workload: &str) {
         let key = ObjectKey::new("shop", pod);
-        self.judge
-            .watch("answers", &pod.into(), &key, &workload.into());
+        let place = PodScopes::of(workload.into());
+        self.judge.watch("answers", &pod.into(), &key, &place);
     }
 
     pub(crate) fn record(&mut self, pod: &str, second: u64, answer: Answer) {
@@ -65,6 +66,7 @@ impl Court {
                 moment: Duration::from_secs(second),
             },
             answer,
+            unreached: false,
             saw: format!("{answer:?} at {second}").into(),
         });
     }
@@ -275,7 +277,9 @@ fn a_new_file_resets_the_policies_whose_signal_or_pods_changed_and_no_other() {
     let all = ["answers", "signal", "pods", "gone"];
     for name in all {
         let key = ObjectKey::new("shop", "a");
-        court.judge.watch(name, &"a".into(), &key, &"web".into());
+        court
+            .judge
+            .watch(name, &"a".into(), &key, &PodScopes::of("web".into()));
         for second in [10, 20, 30] {
             court.record_for(name, "a", second, Bad);
         }

@@ -24,6 +24,7 @@ fn slot(name: &str, resource_version: u64) -> Slot {
         record_before: None,
         ready: false,
         replaced: None,
+        expires: None,
     }
 }
 
@@ -121,7 +122,8 @@ fn a_slot_of_an_unchanged_pod_is_fenced_when_it_is_half_a_minute_old() {
         (29, SlotFate::Keep),
         (30, SlotFate::Fence),
         (3600, SlotFate::Fence),
-        (-3600, SlotFate::Keep),
+        (-29, SlotFate::Keep),
+        (-3600, SlotFate::Fence),
     ] {
         assert_fate("unchanged", Some(&unchanged), age, expected);
     }

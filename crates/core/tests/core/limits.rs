@@ -51,6 +51,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         record_before: None,
         ready: false,
         replaced: None,
+        expires: None,
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod availability;
+mod bounded_work;
 mod contrast;
 mod detach;
 mod detach_model;
@@ -42,6 +43,7 @@ mod setbacks;
 mod settle;
 mod slots;
 mod storm;
+mod streaks_and_storms;
 mod tenants;
 mod view;
 mod world;

@@ -6,15 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use pod_quarantine_core::{
     ledger::{
         Ledger, MAX_PACING_RECORDS, MAX_SLOTS, MAX_STORMS, Note, PacingRecord, Pause, Slot, Storm,
-        StormScope,
     },
     reason::Reason,
+    scope::Scope,
     text::Fingerprint,
     workload::WorkloadId,
 };
 
 use crate::{
-    outcome::{refusals, the_quarantine, the_refusal},
+    outcome::{quarantines, refusals, the_quarantine, the_refusal},
     world::{START, World, at, version},
 };
 
@@ -31,6 +31,7 @@ fn slot(uid: &str, second: i64) -> Slot {
         record_before: None,
         ready: false,
         replaced: None,
+        expires: None,
     }
 }
 
@@ -116,14 +117,20 @@ fn the_memory_of_a_ledger_is_read_back_as_written() {
     let mut first = slot("a", 0);
     first.ready = true;
     assert!(ledger.begin(first, Some(&pace(0, 2))));
-    let storm = Storm {
-        place: "cluster".into(),
-        since: later(0),
-    };
-    let workload = StormScope::Workload("uid-of-web".into());
-    for scope in [StormScope::Cluster, workload] {
-        assert!(ledger.note(&Note::StormBegan(scope.clone(), storm.clone())));
-        assert!(!ledger.note(&Note::StormBegan(scope, storm.clone())));
+    let scopes = [
+        Scope::Cluster,
+        Scope::Workload("uid-of-web".into()),
+        Scope::Node("node-1".into()),
+        Scope::Zone("no key".into()),
+    ];
+    for scope in scopes {
+        let storm = Storm {
+            place: scope.to_string().into(),
+            scope,
+            since: later(0),
+        };
+        assert!(ledger.note(&Note::StormBegan(storm.clone())));
+        assert!(!ledger.note(&Note::StormBegan(storm)));
     }
     ledger.memory.pause = Some(Pause {
         reason: "moving".into(),
@@ -136,11 +143,13 @@ fn the_memory_of_a_ledger_is_read_back_as_written() {
     assert_eq!(Ledger::read(version(1), pairs), ledger);
     let expected: BTreeMap<String, String> = [
         ("a", r#"{"uid":"a","namespace":"shop","name":"web","workload":"uid-of-web","policy":"answers","resourceVersion":"5","at":"2030-01-31T12:00:00Z","record":"1be2e452b46d7a0d9656bbb1f768e824","ready":true}"#),
-        ("begun", r#"{"2030-01-31T12:00:00Z":1}"#),
+        ("begun", r#"{"2030-01-31T12:00:00Z":{"shop":1}}"#),
         ("pace.uid-of-web", r#"{"workload":"shop/Deployment web","replicaSet":"uid-of-web-rs","since":"2030-01-31T12:00:00Z","last":"2030-01-31T12:00:00Z","retries":2}"#),
         ("pause", r#"{"reason":"moving","since":"2030-01-31T12:00:00Z"}"#),
-        ("storm.cluster", r#"{"where":"cluster","since":"2030-01-31T12:00:00Z"}"#),
-        ("storm.uid-of-web", r#"{"where":"cluster","since":"2030-01-31T12:00:00Z"}"#),
+        ("storm.cluster", r#"{"scope":"cluster","where":"cluster","since":"2030-01-31T12:00:00Z"}"#),
+        ("storm.node.node-1", r#"{"scope":{"node":"node-1"},"where":"node node-1","since":"2030-01-31T12:00:00Z"}"#),
+        ("storm.workload.uid-of-web", r#"{"scope":{"workload":"uid-of-web"},"where":"workload uid-of-web","since":"2030-01-31T12:00:00Z"}"#),
+        ("storm.zone.a199dc8cce54d8538c2fb9e0f41e68e5", r#"{"scope":{"zone":"no key"},"where":"zone no key","since":"2030-01-31T12:00:00Z"}"#),
     ]
     .map(|(key, text)| (key.to_owned(), text.to_owned()))
     .into();
@@ -153,7 +162,7 @@ fn an_unreadable_entry_closes_the_ledger_and_stays() {
         "begun",
         "pace.uid-of-web",
         "storm.cluster",
-        "storm.uid-of-web",
+        "storm.workload.uid-of-web",
     ] {
         let ledger = Ledger::read(version(1), [(key, "?")]);
         let why = ledger.closed(later(0)).unwrap();
@@ -163,6 +172,29 @@ fn an_unreadable_entry_closes_the_ledger_and_stays() {
         );
         assert_eq!(ledger.entries(), [(key.to_owned(), "?".to_owned())].into());
     }
+}
+
+#[test]
+fn an_entry_of_a_storm_under_the_key_of_another_is_unreadable() {
+    let text = r#"{"scope":{"node":"node-1"},"where":"x","since":"2030-01-31T12:00:00Z"}"#;
+    let ledger = Ledger::read(version(1), [("storm.node.node-2", text)]);
+    assert!(ledger.memory.storms.is_empty());
+    assert!(ledger.closed(later(0)).is_some());
+}
+
+#[test]
+fn what_a_wrong_clock_wrote_for_the_future_does_not_count_for_the_hour() {
+    let mut world = World::with_web();
+    world.file.limits.cluster.per_hour = 1;
+    let right = world.now.wall;
+    world.now.wall = right
+        .checked_add(std::time::Duration::from_hours(24 * 3650))
+        .unwrap();
+    world.quarantine("web-0");
+    world.now.wall = right;
+    world.pass(std::time::Duration::from_hours(24 * 30));
+    world.unhealthy("web-1");
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
 /// A ConfigMap holds 1 MiB, keys included; the rest of the object is small.
@@ -188,15 +220,13 @@ fn a_full_ledger_fits_into_its_object() {
         pace.workload = long(63 + 253 + 12);
         pace.replica_set = uid("r", number).into();
         assert!(ledger.begin(slot, Some(&pace)));
-        let scope = StormScope::Workload(WorkloadId::from(&*uid("w", number)));
+        let scope = Scope::Workload(WorkloadId::from(&*uid("w", number)));
         let storm = Storm {
+            scope,
             place: long(63 + 253 + 12),
             since: later(0),
         };
-        assert_eq!(
-            ledger.note(&Note::StormBegan(scope, storm)),
-            number < MAX_STORMS
-        );
+        assert_eq!(ledger.note(&Note::StormBegan(storm)), number < MAX_STORMS);
     }
     assert_eq!(ledger.memory.pacing.len(), MAX_PACING_RECORDS);
     assert!(ledger.memory.begun.len() <= 61);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use pod_quarantine_core::{
     keys,
-    ledger::{PacingRecord, Pause, Storm, StormScope},
+    ledger::{PacingRecord, Pause, Storm},
     object::{ControllerKind, DisruptionBudget, PodSelectingObject},
     policy::{MaxPods, MinPods, Mode},
     reason::{Reason, Refusal},
+    scope::Scope,
     view::LeaseView,
     write::Act,
 };
@@ -50,11 +51,12 @@ fn broken_for(reason: Reason, world: &mut World) {
         Reason::OwnerKind => world.annotate("web-0", keys::MIRROR, "hash"),
         Reason::Storm => {
             let storm = Storm {
+                scope: Scope::Cluster,
                 place: "cluster".into(),
                 since: world.now.wall,
             };
             let storms = &mut world.ledger().memory.storms;
-            storms.insert(StormScope::Cluster, storm);
+            storms.insert(Scope::Cluster, storm);
         }
         Reason::Rollout => {
             world.file.limits.pacing.during_rollout = false;

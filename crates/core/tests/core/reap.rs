@@ -257,6 +257,8 @@ fn an_unreadable_ttl_never_shortens_the_ttl_in_force() {
     assert_eq!(world.planned(), []);
     world.annotate("web-0", keys::TTL, "six hours");
     assert_eq!(the_notice(&world.planned()).topic, Topic::BadAnnotation);
+    world.restart();
+    assert_eq!(the_notice(&world.planned()).topic, Topic::BadAnnotation);
     world.pass(Duration::from_hours(5));
     assert_eq!(world.planned(), []);
     world.pass(Duration::from_hours(1));
@@ -282,6 +284,9 @@ fn without_its_ttl_annotation_a_pod_has_the_ttl_of_its_record() {
     world.change("web-0", |pod| {
         pod.annotations.remove(keys::TTL);
     });
+    assert_eq!(world.planned(), []);
+    assert_eq!(world.slot("web-0").unwrap().expires, None);
+    world.annotate("web-0", keys::TTL, "?");
     world.pass(Duration::from_hours(4));
     assert_eq!(reaps(&world.planned()).len(), 1);
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use pod_quarantine_core::{
     judge::Verdict,
     keys,
-    ledger::{Note, Storm, StormScope},
+    ledger::{Note, Storm},
     notice::Topic,
     reason::Reason,
+    scope::Scope,
     write::Write,
 };
 
@@ -41,6 +42,12 @@ fn suspect(world: &mut World, name: &str) {
     world.findings.push(finding);
 }
 
+/// Storms of the cluster, and of workloads.
+fn storm_count(world: &World) -> (i64, i64) {
+    let storms = world.state.storms();
+    (storms["cluster"], storms["workload"])
+}
+
 fn storms(planned: &[Planned]) -> Vec<String> {
     let notified = notices(planned).into_iter();
     let storms = notified.filter(|notice| notice.topic == Topic::QuarantineStorm);
@@ -72,7 +79,7 @@ fn a_storm_of_a_workload_refuses_every_quarantine_there_and_gives_one_event() {
             .all(|(_, reason)| *reason == Reason::Storm)
     );
     assert_eq!(storms(&world.planned()), Vec::<String>::new());
-    assert_eq!(world.state.storms(), (false, 1));
+    assert_eq!(storm_count(&world), (0, 1));
 }
 
 #[test]
@@ -81,7 +88,7 @@ fn exactly_the_threshold_is_no_storm() {
     world.file.limits.storm.cluster = 100;
     unhealthy(&mut world, "web", 5);
     assert_eq!(quarantines(&world.planned()).len(), 1);
-    assert_eq!(world.state.storms(), (false, 0));
+    assert_eq!(storm_count(&world), (0, 0));
 }
 
 #[test]
@@ -94,7 +101,7 @@ fn a_storm_of_the_cluster_refuses_every_quarantine() {
     let planned = world.planned();
     assert_eq!(quarantines(&planned).len(), 0);
     assert!(storms(&planned)[0].starts_with("ConfigMap pod-quarantine-ledger-default: 5 of 20"));
-    assert_eq!(world.state.storms(), (true, 0));
+    assert_eq!(storm_count(&world), (1, 0));
 }
 
 #[test]
@@ -129,7 +136,7 @@ fn suspect_pods_hold_a_quarantine_back_and_are_no_storm() {
     let planned = world.planned();
     assert_eq!(refusals(&planned), [("web-0", Reason::Storm)]);
     assert_eq!(storms(&planned), Vec::<String>::new());
-    assert_eq!(world.state.storms(), (false, 0));
+    assert_eq!(storm_count(&world), (0, 0));
     world.findings.truncate(5);
     assert_eq!(
         quarantines(&world.planned()).len(),
@@ -148,7 +155,7 @@ fn recently_quarantined_pods_count_for_a_storm() {
     unhealthy(&mut world, "web", 3);
     // Two pods are unhealthy, one was quarantined, and eleven have a verdict.
     assert_eq!(quarantines(&world.planned()).len(), 0);
-    assert_eq!(world.state.storms(), (false, 1));
+    assert_eq!(storm_count(&world), (0, 1));
 
     // The window of the policy is three times ten seconds, and one for the answer.
     let mut world = self::world();
@@ -167,7 +174,7 @@ fn pods_without_contrast_make_no_storm() {
     for finding in &mut world.findings {
         finding.contrast = false;
     }
-    assert_eq!(world.state.storms(), (false, 0));
+    assert_eq!(storm_count(&world), (0, 0));
     let planned = world.planned();
     assert!(
         refusals(&planned)
@@ -184,9 +191,9 @@ fn a_storm_ends_only_after_the_cooldown() {
     world.findings.truncate(1);
     world.pass(Duration::from_secs(598));
     assert_eq!(refusals(&world.planned()), []);
-    assert_eq!(world.state.storms(), (true, 1), "9 m 59 s");
+    assert_eq!(storm_count(&world), (1, 1), "9 m 59 s");
     assert_eq!(quarantines(&world.planned()).len(), 1, "10 m");
-    assert_eq!(world.state.storms(), (false, 0));
+    assert_eq!(storm_count(&world), (0, 0));
 }
 
 #[test]
@@ -219,12 +226,13 @@ fn a_storm_survives_a_restart() {
     let mut world = world();
     world.file.limits.storm.cluster = 100;
     unhealthy(&mut world, "web", 6);
-    let [Note::StormBegan(scope, storm)] = &notes(&mut world)[..] else {
+    let [Note::StormBegan(storm)] = &notes(&mut world)[..] else {
         panic!("the storm is to be noted in the ledger");
     };
-    assert_eq!(*scope, StormScope::Workload(workload_id("web")));
+    let scope = &storm.scope;
+    assert_eq!(*scope, Scope::Workload(workload_id("web")));
     assert_eq!(&*storm.place, "shop/Deployment web");
-    let began = Note::StormBegan(scope.clone(), storm.clone());
+    let began = Note::StormBegan(storm.clone());
     assert!(world.ledger().note(&began));
     assert_eq!(notes(&mut world), []);
     world.restart();
@@ -237,17 +245,18 @@ fn a_storm_survives_a_restart() {
     assert_eq!(notes(&mut world), [Note::StormEnded(scope.clone())]);
     assert!(world.ledger().note(&Note::StormEnded(scope.clone())));
     assert_eq!(notes(&mut world), []);
-    assert_eq!(world.state.storms(), (false, 0));
+    assert_eq!(storm_count(&world), (0, 0));
 }
 
 #[test]
 fn a_storm_of_another_agent_gives_no_second_event() {
     let mut world = world();
+    let scope = Scope::Workload(workload_id("web"));
     let storm = Storm {
+        scope: scope.clone(),
         place: "shop/Deployment web".into(),
         since: at(START),
     };
-    let scope = StormScope::Workload(workload_id("web"));
     world.ledger().memory.storms.insert(scope, storm);
     unhealthy(&mut world, "web", 6);
     let planned = world.planned();
@@ -265,4 +274,159 @@ fn manual_quarantines_continue_during_a_storm() {
     world.annotate("web-9", keys::QUARANTINE, "");
     let planned = world.planned();
     assert_eq!(&*quarantines(&planned)[0].pod.key.name, "web-9");
+}
+
+/// A hundred Deployments of ten pods, each with one pod on `node-1`; every pod has a verdict.
+fn with_nodes() -> World {
+    let mut world = World::new();
+    world.file.limits.storm.node = 50;
+    world.file.limits.storm.zone = 50;
+    world.file.limits.storm.cluster = 20;
+    world.file.limits.storm.workload = 50;
+    for index in 0..100 {
+        let name = format!("d{index}");
+        world.deployment(&name, 10);
+        world.with_verdict.insert(workload_id(&name), 10);
+        world.change(&format!("{name}-0"), |pod| pod.node = Some("node-1".into()));
+    }
+    world
+}
+
+#[test]
+fn when_one_node_cannot_be_reached_none_of_its_pods_is_quarantined() {
+    let mut world = with_nodes();
+    for index in 0..10 {
+        world.unhealthy(&format!("d{index}-0"));
+    }
+    world.unhealthy("d50-5");
+    let planned = world.planned();
+    let taken = quarantines(&planned);
+    assert_eq!(taken.len(), 1, "only the pod of another node");
+    assert_eq!(&*taken[0].pod.key.name, "d50-5");
+    assert_eq!(
+        storms(&planned),
+        [
+            "ConfigMap pod-quarantine-ledger-default: 10 of 10 pods on node node-1 are unhealthy at once, more than 50%: nothing new is quarantined there until the share has been at or below that for 10m"
+        ]
+    );
+    assert_eq!(world.state.storms()["node"], 1);
+    let detail = world
+        .state
+        .refused(&world.pod("d0-0").uid.clone())
+        .next()
+        .unwrap()
+        .refusal
+        .to_string();
+    assert!(
+        detail.contains("the watched pods on node node-1"),
+        "{detail}"
+    );
+}
+
+#[test]
+fn a_storm_of_a_node_needs_three_pods_of_two_workloads_and_more_than_the_share() {
+    let taken = |names: &[&str], with_verdict: u32| {
+        let mut world = with_nodes();
+        for name in names {
+            world.change(name, |pod| pod.node = Some("node-1".into()));
+            world.unhealthy(name);
+        }
+        world.on_nodes = vec![(Scope::Node("node-1".into()), with_verdict)];
+        quarantines(&world.planned()).len()
+    };
+    assert_eq!(taken(&["d0-0", "d1-0"], 3), 2, "two pods");
+    assert_eq!(
+        taken(&["d0-0", "d0-1", "d0-2"], 3),
+        1,
+        "one workload, one pod at a time"
+    );
+    assert_eq!(
+        taken(&["d0-0", "d1-0", "d2-0"], 6),
+        3,
+        "half of the node's pods"
+    );
+    assert_eq!(taken(&["d0-0", "d1-0", "d2-0"], 5), 0, "more than half");
+}
+
+#[test]
+fn the_nodes_of_a_zone_are_counted_together() {
+    let mut world = with_nodes();
+    for (node, zone) in [("node-1", "east"), ("node-2", "east"), ("node-3", "west")] {
+        world.view.put_zone(&node.into(), Some(zone.into()));
+    }
+    for (name, node) in [
+        ("d0-0", "node-1"),
+        ("d1-0", "node-2"),
+        ("d2-0", "node-2"),
+        ("d3-0", "node-3"),
+    ] {
+        world.change(name, |pod| pod.node = Some(node.into()));
+        world.unhealthy(name);
+    }
+    let planned = world.planned();
+    let taken: Vec<&str> = quarantines(&planned)
+        .iter()
+        .map(|one| &*one.pod.key.name)
+        .collect();
+    assert_eq!(taken, ["d3-0"], "in another zone");
+    assert!(
+        storms(&planned)[0].contains("3 of 3 pods in zone east"),
+        "{:?}",
+        storms(&planned)
+    );
+    assert_eq!(world.state.storms()["zone"], 1);
+    // Its pods are counted elsewhere once a node is known to be in another zone.
+    let mut world = with_nodes();
+    world.view.put_zone(&"node-1".into(), Some("east".into()));
+    let moved = world.view.put_zone(&"node-1".into(), Some("west".into()));
+    assert_eq!(moved.len(), 100);
+    assert_eq!(
+        world.view.put_zone(&"node-1".into(), Some("west".into())),
+        []
+    );
+}
+
+/// The agent gets no connection to these pods, at once, and has had contrast.
+fn unreached(world: &mut World, names: &[&str]) {
+    for name in names {
+        let mut finding = world.finding(name);
+        finding.unreached = true;
+        world.findings.push(finding);
+    }
+}
+
+#[test]
+fn ready_pods_of_two_workloads_without_a_connection_are_not_quarantined() {
+    let mut world = world();
+    unreached(&mut world, &["web-0", "api-0"]);
+    assert_eq!(
+        refusals(&world.planned()),
+        [("web-0", Reason::Storm), ("api-0", Reason::Storm)]
+    );
+    let detail = &world
+        .state
+        .refused(&world.pod("web-0").uid.clone())
+        .next()
+        .unwrap()
+        .refusal
+        .detail
+        .clone();
+    assert_eq!(
+        detail,
+        "there is no connection to Ready pods of 2 workloads: it may be the agent's network"
+    );
+    // A pod that answers, and a pod whose kubelet agrees, are another matter.
+    world.unhealthy("web-1");
+    world.change("api-0", |pod| pod.ready = false);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 2);
+}
+
+#[test]
+fn a_ready_pod_without_a_connection_is_quarantined_if_it_is_of_the_only_workload_with_such_pods() {
+    let mut world = world();
+    unreached(&mut world, &["web-0", "web-1"]);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1);
+    assert_eq!(refusals(&planned), [("web-1", Reason::Pacing)]);
 }

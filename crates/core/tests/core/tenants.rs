@@ -174,7 +174,7 @@ fn a_pod_of_another_namespace_lends_no_contrast() {
     judge.set_policies(&world.file);
     let pods: Vec<Pod> = world.view.pods().cloned().collect();
     for pod in &pods {
-        judge.watch("answers", &pod.uid, &pod.key, &world.view.workload_id(pod));
+        judge.watch("answers", &pod.uid, &pod.key, &world.view.place_of(pod));
     }
     for _ in 0..4 {
         world.pass(Duration::from_secs(10));
@@ -189,6 +189,7 @@ fn a_pod_of_another_namespace_lends_no_contrast() {
                 pod: pod.uid.clone(),
                 at: world.now,
                 answer,
+                unreached: false,
                 saw: "x".into(),
             });
         }

@@ -18,6 +18,7 @@ use pod_quarantine_core::{
         PolicyFile, StormLimits, WorkloadLimits,
     },
     record::Evidence,
+    scope::Scope,
     selector::Selector,
     time::Now,
     view::{LeaseView, View},
@@ -118,7 +119,11 @@ pub(crate) struct World {
     pub(crate) findings: Vec<Finding>,
     /// How many pods of a workload have a verdict.
     pub(crate) with_verdict: BTreeMap<WorkloadId, u32>,
+    /// How many pods of a node or a zone have a verdict.
+    pub(crate) on_nodes: Vec<(Scope, u32)>,
     pub(crate) doubt: Option<Doubt>,
+    /// How many pods the last decision left to the next.
+    pub(crate) put_off: u32,
     pub(crate) now: Now,
     /// What a replacement of any pod needs.
     pub(crate) needs: Needs,
@@ -146,6 +151,8 @@ impl World {
                 },
                 storm: StormLimits {
                     workload: 100,
+                    node: 100,
+                    zone: 100,
                     cluster: 100,
                     ..StormLimits::default()
                 },
@@ -166,6 +173,8 @@ impl World {
             state: State::default(),
             findings: Vec::new(),
             with_verdict: BTreeMap::new(),
+            on_nodes: Vec::new(),
+            put_off: 0,
             doubt: None,
             now: Now {
                 wall: at(START),
@@ -315,9 +324,10 @@ impl World {
             verdict: Verdict::Unhealthy,
             pod: pod.key.clone(),
             uid: pod.uid.clone(),
-            workload: self.view.workload_id(pod),
+            place: self.view.place_of(pod),
             since: Duration::ZERO,
             contrast: true,
+            unreached: false,
             reason: "3 bad probes in a row: HTTP 500".into(),
             evidence: vec![Evidence {
                 at: self.now.wall,
@@ -341,10 +351,15 @@ impl World {
     }
 
     pub(crate) fn all_findings(&self) -> Findings {
+        let in_all = self.with_verdict.values().sum();
+        let of_workloads = self.with_verdict.iter();
+        let of_workloads = of_workloads.map(|(id, count)| (Scope::Workload(id.clone()), *count));
         Findings {
             pods: self.findings.clone(),
-            with_verdict: self.with_verdict.clone(),
-            with_verdict_in_all: self.with_verdict.values().sum(),
+            with_verdict: of_workloads
+                .chain([(Scope::Cluster, in_all)])
+                .chain(self.on_nodes.clone())
+                .collect(),
         }
     }
 
@@ -352,18 +367,26 @@ impl World {
         let findings = self.all_findings();
         let (file, view) = (&self.file, &self.view);
         let plan = decide(&mut self.state, file, view, &findings, self.doubt, self.now);
+        self.put_off = plan.put_off;
         everything(plan)
     }
 
     pub(crate) fn read(&mut self, query: &NeedsQuery) {
         let needs = self.needs.clone();
         let at = query.at;
-        self.state.record_needs(&query.uid, NeedsAt { at, needs });
+        let now = self.now.moment;
+        self.state
+            .record_needs(&query.uid, NeedsAt { at, needs }, now);
     }
 
-    /// The plan a second later, except for checks of slots, look-ups of drains and notes of forgotten pods.
+    /// The plan a second later, except for checks of slots, look-ups of drains and notes of
+    /// forgotten pods. Changed TTLs are written into the ledger.
     pub(crate) fn planned(&mut self) -> Vec<Planned> {
         let mut planned = self.tick();
+        planned.retain(|one| match one {
+            Planned::Write(Write::Note(note @ Note::Expires(_))) => !self.ledger().note(note),
+            _ => true,
+        });
         planned.retain(|one| {
             !matches!(
                 one,

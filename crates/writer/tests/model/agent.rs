@@ -99,7 +99,7 @@ impl Model {
         for (index, bad) in bad.into_iter().enumerate() {
             if let Some(pod) = view.pod(&world::key(index)) {
                 let needs = test_objects::no_needs();
-                state.record_needs(&pod.uid, NeedsAt { at: now, needs });
+                state.record_needs(&pod.uid, NeedsAt { at: now, needs }, now.moment);
                 findings.extend(bad.then(|| finding(&self.file, pod)));
             }
         }

@@ -108,10 +108,6 @@ impl Model {
         if let Some(why) = ledger.closed(now(state.time).wall) {
             return wrong(why);
         }
-        let mut counts = counted.iter();
-        if let Some(pod) = counts.find(|pod| !ledger.slots.contains_key(&pod.uid)) {
-            return wrong(format!("{} is out without a slot", pod.key.name));
-        }
         let left = (0..PODS).find(|index| self.is_candidate(state, *index));
         if let Some(index) = left.filter(|_| counted.len() < self.scope.limit as usize) {
             return wrong(format!(
@@ -129,9 +125,7 @@ impl Model {
         let free = |pod: &Pod| {
             !pod.terminating
                 && !pod.counts_as_quarantined()
-                && !hindered
-                    .iter()
-                    .any(|key| pod.annotations.contains_key(*key))
+                && !hindered.iter().any(|key| pod.annotations.contains_key(key))
         };
         state.bad[index] && self.pod(state.pods[index]).is_some_and(|pod| free(&pod))
     }

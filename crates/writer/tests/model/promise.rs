@@ -80,7 +80,7 @@ impl Kept {
                 until: Timestamp::MIN,
                 deletion_cost: None,
             };
-            let change = restore(&pod, &record, &released, true).change;
+            let change = restore(&pod, record, &released, true).change;
             let mut after = pod.labels.clone();
             for (key, value) in change.labels {
                 match value {

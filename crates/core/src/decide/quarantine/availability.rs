@@ -1,6 +1,8 @@
 //! Whether enough Ready pods would remain without a Ready pod: `MinReady`, `DisruptionBudget`, `LastEndpoint`. A pod that
 //! is not Ready is no loss.
 
+use std::time::Duration;
+
 use super::case::Case;
 use crate::{
     decide::{context::Context, plan::Plan},
@@ -8,10 +10,11 @@ use crate::{
     object::{DisruptionBudget, Pod, Service},
     reason::{Reason, Refusal},
     selector::Labels,
+    time::age,
 };
 
 /// By then a budget's status has changed, if the controllers run.
-const BUDGET_CHANGES_WITHIN_SECONDS: i64 = 60;
+const BUDGET_CHANGES_WITHIN: Duration = Duration::from_mins(1);
 
 pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Result<(), Refusal> {
     let pod = case.candidate.pod;
@@ -97,8 +100,9 @@ fn check_budget(
 
 /// Whether the status of a PodDisruptionBudget may not include yet that the pod of a slot was Ready and was quarantined.
 fn may_not_be_counted_yet(cx: &Context<'_>, slot: &Slot) -> bool {
-    let age = cx.now.wall.duration_since(slot.at).as_secs();
-    slot.ready && slot.replaced.is_none() && age < BUDGET_CHANGES_WITHIN_SECONDS
+    let age = age(cx.now.wall, slot.at);
+    let is_recent = age.is_some_and(|age| age < BUDGET_CHANGES_WITHIN);
+    slot.ready && slot.replaced.is_none() && is_recent
 }
 
 /// The labels that a pod had before its quarantine, or has, if it is about to be quarantined.

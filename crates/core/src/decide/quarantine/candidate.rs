@@ -23,6 +23,8 @@ pub(super) struct Candidate<'a> {
     pub(super) reason: Arc<str>,
     pub(super) evidence: Vec<Evidence>,
     pub(super) contrast: bool,
+    /// Whether the signal got no connection to it.
+    pub(super) unreached: bool,
 }
 
 impl Candidate<'_> {
@@ -114,6 +116,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             reason,
             evidence: Vec::new(),
             contrast: true,
+            unreached: false,
         });
     }
     candidates
@@ -139,5 +142,6 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &Finding) -> Option<Ca
         reason: finding.reason.clone(),
         evidence: finding.evidence.clone(),
         contrast: finding.contrast,
+        unreached: finding.unreached,
     })
 }

@@ -19,6 +19,8 @@ pub(super) enum Skip {
     NeedsLookup,
     /// Its last change failed a short time ago.
     BacksOff,
+    /// Which labels change is not searched for in this decision any more.
+    PutOff,
 }
 
 impl From<Refusal> for Skip {

@@ -117,12 +117,7 @@ fn sort_selecting(
     leaving: &LeavingPod<'_>,
     object: &PodSelectingObject,
 ) {
-    let selector = match object {
-        PodSelectingObject::Service(service) => service.selector.as_ref(),
-        PodSelectingObject::PodDisruptionBudget(budget) => budget.selector.as_ref(),
-        PodSelectingObject::NetworkPolicy(policy) => Some(&policy.selector),
-    };
-    let Some(selector) = selector else {
+    let Some(selector) = object.selector() else {
         return;
     };
     let named = NamedSelector {

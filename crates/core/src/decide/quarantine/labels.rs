@@ -1,20 +1,22 @@
 //! Which labels change, and what is written along with them: `NothingToLeave`, `NetworkPolicy`, `NoWayOut`.
 //!
-//! The search may take 25 ms for one pod, so it runs after the limits.
+//! The search is the costly check, so it comes after the limits.
 
 use std::sync::Arc;
 
 use super::{
-    case::Case,
-    constraints::{LeavingPod, constraints_for},
+    case::{Case, Skip},
+    constraints::LeavingPod,
+    edits::LabelEdits,
 };
 use crate::{
-    decide::context::Context,
-    detach::{Constraints, Detachment, NamedSelector, detach},
+    decide::{
+        context::Context,
+        searches::{PutOff, Searches},
+    },
     keys,
     ledger::Slot,
     object::Pod,
-    policy::{Detach, NetworkPolicies},
     reason::{Reason, Refusal},
     record::{self, Record, Values},
     restore,
@@ -24,20 +26,12 @@ use crate::{
     write::{Before, Change, PodVersion, Quarantine},
 };
 
-/// The label edits that quarantine a pod.
-pub(in crate::decide) struct LabelEdits {
-    /// The edited labels with the value written; `None` where the key is removed.
-    pub(in crate::decide) edits: Values,
-    /// All labels after the edits, the agent's own included.
-    pub(in crate::decide) labels: Labels,
-    /// The selectors that should be left, or kept, and cannot be.
-    pub(in crate::decide) missed: Vec<Arc<str>>,
-    /// How many of them are of NetworkPolicies.
-    pub(in crate::decide) network_policies_left: usize,
-}
-
 /// The quarantine of a case: the change, the record and the slot.
-pub(super) fn plan(cx: &Context<'_>, case: &Case<'_, '_>) -> Result<Quarantine, Refusal> {
+pub(super) fn plan(
+    cx: &Context<'_>,
+    searches: &mut Searches,
+    case: &Case<'_, '_>,
+) -> Result<Quarantine, Skip> {
     let candidate = case.candidate;
     let (pod, policy) = (candidate.pod, candidate.policy.as_deref());
     let workload = &case.workload;
@@ -48,16 +42,15 @@ pub(super) fn plan(cx: &Context<'_>, case: &Case<'_, '_>) -> Result<Quarantine, 
         detach: candidate.detach(),
         policy,
     };
-    let constraints = constraints_for(cx.view, &leaving);
-    if leaving.detach == Detach::Service && constraints.leave.is_empty() {
-        return Err(Refusal::new(Reason::NothingToLeave, ""));
-    }
+    let answer = searches
+        .answer(cx, &leaving)
+        .map_err(|PutOff| Skip::PutOff)?;
     let LabelEdits {
         edits,
         labels,
         missed,
         network_policies_left,
-    } = label_edits(&leaving, constraints)?;
+    } = answer.edits.clone()?;
     let protection = protection(cx, pod, &labels);
     let before = |key: &Arc<str>| (key.clone(), pod.annotations.get(key).cloned());
     let ttl = pod.overrides().ttl;
@@ -96,6 +89,7 @@ pub(super) fn plan(cx: &Context<'_>, case: &Case<'_, '_>) -> Result<Quarantine, 
         record_before: None,
         ready: pod.ready,
         replaced: None,
+        expires: None,
     };
     let mut change = Change {
         labels: differing(&pod.labels, &labels),
@@ -144,47 +138,6 @@ fn protection(cx: &Context<'_>, pod: &Pod, labels: &Labels) -> Values {
 pub(in crate::decide) fn service_names(cx: &Context<'_>, pod: &Pod) -> Vec<Arc<str>> {
     let services = cx.view.services_of(pod);
     services.map(|service| service.key.name.clone()).collect()
-}
-
-/// The edits that quarantine a pod, if the policy allows any.
-pub(in crate::decide) fn label_edits(
-    leaving: &LeavingPod<'_>,
-    mut constraints: Constraints,
-) -> Result<LabelEdits, Refusal> {
-    let labels = &leaving.pod.labels;
-    let policy = leaving.policy;
-    // Only NetworkPolicies are among the wishes to keep.
-    if policy.is_some_and(|policy| policy.network_policies == NetworkPolicies::Keep) {
-        let wished = std::mem::take(&mut constraints.wish_to_keep);
-        let without = detach(labels, &constraints);
-        constraints.keep.extend(wished.iter().cloned());
-        if let Ok(without) = without
-            && detach(labels, &constraints).is_err()
-        {
-            let detail = left(&wished, &without).join("; ");
-            return Err(Refusal::new(Reason::NetworkPolicy, detail));
-        }
-    }
-    let detachment = detach(labels, &constraints)
-        .map_err(|no_way_out| Refusal::new(Reason::NoWayOut, no_way_out.to_string()))?;
-    let edits = detachment.edits.iter();
-    Ok(LabelEdits {
-        edits: edits
-            .map(|(key, edit)| (key.clone(), edit.value()))
-            .collect(),
-        network_policies_left: left(&constraints.wish_to_keep, &detachment).len(),
-        labels: detachment.labels,
-        missed: detachment.missed,
-    })
-}
-
-/// The selectors that no longer match the pod.
-fn left(selectors: &[NamedSelector], detachment: &Detachment) -> Vec<String> {
-    selectors
-        .iter()
-        .filter(|named| !named.selector.matches(&detachment.labels))
-        .map(|named| format!("{} ({})", named.whose, named.selector))
-        .collect()
 }
 
 /// The labels to write, and those to remove, to get from one set of labels to another.

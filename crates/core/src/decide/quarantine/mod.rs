@@ -5,6 +5,7 @@ mod availability;
 mod candidate;
 mod case;
 pub(super) mod constraints;
+pub(super) mod edits;
 pub(super) mod labels;
 mod limits;
 mod owner;
@@ -22,6 +23,7 @@ use self::{
 use super::{
     context::Context,
     plan::Plan,
+    searches::Searches,
     state::{DryRun, State},
     storms::HealthCounts,
 };
@@ -43,6 +45,7 @@ pub(super) fn run(
     plan: &mut Plan,
 ) {
     let mut budget = Budget::new(cx);
+    let mut searches = std::mem::take(&mut state.searches);
     state.wanted.clear();
     let mut planned: BTreeSet<&Uid> = BTreeSet::new();
     for candidate in candidates(cx, state, findings, plan) {
@@ -50,7 +53,15 @@ pub(super) fn run(
         if planned.contains(&pod.uid) {
             continue;
         }
-        let considered = consider(cx, state, health, plan, &candidate, &mut budget);
+        let considered = consider(
+            cx,
+            state,
+            health,
+            plan,
+            &candidate,
+            &mut budget,
+            &mut searches,
+        );
         let is_wanted = matches!(considered, Ok(_) | Err(Skip::NeedsLookup));
         if is_wanted && candidate.mode == Mode::Enforce {
             state.wanted.insert(pod.uid.clone());
@@ -60,7 +71,7 @@ pub(super) fn run(
                 planned.insert(&pod.uid);
                 plan.writes.push(Write::Quarantine(Box::new(quarantine)));
             }
-            Err(Skip::SlotAhead | Skip::BacksOff) => state.reported.keep(&pod.uid),
+            Err(Skip::SlotAhead | Skip::BacksOff | Skip::PutOff) => state.reported.keep(&pod.uid),
             Err(Skip::NeedsLookup) => {
                 state.reported.keep(&pod.uid);
                 replacement::look_up(cx, state, plan, pod);
@@ -72,9 +83,19 @@ pub(super) fn run(
         if finding.verdict == Verdict::Suspect
             && let Some(candidate) = from_finding(cx, finding)
         {
-            prepare(cx, state, health, plan, &candidate, &mut budget);
+            prepare(
+                cx,
+                state,
+                health,
+                plan,
+                &candidate,
+                &mut budget,
+                &mut searches,
+            );
         }
     }
+    plan.put_off = searches.put_off();
+    state.searches = searches;
 }
 
 /// The first check that fails is the refusal; `Reason` and the documentation list them in this order.
@@ -85,13 +106,14 @@ fn consider(
     plan: &Plan,
     candidate: &Candidate<'_>,
     budget: &mut Budget,
+    searches: &mut Searches,
 ) -> Result<Quarantine, Skip> {
     admission::check(cx, state, candidate)?; // Off to Mutated
     let case = Case::open(cx, candidate)?; // LedgerUnavailable, OwnerKind
     storm::check(cx, state, health, &case)?; // Storm
     pacing::check(cx, plan, &case)?; // Rollout, RetriesExhausted, Pacing
     limits::check(cx, budget, &case)?; // WorkloadLimit to HourlyLimit
-    let quarantine = labels::plan(cx, &case)?; // NothingToLeave, NetworkPolicy, NoWayOut
+    let quarantine = labels::plan(cx, searches, &case)?; // NothingToLeave, NetworkPolicy, NoWayOut
     availability::check(cx, plan, &case)?; // MinReady, DisruptionBudget, LastEndpoint
     let replacement = replacement::check(cx, state, plan, &case); // ExclusiveResource, QuotaExhausted
     // The outstanding look-up may allow the quarantine: until then no other candidate takes the place.
@@ -131,6 +153,7 @@ fn prepare(
     plan: &mut Plan,
     candidate: &Candidate<'_>,
     budget: &mut Budget,
+    searches: &mut Searches,
 ) {
     let pod = candidate.pod;
     let workload = cx.view.workload(pod);
@@ -139,7 +162,7 @@ fn prepare(
     if dry_run && needs || candidate.mode != Mode::Enforce {
         return;
     }
-    match consider(cx, state, health, plan, candidate, budget) {
+    match consider(cx, state, health, plan, candidate, budget, searches) {
         Ok(quarantine) if quarantine.dry_run_first && !dry_run => {
             let asked = DryRun {
                 asked: cx.now.moment,
@@ -151,6 +174,6 @@ fn prepare(
             plan.lookups.push(Lookup::DryRun(Box::new(quarantine)));
         }
         Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
-        Ok(_) | Err(Skip::Refused(_) | Skip::SlotAhead | Skip::BacksOff) => {}
+        Ok(_) | Err(Skip::Refused(_) | Skip::SlotAhead | Skip::BacksOff | Skip::PutOff) => {}
     }
 }

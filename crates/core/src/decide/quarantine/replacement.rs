@@ -21,7 +21,7 @@ pub(super) fn check(
     if case.stays_in_workload() {
         return Ok(());
     }
-    let Some(known) = state.needs.get(&pod.uid) else {
+    let Some((known, _)) = state.needs.get(&pod.uid) else {
         return Err(Skip::NeedsLookup);
     };
     if !case.candidate.allows_exclusive() {

@@ -3,8 +3,8 @@
 use super::case::Case;
 use crate::{
     decide::{context::Context, state::State, storms::HealthCounts},
-    ledger::StormScope,
     reason::{Reason, Refusal},
+    scope::Scope,
     time::to_the_second,
 };
 
@@ -18,19 +18,14 @@ pub(super) fn check(
         return Ok(());
     }
     let limits = &cx.file.limits.storm;
-    let workload = &case.workload;
-    for (scope, threshold, of) in [
-        (
-            StormScope::Workload(workload.id()),
-            limits.workload,
-            workload.reference().to_string(),
-        ),
-        (
-            StormScope::Cluster,
-            limits.cluster,
-            "all watched pods".to_owned(),
-        ),
-    ] {
+    for scope in cx.view.place_of(case.candidate.pod).scopes() {
+        let threshold = limits.of(&scope);
+        let of = match &scope {
+            Scope::Cluster => "all watched pods".to_owned(),
+            Scope::Node(_) => format!("the watched pods on {scope}"),
+            Scope::Zone(_) => format!("the watched pods in {scope}"),
+            Scope::Workload(_) => case.workload.reference().to_string(),
+        };
         if let Some(observed) = state.storms.get(&scope)
             && !observed.is_over()
         {
@@ -39,11 +34,19 @@ pub(super) fn check(
             return Err(Refusal::new(Reason::Storm, detail));
         }
         if let Some(count) = health.of(&scope)
-            && count.may_be_storm(threshold)
+            && count.may_be_storm(&scope, threshold)
         {
             let detail = format!("more than {threshold}% of {of} are unhealthy or about to be");
             return Err(Refusal::new(Reason::Storm, detail));
         }
+    }
+    // Two applications seldom lose their sockets at once while their kubelets still reach them.
+    let unreached = health.unreached_workloads();
+    if case.candidate.unreached && case.candidate.pod.ready && unreached >= 2 {
+        let detail = format!(
+            "there is no connection to Ready pods of {unreached} workloads: it may be the agent's network"
+        );
+        return Err(Refusal::new(Reason::Storm, detail));
     }
     Ok(())
 }

@@ -8,11 +8,11 @@ use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{
         context::Context,
-        doubt::Doubt,
         plan::Plan,
         state::{RecentReap, State},
     },
     keys,
+    ledger::{Note, Slot},
     notice::Topic,
     object::{DisruptionBudget, Pod},
     overrides::{Hold, Overrides},
@@ -33,8 +33,7 @@ pub(super) fn reap_if_expired(
         record,
         overrides,
     } = *quarantined;
-    remember_ttl(state, pod, overrides);
-    let expires = expires(state, pod, record, overrides);
+    let expires = expires(cx, plan, pod, record, overrides);
     if cx.now.wall < expires {
         return false;
     }
@@ -148,8 +147,8 @@ fn held_until(cx: &Context<'_>, overrides: &Overrides, expires: Timestamp) -> Op
 
 /// Why a pod is not deleted whatever its TTL is; `None` if it is.
 fn must_be_kept(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<String> {
-    if cx.doubt == Some(Doubt::ClockIsOff) {
-        return Some(Doubt::ClockIsOff.as_str().to_owned());
+    if let Some(doubt) = cx.doubt.filter(|doubt| doubt.is_about_time()) {
+        return Some(doubt.as_str().to_owned());
     }
     if !cx.is_known_to_the_ledger(pod) {
         return Some("its record is not the one that the ledger knows".to_owned());
@@ -200,20 +199,33 @@ fn costs_a_budget(pod: &Pod) -> bool {
     pod.owner.is_some() && pod.ready
 }
 
-/// Remembers the ttl annotation while it exists.
-fn remember_ttl(state: &mut State, pod: &Pod, overrides: &Overrides) {
-    if let Some(ttl) = overrides.ttl {
-        state.ttls.insert(pod.uid.clone(), ttl);
-    } else if !pod.annotations.contains_key(keys::TTL) {
-        state.ttls.remove(&pod.uid);
+/// When its TTL expires. An unreadable annotation is ignored, but shortens nothing: what a readable one said is in the
+/// slot.
+fn expires(
+    cx: &Context<'_>,
+    plan: &mut Plan,
+    pod: &Pod,
+    record: &Record,
+    overrides: &Overrides,
+) -> Timestamp {
+    let slot = cx.ledger.and_then(|ledger| ledger.slots.get(&pod.uid));
+    let slot = slot.filter(|slot| {
+        pod.record_fingerprint()
+            .is_some_and(|text| slot.knows(text))
+    });
+    let before = slot.and_then(|slot| slot.expires);
+    let said = overrides.ttl.map(|ttl| after(record.at, ttl));
+    let is_unreadable = said.is_none() && pod.annotations.contains_key(keys::TTL);
+    if is_unreadable {
+        return before.map_or(record.expires, |before| before.max(record.expires));
     }
-}
-
-/// When its TTL expires. An unreadable annotation is ignored, but shortens nothing.
-fn expires(state: &State, pod: &Pod, record: &Record, overrides: &Overrides) -> Timestamp {
-    match (overrides.ttl, state.ttls.get(&pod.uid)) {
-        (Some(ttl), _) => after(record.at, ttl),
-        (None, Some(before)) => after(record.at, *before).max(record.expires),
-        (None, None) => record.expires,
+    if let Some(slot) = slot
+        && before != said
+    {
+        let expires = said;
+        let slot = slot.clone();
+        plan.writes
+            .push(Write::Note(Note::Expires(Slot { expires, ..slot })));
     }
+    said.unwrap_or(record.expires)
 }

@@ -35,7 +35,7 @@ pub(super) fn release(
     command: ReleaseCommand,
 ) -> bool {
     let QuarantinedPod { pod, record, .. } = *quarantined;
-    if is_left_alone(cx, state, plan, pod) {
+    if report_setback(cx, state, plan, pod) {
         return false;
     }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
@@ -68,7 +68,7 @@ pub(super) fn release_unreplaced(
     quarantined: &QuarantinedPod<'_>,
 ) -> bool {
     let QuarantinedPod { pod, record, .. } = *quarantined;
-    if is_left_alone(cx, state, plan, pod) {
+    if report_setback(cx, state, plan, pod) {
         return false;
     }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
@@ -90,8 +90,8 @@ pub(super) fn release_unreplaced(
     }
 }
 
-/// Whether the API server denied the release a short time ago, or the release failed.
-fn is_left_alone(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) -> bool {
+/// True if the API server denied the release a short time ago, which is reported, or the release failed.
+fn report_setback(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) -> bool {
     let Some(setback) = state.setback(&pod.uid, Act::Release, cx.now.moment) else {
         return false;
     };

@@ -2,7 +2,7 @@
 
 use super::{quarantined_pod::QuarantinedPod, reap, release};
 use crate::{
-    decide::{context::Context, plan::Plan, state::State},
+    decide::{context::Context, doubt::Doubt, plan::Plan, state::State},
     ledger::{Ledger, Slot},
     notice::Topic,
     object::Pod,
@@ -43,7 +43,8 @@ pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> Replacem
             ..slot.clone()
         });
     }
-    if cx.now.wall >= after(slot.at, cx.file.limits.pacing.replacement_timeout) {
+    let is_time_known = !cx.doubt.is_some_and(Doubt::is_about_time);
+    if is_time_known && cx.now.wall >= after(slot.at, cx.file.limits.pacing.replacement_timeout) {
         return ReplacementState::Late;
     }
     ReplacementState::Pending

@@ -11,8 +11,9 @@ use crate::{
         context::Context,
         plan::Plan,
         quarantine::{
-            constraints::{LeavingPod, constraints_for},
-            labels::{LabelEdits, differing, label_edits, service_names},
+            constraints::LeavingPod,
+            edits::LabelEdits,
+            labels::{differing, service_names},
         },
         state::{Setback, State},
     },
@@ -26,7 +27,11 @@ use crate::{
     write::{Act, Before, Change, PodVersion, Quarantine, Write},
 };
 
-/// Takes the pod out of what selects it again, or reports why that is not possible.
+/// How often in a row a pod is quarantined again before people are told that something works against the agent.
+const TOLD_AFTER: u32 = 3;
+
+/// Takes the pod out of what selects it again, or reports why that is not possible. Again and again only after longer and
+/// longer times: an operator that keeps its role label is not fought over at full speed.
 pub(super) fn requarantine_if_selected_again(
     cx: &Context<'_>,
     state: &mut State,
@@ -48,25 +53,36 @@ pub(super) fn requarantine_if_selected_again(
         detach: record.detach,
         policy: cx.file.policy(&record.policy).map(AsRef::as_ref),
     };
-    let constraints = constraints_for(cx.view, &leaving);
-    if constraints.leave.is_empty() {
+    // What is put off is looked at in the next decision.
+    let Ok(answer) = state.searches.answer(cx, &leaving) else {
+        return;
+    };
+    if answer.selected_by.is_empty() {
         return;
     }
-    let selecting: Vec<&str> = constraints
-        .leave
-        .iter()
-        .map(|named| &*named.whose)
-        .collect();
-    let selecting = selecting.join(", ");
+    let selecting = answer.selected_by.join(", ");
+    let edits = answer.edits.clone();
+    if let Some(again) = state.setback(&pod.uid, Act::Again, cx.now.moment) {
+        if again.times >= TOLD_AFTER {
+            let message = format!(
+                "the pod is selected again and again by {selecting}: something else writes its labels back"
+            );
+            plan.notify(state, pod, Topic::NotDrained, message);
+        }
+        return;
+    }
     let planned = match slot_to_move(cx, state, pod) {
         Ok(None) => return,
-        Ok(Some(slot)) => label_edits(&leaving, constraints)
+        Ok(Some(slot)) => edits
             .map_err(|refusal| refusal.to_string())
             .and_then(|edits| requarantine(cx, pod, record, slot, edits)),
         Err(why) => Err(why),
     };
     match planned {
-        Ok(quarantine) => plan.writes.push(Write::Quarantine(Box::new(quarantine))),
+        Ok(quarantine) => {
+            state.record_again(&pod.uid, cx.now.moment);
+            plan.writes.push(Write::Quarantine(Box::new(quarantine)));
+        }
         Err(why) => {
             let message = format!("the pod is selected again by {selecting}: {why}");
             plan.notify(state, pod, Topic::NotDrained, message);
@@ -128,17 +144,15 @@ fn slot_to_move<'a>(
     }
 }
 
-/// The record with the edits and the left Services of now. Labels added since are in it from now on: they are edited and
-/// will be put back.
+/// The record with the edits and the left Services of now. A label that is edited for the first time is put back as it is
+/// now, though it was another one before the quarantine: somebody has changed it since.
 fn with_edits(pod: &Pod, record: &Record, edits: Values, services: Vec<Arc<str>>) -> Record {
     let mut record = record.clone();
     for key in edits.keys().filter(|key| !record.edits.contains_key(*key)) {
-        if let Some(value) = pod.labels.get(key) {
-            record
-                .labels
-                .entry(key.clone())
-                .or_insert_with(|| value.clone());
-        }
+        match pod.labels.get(key) {
+            Some(value) => record.labels.insert(key.clone(), value.clone()),
+            None => record.labels.remove(key),
+        };
     }
     record.edits.extend(edits);
     for service in services {
