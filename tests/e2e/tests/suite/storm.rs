@@ -65,16 +65,20 @@ mod alone {
         .await?;
 
         switch(&webs, "500").await?;
-        let storms = async || -> anyhow::Result<(f64, f64)> {
+        let storms = async || -> anyhow::Result<[f64; 3]> {
             let of = async |scope| agent.sum("storm_active", &[("scope", scope)]).await;
-            Ok((of("cluster").await?, of("workload").await?))
+            Ok([
+                of("cluster").await?,
+                of("node").await?,
+                of("workload").await?,
+            ])
         };
         wait::until(
             "a storm in each place",
             Duration::from_secs(30),
             async || {
                 let active = storms().await?;
-                ensure!(active == (1.0, 3.0), "{active:?}");
+                ensure!(active == [1.0, 1.0, 3.0], "{active:?}");
                 Ok(())
             },
         )
@@ -88,13 +92,17 @@ mod alone {
             stage.event(name, "web", &said).await?;
         }
         let ledger = test_e2e::LEDGER;
-        let said = ["QuarantineStorm", "more than 20%"];
-        stage.event(agent.namespace(), ledger, &said).await?;
+        for said in [
+            ["QuarantineStorm", "more than 20%"],
+            ["QuarantineStorm", "pods on node "],
+        ] {
+            stage.event(agent.namespace(), ledger, &said).await?;
+        }
         wait::until("the alert fires", Duration::from_secs(20), async || {
             let firing = stage
                 .query(alerts::expression("PodQuarantineStorm")?)
                 .await?;
-            ensure!(firing.len() == 2, "{firing:?}");
+            ensure!(firing.len() == 3, "{firing:?}");
             Ok(())
         })
         .await?;
@@ -110,7 +118,7 @@ mod alone {
         switch(&webs, "ok").await?;
         wait::until("the storms are over", Duration::from_secs(40), async || {
             let active = storms().await?;
-            ensure!(active == (0.0, 0.0), "{active:?}");
+            ensure!(active == [0.0; 3], "{active:?}");
             Ok(())
         })
         .await?;
