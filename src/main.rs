@@ -1,6 +1,6 @@
 //! The command line, nothing else.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use pod_quarantine::{
@@ -136,6 +136,12 @@ fn run(arguments: RunArgs) -> ExitCode {
     }
 }
 
+/// Whether the log is read on a terminal, by somebody who has not asked for no colours (<https://no-color.org>).
+fn has_colours() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !unwanted
+}
+
 /// Starts the log; `RUST_LOG` sets what is logged, such as `pod_quarantine=debug`.
 fn start_log(format: LogFormat) {
     let filter = std::env::var("RUST_LOG")
@@ -147,6 +153,8 @@ fn start_log(format: LogFormat) {
         LogFormat::Json => registry
             .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
             .init(),
-        LogFormat::Text => registry.with(tracing_subscriber::fmt::layer()).init(),
+        LogFormat::Text => registry
+            .with(tracing_subscriber::fmt::layer().with_ansi(has_colours()))
+            .init(),
     }
 }

@@ -100,7 +100,12 @@ impl Targets {
                     judge.restart(&policy.name, &pod.uid);
                 }
                 let target = target(policy, pod);
-                if targeted.sent.get(&policy.name) != Some(&target) {
+                let sent = targeted.sent.get(&policy.name);
+                // What a container answered before it was restarted says nothing about it now.
+                if sent.is_some_and(|sent| sent.run != target.run) {
+                    judge.restart(&policy.name, &pod.uid);
+                }
+                if sent != Some(&target) {
                     let _ = sender.send(TargetChange::Put(target.clone()));
                     targeted.sent.insert(policy.name.clone(), target);
                 }
@@ -141,15 +146,15 @@ fn can_be_watched(pod: &Pod) -> bool {
 }
 
 fn target(policy: &Policy, pod: &Pod) -> SignalTarget {
-    let port = match &policy.signal {
-        Signal::Probe(probe) => pod.port(&probe.port),
+    let asked = match &policy.signal {
+        Signal::Probe(probe) => Some(&probe.port),
         Signal::Prometheus(_) => None,
     };
     SignalTarget {
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
         address: pod.address,
-        port,
-        started: pod.started,
+        port: asked.and_then(|port| pod.port(port)),
+        run: pod.run(asked),
     }
 }

@@ -273,7 +273,7 @@ fn write_probe(text: &mut String, probe: &HttpProbe) -> fmt::Result {
     let mut request = format!("GET {scheme}://<pod>:{port}{path} every {each}");
     if !initial_delay.is_zero() {
         let delay = format_duration(*initial_delay);
-        write!(request, ", from {delay} after the start of the pod")?;
+        write!(request, ", from {delay} after the start of the container")?;
     }
     if !headers.is_empty() {
         let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -299,6 +299,7 @@ fn write_probe(text: &mut String, probe: &HttpProbe) -> fmt::Result {
 fn write_query(text: &mut String, query: &PrometheusQuery) -> fmt::Result {
     let PrometheusQuery {
         query,
+        look_back,
         threshold,
         interval,
         hold_for,
@@ -318,6 +319,13 @@ fn write_query(text: &mut String, query: &PrometheusQuery) -> fmt::Result {
     };
     let words = format!("{bad}; no value, or NaN, is neither good nor bad");
     line(text, "bad", &words)?;
+    if !look_back.is_zero() {
+        let age = format_duration(*look_back);
+        let words = format!(
+            "nor is any value of a pod that started within {age}, as far as the query looks back"
+        );
+        line(text, "", &words)?;
+    }
     let hold_for = format_duration(*hold_for);
     line(
         text,

@@ -3,10 +3,12 @@
 //! A policy joins the series of a result to pods by the labels `namespace` and `pod`, and takes contrast from the series of
 //! healthy pods. A query that drops either is allowed, with a warning.
 
+use std::time::Duration;
+
 use promql_parser::{
     label::Matcher,
     parser::{
-        self, AggregateExpr, BinaryExpr, Expr, VectorMatchCardinality,
+        self, AggregateExpr, AtModifier, BinaryExpr, Expr, Offset, VectorMatchCardinality,
         token::{T_BOTTOMK, T_DIV, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_TOPK},
     },
 };
@@ -17,6 +19,12 @@ use super::{context::ReadContext, kind::ValueKind, values::Text, yaml::YamlNode}
 /// The parser and the functions below recurse: a query of this depth fits the stack of any thread.
 const MOST_OPERATORS: usize = 1_000;
 
+/// How far a query of another dialect may look back: as far as a server does without a range.
+const UNKNOWN_LOOK_BACK: Duration = Duration::from_mins(5);
+
+/// How far a query looks back that is about a fixed time (`@`): further than any pod is kept.
+const FIXED_TIME: Duration = Duration::from_hours(24 * 365);
+
 pub(super) struct Query;
 
 const TEXT: Text = Text {
@@ -24,19 +32,24 @@ const TEXT: Text = Text {
 };
 
 impl ValueKind for Query {
-    type Value = String;
+    /// The query, and how far it looks back.
+    type Value = (String, Duration);
 
-    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<String> {
+    fn read(&self, node: &YamlNode, context: &mut ReadContext) -> Option<Self::Value> {
         let query = TEXT.read(node, context)?;
         match parse(&query) {
             Ok(expression) => {
                 for doubt in doubts(&expression) {
                     context.warn(node, doubt);
                 }
+                let look_back = look_back(&expression);
+                Some((query, look_back))
             }
-            Err(message) => context.error_in_check(node, &format!("is not PromQL: {message}")),
+            Err(message) => {
+                context.error_in_check(node, &format!("is not PromQL: {message}"));
+                Some((query, UNKNOWN_LOOK_BACK))
+            }
         }
-        Some(query)
     }
 
     fn schema(&self) -> Json {
@@ -52,6 +65,35 @@ fn parse(query: &str) -> Result<Expr, String> {
         return Err("too many operators and parentheses".to_owned());
     }
     parser::parse(query).map_err(|message| message.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// How far an expression looks back, from the time of its evaluation.
+fn look_back(expression: &Expr) -> Duration {
+    match expression {
+        Expr::VectorSelector(selector) => shift(selector.offset.as_ref(), selector.at.as_ref()),
+        Expr::MatrixSelector(selector) => {
+            let shift = shift(selector.vs.offset.as_ref(), selector.vs.at.as_ref());
+            selector.range.saturating_add(shift)
+        }
+        Expr::Subquery(inner) => {
+            let shift = shift(inner.offset.as_ref(), inner.at.as_ref());
+            let range = inner.range.saturating_add(shift);
+            range.saturating_add(look_back(&inner.expr))
+        }
+        _ => parts(expression)
+            .into_iter()
+            .map(look_back)
+            .max()
+            .unwrap_or_default(),
+    }
+}
+
+fn shift(offset: Option<&Offset>, at: Option<&AtModifier>) -> Duration {
+    match (at, offset) {
+        (Some(AtModifier::At(_)), _) => FIXED_TIME,
+        (_, Some(Offset::Pos(back))) => *back,
+        (_, Some(Offset::Neg(_)) | None) => Duration::ZERO,
+    }
 }
 
 /// Warns of what a query probably gets wrong.
@@ -185,6 +227,30 @@ fn parts(expression: &Expr) -> Vec<&Expr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_looks_back_as_far_as_its_ranges_offsets_and_subqueries() {
+        for (query, seconds) in [
+            ("up", 0),
+            ("up offset 1m", 60),
+            ("up offset -1m", 0),
+            ("rate(r[5m])", 300),
+            ("rate(r[5m] offset 1h)", 3900),
+            ("rate(r[1m]) / rate(r[10m])", 600),
+            ("max_over_time(rate(r[5m])[1h:1m])", 3900),
+            ("max_over_time(rate(r[5m])[1h:1m] offset 1m)", 3960),
+            (
+                "sum by (pod) (rate(r[2m])) or 0 * sum by (pod) (rate(r[3m]))",
+                180,
+            ),
+            ("-rate(r[1m])", 60),
+            ("up @ 1609746000", 365 * 24 * 3600),
+            ("time() - start_time", 0),
+        ] {
+            let expression = parse(query).expect(query);
+            assert_eq!(look_back(&expression).as_secs(), seconds, "{query}");
+        }
+    }
 
     fn doubts_of(query: &str) -> Vec<&'static str> {
         doubts(&parse(query).expect(query))

@@ -270,6 +270,19 @@ impl<'f, 't> Fields<'f, 't> {
         }
     }
 
+    /// Warns of the value of a key, which is allowed and means something else here than where people know it from.
+    pub(super) fn warn(&mut self, key: &str, message: &str) {
+        if let Side::Read {
+            entries, context, ..
+        } = &mut self.side
+            && let Some(entry) = find(entries, key)
+        {
+            context.within(PathStep::Key(key.to_owned()), |context| {
+                context.warn(&entry.node, message);
+            });
+        }
+    }
+
     /// Whether a key is present.
     pub(super) fn has(&self, key: &str) -> bool {
         match &self.side {

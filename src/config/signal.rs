@@ -1,6 +1,6 @@
 //! The signal of a policy: a probe, or a query.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use super::{
     collections::list,
@@ -16,21 +16,13 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// Fields of a Kubernetes probe that have no meaning here.
-const NOT_IN_A_PROBE: [(&str, &str); 5] = [
+const NOT_IN_A_PROBE: [(&str, &str); 3] = [
     ("exec", "the agent runs nothing in a pod; use httpGet"),
     (
         "tcpSocket",
         "an accepted connection says little about a pod; use httpGet",
     ),
     ("grpc", "use httpGet"),
-    (
-        "successThreshold",
-        "one good answer makes a pod healthy again",
-    ),
-    (
-        "terminationGracePeriodSeconds",
-        "a probe of the agent kills no pod",
-    ),
 ];
 
 /// The longest time in a probe: an hour.
@@ -51,7 +43,7 @@ pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
     );
     let timeout = fields.or(
         "timeoutSeconds",
-        "seconds that an answer may take, at most periodSeconds",
+        "seconds that an answer may take",
         SECONDS,
         default.timeout,
     );
@@ -63,10 +55,29 @@ pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
     );
     let initial_delay = fields.or(
         "initialDelaySeconds",
-        "seconds from the start of a pod to its first probe",
+        "seconds from the start of the container to its first probe, as by the kubelet",
         Seconds { min: 0, max: 3600 },
         default.initial_delay,
     );
+    let success_threshold = fields.or(
+        "successThreshold",
+        "as in a Kubernetes probe; here one good answer always makes a pod healthy again",
+        Count { max: 1000 },
+        NonZeroU32::MIN,
+    );
+    if success_threshold.is_some_and(|threshold| threshold > NonZeroU32::MIN) {
+        let message = "one good answer makes a pod healthy again, whatever number stands here";
+        fields.warn("successThreshold", message);
+    }
+    let grace = fields.optional(
+        "terminationGracePeriodSeconds",
+        "as in a Kubernetes probe; here it means nothing",
+        SECONDS,
+    );
+    if grace.is_some() {
+        let message = "means nothing: a probe of the agent kills no pod";
+        fields.warn("terminationGracePeriodSeconds", message);
+    }
     for (key, instead) in NOT_IN_A_PROBE {
         fields.refuse(key, instead);
     }
@@ -74,10 +85,10 @@ pub(super) fn probe(fields: &mut Fields) -> Option<HttpProbe> {
         && timeout > period
     {
         let period = period.as_secs();
-        fields.error(
-            "timeoutSeconds",
-            &format!("must be at most periodSeconds, which is {period}"),
+        let message = format!(
+            "is more than periodSeconds, which is {period}: the next probe of a pod waits for the last one"
         );
+        fields.warn("timeoutSeconds", &message);
     }
     Some(HttpProbe {
         period: period?,
@@ -160,8 +171,10 @@ pub(super) fn query(fields: &mut Fields) -> Option<PrometheusQuery> {
         default.hold_for,
     );
     let threshold = above.map(Threshold::Above).or(below.map(Threshold::Below));
+    let (query, look_back) = query?;
     Some(PrometheusQuery {
-        query: query?,
+        query,
+        look_back,
         threshold: threshold?,
         interval: interval?,
         hold_for: hold_for?,

@@ -6,14 +6,13 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::{
     clock::Clock,
     core::{
         judge::Sample,
-        object::{ObjectKey, Uid},
+        object::{ContainerRun, ObjectKey, Uid},
         policy::Policy,
     },
 };
@@ -42,8 +41,8 @@ pub struct SignalTarget {
     pub address: Option<IpAddr>,
     /// The probe's port in this pod; `None` if the pod has no such port.
     pub port: Option<u16>,
-    /// When the kubelet first saw it.
-    pub started: Option<Timestamp>,
+    /// The present run of the container that is asked; `None` while it has not started.
+    pub run: Option<ContainerRun>,
 }
 
 /// What changed among the pods of one policy.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::{
     alone::run_alone,
-    rig::{LONG, Rig, ago, pod, quick_probe, silent_pod},
+    rig::{LONG, Rig, ago, pod, quick_probe, running, silent_pod},
     server::{Reply, Server, ok},
 };
 
@@ -260,6 +260,21 @@ async fn a_removed_pod_gets_no_more_samples() {
 }
 
 #[tokio::test]
+async fn a_container_that_has_not_started_is_not_asked() {
+    let server = Server::start(|_| ok("")).await;
+    let mut rig = Rig::probe(quick_probe());
+    let mut target = pod("a", server.address);
+    target.run = Option::None;
+    rig.put(target);
+    let sample = rig.sample().await;
+    assert_eq!(
+        (sample.answer, &*sample.saw),
+        (None, "the container has not started")
+    );
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
 async fn there_is_no_sample_before_the_initial_delay_is_over() {
     let server = Server::start(|_| ok("")).await;
     let mut probe = quick_probe();
@@ -267,7 +282,7 @@ async fn there_is_no_sample_before_the_initial_delay_is_over() {
     let mut rig = Rig::probe(probe);
     let started = |name: &str, started| {
         let mut target = pod(name, server.address);
-        target.started = started;
+        target.run = started.and_then(running);
         target
     };
     rig.put(started("unborn", Option::None));

@@ -1,6 +1,12 @@
 //! What a query's answer says about each pod, and what says nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::join_all;
 use pod_quarantine::core::{
@@ -9,19 +15,23 @@ use pod_quarantine::core::{
 };
 
 use crate::{
-    rig::{Rig, quick_query, silent_pod},
+    rig::{Rig, ago, quick_query, running, silent_pod},
     server::{Asked, Reply, Server, answer, ok},
 };
 
 /// A time that moves on with every answer, as it does in a Prometheus.
 fn time() -> f64 {
+    static BEGIN: LazyLock<f64> = LazyLock::new(|| ago(0).as_duration().as_secs_f64());
     static TIME: AtomicU64 = AtomicU64::new(0);
     let tick = u32::try_from(TIME.fetch_add(1, Ordering::SeqCst)).unwrap();
-    1_700_000_000.0 + f64::from(tick) / 1000.0
+    *BEGIN + f64::from(tick) / 1000.0
 }
 
 fn series(pod: &str, value: &str) -> String {
-    let time = time();
+    series_at(pod, value, time())
+}
+
+fn series_at(pod: &str, value: &str, time: f64) -> String {
     format!(r#"{{"metric":{{"namespace":"shop","pod":"{pod}"}},"value":[{time},"{value}"]}}"#)
 }
 
@@ -243,6 +253,85 @@ async fn a_remark_on_the_style_of_a_query_does_not_void_its_answer() {
     };
     let (answer, saw, _) = answer_to(behave).await;
     assert_eq!((answer, &*saw), (Bad, "0.9 is above 0.05"));
+}
+
+#[tokio::test]
+async fn a_remark_of_the_engine_about_one_series_does_not_void_the_answer_about_all() {
+    for remark in [
+        "PromQL warning: encountered a mix of histograms and floats for metric name",
+        "proxy-7: PromQL info: metric might not be a counter",
+    ] {
+        let behave = move |_: &Asked| {
+            let whole = envelope(&series("a", "0.9"));
+            let remarks = format!(r#"{{"warnings":["{remark}"],"status"#);
+            ok(&whole.replace(r#"{"status"#, &remarks))
+        };
+        let (answer, saw, errors) = answer_to(behave).await;
+        assert_eq!((answer, &*saw), (Bad, "0.9 is above 0.05"));
+        assert_eq!(errors, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn null_is_absent() {
+    let behave = |_: &Asked| {
+        let whole = envelope(&series("a", "0.9"));
+        let nulls = r#"{"warnings":null,"infos":null,"error":null,"isPartial":null,"status"#;
+        ok(&whole.replace(r#"{"status"#, nulls))
+    };
+    let (answer, ..) = answer_to(behave).await;
+    assert_eq!(answer, Bad);
+    let nothing =
+        |_: &Asked| ok(r#"{"status":"success","data":{"resultType":"vector","result":null}}"#);
+    let (answer, saw, errors) = answer_to(nothing).await;
+    assert_eq!((answer, &*saw), (None, "no series"));
+    assert_eq!(errors, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_series_that_tells_of_another_pod_says_nothing_about_its_exporter() {
+    let behave = |_: &Asked| {
+        let exported = series("a", "0.9").replace(r#""pod":"#, r#""exported_pod":"b","pod":"#);
+        ok(&envelope(&exported))
+    };
+    let (answer, saw, _) = answer_to(behave).await;
+    let expected = "the series tells of another pod (exported_pod): scrape it with honorLabels";
+    assert_eq!((answer, &*saw), (None, expected));
+}
+
+#[tokio::test]
+async fn an_answer_of_another_time_says_nothing() {
+    for away in [-600.0, 600.0] {
+        let behave = move |_: &Asked| ok(&envelope(&series_at("a", "0.9", time() + away)));
+        let (answer, saw, errors) = answer_to(behave).await;
+        assert_eq!(answer, None);
+        assert!(
+            saw.starts_with("Prometheus: stale answer: its time is "),
+            "{saw}"
+        );
+        assert_eq!(errors, ["stale"]);
+    }
+}
+
+#[tokio::test]
+async fn a_query_says_nothing_of_a_pod_that_is_younger_than_it_looks_back() {
+    let server = Server::start(vector(&[("young", "0.9"), ("old", "0.9")])).await;
+    let (mut query, prometheus) = quick_query(&server);
+    query.look_back = Duration::from_mins(5);
+    let mut rig = Rig::query((query, prometheus));
+    for (name, age) in [("young", 290), ("old", 310)] {
+        let mut pod = silent_pod(name);
+        pod.run = running(ago(age));
+        rig.put(pod);
+    }
+    let samples = rig.samples_for(Duration::from_millis(350)).await;
+    for sample in samples {
+        let expected = match &*sample.pod {
+            "uid-old" => (Bad, "0.9 is above 0.05"),
+            _ => (None, "younger than the 300 s that the query looks back"),
+        };
+        assert_eq!((sample.answer, &*sample.saw), expected);
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use pod_quarantine::{
     config,
     core::{
         judge::{Answer, Sample},
-        object::{ObjectKey, Uid},
+        object::{ContainerRun, ObjectKey, Uid},
         policy::{HttpProbe, Policy, PrometheusQuery, PrometheusServer, Signal, Threshold},
     },
     signal::{Observer, SignalContext, SignalEvent, SignalTarget, TargetChange, probe, prometheus},
@@ -79,8 +79,13 @@ pub(crate) fn pod(name: &str, address: SocketAddr) -> SignalTarget {
         uid: format!("uid-{name}").into(),
         address: Some(address.ip()),
         port: Some(address.port()),
-        started: None,
+        run: running(ago(3600)),
     }
+}
+
+/// The run of a container since then.
+pub(crate) fn running(since: Timestamp) -> Option<ContainerRun> {
+    Some(ContainerRun { since, restarts: 0 })
 }
 
 /// A pod that nobody asks itself.

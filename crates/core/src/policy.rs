@@ -179,7 +179,11 @@ impl Policy {
     /// Answers further apart than this make no streak, and an older answer says nothing about now.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
-        self.interval() * 3
+        let timeout = match &self.signal {
+            Signal::Probe(probe) => probe.timeout,
+            Signal::Prometheus(_) => Duration::ZERO,
+        };
+        self.interval().max(timeout) * 3
     }
 
     /// Whether bad answers from `since` to `last` suffice.

@@ -25,11 +25,11 @@ impl RequestError {
     }
 }
 
-/// A failed write of a pod, as far as the writer distinguishes failures.
+/// A failed write of a pod or of the ledger, as far as the writer distinguishes failures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteFailure {
-    /// The pod has changed, or was deleted.
-    #[error("the pod has changed, or is gone")]
+    /// The object has changed, or was deleted.
+    #[error("it has changed, or is gone")]
     Conflict,
     /// The API server, or an admission policy, denied it.
     #[error(transparent)]
@@ -70,12 +70,11 @@ pub trait ApiServer: Sync {
     fn read_ledger(&self) -> impl Future<Output = Result<Update, RequestError>> + Send;
 
     /// Writes the entries in which `after` differs from `before`, if the ledger is still as `before` was read.
-    /// `None` where it is not: then nothing was written.
     fn swap_ledger(
         &self,
         before: &Ledger,
         after: &Ledger,
-    ) -> impl Future<Output = Result<Option<Ledger>, RequestError>> + Send;
+    ) -> impl Future<Output = Result<Ledger, WriteFailure>> + Send;
 
     /// Adds the finalizer to the ledger, and records when it was rebuilt, if the ledger is still as `before` was read.
     /// `None` where it is not.

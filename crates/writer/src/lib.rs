@@ -144,16 +144,15 @@ impl<Server: ApiServer> Writer<Server> {
         notes: Vec<Note>,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
-        let mut notes = notes;
-        let mut after = before.clone();
-        notes.retain(|note| after.note(note));
-        if notes.is_empty() {
-            return Some(before);
-        }
         let what = "write notes into the ledger";
-        let after = self.swap(what, &before, &after, outcome).await?;
-        outcome.effects.extend(notes.into_iter().map(Effect::Noted));
-        Some(after)
+        let apply = |ledger: &mut Ledger, note: &Note| ledger.note(note);
+        let swapped = self.swap_each(what, before, notes, apply, outcome).await;
+        for (note, why) in swapped.denied {
+            outcome.failures.push(format!("{what}: {note:?}: {why}"));
+        }
+        let noted = swapped.written.into_iter().map(Effect::Noted);
+        outcome.effects.extend(noted);
+        swapped.ledger
     }
 
     /// Writes the ledger if it is unchanged. What it is then, or was found to be instead, is among the updates.
@@ -164,8 +163,59 @@ impl<Server: ApiServer> Writer<Server> {
         after: &Ledger,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
-        let swapped = self.server.swap_ledger(before, after).await;
+        let swapped = match self.server.swap_ledger(before, after).await {
+            Ok(after) => Ok(Some(after)),
+            Err(WriteFailure::Conflict) => Ok(None),
+            Err(WriteFailure::Denied(why) | WriteFailure::Unknown(why)) => Err(why),
+        };
         self.record_swap(what, swapped, outcome).await
+    }
+
+    /// Writes entries into the ledger, all at once. If the API server denies that, half of them, and so on: what it will
+    /// never take holds up nothing else.
+    async fn swap_each<Entry>(
+        &self,
+        what: &str,
+        before: Ledger,
+        entries: Vec<Entry>,
+        apply: impl Fn(&mut Ledger, &Entry) -> bool,
+        outcome: &mut Outcome,
+    ) -> Swapped<Entry> {
+        let mut swapped = Swapped {
+            written: Vec::new(),
+            denied: Vec::new(),
+            ledger: Some(before),
+        };
+        let mut batches = vec![entries];
+        while let (Some(mut batch), Some(before)) = (batches.pop(), swapped.ledger.clone()) {
+            let mut after = before.clone();
+            batch.retain(|entry| apply(&mut after, entry));
+            if batch.is_empty() {
+                continue;
+            }
+            match self.server.swap_ledger(&before, &after).await {
+                Err(WriteFailure::Denied(why)) if batch.len() == 1 => {
+                    swapped
+                        .denied
+                        .extend(batch.into_iter().map(|entry| (entry, why.clone())));
+                }
+                Err(WriteFailure::Denied(_)) => {
+                    batches.push(batch.split_off(batch.len() / 2));
+                    batches.push(batch);
+                }
+                Ok(after) => {
+                    swapped.ledger = self.record_swap(what, Ok(Some(after)), outcome).await;
+                    swapped.written.extend(batch);
+                }
+                Err(WriteFailure::Conflict) => {
+                    swapped.ledger = self.record_swap(what, Ok(None), outcome).await;
+                }
+                Err(WriteFailure::Unknown(why)) => {
+                    swapped.ledger = self.record_swap(what, Err(why), outcome).await;
+                }
+            }
+        }
+        swapped
     }
 
     /// Records the ledger after a compare-and-swap.
@@ -220,21 +270,24 @@ impl<Server: ApiServer> Writer<Server> {
                 Err(refused) => outcome.add(refused),
             }
         }
-        let mut after = before.clone();
-        accepted
-            .retain(|quarantine| after.begin(quarantine.slot.clone(), quarantine.pacing.as_ref()));
-        if accepted.is_empty() {
-            return Some(before);
-        }
         let what = "take a slot in the ledger";
-        let after = self.swap(what, &before, &after, outcome).await?;
+        let apply = |ledger: &mut Ledger, quarantine: &Quarantine| {
+            ledger.begin(quarantine.slot.clone(), quarantine.pacing.as_ref())
+        };
+        let swapped = self.swap_each(what, before, accepted, apply, outcome).await;
+        for (quarantine, why) in swapped.denied {
+            let refusal = Refusal::new(Reason::LedgerUnavailable, why.to_string());
+            let denied = Effect::Denied(quarantine.pod, Act::Quarantine, refusal);
+            outcome.effects.push(denied);
+        }
+        let accepted = swapped.written;
         let done = stream::iter(accepted)
             .map(|quarantine| self.quarantine_pod(quarantine))
             .buffer_unordered(AT_ONCE);
         for one in done.collect::<Vec<_>>().await {
             outcome.add(one);
         }
-        Some(after)
+        swapped.ledger
     }
 
     /// Sends the change as a dry run, if no pod of the workload has shown that the API server accepts it.
@@ -347,6 +400,15 @@ impl<Server: ApiServer> Writer<Server> {
             Err(failure) => self.record_failure(Act::Reap, &reap.pod, failure).await,
         }
     }
+}
+
+/// The result of writing entries into the ledger.
+struct Swapped<Entry> {
+    written: Vec<Entry>,
+    /// What the API server did not take even alone, and why.
+    denied: Vec<(Entry, RequestError)>,
+    /// The ledger as it is then, if that is known.
+    ledger: Option<Ledger>,
 }
 
 /// The API server altered a quarantine.

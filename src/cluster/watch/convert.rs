@@ -9,8 +9,9 @@ use super::{
     Interner,
     rolling::is_rolling,
     wire::{
-        WireBudget, WireBudgetStatus, WireControllerSpec, WireControllerStatus, WireLedger,
-        WireMeta, WireNamespace, WireNetworkPolicy, WireNode, WirePod, WirePodSpec, WireService,
+        WireBudget, WireBudgetStatus, WireContainer, WireContainerStatus, WireControllerSpec,
+        WireControllerStatus, WireLedger, WireMeta, WireNamespace, WireNetworkPolicy, WireNode,
+        WirePod, WirePodSpec, WirePodStatus, WireService,
     },
 };
 use crate::{
@@ -19,9 +20,9 @@ use crate::{
         keys,
         ledger::Ledger,
         object::{
-            Annotations, BudgetStatus, Controller, ControllerKind, DisruptionBudget, HostPort,
-            MAX_ANNOTATION_BYTES, Namespace, NetworkPolicy, NodeZone, ObjectKind, Pod,
-            PodSelectingObject, Reference, Service,
+            Annotations, BudgetStatus, Container, ContainerRun, ContainerState, Controller,
+            ControllerKind, DisruptionBudget, HostPort, MAX_ANNOTATION_BYTES, Namespace,
+            NetworkPolicy, NodeZone, ObjectKind, Pod, PodSelectingObject, Reference, Service,
         },
         selector::Selector,
         text::{Fingerprint, truncate},
@@ -44,16 +45,13 @@ impl Converter {
             spec,
             status,
         } = wire;
-        let mut ports = Vec::new();
-        for port in spec.ports() {
-            if let Some(name) = &port.name {
-                ports.push((self.interner.text(name), port.container_port));
-            }
+        let mut containers = Vec::new();
+        for container in spec.running_on() {
+            containers.push(self.container(container, status));
         }
         let mut restarts = 0_u32;
         for container in &status.container_statuses {
-            let of_it = u32::try_from(container.restart_count).unwrap_or(0);
-            restarts = restarts.saturating_add(of_it);
+            restarts = restarts.saturating_add(restart_count(container));
         }
         let mut conditions = status.conditions.iter();
         let ready = conditions.find(|condition| condition.kind == "Ready");
@@ -65,7 +63,6 @@ impl Converter {
             annotations: annotations(meta),
             owner: self.owner(meta),
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
-            started: status.start_time,
             restarts,
             node: spec
                 .node_name
@@ -80,10 +77,24 @@ impl Converter {
                 .pod_ip
                 .as_deref()
                 .and_then(|address| address.parse().ok()),
-            ports,
+            containers,
             spread_over: self.spread_over(spec)?,
             repels: self.repels(spec)?,
         })
+    }
+
+    fn container(&mut self, wire: &WireContainer, status: &WirePodStatus) -> Container {
+        let statuses = status.container_statuses.iter();
+        let mut statuses = statuses.chain(&status.init_container_statuses);
+        let status = statuses.find(|status| status.name == wire.name);
+        let ports = wire.ports.iter().map(|port| {
+            let name = port.name.as_deref().map(|name| self.interner.text(name));
+            (name, port.container_port)
+        });
+        Container {
+            ports: ports.collect(),
+            state: status.map_or(ContainerState::Starting, container_state),
+        }
     }
 
     fn host_ports(&mut self, spec: &WirePodSpec) -> Vec<HostPort> {
@@ -261,6 +272,25 @@ impl Converter {
                 .map(|mode| self.interner.text(mode)),
             terminating: meta.is_terminating(),
         })
+    }
+}
+
+fn restart_count(status: &WireContainerStatus) -> u32 {
+    u32::try_from(status.restart_count).unwrap_or(0)
+}
+
+/// As the kubelet: probes wait for the startup probe, and count from the start of the container, not of the pod, whose
+/// images are pulled and whose init containers run first (`prober/worker.go`).
+fn container_state(status: &WireContainerStatus) -> ContainerState {
+    let running = status.state.running.as_ref();
+    match running.and_then(|running| running.started_at) {
+        Some(since) if status.started != Some(false) => ContainerState::Running(ContainerRun {
+            since,
+            restarts: restart_count(status),
+        }),
+        Some(_) => ContainerState::Starting,
+        None if status.state.terminated.is_some() => ContainerState::Ended,
+        None => ContainerState::Starting,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference, Time};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use crate::{
     cluster::client::BadObject,
@@ -102,12 +102,24 @@ impl WirePodSpec {
         let containers = self.containers.iter().chain(&self.init_containers);
         containers.flat_map(|container| &container.ports)
     }
+
+    /// The containers that run on, sidecars among them.
+    pub(crate) fn running_on(&self) -> impl Iterator<Item = &WireContainer> {
+        let init = self.init_containers.iter();
+        let sidecars = init.filter(|one| one.restart_policy.as_deref() == Some("Always"));
+        self.containers.iter().chain(sidecars)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct WireContainer {
     #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
     pub(crate) ports: Vec<WirePort>,
+    /// `Always` of an init container that is a sidecar.
+    pub(crate) restart_policy: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -153,16 +165,35 @@ pub(crate) struct WirePodStatus {
     pub(crate) phase: Phase,
     #[serde(rename = "podIP")]
     pub(crate) pod_ip: Option<String>,
-    pub(crate) start_time: Option<Timestamp>,
     pub(crate) conditions: Vec<WireCondition>,
     pub(crate) container_statuses: Vec<WireContainerStatus>,
+    pub(crate) init_container_statuses: Vec<WireContainerStatus>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WireContainerStatus {
     #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
     pub(crate) restart_count: i64,
+    /// Whether its startup probe has succeeded, if it has one.
+    pub(crate) started: Option<bool>,
+    #[serde(default)]
+    pub(crate) state: WireContainerState,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct WireContainerState {
+    pub(crate) running: Option<WireRunning>,
+    pub(crate) terminated: Option<IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WireRunning {
+    pub(crate) started_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -67,12 +67,9 @@ impl ApiServer for Kubernetes {
         Ok(self.ledger.read().await?)
     }
 
-    async fn swap_ledger(
-        &self,
-        before: &Ledger,
-        after: &Ledger,
-    ) -> Result<Option<Ledger>, RequestError> {
-        Ok(self.ledger.swap(before, after).await?)
+    async fn swap_ledger(&self, before: &Ledger, after: &Ledger) -> Result<Ledger, WriteFailure> {
+        let swapped = self.ledger.swap(before, after).await?;
+        swapped.ok_or(WriteFailure::Conflict)
     }
 
     async fn repair_ledger(

@@ -377,3 +377,33 @@ impl Metrics {
 fn seconds(at: Timestamp) -> f64 {
     std::time::Duration::from_millis(u64::try_from(at.as_millisecond()).unwrap_or(0)).as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::object::Reference;
+
+    #[test]
+    fn a_policy_that_only_a_record_names_becomes_no_label() {
+        let metrics = Metrics::new().expect("metrics");
+        for round in 0..1000 {
+            let policy = format!("policy-{round}");
+            metrics.release("evil", &policy, "force");
+            metrics.notification(&Notification {
+                namespace: "evil".into(),
+                pod: Some("e0".into()),
+                policy: Some(policy.as_str().into()),
+                about: Reference {
+                    kind: "Pod".into(),
+                    name: "e0".into(),
+                    uid: "uid".into(),
+                },
+                topic: Topic::NotDrained,
+                message: String::new(),
+            });
+        }
+        let text = String::from_utf8(metrics.text().expect("metrics")).expect("a text");
+        let series = text.lines().filter(|line| line.contains("\"evil\""));
+        assert_eq!(series.count(), 2);
+    }
+}

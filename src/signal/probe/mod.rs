@@ -114,6 +114,9 @@ impl Prober {
         let Some(port) = turn.target.port else {
             return ProbeResult::none("the pod has no such port");
         };
+        if turn.target.run.is_none() {
+            return ProbeResult::none("the container has not started");
+        }
         let permit = timeout_at(turn.next, self.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             return ProbeResult::error(ErrorCause::Busy, "not probed: too many probes at once");

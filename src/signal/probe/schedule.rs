@@ -144,12 +144,15 @@ impl ProbeSchedule {
         }
     }
 
-    /// The remaining initial delay: all of it for a pod that has not started, or that starts in the future by this clock.
+    /// The remaining initial delay: all of it for a container that has not started, or that starts in the future by this
+    /// clock.
     fn delay_left(&self, target: &SignalTarget, wall: Timestamp) -> Duration {
-        let Some(started) = target.started else {
+        let Some(run) = target.run else {
             return self.initial_delay;
         };
-        let up = wall.duration_since(started).max(jiff::SignedDuration::ZERO);
+        let up = wall
+            .duration_since(run.since)
+            .max(jiff::SignedDuration::ZERO);
         self.initial_delay.saturating_sub(up.unsigned_abs())
     }
 }

@@ -36,6 +36,8 @@ pub(super) enum QueryError {
     Warnings(String),
     #[error("stale answer: its timestamp has not advanced")]
     Stale,
+    #[error("stale answer: its time is {0} s from that of the API server")]
+    Away(f64),
     #[error("no series has the labels namespace and pod")]
     Labels,
     #[error("read bearerTokenFile: {0}")]
@@ -62,7 +64,7 @@ impl QueryError {
             Self::Size(_) => ErrorCause::Size,
             Self::Parse => ErrorCause::Parse,
             Self::Warnings(_) => ErrorCause::Warnings,
-            Self::Stale => ErrorCause::Stale,
+            Self::Stale | Self::Away(_) => ErrorCause::Stale,
             Self::Labels => ErrorCause::Labels,
             Self::Token(_) | Self::BadToken | Self::Roots(_) | Self::BadRoots(_) => {
                 ErrorCause::File

@@ -1,15 +1,20 @@
 //! Joins the series of an answer to pods.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     error::QueryError,
     result::{QueryResult, Series},
 };
-use crate::core::{
-    judge::Answer,
-    object::{ObjectKey, Uid},
-    policy::Threshold,
+use crate::{
+    core::{
+        judge::Answer,
+        object::Uid,
+        policy::{PrometheusQuery, Threshold},
+    },
+    signal::SignalTarget,
 };
 
 /// What an answer says about one pod, for its sample.
@@ -31,27 +36,45 @@ impl PodReading {
 /// A reading for every pod, in the order of the pods.
 pub(super) fn read<'a>(
     result: &Result<QueryResult, QueryError>,
-    threshold: Threshold,
-    pods: impl Iterator<Item = (&'a Uid, &'a ObjectKey)>,
+    query: &PrometheusQuery,
+    now: Timestamp,
+    pods: impl Iterator<Item = &'a SignalTarget>,
 ) -> Vec<(Uid, PodReading)> {
-    match result {
-        Ok(result) => pods
-            .map(|(uid, pod)| {
-                let series = result.series(&pod.namespace, &pod.name);
-                (uid.clone(), judge(threshold, series))
-            })
-            .collect(),
-        Err(error) => {
-            let all = PodReading::none(format!("Prometheus: {error}"));
-            pods.map(|(uid, _)| (uid.clone(), all.clone())).collect()
+    let of_pod = |target: &SignalTarget| match result {
+        Err(error) => PodReading::none(format!("Prometheus: {error}")),
+        Ok(_) if !is_old_enough(target, query.look_back, now) => {
+            let seconds = query.look_back.as_secs();
+            PodReading::none(format!(
+                "younger than the {seconds} s that the query looks back"
+            ))
         }
-    }
+        Ok(result) => {
+            let series = result.series(&target.pod.namespace, &target.pod.name);
+            judge(query.threshold, series)
+        }
+    };
+    pods.map(|target| (target.uid.clone(), of_pod(target)))
+        .collect()
+}
+
+/// Whether all that the query looks at is about this pod, since its containers were last started: not about an earlier pod
+/// of its name.
+fn is_old_enough(target: &SignalTarget, look_back: Duration, now: Timestamp) -> bool {
+    let since = target.run.map(|run| now.duration_since(run.since));
+    since.is_some_and(|since| {
+        since >= SignedDuration::try_from(look_back).unwrap_or(SignedDuration::MAX)
+    })
 }
 
 fn judge(threshold: Threshold, series: Option<Series>) -> PodReading {
     let value = match series {
         Some(Series::One(value)) => value,
         Some(Series::Histogram) => return PodReading::none("a histogram, not a number"),
+        Some(Series::Exported) => {
+            return PodReading::none(
+                "the series tells of another pod (exported_pod): scrape it with honorLabels",
+            );
+        }
         Some(Series::Many) => return PodReading::none("more than one series"),
         None => return PodReading::none("no series"),
     };
@@ -122,6 +145,10 @@ mod tests {
         for (series, saw) in [
             (None, "no series"),
             (Some(Series::Many), "more than one series"),
+            (
+                Some(Series::Exported),
+                "the series tells of another pod (exported_pod): scrape it with honorLabels",
+            ),
             (Some(Series::One(f64::NAN)), "NaN"),
             (Some(Series::Histogram), "a histogram, not a number"),
         ] {

@@ -52,13 +52,13 @@ pub async fn run(
         }
         let asked = pods.wait_for(within(limit, server.ask())).await?;
         pods.output.observe(SignalEvent::Query(begun.elapsed()));
+        let at = pods.output.now();
         let result = asked
             .unwrap_or_else(|timed_out| Err(timed_out.into()))
             .and_then(|body| QueryResult::parse(&body))
-            .and_then(|result| freshness.check(result));
+            .and_then(|result| freshness.check(result, query.interval, at.wall));
         last_error.update(&pods.output, result.as_ref().err());
-        let at = pods.output.now();
-        for (pod, reading) in read(&result, query.threshold, pods.iter()) {
+        for (pod, reading) in read(&result, &query, at.wall, pods.iter()) {
             pods.send(pod, at, reading).await?;
         }
         turn = schedule.next(&policy, begun, Instant::now());

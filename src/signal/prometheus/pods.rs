@@ -6,12 +6,10 @@ use tokio::{sync::mpsc::UnboundedReceiver, time::sleep};
 
 use super::join::PodReading;
 use crate::{
-    core::{
-        judge::Sample,
-        object::{ObjectKey, Uid},
-        time::Now,
+    core::{judge::Sample, object::Uid, time::Now},
+    signal::{
+        HEARTBEAT, SignalContext, SignalError, SignalTarget, TargetChange, output::SignalOutput,
     },
-    signal::{HEARTBEAT, SignalContext, SignalError, TargetChange, output::SignalOutput},
 };
 
 /// The pods of a policy.
@@ -22,7 +20,7 @@ pub(super) struct WatchedPods {
 
 struct PodKeys {
     changes: UnboundedReceiver<TargetChange>,
-    by_uid: BTreeMap<Uid, ObjectKey>,
+    by_uid: BTreeMap<Uid, SignalTarget>,
 }
 
 impl WatchedPods {
@@ -37,8 +35,8 @@ impl WatchedPods {
     }
 
     /// The pods as they are now.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Uid, &ObjectKey)> {
-        self.keys.by_uid.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SignalTarget> {
+        self.keys.by_uid.values()
     }
 
     /// Waits for `work`; meanwhile sends heartbeats and applies changes of pods.
@@ -94,7 +92,9 @@ async fn wait_for<T>(
 impl PodKeys {
     fn apply(&mut self, change: TargetChange) {
         match change {
-            TargetChange::Put(target) => drop(self.by_uid.insert(target.uid, target.pod)),
+            TargetChange::Put(target) => {
+                self.by_uid.insert(target.uid.clone(), target);
+            }
             TargetChange::Remove(uid) => drop(self.by_uid.remove(&uid)),
         }
     }

@@ -1,13 +1,18 @@
 //! The answer of Prometheus, reduced to a value per namespace and pod.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
+use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::error::{QueryError, quote};
 
-/// Remarks on the query's style that some versions of Prometheus put among the warnings. The answer is complete.
-const REMARK: &str = "PromQL info:";
+/// The engine's remarks on the query and its series, which Prometheus puts among the warnings; a proxy in between may put
+/// its own name before. The answer is complete.
+const REMARKS: [&str; 2] = ["PromQL info:", "PromQL warning:"];
+
+/// An answer is stale if its time is further from now than three intervals, and than this.
+const STALE: Duration = Duration::from_mins(2);
 
 /// The series of a complete answer.
 #[derive(Debug, Default)]
@@ -25,18 +30,18 @@ pub(super) enum Series {
     Histogram,
     /// More than one series, of which none can be chosen.
     Many,
+    /// The pod is the exporter that told of another pod, which `exported_pod` names.
+    Exported,
 }
 
 #[derive(Deserialize)]
 struct Envelope {
     status: ResponseStatus,
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    warnings: Vec<String>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
     /// How `VictoriaMetrics` reports a partial answer.
-    #[serde(default, rename = "isPartial")]
-    is_partial: bool,
+    #[serde(rename = "isPartial")]
+    is_partial: Option<bool>,
     data: Option<ResultType>,
 }
 
@@ -60,7 +65,7 @@ struct VectorResponse {
 
 #[derive(Deserialize)]
 struct VectorData {
-    result: Vec<VectorElement>,
+    result: Option<Vec<VectorElement>>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +79,8 @@ struct VectorElement {
 struct SeriesLabels {
     namespace: Option<String>,
     pod: Option<String>,
+    exported_namespace: Option<IgnoredAny>,
+    exported_pod: Option<IgnoredAny>,
 }
 
 impl QueryResult {
@@ -81,17 +88,15 @@ impl QueryResult {
     pub(super) fn parse(body: &[u8]) -> Result<Self, QueryError> {
         let envelope: Envelope = json(body)?;
         if matches!(envelope.status, ResponseStatus::Error) {
-            let error = quote(&envelope.error);
+            let error = quote(&envelope.error.unwrap_or_default());
             return Err(QueryError::Query { status: 200, error });
         }
-        let warning = envelope
-            .warnings
-            .iter()
-            .find(|text| !text.starts_with(REMARK));
-        if let Some(warning) = warning {
+        let is_remark = |text: &str| REMARKS.iter().any(|remark| text.contains(remark));
+        let mut warnings = envelope.warnings.iter().flatten();
+        if let Some(warning) = warnings.find(|text| !is_remark(text)) {
             return Err(QueryError::Warnings(quote(warning)));
         }
-        if envelope.is_partial {
+        if envelope.is_partial == Some(true) {
             return Err(QueryError::Warnings("isPartial".to_owned()));
         }
         let kind = envelope.data.ok_or(QueryError::Parse)?.result_type;
@@ -99,7 +104,7 @@ impl QueryResult {
             return Err(QueryError::Type(quote(&kind)));
         }
         let whole: VectorResponse = json(body)?;
-        Self::collect(whole.data.result)
+        Self::collect(whole.data.result.unwrap_or_default())
     }
 
     fn collect(elements: Vec<VectorElement>) -> Result<Self, QueryError> {
@@ -115,7 +120,14 @@ impl QueryResult {
                 (None, None) => return Err(QueryError::Parse),
             };
             result.time = Some(result.time.map_or(time, |latest| latest.max(time)));
-            if let (Some(namespace), Some(pod)) = (element.metric.namespace, element.metric.pod) {
+            let labels = element.metric;
+            let is_exported = labels.exported_namespace.is_some() || labels.exported_pod.is_some();
+            let series = if is_exported {
+                Series::Exported
+            } else {
+                series
+            };
+            if let (Some(namespace), Some(pod)) = (labels.namespace, labels.pod) {
                 let pods = result.series.entry(namespace).or_default();
                 pods.entry(pod)
                     .and_modify(|known| *known = Series::Many)
@@ -146,10 +158,20 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    pub(super) fn check(&mut self, result: QueryResult) -> Result<QueryResult, QueryError> {
+    /// `now`: the API server's time.
+    pub(super) fn check(
+        &mut self,
+        result: QueryResult,
+        interval: Duration,
+        now: Timestamp,
+    ) -> Result<QueryResult, QueryError> {
         let Some(time) = result.time else {
             return Ok(result);
         };
+        let away = (now.as_duration().as_secs_f64() - time).abs();
+        if away > (interval * 3).max(STALE).as_secs_f64() {
+            return Err(QueryError::Away(away.round()));
+        }
         let moved = self.last.is_none_or(|last| time > last);
         self.last = Some(time);
         if moved {

@@ -62,7 +62,6 @@ pub fn pod(key: ObjectKey, uid: Uid) -> Pod {
         annotations: Annotations::default(),
         owner: None,
         created: None,
-        started: None,
         restarts: 0,
         node: None,
         host_ports: Vec::new(),
@@ -71,7 +70,7 @@ pub fn pod(key: ObjectKey, uid: Uid) -> Pod {
         ready: true,
         terminating: false,
         address: None,
-        ports: Vec::new(),
+        containers: Vec::new(),
         spread_over: Vec::new(),
         repels: Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! Objects of the cluster, reduced to what a decision needs.
 
 mod annotations;
+mod container;
 mod controller;
 mod pod;
 mod pod_selecting_object;
@@ -13,6 +14,7 @@ use strum::{EnumString, IntoStaticStr};
 
 pub use self::{
     annotations::{Annotations, MAX_ANNOTATION_BYTES},
+    container::{Container, ContainerRun, ContainerState},
     controller::Controller,
     pod::{HostPort, Phase, Pod},
     pod_selecting_object::{

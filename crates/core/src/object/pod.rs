@@ -5,7 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Annotations, ObjectKey, Reference, ResourceVersion, Uid};
+use super::{
+    Annotations, Container, ContainerRun, ContainerState, ObjectKey, Reference, ResourceVersion,
+    Uid,
+};
 use crate::{
     keys,
     overrides::Overrides,
@@ -25,8 +28,6 @@ pub struct Pod {
     /// Its controller.
     pub owner: Option<Reference>,
     pub created: Option<Timestamp>,
-    /// When the kubelet first saw it.
-    pub started: Option<Timestamp>,
     /// How often its containers were restarted, in all.
     pub restarts: u32,
     /// `None` until it is scheduled.
@@ -38,8 +39,7 @@ pub struct Pod {
     pub ready: bool,
     pub terminating: bool,
     pub address: Option<IpAddr>,
-    /// The named ports of its containers.
-    pub ports: Vec<(Arc<str>, u16)>,
+    pub containers: Vec<Container>,
     /// The selectors of its own `DoNotSchedule` spread constraints: while it matches them, its replacement may find no
     /// node.
     pub spread_over: Vec<Selector>,
@@ -71,10 +71,38 @@ impl Pod {
         match port {
             Port::Number(number) => Some(*number),
             Port::Name(name) => {
-                let named = self.ports.iter().find(|(candidate, _)| candidate == name);
+                let mut ports = self
+                    .containers
+                    .iter()
+                    .flat_map(|container| &container.ports);
+                let named = ports.find(|(candidate, _)| candidate.as_ref() == Some(name));
                 named.map(|(_, number)| *number)
             }
         }
+    }
+
+    /// The present run of the container that has a port; `None` while it does not run, or has not started up. Without a
+    /// port, or where no container declares it, of all containers that have not ended: the latest.
+    #[must_use]
+    pub fn run(&self, port: Option<&Port>) -> Option<ContainerRun> {
+        let has_port = |container: &&Container| {
+            container.ports.iter().any(|(name, number)| match port {
+                Some(Port::Number(asked)) => asked == number,
+                Some(Port::Name(asked)) => name.as_ref() == Some(asked),
+                None => false,
+            })
+        };
+        let asked = self.containers.iter().find(has_port);
+        let containers = asked.map_or(&self.containers[..], std::slice::from_ref);
+        let mut latest = None;
+        for container in containers {
+            match container.state {
+                ContainerState::Starting => return None,
+                ContainerState::Running(run) => latest = latest.max(Some(run)),
+                ContainerState::Ended => {}
+            }
+        }
+        latest
     }
 
     #[must_use]

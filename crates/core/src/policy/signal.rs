@@ -25,11 +25,11 @@ pub struct HttpProbe {
     pub headers: Vec<(String, String)>,
     /// 1 s to 1 h.
     pub period: Duration,
-    /// At least 1 s, at most the period.
+    /// 1 s to 1 h; the next probe of a pod waits for the last one.
     pub timeout: Duration,
     /// Bad samples in a row that make a pod unhealthy.
     pub failure_threshold: NonZeroU32,
-    /// Counted from the start of the pod.
+    /// Counted from the start of the container, as by the kubelet.
     pub initial_delay: Duration,
 }
 
@@ -71,6 +71,9 @@ pub enum Scheme {
 pub struct PrometheusQuery {
     /// PromQL.
     pub query: String,
+    /// How far it looks back: by ranges, offsets and subqueries. What it says of a younger pod may be about an earlier one
+    /// of the same name.
+    pub look_back: Duration,
     pub threshold: Threshold,
     /// Time between two queries: 1 s to 1 h.
     pub interval: Duration,
@@ -84,6 +87,7 @@ impl PrometheusQuery {
     pub fn new(query: String, threshold: Threshold) -> Self {
         Self {
             query,
+            look_back: Duration::ZERO,
             threshold,
             interval: Duration::from_secs(15),
             hold_for: Duration::from_mins(1),

@@ -34,6 +34,7 @@ pub(crate) fn query_court(interval: u64, hold_for: u64) -> Court {
     court(|policy| {
         policy.signal = Signal::Prometheus(PrometheusQuery {
             query: "errors".to_owned(),
+            look_back: Duration::ZERO,
             threshold: Threshold::Above(0.5),
             interval: Duration::from_secs(interval),
             hold_for: Duration::from_secs(hold_for),

@@ -227,3 +227,25 @@ fn the_record_is_on_the_pod_and_in_the_slot() {
     let text = pod.annotation(keys::RECORD).unwrap();
     assert_eq!(world.slot("web-0").unwrap().record, Fingerprint::of(text));
 }
+
+#[test]
+fn where_no_policy_selects_the_pod_only_the_default_installation_obeys() {
+    for (agent, selected, obeys) in [
+        ("default", false, true),
+        ("other", false, false),
+        ("other", true, true),
+        ("default", true, true),
+    ] {
+        let mut world = with_command();
+        world.file.agent = agent.into();
+        if !selected {
+            world.policy(|policy| policy.pods = selector(&[("app", "another")]));
+        }
+        let planned = world.planned();
+        assert_eq!(
+            quarantines(&planned).len(),
+            usize::from(obeys),
+            "{agent}, {selected}"
+        );
+    }
+}

@@ -363,3 +363,23 @@ fn a_bare_replica_set_has_no_strategy() {
     world.unhealthy("bare-0");
     the_quarantine(&world.planned());
 }
+
+/// The nodes of a large cluster, or a slow API server.
+#[test]
+fn needs_that_took_longer_to_read_than_they_last_count_when_they_arrive() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let asked = world.decide();
+    let [Planned::Lookup(Lookup::Needs(query))] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    world.pass(Duration::from_secs(20));
+    world.read(query);
+    assert_eq!(quarantines(&world.decide()).len(), 1);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(
+        quarantines(&world.decide()).len(),
+        0,
+        "they are old, and are read again"
+    );
+}

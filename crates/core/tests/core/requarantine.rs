@@ -238,3 +238,66 @@ fn a_pod_that_is_released_or_reaped_is_not_quarantined_again() {
     let planned = world.planned();
     assert_eq!((planned.len(), reaps(&planned).len()), (1, 1));
 }
+
+/// A person moves the pod to another tier while it is out, and a Service of that tier takes it in.
+#[test]
+fn a_label_that_a_person_changed_while_the_pod_was_out_is_put_back_as_the_person_left_it() {
+    let mut world = World::with_web();
+    world.change("web-0", |pod| {
+        pod.labels.insert("tier".into(), "a".into());
+    });
+    let record = world.quarantine("web-0").record;
+    assert!(!record.edits.contains_key("tier"), "{record:?}");
+    world.change("web-0", |pod| {
+        pod.labels.insert("tier".into(), "b".into());
+    });
+    world.service("tier-b", &[("tier", "b")]);
+    let quarantine = requarantine(&mut world);
+    world.carry_out(&quarantine);
+    world.annotate("web-0", keys::RELEASE, "force");
+    let planned = world.planned();
+    let release = planned.iter().find_map(|one| match one {
+        Planned::Write(Write::Release(release)) => Some(release.clone()),
+        _ => None,
+    });
+    let release = release.expect("a release");
+    world.patch(&release.pod, &release.change);
+    let tier = world.pod("web-0").labels.get("tier");
+    assert_eq!(tier.map(|value| &**value), Some("b"));
+}
+
+/// An operator that keeps its role label, or a tenant in a loop, twenty milliseconds later each time.
+#[test]
+fn a_label_that_is_written_back_again_and_again_is_not_fought_over_at_full_speed() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    let (mut written, mut told) = (0, Vec::new());
+    for _ in 0..3000 {
+        world.change("web-0", |pod| {
+            pod.labels.insert("app".into(), "web".into());
+        });
+        world.pass(Duration::from_millis(20));
+        for one in world.decide() {
+            match one {
+                Planned::Write(Write::Quarantine(again)) => {
+                    written += 1;
+                    world.carry_out(&again);
+                }
+                Planned::Notice(Notice::Notify(notice)) => told.push(notice.message),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(written, 6, "within a minute: at 0, 1, 3, 7, 15 and 31 s");
+    let expected = "the pod is selected again and again by Service web, Deployment web, ReplicaSet web-rs: something else writes its labels back";
+    let about: Vec<&str> = told
+        .iter()
+        .map(String::as_str)
+        .filter(|text| text.contains("again and again"))
+        .collect();
+    assert_eq!(about.len(), 1, "{told:?}");
+    assert!(
+        about[0].ends_with("something else writes its labels back"),
+        "{about:?} {expected}"
+    );
+}

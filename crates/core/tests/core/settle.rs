@@ -6,7 +6,7 @@ use std::time::Duration;
 use pod_quarantine_core::{
     keys,
     notice::Notice,
-    object::{ControllerKind, ObjectKey},
+    object::{ControllerKind, ObjectKey, Phase},
     policy::Mode,
     reason::Reason,
     restore::HIGHEST_COST,
@@ -253,4 +253,43 @@ fn a_released_pod_can_be_quarantined_manually_at_once() {
     let mut world = with_released_pod(None);
     adopt(&mut world);
     quarantine_manually(&mut world);
+}
+
+/// Failed, still owned, and not counted by its ReplicaSet.
+fn evicted(world: &mut World, name: &str, owned: bool) {
+    let mut pod = world.pod("web-3").clone();
+    pod.key = ObjectKey::new(SHOP, name);
+    pod.uid = format!("uid-of-{name}").into();
+    pod.phase = Phase::Failed;
+    pod.ready = false;
+    if !owned {
+        pod.owner = None;
+        pod.annotations = world.pod("web-0").annotations.clone();
+    }
+    world.put(pod);
+}
+
+#[test]
+fn an_evicted_pod_of_the_replica_set_does_not_keep_a_released_one_from_settling() {
+    let mut world = with_released_pod(Some("7"));
+    evicted(&mut world, "web-evicted", true);
+    remove(&mut world, "web-1");
+    adopt(&mut world);
+    settle(&mut world);
+    assert_eq!(cost(&world), Some("7"));
+}
+
+/// No controller adopts a pod that was evicted while it was out and is released by force.
+#[test]
+fn a_pod_that_has_ended_is_not_waited_for() {
+    let mut world = with_released_pod(Some("7"));
+    evicted(&mut world, "web-ended", false);
+    remove(&mut world, "web-1");
+    adopt(&mut world);
+    world.pass(Duration::from_mins(5));
+    let planned = world.planned();
+    let settled = planned.iter().any(
+        |one| matches!(one, Planned::Write(Write::Settle { pod, .. }) if &*pod.key.name == "web-0"),
+    );
+    assert!(settled, "{planned:?}");
 }

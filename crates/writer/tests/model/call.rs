@@ -316,16 +316,16 @@ impl ApiServer for Server {
         self.ask_for_an_update(Call::ReadLedger).await
     }
 
-    async fn swap_ledger(
-        &self,
-        before: &Ledger,
-        after: &Ledger,
-    ) -> Result<Option<Ledger>, RequestError> {
+    async fn swap_ledger(&self, before: &Ledger, after: &Ledger) -> Result<Ledger, WriteFailure> {
         let call = Call::SwapLedger {
             before: before.clone(),
             after: after.clone(),
         };
-        self.ask_for_the_ledger(call).await
+        match self.ask_for_the_ledger(call).await {
+            Ok(Some(ledger)) => Ok(ledger),
+            Ok(None) => Err(WriteFailure::Conflict),
+            Err(why) => Err(WriteFailure::Unknown(why)),
+        }
     }
 
     async fn repair_ledger(

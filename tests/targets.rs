@@ -1,0 +1,185 @@
+//! What the signals and the judge are told of a pod that changes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that meets the unexpected fails, and says where"
+)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pod_quarantine::{
+    core::{
+        judge::{Answer, Judge, Sample, Verdict},
+        object::{Container, ContainerRun, ContainerState, ObjectKey, Pod},
+        policy::PolicyFile,
+        selector::Selector,
+        time::Now,
+        view::View,
+    },
+    signal::{SignalTarget, TargetChange},
+    targets::{Senders, Targets},
+};
+use test_objects::{at, enforcing_policy, namespace, pod};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+const START: &str = "2030-01-31T12:00:00Z";
+
+/// One pod, and one policy that probes its port 80.
+struct Stage {
+    view: View,
+    file: PolicyFile,
+    judge: Judge,
+    targets: Targets,
+    sent: UnboundedReceiver<TargetChange>,
+    pod: Pod,
+    moment: Duration,
+    version: u64,
+}
+
+fn container(port: u16, state: ContainerState) -> Container {
+    Container {
+        ports: vec![(None, port)],
+        state,
+    }
+}
+
+fn running(since: &str, restarts: u32) -> ContainerState {
+    let since = at(since);
+    ContainerState::Running(ContainerRun { since, restarts })
+}
+
+impl Stage {
+    fn new(containers: Vec<Container>) -> Self {
+        let file = PolicyFile::new(vec![
+            enforcing_policy("answers", Selector::default()).into(),
+        ]);
+        let mut view = View::new("agent");
+        view.put_namespace(namespace("shop"));
+        let mut judge = Judge::default();
+        judge.set_policies(&file);
+        let (sender, sent) = unbounded_channel();
+        let mut targets = Targets::default();
+        targets.set_senders(Senders::from([("answers".into(), sender)]));
+        let pod = Pod {
+            containers,
+            ..pod(ObjectKey::new("shop", "web-0"), "uid".into())
+        };
+        let mut stage = Self {
+            view,
+            file,
+            judge,
+            targets,
+            sent,
+            pod,
+            moment: Duration::ZERO,
+            version: 0,
+        };
+        stage.change(|_| {});
+        stage
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Pod)) {
+        change(&mut self.pod);
+        self.version += 1;
+        self.pod.resource_version =
+            pod_quarantine::core::object::ResourceVersion::new(self.version);
+        assert!(self.view.put_pod(self.pod.clone()));
+        let (view, file) = (&self.view, &self.file);
+        self.targets
+            .update_pod(&self.pod.key, view, file, &mut self.judge);
+    }
+
+    fn target(&mut self) -> SignalTarget {
+        match self.sent.try_recv().expect("the signal is told") {
+            TargetChange::Put(target) => target,
+            TargetChange::Remove(uid) => panic!("{uid} is removed"),
+        }
+    }
+
+    fn bad(&mut self) -> Verdict {
+        self.moment += Duration::from_secs(10);
+        let wall: Timestamp = at(START);
+        self.judge.record(&Sample {
+            policy: "answers".into(),
+            pod: self.pod.uid.clone(),
+            at: Now {
+                wall,
+                moment: self.moment,
+            },
+            answer: Answer::Bad,
+            unreached: false,
+            saw: "HTTP 500".into(),
+        });
+        self.judge.verdict("answers", "uid", self.moment)
+    }
+}
+
+#[test]
+fn bad_answers_before_and_after_a_restart_of_the_container_are_no_streak() {
+    let mut stage = Stage::new(vec![container(80, running(START, 0))]);
+    assert_eq!(stage.bad(), Verdict::Suspect);
+    assert_eq!(stage.bad(), Verdict::Suspect);
+    for restarted in [ContainerState::Starting, running("2030-01-31T12:00:30Z", 1)] {
+        stage.change(|pod| pod.containers[0].state = restarted);
+    }
+    assert_eq!(
+        stage.bad(),
+        Verdict::Suspect,
+        "the third in all is the first of this container"
+    );
+    assert_eq!(stage.bad(), Verdict::Suspect);
+    assert_eq!(stage.bad(), Verdict::Unhealthy);
+}
+
+#[test]
+fn a_restart_of_another_container_is_none_of_the_one_that_is_asked() {
+    let other = container(81, running(START, 0));
+    let mut stage = Stage::new(vec![container(80, running(START, 0)), other]);
+    assert_eq!(stage.bad(), Verdict::Suspect);
+    assert_eq!(stage.bad(), Verdict::Suspect);
+    stage.change(|pod| pod.containers[1].state = running("2030-01-31T12:00:30Z", 1));
+    assert_eq!(stage.bad(), Verdict::Unhealthy);
+}
+
+#[test]
+fn the_container_that_is_asked_is_that_of_the_port_else_all_count() {
+    let run = |since: &str| {
+        Some(ContainerRun {
+            since: at(since),
+            restarts: 0,
+        })
+    };
+    let (early, late) = (START, "2030-01-31T12:01:00Z");
+    for (containers, expected) in [
+        (
+            vec![(80, running(early, 0)), (81, running(late, 0))],
+            run(early),
+        ),
+        (
+            vec![(81, running(early, 0)), (82, running(late, 0))],
+            run(late),
+        ),
+        (
+            vec![(81, running(early, 0)), (82, ContainerState::Starting)],
+            None,
+        ),
+        (
+            vec![(80, running(early, 0)), (82, ContainerState::Starting)],
+            run(early),
+        ),
+        (
+            vec![(81, running(early, 0)), (82, ContainerState::Ended)],
+            run(early),
+        ),
+        (vec![(80, ContainerState::Starting)], None),
+        (Vec::new(), None),
+    ] {
+        let containers: Vec<Container> = containers
+            .into_iter()
+            .map(|(port, state)| container(port, state))
+            .collect();
+        let mut stage = Stage::new(containers.clone());
+        assert_eq!(stage.target().run, expected, "{containers:?}");
+    }
+}
