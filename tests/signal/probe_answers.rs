@@ -280,7 +280,7 @@ async fn there_is_no_sample_before_the_initial_delay_is_over() {
     let mut probe = quick_probe();
     probe.initial_delay = Duration::from_mins(1);
     let mut rig = Rig::probe(probe);
-    let started = |name: &str, started| {
+    let started = |name: &str, started: Option<jiff::Timestamp>| {
         let mut target = pod(name, server.address);
         target.run = started.and_then(running);
         target

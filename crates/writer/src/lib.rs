@@ -150,8 +150,8 @@ impl<Server: ApiServer> Writer<Server> {
         for (note, why) in swapped.denied {
             outcome.failures.push(format!("{what}: {note:?}: {why}"));
         }
-        let noted = swapped.written.into_iter().map(Effect::Noted);
-        outcome.effects.extend(noted);
+        let written = swapped.written.into_iter().map(Effect::Noted);
+        outcome.effects.extend(written);
         swapped.ledger
     }
 

@@ -288,9 +288,8 @@ fn container_state(status: &WireContainerStatus) -> ContainerState {
             since,
             restarts: restart_count(status),
         }),
-        Some(_) => ContainerState::Starting,
         None if status.state.terminated.is_some() => ContainerState::Ended,
-        None => ContainerState::Starting,
+        Some(_) | None => ContainerState::Starting,
     }
 }
 
