@@ -22,9 +22,12 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(60);
 /// How long the API server may be silent: the leader renews its Lease every two seconds.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// `Date` has whole seconds, answers take some time, and the clocks of several API servers differ a little. A larger
-/// difference is a step: of the API server's clock, or of the time that this process did not run.
-const JITTER: SignedDuration = SignedDuration::from_secs(2);
+/// `Date` is rounded down to whole seconds.
+const ROUNDED: SignedDuration = SignedDuration::from_secs(1);
+
+/// The clocks of several API servers differ a little. A time that was not possible by more than this is a step: of the
+/// API server's clock, or of the time that this process did not run.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// How long no time is trusted after a step.
 const AFTER_STEP: Duration = Duration::from_mins(1);
@@ -61,10 +64,15 @@ impl Clock {
         }
     }
 
-    /// An answer of the API server had that time.
-    pub(crate) fn hear(&self, date: Timestamp) {
-        let moment = self.begin.elapsed();
-        self.server().hear(date, moment);
+    /// The time since this process started.
+    pub(crate) fn moment(&self) -> Moment {
+        self.begin.elapsed()
+    }
+
+    /// The answer to a request that was sent at that moment has come, with that time in it.
+    pub(crate) fn hear(&self, date: Timestamp, sent: Moment) {
+        let received = self.begin.elapsed();
+        self.server().hear(date, sent, received);
     }
 
     /// How far the API server's clock is ahead of the machine's; `None` before its first answer.
@@ -100,21 +108,27 @@ impl ServerTime {
         self.at_begin?.checked_add(moment).ok()
     }
 
-    fn hear(&mut self, date: Timestamp, moment: Moment) {
-        let Ok(at_begin) = date.checked_sub(moment) else {
+    /// The API server wrote the date at some moment between these two. However late an answer is read, it is no step.
+    fn hear(&mut self, date: Timestamp, sent: Moment, received: Moment) {
+        let earliest = date.checked_sub(received);
+        let latest = date
+            .checked_add(ROUNDED)
+            .and_then(|date| date.checked_sub(sent));
+        let (Ok(earliest), Ok(latest)) = (earliest, latest) else {
             return;
         };
-        self.heard = moment;
+        self.heard = received;
         let Some(known) = self.at_begin else {
-            self.at_begin = Some(at_begin);
+            self.at_begin = Some(earliest);
             return;
         };
-        if at_begin.duration_since(known).abs() > JITTER {
-            self.stepped = Some(moment);
-            self.at_begin = Some(at_begin);
+        let before = earliest.duration_since(known);
+        let after = known.duration_since(latest);
+        if before > TOLERANCE || after > TOLERANCE {
+            self.stepped = Some(received);
+            self.at_begin = Some(earliest);
         } else {
-            // `Date` is rounded down, and answers come late: of several times the latest is nearest.
-            self.at_begin = Some(known.max(at_begin));
+            self.at_begin = Some(known.max(earliest).min(latest.max(earliest)));
         }
     }
 
@@ -143,29 +157,46 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    /// An answer at once.
+    fn hear(time: &mut ServerTime, date: i64, second: u64) {
+        time.hear(at(date), moment(second), moment(second));
+    }
+
     #[test]
     fn the_time_is_the_servers_carried_on_by_the_monotonic_clock() {
         let mut time = ServerTime::default();
         assert_eq!(time.at(moment(5)), None);
-        time.hear(at(100), moment(10));
+        hear(&mut time, 100, 10);
         assert_eq!(time.at(moment(10)), Some(at(100)));
         assert_eq!(time.at(moment(40)), Some(at(130)));
     }
 
     #[test]
-    fn of_several_answers_the_latest_time_is_nearest() {
+    fn the_time_is_one_that_all_answers_allow() {
         let mut time = ServerTime::default();
-        for (date, second) in [(100, 10), (101, 10), (99, 10), (120, 30)] {
-            time.hear(at(date), moment(second));
+        for (date, second) in [(100, 10), (101, 10), (100, 10), (121, 30)] {
+            hear(&mut time, date, second);
         }
         assert_eq!(time.at(moment(30)), Some(at(121)));
-        assert_eq!(time.doubt(at(121), moment(30)), None);
+        assert_eq!(time.doubt(at(121), moment(31)), None);
+    }
+
+    /// The process had no processor for ten seconds, or the list was long.
+    #[test]
+    fn an_answer_that_is_read_late_is_no_step() {
+        let mut time = ServerTime::default();
+        hear(&mut time, 100, 10);
+        time.hear(at(105), moment(15), moment(25));
+        assert_eq!(time.at(moment(25)), Some(at(115)));
+        time.hear(at(125), moment(15), moment(35));
+        assert_eq!(time.at(moment(35)), Some(at(125)));
+        assert_eq!(time.doubt(at(125), moment(35)), None);
     }
 
     #[test]
     fn a_step_of_the_machines_clock_changes_no_time_and_is_noticed_at_once() {
         let mut time = ServerTime::default();
-        time.hear(at(100), moment(10));
+        hear(&mut time, 100, 10);
         let ten_years = 10 * 365 * 24 * 3600;
         for machine in [at(100 + ten_years), at(100 - ten_years), at(162), at(39)] {
             assert_eq!(
@@ -188,7 +219,7 @@ mod tests {
     fn a_server_that_says_no_time_is_no_clock() {
         let mut time = ServerTime::default();
         assert_eq!(time.doubt(at(0), moment(1)), Some(Doubt::TimeUnknown));
-        time.hear(at(100), moment(10));
+        hear(&mut time, 100, 10);
         assert_eq!(time.doubt(at(160), moment(70)), None);
         assert_eq!(time.doubt(at(161), moment(71)), Some(Doubt::TimeUnknown));
     }
@@ -196,13 +227,21 @@ mod tests {
     /// The machine was suspended, which its monotonic clock does not count, or the server's clock was set.
     #[test]
     fn after_a_step_of_the_servers_time_no_time_is_trusted_for_a_minute() {
-        let mut time = ServerTime::default();
-        time.hear(at(100), moment(10));
-        time.hear(at(400), moment(12));
-        assert_eq!(time.at(moment(12)), Some(at(400)));
-        assert_eq!(time.doubt(at(400), moment(12)), Some(Doubt::TimeStepped));
-        time.hear(at(459), moment(71));
-        assert_eq!(time.doubt(at(459), moment(71)), Some(Doubt::TimeStepped));
-        assert_eq!(time.doubt(at(460), moment(72)), None);
+        for (first, stepped) in [(100, 400), (400, 100)] {
+            let mut time = ServerTime::default();
+            hear(&mut time, first, 10);
+            hear(&mut time, stepped, 12);
+            assert_eq!(time.at(moment(12)), Some(at(stepped)));
+            assert_eq!(
+                time.doubt(at(stepped), moment(12)),
+                Some(Doubt::TimeStepped)
+            );
+            hear(&mut time, stepped + 59, 71);
+            assert_eq!(
+                time.doubt(at(stepped + 59), moment(71)),
+                Some(Doubt::TimeStepped)
+            );
+            assert_eq!(time.doubt(at(stepped + 60), moment(72)), None);
+        }
     }
 }

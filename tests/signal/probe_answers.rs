@@ -282,7 +282,7 @@ async fn there_is_no_sample_before_the_initial_delay_is_over() {
     let mut rig = Rig::probe(probe);
     let started = |name: &str, started: Option<jiff::Timestamp>| {
         let mut target = pod(name, server.address);
-        target.run = started.and_then(running);
+        target.run = started.map(running);
         target
     };
     rig.put(started("unborn", Option::None));

@@ -78,7 +78,7 @@ async fn a_pod_whose_target_changes_often_is_still_probed_once_a_period() {
     while begun.elapsed() < Duration::from_secs(1) {
         let mut target = pod("a", server.address);
         number += 1;
-        target.run = crate::rig::running(crate::rig::ago(number));
+        target.run = Some(crate::rig::running(crate::rig::ago(number)));
         rig.put(target);
         sleep(Duration::from_millis(10)).await;
     }

@@ -321,7 +321,7 @@ async fn a_query_says_nothing_of_a_pod_that_is_younger_than_it_looks_back() {
     let mut rig = Rig::query((query, prometheus));
     for (name, age) in [("young", 290), ("old", 310)] {
         let mut pod = silent_pod(name);
-        pod.run = running(ago(age));
+        pod.run = Some(running(ago(age)));
         rig.put(pod);
     }
     let samples = rig.samples_for(Duration::from_millis(350)).await;

@@ -79,13 +79,13 @@ pub(crate) fn pod(name: &str, address: SocketAddr) -> SignalTarget {
         uid: format!("uid-{name}").into(),
         address: Some(address.ip()),
         port: Some(address.port()),
-        run: running(ago(3600)),
+        run: Some(running(ago(3600))),
     }
 }
 
 /// The run of a container since then.
-pub(crate) fn running(since: Timestamp) -> Option<ContainerRun> {
-    Some(ContainerRun { since, restarts: 0 })
+pub(crate) fn running(since: Timestamp) -> ContainerRun {
+    ContainerRun { since, restarts: 0 }
 }
 
 /// A pod that nobody asks itself.

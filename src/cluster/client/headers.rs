@@ -14,7 +14,7 @@ use kube::{Client, Config, client::ClientBuilder};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, core::time::Moment};
 
 /// The longest wait that the API server can request.
 const LONGEST_REST: Duration = Duration::from_mins(1);
@@ -32,12 +32,13 @@ impl Headers {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record<Body>(&self, answer: &Response<Body>) {
+    /// Records the answer to a request that was sent at that moment.
+    fn record<Body>(&self, answer: &Response<Body>, sent: Moment) {
         let headers = answer.headers();
         if let Some(date) = text(headers, header::DATE)
             && let Ok(date) = rfc2822::parse(date)
         {
-            self.clock.hear(date.timestamp());
+            self.clock.hear(date.timestamp(), sent);
         }
         // In seconds: the API server never sends a date here (`flowcontrol`, `apiserver/pkg/server/filters`).
         if answer.status() == StatusCode::TOO_MANY_REQUESTS
@@ -108,11 +109,12 @@ where
 
     fn call(&mut self, request: Request<Sent>) -> Self::Future {
         let headers = self.headers.clone();
+        let sent = headers.clock.moment();
         let answered = self.inner.call(request);
         answered
             .inspect(move |answer| {
                 if let Ok(answer) = answer {
-                    headers.record(answer);
+                    headers.record(answer, sent);
                 }
             })
             .boxed()
