@@ -73,7 +73,11 @@ async fn a_lost_ledger_is_created_again_and_gives_no_slot_for_ten_minutes() -> a
         [""; 0],
         "the ledger does not know it"
     );
-    let used = agent.sum("limit_used", &[("scope", "cluster")]).await?;
+    let here = [
+        ("scope", "namespace"),
+        ("namespace", faults.namespace.name()),
+    ];
+    let used = agent.sum("limit_used", &here).await?;
     assert!((used - 1.0).abs() < 0.1, "it counts all the same: {used}");
     // The wait survives a restart.
     agent.kill().await?;
