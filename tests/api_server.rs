@@ -217,7 +217,7 @@ async fn a_quiet_watch_is_in_sync_again_once_the_watch_after_an_interruption_has
     assert_eq!(versions[..3], ["9", "9", "9"]);
     assert!(asked[1].contains("timeoutSeconds=170"), "{asked:?}");
     assert!(
-        asked[3].contains("timeoutSeconds=5"),
+        asked[3].contains("timeoutSeconds=3"),
         "it is short: {asked:?}"
     );
 }

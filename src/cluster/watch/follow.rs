@@ -24,7 +24,7 @@ const WATCH_SECONDS: u32 = 170;
 
 /// How long the API server keeps the first watch open after an interruption: two seconds before its end it sends a
 /// bookmark, which says that all events so far were sent. Otherwise the next bookmark may come a minute later.
-const CATCH_UP_SECONDS: u32 = 5;
+const CATCH_UP_SECONDS: u32 = 3;
 
 /// How long a watch may be silent; then it has missed even its own end.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);

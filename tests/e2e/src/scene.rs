@@ -20,7 +20,7 @@ limits:
   cluster: { max: 1000, perHour: 10000 }
   namespace: { max: 20 }
   workload: { max: 2, minReady: 0% }
-  storm: { workload: 100%, cluster: 100% }
+  storm: { workload: 100%, node: 100%, zone: 100%, cluster: 100% }
 ttl: 1h
 policies:
   - name: web

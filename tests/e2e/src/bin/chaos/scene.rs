@@ -91,7 +91,7 @@ limits:
   cluster: {{ max: {cluster}, perHour: 10000 }}
   namespace: {{ max: {namespace} }}
   workload: {{ max: {workload}, minReady: 0% }}
-  storm: {{ workload: 100%, cluster: 100% }}
+  storm: {{ workload: 100%, node: 100%, zone: 100%, cluster: 100% }}
   pacing: {{ retries: 100 }}
   reap: {{ perMinute: 60 }}
 ttl: {ttl}s

@@ -186,7 +186,7 @@ fn policy(namespace: &str, prometheus: Option<&str>) -> String {
   cluster: {{ max: 100, perHour: 1000 }}
   namespace: {{ max: {NAMESPACE_MAX} }}
   workload: {{ max: 3 }}
-  storm: {{ workload: 100%, cluster: 100% }}
+  storm: {{ workload: 100%, node: 100%, zone: 100%, cluster: 100% }}
 ttl: 1h
 policies:
   - name: {PROBE_POLICY}
