@@ -40,7 +40,7 @@ struct Answered {
 }
 
 /// Everything that an answer depends on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Asked {
     labels: Labels,
     owner: Option<Reference>,
@@ -49,6 +49,39 @@ struct Asked {
     policy: Option<Policy>,
     /// The version of all selectors in the namespace.
     selectors: u64,
+}
+
+impl Asked {
+    fn of(cx: &Context<'_>, leaving: &LeavingPod<'_>) -> Self {
+        let pod = leaving.pod;
+        Self {
+            labels: pod.labels.clone(),
+            owner: pod.owner.clone(),
+            name: leaving.name.into(),
+            detach: leaving.detach,
+            policy: leaving.policy.cloned(),
+            selectors: cx.view.selectors_version(&pod.key.namespace),
+        }
+    }
+
+    /// Whether that was asked; every decision asks it of every pod in question, so nothing is cloned.
+    fn is(&self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> bool {
+        let Self {
+            labels,
+            owner,
+            name,
+            detach,
+            policy,
+            selectors,
+        } = self;
+        let pod = leaving.pod;
+        *labels == pod.labels
+            && *owner == pod.owner
+            && **name == *leaving.name
+            && *detach == leaving.detach
+            && policy.as_ref() == leaving.policy
+            && *selectors == cx.view.selectors_version(&pod.key.namespace)
+    }
 }
 
 /// Which labels a pod changes.
@@ -83,16 +116,8 @@ impl Searches {
         leaving: &LeavingPod<'_>,
     ) -> Result<&Found, PutOff> {
         let pod = leaving.pod;
-        let asked = Asked {
-            labels: pod.labels.clone(),
-            owner: pod.owner.clone(),
-            name: leaving.name.into(),
-            detach: leaving.detach,
-            policy: leaving.policy.cloned(),
-            selectors: cx.view.selectors_version(&pod.key.namespace),
-        };
         let known = self.answers.get(&pod.uid);
-        let is_known = known.is_some_and(|known| known.asked == asked);
+        let is_known = known.is_some_and(|known| known.asked.is(cx, leaving));
         if !is_known {
             if self.tried >= MAX_TRIED {
                 self.put_off += 1;
@@ -100,7 +125,7 @@ impl Searches {
             }
             let found = self.search(cx, leaving);
             let answered = Answered {
-                asked,
+                asked: Asked::of(cx, leaving),
                 found,
                 is_used: true,
             };
