@@ -293,8 +293,7 @@ fn container_state(status: &WireContainerStatus) -> ContainerState {
     }
 }
 
-/// Not interned: whoever may patch a pod can write a new long
-/// one again and again.
+/// Not interned: whoever may patch a pod can write a new long one again and again.
 fn annotations(meta: &WireMeta) -> Annotations {
     let texts = meta.annotations.iter().flatten();
     let read = texts.filter_map(|(key, text)| {

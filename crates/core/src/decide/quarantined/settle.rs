@@ -48,8 +48,8 @@ fn anything_is_touched(cx: &Context<'_>, pod: &Pod) -> bool {
 }
 
 /// Whether the ReplicaSet owns the pod again and has no more pods than it wants; it does not count those that have ended
-/// (`FilterActivePods` in `controller_utils.go`). The watch reports the pods in order, so
-/// none is about to be deleted. While another released pod is still to be adopted, one is.
+/// (`FilterActivePods` in `controller_utils.go`). The watch reports the pods in order, so none is about to be deleted.
+/// While another released pod is still to be adopted, one is.
 fn has_settled(cx: &Context<'_>, pod: &Pod) -> bool {
     let Some(owner) = pod.owner.as_ref() else {
         return false;
