@@ -32,7 +32,7 @@ pub(super) struct Signals {
     samples: mpsc::Sender<Sample>,
     clock: Clock,
     observer: Arc<SignalReport>,
-    permits: Arc<Semaphore>,
+    permits: signal::probe::Permits,
 }
 
 /// A running signal, and what it was started for.
@@ -50,7 +50,10 @@ impl Signals {
             samples,
             clock,
             observer: Arc::new(report),
-            permits: Arc::new(Semaphore::new(PROBES_AT_ONCE)),
+            permits: signal::probe::Permits::new(
+                Arc::new(Semaphore::new(PROBES_AT_ONCE)),
+                PROBES_AT_ONCE / 2,
+            ),
         }
     }
 

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pod_quarantine::core::judge::Answer::{Bad, Good, None};
+use pod_quarantine::{
+    core::judge::Answer::{Bad, Good, None},
+    signal::probe::Permits,
+};
 use tokio::{
     sync::{Semaphore, oneshot},
     time::sleep,
@@ -101,6 +104,35 @@ async fn a_removed_pod_gives_its_permit_back_at_once() {
     rig.remove("uid-hangs");
     rig.put(pod("a", server.address));
     assert_eq!(rig.answer().await, (Good, "HTTP 200".to_owned()));
+}
+
+#[tokio::test]
+async fn pods_of_one_namespace_that_hang_take_no_permits_of_the_others() {
+    let hanging = Server::start(|_| Reply::Hang).await;
+    let server = Server::start(|_| ok("")).await;
+    let mut probe = quick_probe();
+    probe.timeout = Duration::from_mins(1);
+    let permits = Permits::new(Arc::new(Semaphore::new(4)), 2);
+    let mut rig = Rig::probe_permits(probe, permits, 100);
+    for number in 0..20 {
+        let mut target = pod(&format!("hangs-{number}"), hanging.address);
+        target.pod.namespace = "evil".into();
+        rig.put(target);
+    }
+    while hanging.connections() < 2 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    rig.put(pod("a", server.address));
+    let good = async |rig: &mut Rig| loop {
+        let sample = rig.sample().await;
+        if &*sample.pod == "uid-a" {
+            return sample.answer;
+        }
+    };
+    for _ in 0..3 {
+        assert_eq!(good(&mut rig).await, Good);
+    }
+    assert_eq!(hanging.most_open(), 2);
 }
 
 #[tokio::test]

@@ -16,7 +16,11 @@ use pod_quarantine::{
         object::{ContainerRun, ObjectKey, Uid},
         policy::{HttpProbe, Policy, PrometheusQuery, PrometheusServer, Signal, Threshold},
     },
-    signal::{Observer, SignalContext, SignalEvent, SignalTarget, TargetChange, probe, prometheus},
+    signal::{
+        Observer, SignalContext, SignalEvent, SignalTarget, TargetChange,
+        probe::{self, Permits},
+        prometheus,
+    },
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -145,6 +149,11 @@ impl Rig {
 
     /// With these permits, and room for so many samples that nobody has taken yet.
     pub(crate) fn probe_with(probe: HttpProbe, permits: Arc<Semaphore>, room: usize) -> Self {
+        Self::probe_permits(probe, Permits::new(permits, 1000), room)
+    }
+
+    /// With these permits and shares.
+    pub(crate) fn probe_permits(probe: HttpProbe, permits: Permits, room: usize) -> Self {
         Self::start("web-probe", room, |context| async move {
             probe::run(context, probe, permits)
                 .await

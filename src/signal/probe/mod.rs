@@ -5,22 +5,21 @@
 
 mod client;
 mod exchange;
+mod permits;
 mod request;
 mod result;
 mod schedule;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr};
 
 use futures::{
     StreamExt,
     future::{AbortHandle, Abortable},
     stream::FuturesUnordered,
 };
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep_until, timeout_at},
-};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub use self::permits::Permits;
 use self::{
     client::ProbeClient,
     result::ProbeResult,
@@ -41,7 +40,7 @@ use crate::core::{
 pub async fn run(
     mut context: SignalContext,
     probe: HttpProbe,
-    permits: Arc<Semaphore>,
+    permits: Permits,
 ) -> Result<Infallible, SignalError> {
     let schedule = Schedule::new(Instant::now(), probe.period);
     let mut pods = ProbeSchedule::new(schedule, probe.initial_delay);
@@ -82,7 +81,7 @@ pub async fn run(
 struct Prober {
     output: SignalOutput,
     client: ProbeClient,
-    permits: Arc<Semaphore>,
+    permits: Permits,
 }
 
 impl Prober {
@@ -117,8 +116,8 @@ impl Prober {
         if turn.target.run.is_none() {
             return ProbeResult::none("the container has not started");
         }
-        let permit = timeout_at(turn.next, self.permits.acquire()).await;
-        let Ok(Ok(_permit)) = permit else {
+        let permit = timeout_at(turn.next, self.permits.acquire(&turn.target.pod.namespace)).await;
+        let Ok(Ok(_permits)) = permit else {
             return ProbeResult::error(ErrorCause::Busy, "not probed: too many probes at once");
         };
         let begun = Instant::now();
