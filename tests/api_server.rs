@@ -10,13 +10,20 @@
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures::future::{BoxFuture, FutureExt, pending, ready};
+use futures::{
+    StreamExt,
+    future::{BoxFuture, FutureExt, pending, ready},
+    stream,
+};
 use http::{Request, Response};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Bytes, Frame};
 use jiff::Timestamp;
 use kube::{Client, client::Body};
 use pod_quarantine::{
@@ -32,10 +39,20 @@ use pod_quarantine::{
     },
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
 
-/// The status and the body of an answer.
-type Answer = (u16, String);
+#[derive(Clone)]
+struct Answer {
+    status: u16,
+    body: String,
+    /// Whether a watch goes on after the body, for as long as was asked for.
+    lasts: bool,
+}
+
+type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What answers the request for a path, where anything does.
 type Behaviour = Arc<dyn Fn(&str) -> Option<Answer> + Send + Sync>;
@@ -46,9 +63,9 @@ struct Server {
 }
 
 impl tower::Service<Request<Body>> for Server {
-    type Response = Response<Body>;
+    type Response = Response<AnswerBody>;
     type Error = http::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, http::Error>>;
+    type Future = BoxFuture<'static, Result<Response<AnswerBody>, http::Error>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), http::Error>> {
         Poll::Ready(Ok(()))
@@ -58,13 +75,27 @@ impl tower::Service<Request<Body>> for Server {
         let uri = request.uri().to_string();
         self.asked.lock().unwrap().push(uri.clone());
         match (self.behaviour)(&uri) {
-            Some((status, body)) => {
-                let answer = Response::builder().status(status);
-                ready(answer.body(Body::from(body.into_bytes()))).boxed()
+            Some(answer) => {
+                let body = if answer.lasts {
+                    watch_body(answer.body, &uri)
+                } else {
+                    Full::from(answer.body).boxed_unsync()
+                };
+                ready(Response::builder().status(answer.status).body(body)).boxed()
             }
             None => pending().boxed(),
         }
     }
+}
+
+/// The events, and then silence until the time is over.
+fn watch_body(events: String, uri: &str) -> AnswerBody {
+    let seconds = uri.split("timeoutSeconds=").nth(1).unwrap();
+    let seconds = seconds.split('&').next().unwrap().parse().unwrap();
+    let ends = Instant::now() + Duration::from_secs(seconds);
+    let events = stream::once(ready(Ok::<_, Infallible>(Frame::data(events.into()))));
+    let silence = stream::once(sleep_until(ends)).filter_map(|()| ready(None));
+    StreamBody::new(events.chain(silence)).boxed_unsync()
 }
 
 /// A client of a server that answers so, and what it will have been asked.
@@ -80,13 +111,20 @@ fn client(
 }
 
 fn ok(body: &Value) -> Answer {
-    (200, body.to_string())
+    Answer {
+        status: 200,
+        body: body.to_string(),
+        lasts: false,
+    }
 }
 
 fn refused(code: u16) -> Answer {
     let reason = if code == 404 { "NotFound" } else { "Refused" };
     let status = json!({ "kind": "Status", "code": code, "reason": reason, "message": "no" });
-    (code, status.to_string())
+    Answer {
+        status: code,
+        ..ok(&status)
+    }
 }
 
 fn list(items: &[Value], version: &str) -> Answer {
@@ -120,12 +158,21 @@ fn pod(version: &str) -> Value {
 /// A watch of pods: lists, then each of these answers to one watch, then no answer any more. Gives the first `count`
 /// events, and the requests.
 async fn watched(answers: Vec<Answer>, count: usize) -> (Vec<WatchEvent>, Vec<String>) {
+    watched_after(list(&[pod("7")], "9"), answers, count).await
+}
+
+/// The same with that answer to every list.
+async fn watched_after(
+    listed: Answer,
+    answers: Vec<Answer>,
+    count: usize,
+) -> (Vec<WatchEvent>, Vec<String>) {
     let answers = Mutex::new(VecDeque::from(answers));
     let (client, asked) = client(move |uri| {
         if uri.contains("watch=true") {
             answers.lock().unwrap().pop_front()
         } else {
-            Some(list(&[pod("7")], "9"))
+            Some(listed.clone())
         }
     });
     let (sender, mut receiver) = mpsc::channel(64);
@@ -135,7 +182,10 @@ async fn watched(answers: Vec<Answer>, count: usize) -> (Vec<WatchEvent>, Vec<St
     let watch = tokio::spawn(pods);
     let mut events = Vec::new();
     while events.len() < count {
-        events.push(receiver.recv().await.unwrap());
+        let Ok(event) = timeout(Duration::from_mins(10), receiver.recv()).await else {
+            panic!("no more than {} events: {events:?}", events.len());
+        };
+        events.push(event.unwrap());
     }
     watch.abort();
     let asked = asked.lock().unwrap().clone();
@@ -144,7 +194,11 @@ async fn watched(answers: Vec<Answer>, count: usize) -> (Vec<WatchEvent>, Vec<St
 
 fn events(lines: &[Value]) -> Answer {
     let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
-    (200, lines.concat())
+    Answer {
+        status: 200,
+        body: lines.concat(),
+        lasts: true,
+    }
 }
 
 fn version_asked(uri: &str) -> &str {
@@ -222,6 +276,25 @@ async fn a_quiet_watch_is_in_sync_again_once_the_watch_after_an_interruption_has
     );
 }
 
+/// A proxy that ends a connection ends it in the same way as the API server a watch.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_before_its_time_was_cut() {
+    let cut = Answer {
+        lasts: false,
+        ..events(&[modified("20")])
+    };
+    let answers = vec![cut.clone(), cut, events(&[bookmark("30")])];
+    let (events, asked) = watched(answers, 10).await;
+    let after = after_list(&events);
+    assert_eq!(pod_of(&after[0]).resource_version.to_string(), "20");
+    assert!(breaks(&after[1]), "{events:?}");
+    assert_eq!(pod_of(&after[2]).resource_version.to_string(), "20");
+    assert_eq!(after[3], WatchEvent::Bookmark("pods"));
+    assert!(follows(&after[4]), "{events:?}");
+    let versions: Vec<&str> = asked.iter().skip(1).map(|uri| version_asked(uri)).collect();
+    assert_eq!(versions[..3], ["9", "20", "20"]);
+}
+
 /// The first event after an interruption may be one of many that were missed.
 #[tokio::test(start_paused = true)]
 async fn a_watch_is_in_sync_again_at_the_first_bookmark_not_at_the_first_event() {
@@ -240,7 +313,7 @@ async fn a_watch_continues_from_the_last_change_or_bookmark() {
     let first = events(&[modified("20")]);
     let second = events(&[bookmark("30")]);
     let third = events(&[]);
-    let (events, asked) = watched(vec![first, second, third], 7).await;
+    let (events, asked) = watched(vec![first, second, third], 8).await;
     let after = after_list(&events);
     assert_eq!(pod_of(&after[0]).resource_version.to_string(), "20");
     assert_eq!(after[1], WatchEvent::Bookmark("pods"));
@@ -260,6 +333,97 @@ async fn an_expired_version_is_out_of_sync_until_everything_is_listed_again() {
     assert!(follows(&after[6]), "{events:?}");
     let lists = asked.iter().filter(|uri| !uri.contains("watch=true"));
     assert_eq!(lists.count(), 2);
+}
+
+fn named(name: &str, spec: Value) -> Value {
+    let mut pod = pod("8");
+    pod["metadata"]["name"] = name.into();
+    pod["metadata"]["uid"] = format!("uid-of-{name}").into();
+    pod["spec"] = spec;
+    pod
+}
+
+fn unreadable(event: &WatchEvent) -> Option<String> {
+    match event {
+        WatchEvent::Update("pods", update) => match &**update {
+            Update::Unreadable("pods", key) => Some(format!("{key} cannot be read")),
+            Update::Readable("pods", key) => Some(format!("{key} can be read")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Stored before the API server checked it: a port that is none, and an operator that nobody knows.
+#[tokio::test(start_paused = true)]
+async fn objects_that_cannot_be_read_do_not_stop_their_kind() {
+    let no_port = named(
+        "no-port",
+        json!({ "containers": [{ "ports": [{ "containerPort": 70000 }] }] }),
+    );
+    let term =
+        json!({ "labelSelector": { "matchExpressions": [{ "key": "a", "operator": "Near" }] } });
+    let affinity =
+        json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [term] } });
+    let no_operator = named("no-operator", json!({ "affinity": affinity }));
+    let listed = list(&[no_port.clone(), pod("7"), no_operator], "9");
+    let mended = named("no-operator", json!({}));
+    let later = events(&[
+        json!({ "type": "MODIFIED", "object": mended }),
+        json!({ "type": "MODIFIED", "object": no_port }),
+    ]);
+    let (events, asked) = watched_after(listed, vec![later, events(&[])], 17).await;
+    let said: Vec<String> = events.iter().filter_map(unreadable).collect();
+    assert_eq!(
+        said[..3],
+        [
+            "shop/no-operator cannot be read",
+            "shop/no-port cannot be read",
+            "shop/no-operator can be read",
+        ]
+    );
+    assert_eq!(&*pod_of(&events[1]).key.name, "web-0");
+    assert!(events[..7].iter().any(follows), "{events:?}");
+    // An event that cannot be read would come again and again: everything is listed instead.
+    let lists = asked.iter().filter(|uri| !uri.contains("watch=true"));
+    assert_eq!(lists.count(), 2, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_large_is_asked_for_in_halves() {
+    let large = json!({ "metadata": { "annotations": { "a": "x".repeat(1 << 20) } } });
+    let (client, asked) = client(move |uri| {
+        let limit = uri
+            .split("limit=")
+            .nth(1)?
+            .split('&')
+            .next()?
+            .parse::<usize>()
+            .ok()?;
+        let pods: Vec<Value> = (0..limit.min(20))
+            .map(|number| {
+                let mut pod = named(&format!("web-{number}"), json!({}));
+                pod["metadata"]["annotations"] = large["metadata"]["annotations"].clone();
+                pod
+            })
+            .collect();
+        Some(list(&pods, "9"))
+    });
+    let (sender, mut receiver) = mpsc::channel(1000);
+    let (_, pods) = watches(&client, "shop", "default", &sender).swap_remove(0);
+    let watch = tokio::spawn(pods);
+    loop {
+        if follows(&receiver.recv().await.unwrap()) {
+            break;
+        }
+    }
+    watch.abort();
+    let asked = asked.lock().unwrap().clone();
+    let limits: Vec<&str> = asked
+        .iter()
+        .filter_map(|uri| uri.split("limit=").nth(1)?.split('&').next())
+        .collect();
+    assert_eq!(limits, ["500", "250", "125", "62", "31", "15"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,10 @@ pub(crate) enum ClientError {
     Object(#[from] BadObject),
     #[error("the object has changed meanwhile")]
     Changed,
+    #[error("a page of the list is too large")]
+    PageTooLarge,
+    #[error("the watch ended before its time")]
+    EndedEarly,
 }
 
 impl ClientError {
@@ -26,6 +30,16 @@ impl ClientError {
         match self {
             Self::Api(Error::Api(status)) => Some(status.code),
             _ => None,
+        }
+    }
+
+    /// Whether an event of a watch cannot be read: it would come again and again. kube takes most of them for a status
+    /// without a code, since no field of a status is required.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Api(Error::SerdeError(_)) => true,
+            Self::Api(Error::Api(status)) => status.code == 0,
+            _ => false,
         }
     }
 
@@ -55,6 +69,7 @@ pub(crate) enum BadObject {
 #[must_use]
 pub fn in_short(error: &Error) -> String {
     match error {
+        Error::Api(status) if status.code == 0 => "an answer cannot be read".to_owned(),
         Error::Api(status) => format!("HTTP {} {}: {}", status.code, status.reason, status.message),
         Error::Service(source) => error_chain(source.as_ref()),
         other => error_chain(other),

@@ -3,18 +3,81 @@
 //! kube's `Api` requires a `Resource`, which has a whole `ObjectMeta`: metadata would be copied only for its type. The
 //! requests below `Api` require neither.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, pin::pin};
 
-use futures::Stream;
+use futures::{AsyncReadExt, Stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{
     Client, Error, Resource,
     api::{self, DeleteParams, GetParams, ListParams, ObjectList, Patch, PatchParams, WatchParams},
     core::Request,
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
 
 use super::{ClientError, request};
+use crate::core::object::ObjectKey;
+
+/// The bytes of one page that are read at most: a pod may have more than a megabyte, a page 500 of them, and nine kinds are
+/// listed at once. 500 usual pods have 5 MB.
+const MAX_PAGE_BYTES: u64 = 16 << 20;
+
+/// One page of a list.
+pub(crate) struct Page<Wire> {
+    pub(crate) metadata: ListMeta,
+    pub(crate) items: Vec<Wire>,
+    /// The objects that cannot be read, and why.
+    pub(crate) unreadable: Vec<(ObjectKey, String)>,
+}
+
+impl<Wire: Clone + DeserializeOwned> Page<Wire> {
+    /// Only if the whole cannot be read, each object is read by itself.
+    fn read(bytes: &[u8]) -> serde_json::Result<Self> {
+        if let Ok(list) = serde_json::from_slice::<ObjectList<Wire>>(bytes) {
+            return Ok(Self {
+                metadata: list.metadata,
+                items: list.items,
+                unreadable: Vec::new(),
+            });
+        }
+        let raw: RawList<'_> = serde_json::from_slice(bytes)?;
+        let mut page = Self {
+            metadata: raw.metadata,
+            items: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        for item in raw.items {
+            match serde_json::from_str(item.get()) {
+                Ok(object) => page.items.push(object),
+                Err(error) => {
+                    let Named { metadata: named } = serde_json::from_str(item.get())?;
+                    let key = ObjectKey::new(named.namespace, named.name);
+                    page.unreadable.push((key, error.to_string()));
+                }
+            }
+        }
+        Ok(page)
+    }
+}
+
+#[derive(Deserialize)]
+struct RawList<'a> {
+    metadata: ListMeta,
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: NamedMeta,
+}
+
+#[derive(Deserialize)]
+struct NamedMeta {
+    #[serde(default)]
+    namespace: String,
+    name: String,
+}
 
 /// The objects of one kind, in a namespace or everywhere, each read as a `Wire`.
 pub(crate) struct Objects<Wire> {
@@ -56,14 +119,22 @@ impl<Wire: Clone + DeserializeOwned> Objects<Wire> {
     }
 
     /// Lists one page. The caller bounds the time.
-    pub(crate) async fn list(&self, params: &ListParams) -> Result<ObjectList<Wire>, Error> {
+    pub(crate) async fn list(&self, params: &ListParams) -> Result<Page<Wire>, ClientError> {
         let request = if self.metadata_only {
             self.path.list_metadata(params)
         } else {
             self.path.list(params)
         };
         let request = request.map_err(Error::BuildRequest)?;
-        self.client.request(request).await
+        let body = self.client.request_stream(request).await?;
+        let mut body = pin!(body.take(MAX_PAGE_BYTES + 1));
+        let mut bytes = Vec::new();
+        let read = body.read_to_end(&mut bytes).await;
+        read.map_err(|error| Error::Service(error.into()))?;
+        if bytes.len() as u64 > MAX_PAGE_BYTES {
+            return Err(ClientError::PageTooLarge);
+        }
+        Page::read(&bytes).map_err(|error| Error::SerdeError(error).into())
     }
 
     /// Watches from that version on. The caller bounds the time.

@@ -23,6 +23,20 @@ impl ListPages {
         self.0.as_ref()
     }
 
+    /// Asks for half as many objects. False if it was one.
+    pub fn halve(&mut self) -> bool {
+        match &mut self.0 {
+            Some(ListParams {
+                limit: Some(limit @ 2..),
+                ..
+            }) => {
+                *limit /= 2;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Turns to the page that the metadata of the last one names.
     pub fn turn(&mut self, page: &ListMeta) {
         let token = page.continue_.clone().filter(|token| !token.is_empty());

@@ -4,18 +4,26 @@
 //! namespace nothing would report that the view is no longer stale. This watch reports that it is in sync, and every
 //! bookmark: a decision must not be made on a dead watch that looks like a quiet one.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use kube::{
     Error,
     api::{self, ListParams, WatchParams},
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tracing::warn;
 
 use super::{Converter, WatchEvent, WatchState, kinds::WatchedKind};
 use crate::{
     cluster::client::{BadObject, ClientError, ListPages, Objects},
+    core::{object::ObjectKey, view::Update},
     deadline::within,
 };
 
@@ -25,6 +33,10 @@ const WATCH_SECONDS: u32 = 170;
 /// How long the API server keeps the first watch open after an interruption: two seconds before its end it sends a
 /// bookmark, which says that all events so far were sent. Otherwise the next bookmark may come a minute later.
 const CATCH_UP_SECONDS: u32 = 3;
+
+/// How much earlier than asked for a watch may end: a watch that ends sooner was cut, whatever its last bytes look like
+/// (kube takes a connection that breaks off for the end of the watch).
+const EARLY_END: Duration = Duration::from_secs(1);
 
 /// How long a watch may be silent; then it has missed even its own end.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
@@ -57,6 +69,7 @@ pub(super) async fn follow<K: WatchedKind>(
         converter: Converter::default(),
         failures: 0,
         state: None,
+        unreadable: BTreeSet::new(),
     };
     let mut progress = Progress::Unlisted;
     while !watch.events.is_closed() {
@@ -77,17 +90,18 @@ enum Progress<K> {
     Open {
         /// Everything up to this version is passed on.
         reached: String,
+        /// Before that the API server does not end it.
+        lasts_until: Instant,
         events: BoxStream<'static, Result<api::WatchEvent<K>, Error>>,
     },
 }
 
 impl<K> Progress<K> {
-    /// Continues from the same version. Only if that has expired everything is listed again.
+    /// Continues from the same version. Only if that has expired, or an event cannot be read, everything is listed again.
     fn after(self, error: &ClientError) -> Self {
+        let again = error.is_expired() || error.is_unreadable();
         match self {
-            Self::Reached(reached) | Self::Open { reached, .. } if !error.is_expired() => {
-                Self::Reached(reached)
-            }
+            Self::Reached(reached) | Self::Open { reached, .. } if !again => Self::Reached(reached),
             _ => Self::Unlisted,
         }
     }
@@ -102,6 +116,8 @@ struct Watch<K> {
     failures: usize,
     /// What was last passed on of whether everything that has happened was passed on.
     state: Option<WatchState>,
+    /// The objects that cannot be read.
+    unreadable: BTreeSet<ObjectKey>,
 }
 
 impl<K: WatchedKind> Watch<K> {
@@ -116,14 +132,19 @@ impl<K: WatchedKind> Watch<K> {
             }
             Progress::Reached(version) => {
                 let reached = version.clone();
-                let events = self.open(&reached).await?;
-                *progress = Progress::Open { reached, events };
+                *progress = self.open(reached).await?;
             }
-            Progress::Open { reached, events } => {
+            Progress::Open {
+                reached,
+                lasts_until,
+                events,
+            } => {
                 if let Some(event) = within(SILENCE, events.try_next()).await?? {
                     if let Some(version) = self.pass_on(event).await? {
                         *reached = version;
                     }
+                } else if Instant::now() < *lasts_until {
+                    return Err(ClientError::EndedEarly);
                 } else {
                     // The API server ends each watch, and sends everything before.
                     *progress = Progress::Reached(std::mem::take(reached));
@@ -139,16 +160,18 @@ impl<K: WatchedKind> Watch<K> {
         if !error.is_expired() || self.failures > 0 {
             let why = format!("watching {}: {error}", K::KIND);
             self.set_state(WatchState::OutOfSync(why)).await;
-            let wait = BACKOFF.get(self.failures).or(BACKOFF.last());
+            // An object that cannot be read may change often, and each time everything is listed.
+            let wait = if error.is_unreadable() {
+                BACKOFF.last()
+            } else {
+                BACKOFF.get(self.failures).or(BACKOFF.last())
+            };
             sleep(wait.copied().unwrap_or_default()).await;
         }
         self.failures += 1;
     }
 
-    async fn open(
-        &self,
-        from: &str,
-    ) -> Result<BoxStream<'static, Result<api::WatchEvent<K>, Error>>, ClientError> {
+    async fn open(&self, reached: String) -> Result<Progress<K>, ClientError> {
         let seconds = if self.state == Some(WatchState::InSync) {
             WATCH_SECONDS
         } else {
@@ -158,8 +181,14 @@ impl<K: WatchedKind> Watch<K> {
             field_selector: self.fields.clone(),
             ..WatchParams::default().timeout(seconds)
         };
-        let events = within(CONNECT_TIMEOUT, self.objects.watch(&params, from)).await??;
-        Ok(events.boxed())
+        let lasts_until = Instant::now() + Duration::from_secs(seconds.into()) - EARLY_END;
+        let events = self.objects.watch(&params, &reached);
+        let events = within(CONNECT_TIMEOUT, events).await??.boxed();
+        Ok(Progress::Open {
+            reached,
+            lasts_until,
+            events,
+        })
     }
 
     /// Passes on all objects, page by page. Returns the version that they were read at.
@@ -169,15 +198,22 @@ impl<K: WatchedKind> Watch<K> {
             ..ListParams::default()
         });
         let mut listed = Vec::new();
+        let mut unreadable = BTreeMap::new();
         let mut version = None;
         while let Some(params) = pages.next() {
-            let page = within(LIST_TIMEOUT, self.objects.list(params)).await??;
+            let page = match within(LIST_TIMEOUT, self.objects.list(params)).await? {
+                Err(ClientError::PageTooLarge) if pages.halve() => continue,
+                page => page?,
+            };
             for object in page.items {
-                let update = object.present(&mut self.converter)?;
-                self.send(WatchEvent::Update(K::KIND, Box::new(update)))
-                    .await;
-                listed.push((object.meta().key()?, object.meta().uid()?));
+                let (key, uid) = (object.meta().key()?, object.meta().uid()?);
+                if let Some(why) = self.present(&object).await? {
+                    unreadable.insert(key, why);
+                } else {
+                    listed.push((key, uid));
+                }
             }
+            unreadable.extend(page.unreadable);
             self.send(WatchEvent::Bookmark(K::KIND)).await;
             pages.turn(&page.metadata);
             version = page.metadata.resource_version;
@@ -185,31 +221,78 @@ impl<K: WatchedKind> Watch<K> {
         let version = version.ok_or(BadObject::Missing("resourceVersion"))?;
         let number = version.parse().map_err(BadObject::from)?;
         if let Some(all) = K::all(listed, number) {
-            self.send(WatchEvent::Update(K::KIND, Box::new(all))).await;
+            self.send_update(all).await;
+        }
+        for key in std::mem::take(&mut self.unreadable) {
+            if !unreadable.contains_key(&key) {
+                self.send_update(Update::Readable(K::KIND, key)).await;
+            }
+        }
+        for (key, why) in unreadable {
+            self.leave_out(key, &why).await;
         }
         Ok(version)
     }
 
+    /// Passes on an object. Returns why it cannot be read, if so: then it is left out, and its kind goes on.
+    async fn present(&mut self, object: &K) -> Result<Option<String>, ClientError> {
+        match object.present(&mut self.converter) {
+            Ok(update) => {
+                self.send_update(update).await;
+                Ok(None)
+            }
+            Err(error) if K::MAY_BE_LEFT_OUT => Ok(Some(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tells of an object that cannot be read: what it may select counts as in the way.
+    async fn leave_out(&mut self, key: ObjectKey, why: &str) {
+        if self.unreadable.insert(key.clone()) {
+            warn!(kind = K::KIND, object = %key, why, "an object cannot be read, and is left out");
+        }
+        self.send_update(Update::Unreadable(K::KIND, key)).await;
+    }
+
+    async fn readable(&mut self, key: &ObjectKey) {
+        if self.unreadable.remove(key) {
+            self.send_update(Update::Readable(K::KIND, key.clone()))
+                .await;
+        }
+    }
+
+    async fn send_update(&self, update: Update) {
+        self.send(WatchEvent::Update(K::KIND, Box::new(update)))
+            .await;
+    }
+
     /// Passes on one event. Returns its version.
     async fn pass_on(&mut self, event: api::WatchEvent<K>) -> Result<Option<String>, ClientError> {
-        let (update, version) = match event {
-            api::WatchEvent::Added(object) | api::WatchEvent::Modified(object) => (
-                object.present(&mut self.converter)?,
-                object.meta().resource_version.clone(),
-            ),
+        match event {
+            api::WatchEvent::Added(object) | api::WatchEvent::Modified(object) => {
+                let key = object.meta().key()?;
+                match self.present(&object).await? {
+                    None => self.readable(&key).await,
+                    Some(why) => {
+                        // What was known of it is out of date.
+                        self.send_update(object.gone()?).await;
+                        self.leave_out(key, &why).await;
+                    }
+                }
+                Ok(object.meta().resource_version.clone())
+            }
             api::WatchEvent::Deleted(object) => {
-                (object.gone()?, object.meta().resource_version.clone())
+                self.send_update(object.gone()?).await;
+                self.readable(&object.meta().key()?).await;
+                Ok(object.meta().resource_version.clone())
             }
             api::WatchEvent::Bookmark(bookmark) => {
                 self.send(WatchEvent::Bookmark(K::KIND)).await;
                 self.set_state(WatchState::InSync).await;
-                return Ok(Some(bookmark.metadata.resource_version));
+                Ok(Some(bookmark.metadata.resource_version))
             }
-            api::WatchEvent::Error(status) => return Err(Error::Api(status).into()),
-        };
-        self.send(WatchEvent::Update(K::KIND, Box::new(update)))
-            .await;
-        Ok(version)
+            api::WatchEvent::Error(status) => Err(Error::Api(status).into()),
+        }
     }
 
     /// Passes on whether everything that has happened was passed on.

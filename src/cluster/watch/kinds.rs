@@ -25,12 +25,14 @@ use crate::{
 };
 
 /// A watched kind: the part of its objects that is read.
-pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + 'static {
+pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + Sync + 'static {
     type Object: Resource<DynamicType = ()>;
     /// The kind as people write it, such as `pods`.
     const KIND: &'static str;
     /// Whether nothing but the metadata is read, and asked for.
     const METADATA_ONLY: bool = false;
+    /// Whether an object that cannot be read is left out. Without the ledger nothing goes on.
+    const MAY_BE_LEFT_OUT: bool = true;
     fn meta(&self) -> &WireMeta;
     /// The update for a new or changed object.
     fn present(&self, converter: &mut Converter) -> Result<Update, BadObject>;
@@ -190,6 +192,7 @@ impl WatchedKind for WireNode {
 impl WatchedKind for WireLedger {
     type Object = v1::ConfigMap;
     const KIND: &'static str = "ledger";
+    const MAY_BE_LEFT_OUT: bool = false;
 
     fn meta(&self) -> &WireMeta {
         &self.metadata

@@ -32,6 +32,7 @@ pub(super) struct StateGauges {
     limit: IntGaugeVec,
     limit_used: IntGaugeVec,
     storm_active: IntGaugeVec,
+    unreadable_objects: IntGaugeVec,
     paused: IntGaugeVec,
 }
 
@@ -76,6 +77,11 @@ impl StateGauges {
                 "The number of storms, in which too many pods are unhealthy at once: nothing new is quarantined there.",
                 &["scope"],
             )?,
+            unreadable_objects: registrar.gauge(
+                "unreadable_objects",
+                "Objects that cannot be read: what they may select counts as in the way.",
+                &["kind"],
+            )?,
             paused: registrar.gauge(
                 "paused",
                 "1 while people have paused the agent: nothing is quarantined and nothing is reaped.",
@@ -93,6 +99,7 @@ impl StateGauges {
             limit,
             limit_used,
             storm_active,
+            unreadable_objects,
             paused,
         } = self;
         quarantined_pod_expires.reset();
@@ -103,6 +110,7 @@ impl StateGauges {
             limit,
             limit_used,
             storm_active,
+            unreadable_objects,
             paused,
         ] {
             gauge.reset();
@@ -129,6 +137,11 @@ impl StateGauges {
             let count = unhealthy.get(&policy.name).copied().unwrap_or(0);
             self.unhealthy_pods
                 .with_label_values(&[&*policy.name])
+                .set(count);
+        }
+        for (kind, count) in view.unreadable() {
+            self.unreadable_objects
+                .with_label_values(&[kind])
                 .set(count);
         }
         self.quarantined(view);

@@ -137,6 +137,13 @@ impl Searches {
     }
 
     fn search(&mut self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> Found {
+        if let Some((kind, name)) = cx.view.unreadable_in(&leaving.pod.key.namespace).next() {
+            let detail = format!("in the way: {name} of the {kind}, which cannot be read");
+            return Found {
+                selected_by: Vec::new(),
+                edits: Err(Refusal::new(Reason::NoWayOut, detail)),
+            };
+        }
         let constraints = constraints_for(cx.view, leaving);
         let selected_by: Vec<Arc<str>> = constraints
             .leave

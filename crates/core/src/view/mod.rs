@@ -45,6 +45,8 @@ pub struct View {
     controllers_of_owners: Owned<(ControllerKind, Arc<str>)>,
     /// The uid of an object itself is the API server's, and one object's alone.
     controllers_by_uid: HashMap<Uid, (ControllerKind, ObjectKey)>,
+    /// Objects that cannot be read, by namespace: kind and name.
+    unreadable: BTreeMap<Arc<str>, BTreeSet<(&'static str, Arc<str>)>>,
     /// Which of all changes of selectors was the last in each namespace.
     selectors_changed: BTreeMap<Arc<str>, u64>,
     changes: u64,
@@ -69,6 +71,9 @@ pub enum LeaseView {
     /// It names the ledger of that uid, or `None`: then there was no ledger yet, and none can be lost.
     Names(Option<Uid>),
 }
+
+/// The kind of pods, as in [`Update::Unreadable`].
+const PODS: &str = "pods";
 
 /// How many deleted pods are remembered. An answer is late by at most the ten seconds of a request, in which far fewer
 /// pods are deleted.
@@ -254,6 +259,38 @@ impl View {
         if changed {
             self.selectors_changed_in(&namespace);
         }
+    }
+
+    fn set_unreadable(&mut self, kind: &'static str, key: &ObjectKey, unreadable: bool) {
+        let of_namespace = self.unreadable.entry(key.namespace.clone()).or_default();
+        if unreadable {
+            of_namespace.insert((kind, key.name.clone()));
+        } else {
+            of_namespace.remove(&(kind, key.name.clone()));
+        }
+        if of_namespace.is_empty() {
+            self.unreadable.remove(&key.namespace);
+        }
+        self.selectors_changed_in(&key.namespace);
+    }
+
+    /// The objects in a namespace that cannot be read, but for pods: what they select is not known.
+    pub fn unreadable_in(
+        &self,
+        namespace: &str,
+    ) -> impl Iterator<Item = &(&'static str, Arc<str>)> {
+        let of_namespace = self.unreadable.get(namespace).into_iter().flatten();
+        of_namespace.filter(|(kind, _)| *kind != PODS)
+    }
+
+    /// How many objects of each kind cannot be read.
+    #[must_use]
+    pub fn unreadable(&self) -> BTreeMap<&'static str, i64> {
+        let mut counts = BTreeMap::new();
+        for (kind, _) in self.unreadable.values().flatten() {
+            *counts.entry(*kind).or_default() += 1;
+        }
+        counts
     }
 
     fn selectors_changed_in(&mut self, namespace: &Arc<str>) {

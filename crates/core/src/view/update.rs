@@ -32,6 +32,10 @@ pub enum Update {
     Zone(NodeZone),
     NodeGone(Arc<str>),
     AllNodes(BTreeSet<Arc<str>>),
+    /// An object of that kind, such as `services`, cannot be read.
+    Unreadable(&'static str, ObjectKey),
+    /// It can be read again, or is gone.
+    Readable(&'static str, ObjectKey),
     Namespace(Namespace),
     NamespaceGone(Arc<str>),
     AllNamespaces(BTreeSet<Arc<str>>),
@@ -75,6 +79,8 @@ impl View {
             Update::Zone(NodeZone { node, zone }) => return self.put_zone(&node, zone),
             Update::NodeGone(node) => return self.put_zone(&node, None),
             Update::AllNodes(nodes) => self.zones.retain(|node, _| nodes.contains(node)),
+            Update::Unreadable(kind, key) => self.set_unreadable(kind, &key, true),
+            Update::Readable(kind, key) => self.set_unreadable(kind, &key, false),
             Update::Namespace(namespace) => {
                 let known = self.namespace(&namespace.name);
                 let changed = known.is_none_or(|known| known.labels != namespace.labels);

@@ -10,6 +10,7 @@ use pod_quarantine_core::{
     policy::{MaxPods, Mode},
     reason::{Reason, Refusal},
     selector::Selector,
+    view::Update,
     write::Act,
 };
 
@@ -426,4 +427,27 @@ fn pods_found_by_most_policies_come_first_then_the_longest_unhealthy_then_by_nam
         world.restart();
         findings.rotate_left(1);
     }
+}
+
+#[test]
+fn what_an_object_selects_that_cannot_be_read_counts_as_in_the_way() {
+    let key = pod_quarantine_core::object::ObjectKey::new("shop", "b");
+    let mut world = World::with_web();
+    world.view.update(Update::Unreadable("pods", key.clone()));
+    world.unhealthy("web-0");
+    assert_eq!(refusals(&world.planned()), [], "a pod selects nothing");
+    world
+        .view
+        .update(Update::Unreadable("poddisruptionbudgets", key.clone()));
+    let planned = world.planned();
+    let refusal = &the_refusal(&planned).refusal;
+    assert_eq!(refusal.reason, Reason::NoWayOut);
+    assert_eq!(
+        refusal.detail,
+        "in the way: b of the poddisruptionbudgets, which cannot be read"
+    );
+    world
+        .view
+        .update(Update::Readable("poddisruptionbudgets", key));
+    assert_eq!(refusals(&world.planned()), []);
 }
