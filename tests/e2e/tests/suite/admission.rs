@@ -1,5 +1,7 @@
 //! What others say at admission, and what the agent itself may do.
 
+use std::path::Path;
+
 use anyhow::ensure;
 use kube::{
     ResourceExt,
@@ -9,6 +11,9 @@ use kube::{
 use pod_quarantine::core::keys;
 use serde_json::json;
 use test_e2e::{Labels, PROBE, Scene};
+
+/// Where `deploy/base` is.
+const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/base");
 
 /// An admission policy for the pods of the scene's namespace, with its binding. `more` of the spec says what it does.
 async fn admission(scene: &Scene, kind: &str, more: &str, binding: &str) -> anyhow::Result<()> {
@@ -138,12 +143,73 @@ async fn a_quarantine_that_admission_alters_is_refused_and_leaves_nothing_behind
     scene.clear().await
 }
 
+/// What `kubectl` says to the admin, or to an account.
+async fn said(scene: &Scene, command: &[&str], account: &str) -> anyhow::Result<String> {
+    let mut arguments = command.to_vec();
+    if !command.contains(&"-k") {
+        arguments.extend(["--namespace", scene.namespace()]);
+    }
+    if !account.is_empty() {
+        arguments.extend(["--as", account]);
+    }
+    let output = scene.stage.cluster.kubectl(&arguments).await?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+#[tokio::test]
+async fn an_agent_whose_names_have_a_prefix_is_restricted_too() -> anyhow::Result<()> {
+    let scene = Scene::set("prefix", 1, Labels::NoToggle, PROBE).await?;
+    let (namespace, pod) = (scene.namespace(), &scene.pods[0]);
+    let overlay = std::env::temp_dir().join(format!("overlay-{namespace}"));
+    std::fs::create_dir_all(&overlay)?;
+    for file in ["rbac.yaml", "admission-policy.yaml"] {
+        std::fs::copy(Path::new(BASE).join(file), overlay.join(file))?;
+    }
+    let kustomization = json!({
+        "namespace": scene.agent.namespace(),
+        "namePrefix": format!("{namespace}-"),
+        "resources": ["rbac.yaml", "admission-policy.yaml"],
+    });
+    std::fs::write(
+        overlay.join("kustomization.yaml"),
+        kustomization.to_string(),
+    )?;
+    let overlay_text = overlay.display().to_string();
+    let applied = said(&scene, &["apply", "-k", &overlay_text], "").await?;
+    ensure!(applied.contains("created"), "{applied}");
+    let account = format!(
+        "system:serviceaccount:{}:{namespace}-pod-quarantine",
+        scene.agent.namespace()
+    );
+    let image = format!("pod/{pod}");
+    let set_image = &["set", "image", &image, "web=another", "--dry-run=server"][..];
+    let annotate = &["annotate", "pod", pod, "note=it may do this"][..];
+    scene
+        .until("it is restricted", async || {
+            let said = said(&scene, set_image, &account).await?;
+            ensure!(
+                said.contains("labels and annotations of pods, nothing else"),
+                "{said}"
+            );
+            Ok(())
+        })
+        .await?;
+    let annotated = said(&scene, annotate, &account).await?;
+    assert!(annotated.contains("annotated"), "{annotated}");
+    let by_an_admin = said(&scene, set_image, "").await?;
+    assert!(by_an_admin.contains("image updated"), "{by_an_admin}");
+    said(&scene, &["delete", "-k", &overlay_text], "").await?;
+    std::fs::remove_dir_all(&overlay)?;
+    scene.clear().await
+}
+
 #[tokio::test]
 async fn the_agents_account_changes_labels_and_annotations_of_pods_and_nothing_else()
 -> anyhow::Result<()> {
     let scene = Scene::set("account", 1, Labels::NoToggle, PROBE).await?;
     let account = format!(
-        "--as=system:serviceaccount:{}:pod-quarantine",
+        "system:serviceaccount:{}:pod-quarantine",
         scene.agent.namespace()
     );
     let pod = &scene.pods[0];
@@ -165,10 +231,7 @@ async fn the_agents_account_changes_labels_and_annotations_of_pods_and_nothing_e
         (&["create", "configmap", "its-own"], "forbidden"),
         (&["scale", "deployment", "web", "--replicas=0"], "forbidden"),
     ] {
-        let arguments = [command, &[&account, "--namespace", scene.namespace()]].concat();
-        let output = scene.stage.cluster.kubectl(&arguments).await?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
+        let said = said(&scene, command, &account).await?;
         ensure!(said.contains(answer), "{command:?}: {said}");
     }
     // Its own pod is admitted where only the most restricted ones are.
