@@ -27,7 +27,7 @@ use hyper::body::{Bytes, Frame};
 use jiff::Timestamp;
 use kube::{Client, client::Body};
 use pod_quarantine::{
-    cluster::{Reader, WatchEvent, WatchState, watches},
+    cluster::{LeaderCandidate, Leadership, Reader, WatchEvent, WatchState, lead, watches},
     core::{
         keys,
         lookup::NeedsQuery,
@@ -40,9 +40,10 @@ use pod_quarantine::{
 };
 use serde_json::{Value, json};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 #[derive(Clone)]
 struct Answer {
@@ -579,4 +580,26 @@ async fn needs_that_cannot_be_read_are_errors() {
 
     let gone = needs(Vec::new()).await;
     assert_eq!(gone.claims.unwrap_err(), "the pod is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_agent_creates_the_lease_and_holds_it_at_once() {
+    let lease =
+        ok(&json!({ "metadata": { "name": "pod-quarantine-default", "resourceVersion": "7" } }));
+    let requests = Mutex::new(VecDeque::from([refused(404), lease.clone(), lease]));
+    let (client, _) = client(move |_| requests.lock().unwrap().pop_front());
+    let (events, _received) = mpsc::channel(64);
+    let (leads, mut leadership) = watch::channel(Leadership::Standby);
+    let candidate = LeaderCandidate {
+        identity: Some("web-0".to_owned()),
+        events,
+        leads,
+        step_down: CancellationToken::new(),
+    };
+    let began = Instant::now();
+    let lead = tokio::spawn(lead(&client, "shop", "default", candidate));
+    leadership.changed().await.unwrap();
+    assert!(leadership.borrow().acts());
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    lead.abort();
 }

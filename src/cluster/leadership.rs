@@ -140,9 +140,12 @@ impl Elector {
 
     async fn read_and_renew(&mut self, candidate: &LeaderCandidate) -> Result<(), ClientError> {
         let began = Instant::now();
-        let Some(lease) = self.lease.read().await? else {
-            self.lease.create().await?;
-            return Ok(());
+        let lease = match self.lease.read().await? {
+            Some(lease) => lease,
+            None => match self.lease.create().await? {
+                Some(created) => created,
+                None => return Ok(()),
+            },
         };
         let event = WatchEvent::Update(KIND, Box::new(lease_update(&lease)?));
         let _ = candidate.events.send(event).await;

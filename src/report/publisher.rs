@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
@@ -84,6 +85,10 @@ async fn publish(recorder: Recorder, waiting: Arc<SharedQueue>, metrics: Arc<Met
             Err(timed_out) => timed_out.to_string(),
         };
         metrics.event_dropped();
-        warn!(event = event.reason, why, "publishing an Event failed");
+        let ObjectReference {
+            namespace, name, ..
+        } = regarding;
+        let event = event.reason;
+        warn!(namespace, name, event, why, "publishing an Event failed");
     }
 }

@@ -77,8 +77,8 @@ impl LeaseObject {
         request(self.api.get_opt(&self.name)).await
     }
 
-    /// Creates the Lease without a holder. One that another agent has just created is used instead.
-    pub(crate) async fn create(&self) -> Result<(), ClientError> {
+    /// Creates the Lease without a holder. `None` where another agent has just created it.
+    pub(crate) async fn create(&self) -> Result<Option<Lease>, ClientError> {
         let lease = serde_json::from_value(json!({
             "metadata": {
                 "name": self.name,
@@ -87,8 +87,8 @@ impl LeaseObject {
         }));
         let lease: Lease = lease.map_err(Error::SerdeError)?;
         match request(self.api.create(&PostParams::default(), &lease)).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some(409) => Ok(()),
+            Ok(created) => Ok(Some(created)),
+            Err(error) if error.code() == Some(409) => Ok(None),
             Err(error) => Err(error),
         }
     }

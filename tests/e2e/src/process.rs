@@ -43,6 +43,8 @@ pub struct Rights {
 
 /// A running agent.
 pub struct Process {
+    /// When it was started.
+    pub began: Instant,
     child: Child,
     directory: PathBuf,
     address: SocketAddr,
@@ -110,6 +112,7 @@ impl Rights {
         std::fs::write(directory.join("kubeconfig"), kubeconfig.to_string())?;
         std::fs::write(directory.join("config.yaml"), policy)?;
         let log = std::fs::File::create(directory.join("log"))?;
+        let began = Instant::now();
         let child = Command::new(program)
             .args(ARGUMENTS)
             .arg(argument)
@@ -125,6 +128,7 @@ impl Rights {
             .spawn()
             .context("start the agent")?;
         let mut process = Process {
+            began,
             child,
             directory,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -11,6 +11,16 @@ use crate::{
     view::{LeaseView, View},
 };
 
+/// Why no slot can be taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoSlot {
+    /// The agent is just reading the ledger, or making it.
+    #[error("{0}")]
+    Yet(&'static str),
+    #[error("{0}")]
+    Closed(String),
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Context<'a> {
     pub(super) file: &'a PolicyFile,
@@ -42,20 +52,20 @@ impl<'a> Context<'a> {
     }
 
     /// The ledger, or why no slot can be taken.
-    pub(super) fn open_ledger(&self) -> Result<&'a Ledger, String> {
+    pub(super) fn open_ledger(&self) -> Result<&'a Ledger, NoSlot> {
         let view = self.view;
         let ledger = match &view.ledger {
-            LedgerView::NotLoaded => return Err("the ledger was not read yet".to_owned()),
-            LedgerView::Gone => return Err("there is no ledger".to_owned()),
+            LedgerView::NotLoaded => return Err(NoSlot::Yet("the ledger was not read yet")),
+            LedgerView::Gone => return Err(NoSlot::Yet("there is no ledger")),
             LedgerView::Present(ledger) => ledger,
         };
         if let Some(why) = ledger.closed(self.now.wall) {
-            return Err(why);
+            return Err(NoSlot::Closed(why));
         }
         match &view.lease {
             LeaseView::Names(Some(named)) if *named == ledger.uid => Ok(ledger),
-            LeaseView::Names(_) => Err("the Lease does not name the ledger yet".to_owned()),
-            LeaseView::NotLoaded => Err("the Lease was not read yet".to_owned()),
+            LeaseView::Names(_) => Err(NoSlot::Yet("the Lease does not name the ledger yet")),
+            LeaseView::NotLoaded => Err(NoSlot::Yet("the Lease was not read yet")),
         }
     }
 

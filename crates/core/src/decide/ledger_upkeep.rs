@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{context::Context, plan::Plan, quarantine::pacing, state::State};
+use super::{
+    context::{Context, NoSlot},
+    plan::Plan,
+    quarantine::pacing,
+    state::State,
+};
 use crate::{
     ledger::{Ledger, LedgerView, Note, PacingRecord},
     notice::{Notice, Notification, Topic},
@@ -17,6 +22,10 @@ const CHECK_SLOTS_EVERY: Duration = Duration::from_secs(1);
 
 /// Creates the ledger where it is missing, keeps it in order, and reports the pause in it.
 pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
+    state.ledger_awaited = match cx.open_ledger() {
+        Err(NoSlot::Yet(_)) => state.ledger_awaited.or(Some(cx.now.moment)),
+        Err(NoSlot::Closed(_)) | Ok(_) => None,
+    };
     match &cx.view.ledger {
         LedgerView::NotLoaded => {}
         LedgerView::Gone if cx.view.stale.is_some() => {}

@@ -23,6 +23,9 @@ use crate::{
     write::Act,
 };
 
+/// How long the ledger may take to be created, named by the Lease and read, before a refusal says that it is not there.
+const LEDGER_TAKES: Duration = Duration::from_secs(5);
+
 /// How long an accepted dry run counts as evidence that the API server accepts the change.
 const ACCEPTED_FOR: Duration = Duration::from_mins(1);
 
@@ -78,6 +81,8 @@ pub struct State {
     pub(super) storms: BTreeMap<Scope, ObservedStorm>,
     /// Whether the last reported state of the agent was `paused`.
     pub(super) paused: Option<bool>,
+    /// Since when the ledger is just being read or made.
+    pub(super) ledger_awaited: Option<Moment>,
     /// When the slots that no pod seems to need were last checked.
     pub(super) slots_checked: Option<Moment>,
 }
@@ -132,6 +137,11 @@ impl ObservedStorm {
 }
 
 impl State {
+    pub(super) fn awaits_ledger(&self, now: Moment) -> bool {
+        let since = self.ledger_awaited;
+        since.is_some_and(|since| now.saturating_sub(since) < LEDGER_TAKES)
+    }
+
     /// Records that the API server denied a write of a pod: it would deny the same write again.
     pub fn record_denial(&mut self, uid: &Uid, act: Act, refusal: Refusal, now: Moment) {
         if act == Act::Reap {

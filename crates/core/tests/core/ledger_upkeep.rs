@@ -19,13 +19,31 @@ fn no_slot_is_taken_before_the_lease_names_the_ledger() {
     let mut world = World::with_web();
     world.unhealthy("web-0");
     name_in_lease(&mut world, None);
-    let planned = world.planned();
-    assert!(planned.contains(&Planned::Write(Write::NameLedger)));
-    assert_eq!(refusals(&planned), [("web-0", Reason::LedgerUnavailable)]);
+    assert_eq!(world.planned(), [Planned::Write(Write::NameLedger)]);
     world.view.lease = LeaseView::NotLoaded;
     assert_eq!(world.planned(), []);
     name_in_lease(&mut world, Some(""));
     the_quarantine(&world.planned());
+}
+
+/// Nobody is told that an agent that has just started makes its ledger.
+#[test]
+fn a_ledger_that_is_not_there_is_told_of_only_once_it_has_taken_long() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let uid = world.ledger().uid.to_string();
+    name_in_lease(&mut world, None);
+    for _ in 0..5 {
+        assert_eq!(world.planned(), [Planned::Write(Write::NameLedger)]);
+    }
+    assert_eq!(
+        refusals(&world.planned()),
+        [("web-0", Reason::LedgerUnavailable)]
+    );
+    name_in_lease(&mut world, Some(&uid));
+    the_quarantine(&world.planned());
+    name_in_lease(&mut world, None);
+    assert_eq!(refusals(&world.planned()), [], "the time begins anew");
 }
 
 /// Somebody has deleted the ledger by force and created another: requests under way may still arrive.

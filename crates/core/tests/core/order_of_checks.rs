@@ -9,7 +9,6 @@ use pod_quarantine_core::{
     policy::{MaxPods, MinPods, Mode},
     reason::{Reason, Refusal},
     scope::Scope,
-    view::LeaseView,
     write::Act,
 };
 
@@ -47,7 +46,7 @@ fn broken_for(reason: Reason, world: &mut World) {
                 .state
                 .record_denial(&uid, Act::Quarantine, Refusal::new(reason, ""), moment);
         }
-        Reason::LedgerUnavailable => world.view.lease = LeaseView::NotLoaded,
+        Reason::LedgerUnavailable => world.ledger().rebuilt = Some(world.now.wall),
         Reason::OwnerKind => world.annotate("web-0", keys::MIRROR, "hash"),
         Reason::Storm => {
             let storm = Storm {

@@ -177,9 +177,14 @@ fn a_pod_whose_owner_is_not_in_the_view_waits() {
 
 #[test]
 fn no_pod_is_quarantined_without_an_open_ledger() {
-    let unread = |world: &mut World| world.view.ledger = LedgerView::NotLoaded;
-    let why = detail(refused(unread), Reason::LedgerUnavailable);
-    assert_eq!(why, "the ledger was not read yet");
+    for lacking in [LedgerView::NotLoaded, LedgerView::Gone] {
+        let mut world = with_unhealthy_pod();
+        world.view.ledger = lacking;
+        world.planned();
+        world.pass(Duration::from_secs(5));
+        let refused = refusals(&world.planned()) == [("web-0", Reason::LedgerUnavailable)];
+        assert!(refused);
+    }
     let going = |world: &mut World| {
         world.ledger().terminating = true;
         world.ledger().guarded = false;
@@ -192,10 +197,6 @@ fn no_pod_is_quarantined_without_an_open_ledger() {
         why,
         "the ledger was lost and rebuilt less than ten minutes ago"
     );
-    let mut world = with_unhealthy_pod();
-    world.view.ledger = LedgerView::Gone;
-    let refused = refusals(&world.tick()) == [("web-0", Reason::LedgerUnavailable)];
-    assert!(refused);
 }
 
 #[test]

@@ -57,6 +57,24 @@ async fn a_standby_takes_over_at_once_when_the_leader_is_terminated() -> anyhow:
     scene.clear().await
 }
 
+/// Everything that the first quarantine stands on is made meanwhile: the Lease, the ledger, a slot.
+#[tokio::test]
+async fn an_agent_that_starts_first_does_at_once_what_people_have_asked_for() -> anyhow::Result<()>
+{
+    let faults = Faults::new("lead-first", 2, 2).await?;
+    faults.quiet.ask(&faults.names()[..1], true).await?;
+    let first = faults
+        .rights
+        .run_electing(&faults.gate, &faults.policy)
+        .await?;
+    faults.quiet.quarantined_are(1).await?;
+    println!("quarantined {:?} after the start", first.began.elapsed());
+    assert!(first.sum("refusals_total", &[]).await? < 1.0);
+    faults.put_all_back().await?;
+    drop(first);
+    faults.end().await
+}
+
 fn is_lease(request: &Passing) -> bool {
     request.uri.path().contains("/leases")
 }

@@ -3,7 +3,10 @@
 
 use super::{candidate::Candidate, owner};
 use crate::{
-    decide::context::Context,
+    decide::{
+        context::{Context, NoSlot},
+        state::State,
+    },
     ledger::{Ledger, Slot},
     policy::Detach,
     reason::{Reason, Refusal},
@@ -15,6 +18,8 @@ pub(super) enum Skip {
     Refused(Refusal),
     /// The view has not caught up with the version of the pod that its slot was moved to.
     SlotAhead,
+    /// The ledger is just being made or read.
+    LedgerAhead,
     /// The needs of its replacement were not read recently.
     NeedsLookup,
     /// Its last change failed a short time ago.
@@ -39,11 +44,16 @@ pub(super) struct Case<'c, 'a> {
 }
 
 impl<'c, 'a> Case<'c, 'a> {
-    pub(super) fn open(cx: &Context<'a>, candidate: &'c Candidate<'a>) -> Result<Self, Skip> {
+    pub(super) fn open(
+        cx: &Context<'a>,
+        state: &State,
+        candidate: &'c Candidate<'a>,
+    ) -> Result<Self, Skip> {
         let pod = candidate.pod;
-        let ledger = cx
-            .open_ledger()
-            .map_err(|why| Refusal::new(Reason::LedgerUnavailable, why))?;
+        let ledger = cx.open_ledger().map_err(|no_slot| match no_slot {
+            NoSlot::Yet(_) if state.awaits_ledger(cx.now.moment) => Skip::LedgerAhead,
+            why => Refusal::new(Reason::LedgerUnavailable, why.to_string()).into(),
+        })?;
         if ledger.unreadable.contains_key(&*pod.uid) {
             let detail = "the pod's entry in the ledger cannot be read";
             return Err(Refusal::new(Reason::LedgerUnavailable, detail).into());

@@ -71,7 +71,9 @@ pub(super) fn run(
                 planned.insert(&pod.uid);
                 plan.writes.push(Write::Quarantine(Box::new(quarantine)));
             }
-            Err(Skip::SlotAhead | Skip::BacksOff | Skip::PutOff) => state.reported.keep(&pod.uid),
+            Err(Skip::SlotAhead | Skip::LedgerAhead | Skip::BacksOff | Skip::PutOff) => {
+                state.reported.keep(&pod.uid);
+            }
             Err(Skip::NeedsLookup) => {
                 state.reported.keep(&pod.uid);
                 replacement::look_up(cx, state, plan, pod);
@@ -109,7 +111,7 @@ fn consider(
     searches: &mut Searches,
 ) -> Result<Quarantine, Skip> {
     admission::check(cx, state, candidate)?; // Off to Mutated
-    let case = Case::open(cx, candidate)?; // LedgerUnavailable, OwnerKind
+    let case = Case::open(cx, state, candidate)?; // LedgerUnavailable, OwnerKind
     storm::check(cx, state, health, &case)?; // Storm
     pacing::check(cx, plan, &case)?; // Rollout, RetriesExhausted, Pacing
     limits::check(cx, budget, &case)?; // WorkloadLimit to HourlyLimit
@@ -174,6 +176,9 @@ fn prepare(
             plan.lookups.push(Lookup::DryRun(Box::new(quarantine)));
         }
         Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
-        Ok(_) | Err(Skip::Refused(_) | Skip::SlotAhead | Skip::BacksOff | Skip::PutOff) => {}
+        Ok(_)
+        | Err(
+            Skip::Refused(_) | Skip::SlotAhead | Skip::LedgerAhead | Skip::BacksOff | Skip::PutOff,
+        ) => {}
     }
 }

@@ -132,7 +132,7 @@ fn slot_to_move<'a>(
             ..
         }) => return Err(refusal.to_string()),
     }
-    let ledger = cx.open_ledger()?;
+    let ledger = cx.open_ledger().map_err(|why| why.to_string())?;
     match ledger.slots.get(&pod.uid) {
         Some(slot) if cx.is_known_to_the_ledger(pod) => {
             if slot.resource_version > pod.resource_version {
