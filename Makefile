@@ -18,7 +18,7 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell cluster-program
-.PHONY: demo lint test chaos model image bench-reaction soak-detach
+.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of
 # MODEL_NEW_PODS of 3, MODEL_READS_WAIT=1; MODEL_ENDINGS=8 tries one state of eight for its end.
 model: ## Try every order of events on the cap protocol: MODEL_FAULTS=2, MODEL_LIMIT=1
 	@cargo test --quiet --locked --profile bench --package pod-quarantine-writer --test model -- --ignored --nocapture
+
+bench-decide: ## Measure how long a decision takes beside what tenants can write
+	@cargo test --quiet --locked --release --package pod-quarantine-core --test core decision_time:: -- --ignored --nocapture
 
 bench-reaction: cluster-program ## Measure how long the agent takes to react, compared with a bare patch
 	@$(CLUSTER) up

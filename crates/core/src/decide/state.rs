@@ -3,7 +3,7 @@
 //! All of it can be lost: an agent that was restarted reports some things twice and waits a little longer.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -87,11 +87,14 @@ pub struct State {
     pub(super) slots_checked: Option<Moment>,
 }
 
+/// What was reported about one pod: the text of each topic.
+type Topics = BTreeMap<Arc<str>, Arc<str>>;
+
 /// Reported once, and again only after it has ceased to hold in between.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reported {
-    before: BTreeMap<(Uid, Arc<str>), Arc<str>>,
-    now: BTreeMap<(Uid, Arc<str>), Arc<str>>,
+    before: HashMap<Uid, Topics>,
+    now: HashMap<Uid, Topics>,
 }
 
 /// A write of a pod that was denied or failed, several times in a row perhaps.
@@ -269,20 +272,22 @@ impl State {
 impl Reported {
     /// Lets everything that was reported about a pod hold on: whether it still does is not known now.
     pub(super) fn keep(&mut self, uid: &Uid) {
-        let first = (uid.clone(), Arc::default());
-        let of_pod = self
-            .before
-            .range(first..)
-            .take_while(|((of, _), _)| of == uid);
-        let of_pod = of_pod.map(|(key, text)| (key.clone(), text.clone()));
-        self.now.extend(of_pod);
+        if let Some(before) = self.before.get(uid) {
+            let now = self.now.entry(uid.clone()).or_default();
+            now.extend(
+                before
+                    .iter()
+                    .map(|(topic, text)| (topic.clone(), text.clone())),
+            );
+        }
     }
 
     /// Records a condition that holds now. True if it did not hold before, or with another text.
     pub(super) fn record(&mut self, uid: &Uid, topic: Arc<str>, text: Arc<str>) -> bool {
-        let key = (uid.clone(), topic);
-        let is_new = self.before.get(&key) != Some(&text);
-        self.now.insert(key, text);
+        let before = self.before.get(uid).and_then(|before| before.get(&topic));
+        let is_new = before != Some(&text);
+        let now = self.now.entry(uid.clone()).or_default();
+        now.insert(topic, text);
         is_new
     }
 }

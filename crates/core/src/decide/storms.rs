@@ -116,7 +116,10 @@ pub(super) fn run<'a>(
 fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
     let mut health = HealthCounts::default();
     for finding in &findings.pods {
-        let Some(pod) = in_service(cx, finding).filter(|_| finding.contrast) else {
+        if !finding.contrast {
+            continue;
+        }
+        let Some(pod) = in_service(cx, finding) else {
             continue;
         };
         if finding.unreached && pod.ready {

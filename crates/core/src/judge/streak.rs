@@ -1,7 +1,7 @@
 //! The streaks of one policy: the answers of its signal about each pod in a row.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -36,7 +36,7 @@ pub(super) struct Streak {
 #[derive(Clone, Debug)]
 pub(super) struct PolicyStreaks {
     pub(super) policy: Arc<Policy>,
-    pub(super) pods: BTreeMap<Uid, Streak>,
+    pub(super) pods: HashMap<Uid, Streak>,
     /// The last good answers of each workload's pods.
     goods: BTreeMap<WorkloadId, BTreeSet<(Moment, Uid)>>,
     /// The pods whose last answer was bad: few, so that a decision need not visit all pods.
@@ -47,7 +47,7 @@ impl PolicyStreaks {
     pub(super) fn new(policy: &Arc<Policy>) -> Self {
         Self {
             policy: policy.clone(),
-            pods: BTreeMap::new(),
+            pods: HashMap::new(),
             goods: BTreeMap::new(),
             bad: BTreeSet::new(),
         }
@@ -163,9 +163,11 @@ impl PolicyStreaks {
     }
 
     pub(super) fn verdict(&self, uid: &str, now: Moment) -> Verdict {
-        let Some(streak) = self.pods.get(uid) else {
-            return Verdict::Unknown;
-        };
+        let streak = self.pods.get(uid);
+        streak.map_or(Verdict::Unknown, |streak| self.verdict_of(streak, now))
+    }
+
+    fn verdict_of(&self, streak: &Streak, now: Moment) -> Verdict {
         let current = streak
             .last
             .filter(|(at, _)| now.saturating_sub(*at) <= self.policy.stale_after());
@@ -183,11 +185,11 @@ impl PolicyStreaks {
 
     pub(super) fn findings(&self, now: Moment) -> impl Iterator<Item = Finding> {
         self.bad.iter().filter_map(move |uid| {
-            let verdict = self.verdict(uid, now);
+            let streak = self.pods.get(uid)?;
+            let verdict = self.verdict_of(streak, now);
             if !matches!(verdict, Verdict::Suspect | Verdict::Unhealthy) {
                 return None;
             }
-            let streak = self.pods.get(uid)?;
             let (since, count) = streak.bad?;
             Some(Finding {
                 policy: self.policy.clone(),

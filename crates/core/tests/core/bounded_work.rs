@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A selector that no edit of labels leaves, of sixteen requirements.
-fn cannot_be_left() -> Selector {
+pub(crate) fn cannot_be_left() -> Selector {
     let requirements = (0..16).map(|key| Requirement {
         key: format!("k{key}").into(),
         operator: Operator::NotIn(["x".into()].into()),

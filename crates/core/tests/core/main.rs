@@ -10,6 +10,7 @@
 mod availability;
 mod bounded_work;
 mod contrast;
+mod decision_time;
 mod detach;
 mod detach_model;
 mod dry_run;

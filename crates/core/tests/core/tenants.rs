@@ -49,7 +49,7 @@ fn forged(pod: &Pod, change: impl FnOnce(&mut serde_json::Value)) -> String {
     record.to_string()
 }
 
-fn forge(world: &mut World, name: &str, change: impl FnOnce(&mut serde_json::Value)) {
+pub(crate) fn forge(world: &mut World, name: &str, change: impl FnOnce(&mut serde_json::Value)) {
     let mut pod = of_tenant(name);
     let text = forged(&pod, change);
     pod.annotations.insert(keys::RECORD.into(), text.into());

@@ -1,6 +1,6 @@
 //! The pods whose quarantine a person or a policy requests.
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
@@ -21,7 +21,7 @@ pub(super) struct Candidate<'a> {
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) mode: Mode,
     pub(super) reason: Arc<str>,
-    pub(super) evidence: Vec<Evidence>,
+    pub(super) evidence: &'a [Evidence],
     pub(super) contrast: bool,
     /// Whether the signal got no connection to it.
     pub(super) unreached: bool,
@@ -62,19 +62,19 @@ impl Candidate<'_> {
 pub(super) fn candidates<'a>(
     cx: &Context<'a>,
     state: &mut State,
-    findings: &[Finding],
+    findings: &'a [Finding],
     plan: &mut Plan,
 ) -> Vec<Candidate<'a>> {
     let mut candidates = manual(cx, state, plan);
     let mut unhealthy: Vec<&Finding> = Vec::new();
-    let mut found_by: BTreeMap<&Uid, usize> = BTreeMap::new();
+    let mut found_by: HashMap<&Uid, usize> = HashMap::new();
     for finding in findings {
         if finding.verdict == Verdict::Unhealthy {
             unhealthy.push(finding);
             *found_by.entry(&finding.uid).or_default() += usize::from(finding.contrast);
         }
     }
-    unhealthy.sort_by_key(|finding| Reverse(found_by.get(&finding.uid)));
+    unhealthy.sort_by_cached_key(|finding| Reverse(found_by.get(&finding.uid)));
     candidates.extend(
         unhealthy
             .into_iter()
@@ -114,7 +114,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             mode: mode.min(cx.view.namespace_mode(&pod.key.namespace)),
             policy,
             reason,
-            evidence: Vec::new(),
+            evidence: &[],
             contrast: true,
             unreached: false,
         });
@@ -123,7 +123,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
 }
 
 /// `None` if the policy of a finding is no longer in force, or its pod can no longer be quarantined.
-pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &Finding) -> Option<Candidate<'a>> {
+pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option<Candidate<'a>> {
     let policy = cx.file.policy(&finding.policy.name)?;
     let pod = cx.view.pod(&finding.pod)?;
     if *policy != finding.policy
@@ -140,7 +140,7 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &Finding) -> Option<Ca
         mode: policy.mode.min(cx.view.namespace_mode(&pod.key.namespace)),
         policy: Some(policy.clone()),
         reason: finding.reason.clone(),
-        evidence: finding.evidence.clone(),
+        evidence: &finding.evidence,
         contrast: finding.contrast,
         unreached: finding.unreached,
     })

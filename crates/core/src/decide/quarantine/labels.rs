@@ -62,7 +62,7 @@ pub(super) fn plan(
         policy: candidate.policy_name(),
         manual: candidate.manual,
         reason: candidate.reason.clone(),
-        evidence: candidate.evidence.clone(),
+        evidence: candidate.evidence.to_vec(),
         at: cx.now.wall,
         expires: after(cx.now.wall, ttl),
         labels: pod.labels.clone(),

@@ -1,0 +1,122 @@
+//! How long a decision takes beside what tenants can write: `make bench-decide`. Printed, not claimed: machines are shared.
+
+use std::time::{Duration, Instant};
+
+use pod_quarantine_core::{
+    decide::decide,
+    judge::{Answer, Judge, Sample},
+    keys,
+    object::{Pod, PodSelectingKind},
+    policy::Mode,
+};
+
+use crate::{
+    bounded_work::cannot_be_left,
+    tenants::forge,
+    world::{World, selecting},
+};
+
+/// Decisions of which the median is taken.
+const ROUNDS: usize = 51;
+
+/// Makes the same decision again and again; gives the first time, in which nothing is remembered, and the median.
+fn times(mut decision: impl FnMut()) -> (Duration, Duration) {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        decision();
+        times.push(began.elapsed());
+    }
+    let first = times[0];
+    times.sort();
+    (first, times[ROUNDS / 2])
+}
+
+fn print(what: &str, (first, median): (Duration, Duration)) {
+    println!("{what:<60} first {first:>10.1?} median {median:>10.1?}");
+}
+
+fn of_world(world: &mut World) -> (Duration, Duration) {
+    times(|| {
+        world.pass(Duration::from_millis(20));
+        world.decide();
+    })
+}
+
+fn budgets_and_annotations() -> World {
+    let mut world = World::new();
+    world.deployment("web", 50);
+    for index in 0..50 {
+        let budget = PodSelectingKind::PodDisruptionBudget;
+        let name = format!("b{index}");
+        world
+            .view
+            .put_selecting(selecting(budget, &name, cannot_be_left()));
+        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
+    }
+    world.file.mode = Mode::Observe;
+    world.policy(|policy| policy.mode = Mode::Observe);
+    world
+}
+
+fn forged_records() -> World {
+    let mut world = World::new();
+    world.deployment("web", 50);
+    for index in 0..100 {
+        forge(&mut world, &format!("e{index}"), |record| {
+            record["policy"] = "p".repeat(240_000).into();
+        });
+    }
+    world
+}
+
+/// Judge and decision, as for each sample in the agent, with that answer about each of 5,000 pods.
+fn all_answer(answer: Answer) -> (Duration, Duration) {
+    let mut world = World::new();
+    world.deployment("web", 5000);
+    let mut judge = Judge::default();
+    judge.set_policies(&world.file);
+    let pods = (0..5000).map(|index| world.pod(&format!("web-{index}")).clone());
+    let pods: Vec<Pod> = pods.collect();
+    for pod in &pods {
+        let place = world.view.place_of(pod);
+        judge.watch("answers", &pod.uid, &pod.key, &place);
+    }
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(1));
+        for pod in &pods {
+            judge.record(&Sample {
+                policy: "answers".into(),
+                pod: pod.uid.clone(),
+                at: world.now,
+                answer,
+                saw: "HTTP 500".into(),
+                unreached: false,
+            });
+        }
+    }
+    times(|| {
+        world.pass(Duration::from_millis(20));
+        let findings = judge.findings(world.now.moment);
+        let (state, file) = (&mut world.state, &world.file);
+        decide(state, file, &world.view, &findings, None, world.now);
+    })
+}
+
+#[test]
+#[ignore = "measures: make bench-decide"]
+fn a_decision_beside_what_tenants_write() {
+    let mut quiet = World::new();
+    quiet.deployment("web", 50);
+    print("floor: 50 pods, nothing to do", of_world(&mut quiet));
+    let took = of_world(&mut budgets_and_annotations());
+    print("50 budgets of sixteen NotIn, 50 annotated pods", took);
+    print(
+        "100 forged records of 240 KB",
+        of_world(&mut forged_records()),
+    );
+    let took = all_answer(Answer::Good);
+    print("floor: 5,000 pods of one workload, all good", took);
+    let took = all_answer(Answer::Bad);
+    print("5,000 pods of one workload that were never good", took);
+}
