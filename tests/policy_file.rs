@@ -164,7 +164,11 @@ fn the_values_lengths_and_depth_of_a_file_are_bounded() {
         said(&format!("{query}{long} }} }}]")),
         format!("{place} must be at most 8192 bytes long")
     );
-    let deep = format!("{query}'{}' }} }}]", "(".repeat(2_000));
+    let deep = format!(
+        "{query}'{}up{}' }} }}]",
+        "(".repeat(2_000),
+        ")".repeat(2_000)
+    );
     assert_eq!(
         config::check_text("a.yaml", &deep)
             .unwrap_err()
@@ -231,6 +235,37 @@ fn a_query_that_is_not_promql_is_an_error_in_check_and_a_warning_in_run() {
     );
 }
 
+/// A request has no room for more: it would end the agent, or never be sent.
+#[test]
+fn headers_and_parameters_of_a_query_are_bounded() {
+    let said = |section: &str| {
+        let text = format!(
+            "{{ prometheus: {{ url: http://p, {section} }}, policies: [{{ name: a, \
+             pods: {{ matchLabels: {{ a: b }} }}, prometheus: {{ query: up, below: 1 }} }}] }}"
+        );
+        let errors = config::parse("a.yaml", &text).unwrap_err();
+        errors
+            .iter()
+            .map(|error| error.message.clone())
+            .collect::<Vec<_>>()
+    };
+    let many: Vec<_> = (0..101).map(|number| format!("a{number}: b")).collect();
+    for key in ["headers", "parameters"] {
+        let section = format!("{key}: {{ {} }}", many.join(", "));
+        assert_eq!(
+            said(&section),
+            [format!("prometheus.{key}: must have at most 100 keys")]
+        );
+    }
+    let long = "a".repeat(1_000);
+    let section =
+        format!("parameters: {{ a: {long}, b: {long}, c: {long}, d: {long}, e: {long} }}");
+    assert_eq!(
+        said(&section),
+        ["prometheus.parameters: must be at most 4096 bytes long in all"]
+    );
+}
+
 #[test]
 fn errors_can_be_written_as_json() {
     let errors = config::parse("a.yaml", "mode: observe\nttl: 91d").unwrap_err();
@@ -288,6 +323,9 @@ fn keys() -> impl Strategy<Value = String> + Clone {
             "bearerTokenFile",
             "caFile",
             "headers",
+            "parameters",
+            "namespaceLabel",
+            "podLabel",
             "timeout",
             "cluster",
             "namespace",
@@ -360,7 +398,8 @@ fn documents() -> impl Strategy<Value = Json> {
 fn full() -> Json {
     serde_json::json!({
         "mode": "enforce", "agent": "default", "ttl": "24h", "keepNode": true,
-        "prometheus": { "url": "http://p:9090/x", "bearerTokenFile": "/t", "caFile": "/c", "headers": { "A-B": "c" }, "timeout": "10s" },
+        "prometheus": { "url": "http://p:9090/x", "bearerTokenFile": "/t", "caFile": "/c", "headers": { "A-B": "c" },
+            "parameters": { "namespace": "shop", "dedup": "true" }, "namespaceLabel": "namespace", "podLabel": "pod", "timeout": "10s" },
         "limits": { "cluster": { "max": 10 }, "namespace": { "max": 5 }, "workload": { "max": "10%" }, "reap": { "perMinute": 10 },
             "pacing": { "replacementTimeout": "5m" }, "hold": { "max": "7d" } },
         "policies": [
@@ -419,7 +458,7 @@ static SCHEMA: LazyLock<jsonschema::Validator> =
     LazyLock::new(|| jsonschema::validator_for(&config::schema()).unwrap());
 
 /// What one value says about another, and what a form alone cannot say: no JSON Schema knows it.
-const ONLY_THE_READER: [&str; 11] = [
+const ONLY_THE_READER: [&str; 12] = [
     "must be from 1s to",
     "must be at most periodSeconds",
     "duplicate policy name",
@@ -431,6 +470,7 @@ const ONLY_THE_READER: [&str; 11] = [
     "Exists and DoesNotExist take no values",
     "must have a port from 0 to 65535",
     "is not PromQL",
+    "one label cannot name both",
 ];
 
 proptest! {

@@ -59,6 +59,9 @@ impl<K: ValueKind> Collection for ListOf<K> {
     }
 }
 
+/// How many names a mapping has at most: a request has room for as many headers.
+const MOST_NAMES: usize = 100;
+
 /// A mapping from names of one form to one kind of values.
 pub(super) struct MapOf<K> {
     pub(super) keys: &'static Pattern,
@@ -73,6 +76,10 @@ impl<K: ValueKind> ValueKind for MapOf<K> {
             context.mismatch(node, "a mapping");
             return None;
         };
+        if entries.len() > MOST_NAMES {
+            context.error(node, &format!("must have at most {MOST_NAMES} keys"));
+            return None;
+        }
         let mut read = |entry: &Entry| {
             let key = entry.key.as_str();
             let fits = self.keys.matches(key);
@@ -98,6 +105,7 @@ impl<K: ValueKind> ValueKind for MapOf<K> {
             "type": "object",
             "propertyNames": self.keys.schema(),
             "additionalProperties": self.values.schema(),
+            "maxProperties": MOST_NAMES,
         })
     }
 }

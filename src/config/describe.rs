@@ -6,8 +6,8 @@ use super::duration::format_duration;
 use crate::core::{
     policy::{
         Contrast, Detach, HttpProbe, Limits, MaxPods, MinPods, Mode, NetworkPolicies,
-        OnReplacementTimeout, PacingLimits, Policy, PolicyFile, Port, PrometheusQuery, Scheme,
-        Signal, StormLimits, Threshold, WorkloadLimits,
+        OnReplacementTimeout, PacingLimits, PodLabels, Policy, PolicyFile, Port, PrometheusQuery,
+        Scheme, Signal, StormLimits, Threshold, WorkloadLimits,
     },
     selector::Selector,
 };
@@ -50,6 +50,18 @@ fn write_file(text: &mut String, file: &PolicyFile) -> fmt::Result {
         let timeout = format_duration(server.timeout);
         let words = format!("{}, which may take {timeout} to answer", server.url);
         line(text, "prometheus", &words)?;
+        if !server.parameters.is_empty() {
+            let sent = server.parameters.iter();
+            let sent: Vec<_> = sent
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            line(text, "", &format!("with {}", sent.join(", ")))?;
+        }
+        if server.labels != PodLabels::default() {
+            let PodLabels { namespace, pod } = &server.labels;
+            let words = format!("a series names its pod by the labels {namespace} and {pod}");
+            line(text, "", &words)?;
+        }
     }
     writeln!(text, "\nlimits")?;
     write_limits(text, limits)?;

@@ -2,7 +2,7 @@
 //!
 //! The way in is [`read`] (as `run` reads a file) or [`check`] (as the command `check` does, which is stricter).
 //! Text becomes a tree in which every value has its place (`yaml`); one declaration per key (`file`, `policy`, `signal`,
-//! `selector`) reads that tree and describes itself, so that [`schema`] and the reader cannot differ (`reader`).
+//! `selector` and others) reads that tree and describes itself, so that [`schema`] and the reader cannot differ (`reader`).
 //! An error never stops the reader: all errors are reported at once.
 
 mod collections;
@@ -16,6 +16,7 @@ mod limits;
 mod numbers;
 mod pattern;
 mod policy;
+mod prometheus;
 mod promql;
 mod reader;
 mod schema;

@@ -86,6 +86,27 @@ pub(super) static HEADER_VALUE: Pattern = Pattern::new(
     "a header value (printable ASCII, at most 4096 characters)",
 );
 
+/// The name of a parameter of a query string, such as `namespace` or `replicaLabels[]`.
+pub(super) static PARAMETER_NAME: Pattern = Pattern::new(
+    r"^[-A-Za-z0-9_.:]+(\[\])?$",
+    1..=128,
+    "the name of a parameter (letters, digits, \"-\", \"_\", \".\" and \":\", perhaps \"[]\" at its end)",
+);
+
+/// Its value; it is encoded when it is sent.
+pub(super) static PARAMETER_VALUE: Pattern = Pattern::new(
+    r"^[ -~]*$",
+    0..=1024,
+    "the value of a parameter (printable ASCII, at most 1024 characters)",
+);
+
+/// A label of a metric: of Prometheus, or an attribute of OpenTelemetry.
+pub(super) static METRIC_LABEL: Pattern = Pattern::new(
+    "^[A-Za-z_][-A-Za-z0-9_.:/]*$",
+    1..=128,
+    "the name of a label (a letter or \"_\", then letters, digits, \"_\", \"-\", \".\", \":\" or \"/\")",
+);
+
 /// Path and query of a probe.
 pub(super) static PATH: Pattern = Pattern::new(
     "^/[!$-~]*$",

@@ -11,7 +11,7 @@ use std::{
 use futures::future::join_all;
 use pod_quarantine::core::{
     judge::Answer::{self, Bad, Good, None},
-    policy::Threshold,
+    policy::{PodLabels, Threshold},
 };
 
 use crate::{
@@ -295,8 +295,33 @@ async fn a_series_that_tells_of_another_pod_says_nothing_about_its_exporter() {
         ok(&envelope(&exported))
     };
     let (answer, saw, _) = answer_to(behave).await;
-    let expected = "the series tells of another pod (exported_pod): scrape it with honorLabels";
+    let expected = "the series tells of another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel";
     assert_eq!((answer, &*saw), (None, expected));
+}
+
+#[tokio::test]
+async fn a_series_belongs_to_the_pod_that_the_named_labels_name() {
+    let behave = |_: &Asked| {
+        let exported =
+            r#""exported_namespace":"shop","exported_pod":"a","namespace":"monitoring","pod":"#;
+        let series = series("exporter", "0.9").replace(r#""namespace":"shop","pod":"#, exported);
+        ok(&envelope(&series))
+    };
+    let server = Server::start(behave).await;
+    let (query, mut prometheus) = quick_query(&server);
+    prometheus.labels = PodLabels {
+        namespace: "exported_namespace".to_owned(),
+        pod: "exported_pod".to_owned(),
+    };
+    let mut rig = Rig::query((query.clone(), prometheus.clone()));
+    rig.put(silent_pod("a"));
+    assert_eq!(rig.answer().await, (Bad, "0.9 is above 0.05".to_owned()));
+
+    prometheus.labels.pod = "instance".to_owned();
+    let mut rig = Rig::query((query, prometheus));
+    rig.put(silent_pod("a"));
+    let said = "Prometheus: no series has the labels exported_namespace and instance";
+    assert_eq!(rig.answer().await, (None, said.to_owned()));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The example of the policy file, asked of a real Prometheus that scrapes two real pods.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::Stdio,
     time::Duration,
@@ -17,6 +18,7 @@ use tokio::{
 use crate::{
     probe_answers::workload,
     rig::{LONG, Rig, query_of, silent_pod},
+    server::{Asked, Reply, Server, answer},
 };
 
 /// As in the policy file that the documentation shows, over a shorter time.
@@ -137,6 +139,50 @@ async fn the_example_query_separates_a_pod_with_errors_from_a_pod_without() {
     let round = rig.round(4).await;
     let gone = (None, "Prometheus: connection refused".to_owned());
     assert!(round.values().all(|said| *said == gone), "{round:?}");
+}
+
+/// As a port for tenants: it lets reads through that name their namespace in the query string, and nothing else.
+fn tenants_only(prometheus: SocketAddr) -> impl Fn(&Asked) -> Reply + Send + Sync + 'static {
+    move |asked| {
+        let request = asked.head.lines().next().unwrap();
+        if !request.starts_with("GET ") {
+            return answer("403 Forbidden", "Forbidden (verb=create)");
+        }
+        if !request.contains("?namespace=shop&") {
+            return answer("400 Bad Request", "namespace is missing");
+        }
+        let mut stream = TcpStream::connect(prometheus).unwrap();
+        let text = format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        Reply::Bytes(bytes)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_answers_through_a_port_for_tenants_that_only_reads() {
+    let pod = workload("127.0.0.1", "ok").await;
+    let prometheus = Prometheus::start("tenants", &[("a", pod.traffic)]);
+    let address = prometheus.url.strip_prefix("http://").unwrap();
+    let port = Server::start(tenants_only(address.parse().unwrap())).await;
+    let (mut query, mut server) = query_of(&format!("http://{}", port.address));
+    "max by (namespace, pod) (up) * 0.5".clone_into(&mut query.query);
+    query.interval = Duration::from_millis(500);
+    server.parameters = vec![("namespace".to_owned(), "shop".to_owned())];
+    let mut rig = Rig::query((query, server));
+    rig.put(silent_pod("a"));
+    let begun = Instant::now();
+    let mut said = rig.answer().await;
+    while said.0 == None {
+        assert!(
+            begun.elapsed() < LONG,
+            "{said:?}, see {:?}",
+            prometheus.directory
+        );
+        said = rig.answer().await;
+    }
+    assert_eq!(said, (Bad, "0.5 is above 0.05".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

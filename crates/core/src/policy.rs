@@ -11,7 +11,9 @@ pub use self::{
         ClusterLimits, HoldLimits, Limits, MaxPods, MinPods, NamespaceLimits, PacingLimits,
         ReapLimits, StormLimits, WorkloadLimits,
     },
-    signal::{HttpProbe, Port, PrometheusQuery, PrometheusServer, Scheme, Signal, Threshold},
+    signal::{
+        HttpProbe, PodLabels, Port, PrometheusQuery, PrometheusServer, Scheme, Signal, Threshold,
+    },
 };
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

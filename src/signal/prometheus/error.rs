@@ -3,6 +3,7 @@
 use std::{error::Error as _, io};
 
 use crate::{
+    core::policy::PodLabels,
     deadline::TimedOut,
     signal::{ErrorCause, tls::RootsError},
 };
@@ -38,8 +39,8 @@ pub(super) enum QueryError {
     Stale,
     #[error("stale answer: its time is {0} s from that of the API server")]
     Away(f64),
-    #[error("no series has the labels namespace and pod")]
-    Labels,
+    #[error("no series has the labels {} and {}", .0.namespace, .0.pod)]
+    Labels(PodLabels),
     #[error("read bearerTokenFile: {0}")]
     Token(io::Error),
     #[error("bearerTokenFile cannot be sent as a header")]
@@ -65,7 +66,7 @@ impl QueryError {
             Self::Parse => ErrorCause::Parse,
             Self::Warnings(_) => ErrorCause::Warnings,
             Self::Stale | Self::Away(_) => ErrorCause::Stale,
-            Self::Labels => ErrorCause::Labels,
+            Self::Labels(_) => ErrorCause::Labels,
             Self::Token(_) | Self::BadToken | Self::Roots(_) | Self::BadRoots(_) => {
                 ErrorCause::File
             }

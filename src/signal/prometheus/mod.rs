@@ -7,6 +7,7 @@ mod error;
 mod join;
 mod pods;
 mod result;
+mod series_labels;
 mod server;
 
 use std::convert::Infallible;
@@ -36,6 +37,7 @@ pub async fn run(
 ) -> Result<Infallible, SignalError> {
     let policy = context.policy.name.clone();
     let limit = server.timeout.min(query.interval);
+    let labels = server.labels.clone();
     let schedule = Schedule::new(Instant::now(), query.interval);
     let mut turn = schedule.first(&policy, Instant::now());
     let mut server = Server::new(&query.query, server, limit);
@@ -55,7 +57,7 @@ pub async fn run(
         let at = pods.output.now();
         let result = asked
             .unwrap_or_else(|timed_out| Err(timed_out.into()))
-            .and_then(|body| QueryResult::parse(&body))
+            .and_then(|body| QueryResult::parse(&body, &labels))
             .and_then(|result| freshness.check(result, query.interval, at.wall));
         last_error.update(&pods.output, result.as_ref().err());
         for (pod, reading) in read(&result, &query, at.wall, pods.iter()) {

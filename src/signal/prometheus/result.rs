@@ -4,8 +4,13 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 
-use super::error::{QueryError, quote};
+use super::{
+    error::{QueryError, quote},
+    series_labels::SeriesLabelsReader,
+};
+use crate::core::policy::PodLabels;
 
 /// The engine's remarks on the query and its series, which Prometheus puts among the warnings; a proxy in between may put
 /// its own name before. The answer is complete.
@@ -59,33 +64,29 @@ struct ResultType {
 }
 
 #[derive(Deserialize)]
-struct VectorResponse {
-    data: VectorData,
+struct VectorResponse<'a> {
+    #[serde(borrow)]
+    data: VectorData<'a>,
 }
 
 #[derive(Deserialize)]
-struct VectorData {
-    result: Option<Vec<VectorElement>>,
+struct VectorData<'a> {
+    #[serde(borrow)]
+    result: Option<Vec<VectorElement<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct VectorElement {
-    metric: SeriesLabels,
+struct VectorElement<'a> {
+    /// The labels, of which few are read.
+    #[serde(borrow)]
+    metric: &'a RawValue,
     value: Option<(f64, String)>,
     histogram: Option<(f64, IgnoredAny)>,
 }
 
-#[derive(Deserialize)]
-struct SeriesLabels {
-    namespace: Option<String>,
-    pod: Option<String>,
-    exported_namespace: Option<IgnoredAny>,
-    exported_pod: Option<IgnoredAny>,
-}
-
 impl QueryResult {
     /// Reads the body of an answer in two passes: the form of the result is known only after the first.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, QueryError> {
+    pub(super) fn parse(body: &[u8], labels: &PodLabels) -> Result<Self, QueryError> {
         let envelope: Envelope = json(body)?;
         if matches!(envelope.status, ResponseStatus::Error) {
             let error = quote(&envelope.error.unwrap_or_default());
@@ -104,10 +105,11 @@ impl QueryResult {
             return Err(QueryError::Type(quote(&kind)));
         }
         let whole: VectorResponse = json(body)?;
-        Self::collect(whole.data.result.unwrap_or_default())
+        Self::collect(whole.data.result.unwrap_or_default(), labels)
     }
 
-    fn collect(elements: Vec<VectorElement>) -> Result<Self, QueryError> {
+    fn collect(elements: Vec<VectorElement>, labels: &PodLabels) -> Result<Self, QueryError> {
+        let reader = SeriesLabelsReader::new(labels);
         let mut result = Self::default();
         let any = !elements.is_empty();
         for element in elements {
@@ -120,14 +122,13 @@ impl QueryResult {
                 (None, None) => return Err(QueryError::Parse),
             };
             result.time = Some(result.time.map_or(time, |latest| latest.max(time)));
-            let labels = element.metric;
-            let is_exported = labels.exported_namespace.is_some() || labels.exported_pod.is_some();
-            let series = if is_exported {
+            let read = reader.read(element.metric.get())?;
+            let series = if read.is_exported {
                 Series::Exported
             } else {
                 series
             };
-            if let (Some(namespace), Some(pod)) = (labels.namespace, labels.pod) {
+            if let (Some(namespace), Some(pod)) = (read.namespace, read.pod) {
                 let pods = result.series.entry(namespace).or_default();
                 pods.entry(pod)
                     .and_modify(|known| *known = Series::Many)
@@ -135,7 +136,7 @@ impl QueryResult {
             }
         }
         if any && result.series.is_empty() {
-            return Err(QueryError::Labels);
+            return Err(QueryError::Labels(labels.clone()));
         }
         Ok(result)
     }

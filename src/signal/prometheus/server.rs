@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{
-    Client, Request, Response, StatusCode, Url,
+    Client, Method, Request, Response, StatusCode, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
@@ -18,6 +18,13 @@ const MAX_ANSWER: usize = 32 << 20;
 
 /// The bytes that are read of an error: its text is at the beginning.
 const MAX_ERROR: usize = 64 << 10;
+
+/// What a server answers that takes no form: one that forbids, or does not know, to POST.
+const REFUSES_A_FORM: [StatusCode; 3] = [
+    StatusCode::FORBIDDEN,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::NOT_IMPLEMENTED,
+];
 
 /// The server that one query is sent to.
 pub(super) struct Server {
@@ -47,24 +54,29 @@ impl Server {
         }
     }
 
-    /// Sends the query and returns the body of a 200.
+    /// Sends the query and returns the body of a 200. A server that takes no form gets the same query as a GET, as from
+    /// Prometheus' own client: each time, since a proxy that is changed later may refuse the one or the other.
     pub(super) async fn ask(&mut self) -> Result<Vec<u8>, QueryError> {
-        let request = self.request().await?;
-        let client = self.client().await?;
-        let sent = client.execute(request).await;
-        let answer = sent.map_err(|error| QueryError::of_client(&error))?;
+        let mut answer = self.send(Method::POST).await?;
+        if REFUSES_A_FORM.contains(&answer.status()) {
+            answer = self.send(Method::GET).await?;
+        }
         if answer.status() != StatusCode::OK {
             return Err(error_of(answer).await);
         }
         body(answer, MAX_ANSWER).await
     }
 
-    async fn request(&self) -> Result<Request, QueryError> {
-        let mut url = Url::parse(&self.settings.url)
-            .map_err(|error| QueryError::Request(quote(&format!("url: {error}"))))?;
-        let path = format!("{}/api/v1/query", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        let mut request = Request::new(reqwest::Method::POST, url);
+    async fn send(&mut self, method: Method) -> Result<Response, QueryError> {
+        let request = self.request(method).await?;
+        let client = self.client().await?;
+        let sent = client.execute(request).await;
+        sent.map_err(|error| QueryError::of_client(&error))
+    }
+
+    async fn request(&self, method: Method) -> Result<Request, QueryError> {
+        let is_form = method == Method::POST;
+        let mut request = Request::new(method, self.url(!is_form)?);
         let headers = request.headers_mut();
         for (name, value) in &self.settings.headers {
             set(headers, name, value)
@@ -73,10 +85,32 @@ impl Server {
         if let Some(file) = &self.settings.bearer_token_file {
             headers.insert(AUTHORIZATION, bearer(file).await?);
         }
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, kind);
-        *request.body_mut() = Some(self.form.clone().into());
+        if is_form {
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(CONTENT_TYPE, kind);
+            *request.body_mut() = Some(self.form.clone().into());
+        }
         Ok(request)
+    }
+
+    /// The address that is asked. The policy file's parameters are in its query string, never in the form: proxies that
+    /// decide by them read them there.
+    fn url(&self, with_query: bool) -> Result<Url, QueryError> {
+        let mut url = Url::parse(&self.settings.url)
+            .map_err(|error| QueryError::Request(quote(&format!("url: {error}"))))?;
+        let path = format!("{}/api/v1/query", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        let mut sent = Serializer::new(String::new());
+        sent.extend_pairs(&self.settings.parameters);
+        let mut sent = sent.finish();
+        if with_query {
+            if !sent.is_empty() {
+                sent.push('&');
+            }
+            sent.push_str(&self.form);
+        }
+        url.set_query(Some(&*sent).filter(|sent| !sent.is_empty()));
+        Ok(url)
     }
 
     /// The client; a new one if the caFile has changed.

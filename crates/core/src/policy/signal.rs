@@ -66,7 +66,7 @@ pub enum Scheme {
     Https,
 }
 
-/// A query whose series are joined to pods by their labels `namespace` and `pod`.
+/// A query whose series are joined to pods by their [`PodLabels`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrometheusQuery {
     /// PromQL.
@@ -124,6 +124,9 @@ pub struct PrometheusServer {
     pub ca_file: Option<String>,
     /// Further headers, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, String)>,
+    /// Further parameters of the query string, such as `namespace` of a port for tenants.
+    pub parameters: Vec<(String, String)>,
+    pub labels: PodLabels,
     /// How long an answer may take: at most 5 min.
     pub timeout: Duration,
 }
@@ -137,7 +140,25 @@ impl PrometheusServer {
             bearer_token_file: None,
             ca_file: None,
             headers: Vec::new(),
+            parameters: Vec::new(),
+            labels: PodLabels::default(),
             timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The labels of a series that name its pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodLabels {
+    pub namespace: String,
+    pub pod: String,
+}
+
+impl Default for PodLabels {
+    fn default() -> Self {
+        Self {
+            namespace: "namespace".to_owned(),
+            pod: "pod".to_owned(),
         }
     }
 }
