@@ -5,6 +5,9 @@
 
 #![cfg(test)]
 
+#[path = "policy_file/queries.rs"]
+mod queries;
+
 use std::{fmt::Write as _, fs, path::Path, sync::LazyLock};
 
 use pod_quarantine::config;
@@ -222,7 +225,7 @@ fn control_characters_of_the_file_are_not_printed() {
 
 /// The agent must accept a query that only another dialect knows; `check` is there to stop a typing error.
 #[test]
-fn a_query_that_is_not_promql_is_an_error_in_check_and_a_warning_in_run() {
+fn a_query_that_no_dialect_knows_is_an_error_in_check_and_a_warning_in_run() {
     let text = "{ prometheus: { url: http://p }, policies: [{ name: a, pods: { matchLabels: { a: b } }, \
                 prometheus: { query: 'rate(up[1m]', below: 1 } }] }";
     assert_eq!(config::check_text("a.yaml", text).unwrap_err().count(), 1);
@@ -231,7 +234,7 @@ fn a_query_that_is_not_promql_is_an_error_in_check_and_a_warning_in_run() {
     assert!(
         warnings[0]
             .to_string()
-            .contains("warning: policies[0].prometheus.query: is not PromQL")
+            .contains("warning: policies[0].prometheus.query: is not PromQL: ( is not closed")
     );
 }
 
@@ -458,7 +461,7 @@ static SCHEMA: LazyLock<jsonschema::Validator> =
     LazyLock::new(|| jsonschema::validator_for(&config::schema()).unwrap());
 
 /// What one value says about another, and what a form alone cannot say: no JSON Schema knows it.
-const ONLY_THE_READER: [&str; 12] = [
+const ONLY_THE_READER: [&str; 13] = [
     "must be from 1s to",
     "must be at most periodSeconds",
     "duplicate policy name",
@@ -470,6 +473,7 @@ const ONLY_THE_READER: [&str; 12] = [
     "Exists and DoesNotExist take no values",
     "must have a port from 0 to 65535",
     "is not PromQL",
+    "never one value for each pod",
     "one label cannot name both",
 ];
 

@@ -106,6 +106,12 @@ impl<'t> ReadContext<'t> {
         }
     }
 
+    /// A value as the file writes it.
+    pub(super) fn text_of(&self, node: &YamlNode) -> &'t str {
+        let text = self.source.text().get(node.span.clone());
+        text.unwrap_or_default()
+    }
+
     pub(super) fn strictness(&self) -> Strictness {
         self.strictness
     }

@@ -71,6 +71,10 @@ pub(super) fn policy_file() -> impl ValueKind<Value = PolicyFile> {
             mode: mode.unwrap_or(default.mode),
             ttl: ttl.unwrap_or(default.ttl),
             has_prometheus: fields.has("prometheus"),
+            pod_labels: server
+                .as_ref()
+                .map(|server| server.labels.clone())
+                .unwrap_or_default(),
         };
         let policies = fields.require(
             "policies",

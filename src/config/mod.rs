@@ -51,8 +51,8 @@ pub struct Checked {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a policy file as the agent does: a query that is not PromQL is a warning, since servers like Prometheus have
-/// dialects.
+/// Reads a policy file as the agent does: a query whose brackets or strings do not end is a warning, since a server
+/// decides what it takes.
 pub fn read(path: impl AsRef<Path>) -> Result<Checked, Errors> {
     open(path.as_ref(), Strictness::Run)
 }
@@ -62,8 +62,7 @@ pub fn parse(name: &str, text: &str) -> Result<Checked, Errors> {
     understand(name, text, Strictness::Run)
 }
 
-/// Reads a policy file as the command `check` does: a query that is not PromQL is an error,
-/// and a file that the policy names and that does not exist is a warning.
+/// Reads a policy file as the command `check` does: such a query is an error, and a file that the policy names and that does not exist is a warning.
 pub fn check(path: impl AsRef<Path>) -> Result<Checked, Errors> {
     open(path.as_ref(), Strictness::Check)
 }

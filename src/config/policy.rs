@@ -18,7 +18,7 @@ use super::{
 };
 use crate::core::{
     overrides::LONGEST_TTL,
-    policy::{Detach, HttpProbe, MANUAL, Mode, NetworkPolicies, Policy, Port, Signal},
+    policy::{Detach, HttpProbe, MANUAL, Mode, NetworkPolicies, PodLabels, Policy, Port, Signal},
     selector::Selector,
 };
 
@@ -29,6 +29,7 @@ pub(super) struct FileDefaults {
     pub(super) mode: Mode,
     pub(super) ttl: Duration,
     pub(super) has_prometheus: bool,
+    pub(super) pod_labels: PodLabels,
 }
 
 pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy> {
@@ -49,7 +50,7 @@ pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy>
         "label selector of the namespaces with watched pods (by default all except kube-* and the agent's own)",
         selector(),
     );
-    let signal = signal(fields);
+    let signal = signal(fields, &file.pod_labels);
     let ttl = fields.or_inherited(
         "ttl",
         "how long a quarantined pod is kept before it is deleted",
@@ -163,7 +164,7 @@ fn label_rules(fields: &mut Fields, default: &Policy) -> LabelRules {
     }
 }
 
-fn signal(fields: &mut Fields) -> Option<Signal> {
+fn signal(fields: &mut Fields, labels: &PodLabels) -> Option<Signal> {
     let probe = fields.optional(
         "probe",
         "an HTTP probe, with the fields of a Kubernetes probe",
@@ -172,7 +173,7 @@ fn signal(fields: &mut Fields) -> Option<Signal> {
     let query = fields.optional(
         "prometheus",
         "one query for all pods, with the terms of a Prometheus alerting rule",
-        object(signal::query),
+        object(|fields| signal::query(fields, labels)),
     );
     fields.exactly_one(["probe", "prometheus"]);
     probe.map(Signal::Probe).or(query.map(Signal::Prometheus))

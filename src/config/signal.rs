@@ -10,7 +10,7 @@ use super::{
     reader::{Fields, object},
     values::{Matching, PodPort, choice},
 };
-use crate::core::policy::{HttpProbe, Port, PrometheusQuery, Threshold};
+use crate::core::policy::{HttpProbe, PodLabels, Port, PrometheusQuery, Threshold};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -147,13 +147,13 @@ fn header(fields: &mut Fields) -> Option<(String, String)> {
     Some((name?.to_string(), value?.to_string()))
 }
 
-pub(super) fn query(fields: &mut Fields) -> Option<PrometheusQuery> {
+pub(super) fn query(fields: &mut Fields, labels: &PodLabels) -> Option<PrometheusQuery> {
     // Only the defaults of this query are read.
     let default = PrometheusQuery::new(String::new(), Threshold::Above(0.0));
     let query = fields.require(
         "query",
-        "PromQL that returns one series per pod, healthy pods included, with the labels namespace and pod",
-        Query,
+        "PromQL that returns one series per pod, healthy pods included, with the labels that name its pod",
+        Query(labels),
     );
     let above = fields.optional("above", "a value above this number is bad", Number);
     let below = fields.optional("below", "a value below this number is bad", Number);
