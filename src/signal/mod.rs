@@ -21,10 +21,12 @@ mod error_cause;
 mod output;
 pub mod probe;
 pub mod prometheus;
+mod remark;
 mod schedule;
 mod tls;
 
 pub use error_cause::ErrorCause;
+pub use remark::Remark;
 
 /// The `User-Agent` of a probe and a query, unless the policy file sets one.
 const USER_AGENT: &str = concat!("pod-quarantine/", env!("CARGO_PKG_VERSION"));
@@ -92,6 +94,8 @@ pub enum SignalEvent {
     Success,
     /// There was no answer. A pod that does not answer its probe is no error of the signal: it is `bad`.
     Error(ErrorCause),
+    /// There was an answer, with something to be told of it.
+    Remark(Remark),
 }
 
 /// Receives the events and the heartbeats of signals.

@@ -1,6 +1,7 @@
 //! What a query's answer says about each pod, and what says nothing.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -297,6 +298,54 @@ async fn a_series_that_tells_of_another_pod_says_nothing_about_its_exporter() {
     let (answer, saw, _) = answer_to(behave).await;
     let expected = "the series tells of another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel";
     assert_eq!((answer, &*saw), (None, expected));
+}
+
+/// Each answer is counted once for each kind of remark, whatever the number of texts and series.
+#[tokio::test]
+async fn remarks_on_an_answer_that_counts_are_counted() {
+    let of_engine = |_: &Asked| {
+        let whole = envelope(&series("a", "0.9"));
+        let remarks = r#"{"warnings":["PromQL warning: a","PromQL info: b"],"status"#;
+        ok(&whole.replace(r#"{"status"#, remarks))
+    };
+    let infos = |_: &Asked| {
+        let whole = envelope(&series("a", "0.9"));
+        ok(&whole.replace(r#"{"status"#, r#"{"infos":["PromQL info: b"],"status"#))
+    };
+    let exported = |_: &Asked| {
+        let one = series("a", "0.9").replace(r#""pod":"#, r#""exported_pod":"b","pod":"#);
+        ok(&envelope(&format!("{one},{one},{}", series("c", "0"))))
+    };
+    let partial = |_: &Asked| {
+        let whole = envelope(&series("a", "0.9"));
+        let remarks = r#"{"warnings":["PromQL info: b","store down"],"status"#;
+        ok(&whole.replace(r#"{"status"#, remarks))
+    };
+    let plain = vector(&[("a", "0.9")]);
+    let server = Server::start(plain).await;
+    let mut rig = rig(&server, &["a"]);
+    rig.answer().await;
+    assert_eq!(rig.observed().remarks, BTreeMap::new());
+    server.now(partial);
+    rig.answer().await;
+    rig.answer().await;
+    assert_eq!(rig.observed().remarks, BTreeMap::new());
+    for (behave, remark) in [
+        (
+            Box::new(of_engine) as Box<dyn Fn(&Asked) -> Reply + Send + Sync>,
+            "engine",
+        ),
+        (Box::new(infos), "engine"),
+        (Box::new(exported), "exported"),
+    ] {
+        let server = Server::start(behave).await;
+        let mut rig = self::rig(&server, &["a"]);
+        rig.answer().await;
+        rig.answer().await;
+        let observed = rig.observed();
+        let answers = observed.successes;
+        assert_eq!(observed.remarks, BTreeMap::from([(remark, answers)]));
+    }
 }
 
 #[tokio::test]

@@ -103,6 +103,7 @@ pub(crate) struct Observed {
     pub(crate) probes: usize,
     pub(crate) queries: Vec<Duration>,
     pub(crate) errors: BTreeMap<&'static str, usize>,
+    pub(crate) remarks: BTreeMap<&'static str, usize>,
     pub(crate) successes: usize,
     pub(crate) beats: Vec<std::time::Instant>,
 }
@@ -123,6 +124,9 @@ impl Observer for Recorder {
                 observed.queries.push(took);
             }
             SignalEvent::Success => observed.successes += 1,
+            SignalEvent::Remark(remark) => {
+                *observed.remarks.entry(remark.as_str()).or_default() += 1;
+            }
             SignalEvent::Error(cause) => *observed.errors.entry(cause.as_str()).or_default() += 1,
         }
     }

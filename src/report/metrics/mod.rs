@@ -61,6 +61,7 @@ pub struct Metrics {
     network_policies_left: IntCounterVec,
     signal_samples: IntCounterVec,
     signal_errors: IntCounterVec,
+    signal_remarks: IntCounterVec,
     signal_last_success: GaugeVec,
     probe_duration: HistogramVec,
     query_duration: HistogramVec,
@@ -113,6 +114,7 @@ impl Metrics {
             )?,
             signal_samples: registrar.counter("signal_samples_total", "Samples taken.", &["policy", "result"])?,
             signal_errors: registrar.counter("signal_errors_total", "Samples or queries that failed.", &["policy", "cause"])?,
+            signal_remarks: registrar.counter("signal_remarks_total", "Answers that count, with something to be told of them.", &["policy", "remark"])?,
             signal_last_success: registrar.time(
                 "signal_last_success_timestamp_seconds",
                 "When the signal last gave an answer.",
@@ -369,6 +371,10 @@ impl Metrics {
             SignalEvent::Error(cause) => self
                 .signal_errors
                 .with_label_values(&[policy, cause.as_str()])
+                .inc(),
+            SignalEvent::Remark(remark) => self
+                .signal_remarks
+                .with_label_values(&[policy, remark.as_str()])
                 .inc(),
         }
     }

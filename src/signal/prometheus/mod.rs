@@ -10,7 +10,10 @@ mod result;
 mod series_labels;
 mod server;
 
-use std::convert::Infallible;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -22,7 +25,8 @@ use self::{
     server::Server,
 };
 use super::{
-    ErrorCause, SignalContext, SignalError, SignalEvent, output::SignalOutput, schedule::Schedule,
+    ErrorCause, Remark, SignalContext, SignalError, SignalEvent, output::SignalOutput,
+    schedule::Schedule,
 };
 use crate::{
     core::policy::{PrometheusQuery, PrometheusServer},
@@ -43,6 +47,7 @@ pub async fn run(
     let mut server = Server::new(&query.query, server, limit);
     let mut freshness = Freshness::default();
     let mut last_error = LastError::default();
+    let mut remarks = Remarks::default();
     let mut pods = WatchedPods::new(context);
     loop {
         pods.wait_for(sleep_until(turn)).await?;
@@ -60,6 +65,9 @@ pub async fn run(
             .and_then(|body| QueryResult::parse(&body, &labels))
             .and_then(|result| freshness.check(result, query.interval, at.wall));
         last_error.update(&pods.output, result.as_ref().err());
+        if let Ok(result) = &result {
+            remarks.report(&pods.output, &result.remarks);
+        }
         for (pod, reading) in read(&result, &query, at.wall, pods.iter()) {
             pods.send(pod, at, reading).await?;
         }
@@ -87,6 +95,34 @@ impl LastError {
             output.observe(SignalEvent::Success);
             if before.is_some() {
                 tracing::warn!(policy, "Prometheus answers again");
+            }
+        }
+    }
+}
+
+/// The remarks that were logged: each once, since it is there in every answer until somebody mends the query or the
+/// scraping.
+#[derive(Default)]
+struct Remarks(BTreeSet<Remark>);
+
+impl Remarks {
+    fn report(&mut self, output: &SignalOutput, remarks: &BTreeMap<Remark, String>) {
+        let policy = &*output.policy;
+        for (remark, about) in remarks {
+            output.observe(SignalEvent::Remark(*remark));
+            if !self.0.insert(*remark) {
+                continue;
+            }
+            match remark {
+                Remark::Engine => {
+                    tracing::warn!(policy, remark = %about, "Prometheus remarks on the query; its answers count");
+                }
+                Remark::Exported => tracing::warn!(
+                    policy,
+                    exporter = %about,
+                    "series of an exporter tell of other pods (exported_pod), and say nothing of the exporter: \
+                     scrape it with honorLabels, or name their labels in prometheus.namespaceLabel and podLabel"
+                ),
             }
         }
     }

@@ -1,6 +1,9 @@
 //! The answer of Prometheus, reduced to a value per namespace and pod.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
@@ -10,9 +13,9 @@ use super::{
     error::{QueryError, quote},
     series_labels::SeriesLabelsReader,
 };
-use crate::core::policy::PodLabels;
+use crate::{core::policy::PodLabels, signal::Remark};
 
-/// The engine's remarks on the query and its series, which Prometheus puts among the warnings; a proxy in between may put
+/// How the engine's remarks on the query and its series begin, which Prometheus puts among the warnings; a proxy in between may put
 /// its own name before. The answer is complete.
 const REMARKS: [&str; 2] = ["PromQL info:", "PromQL warning:"];
 
@@ -24,6 +27,8 @@ const STALE: Duration = Duration::from_mins(2);
 pub(super) struct QueryResult {
     series: HashMap<String, HashMap<String, Series>>,
     time: Option<f64>,
+    /// What is told of the answer, each with the first text or pod that it is about.
+    pub(super) remarks: BTreeMap<Remark, String>,
 }
 
 /// What an answer says about a pod.
@@ -44,6 +49,7 @@ struct Envelope {
     status: ResponseStatus,
     error: Option<String>,
     warnings: Option<Vec<String>>,
+    infos: Option<Vec<String>>,
     /// How `VictoriaMetrics` reports a partial answer.
     #[serde(rename = "isPartial")]
     is_partial: Option<bool>,
@@ -105,7 +111,12 @@ impl QueryResult {
             return Err(QueryError::Type(quote(&kind)));
         }
         let whole: VectorResponse = json(body)?;
-        Self::collect(whole.data.result.unwrap_or_default(), labels)
+        let mut result = Self::collect(whole.data.result.unwrap_or_default(), labels)?;
+        let mut remarks = envelope.warnings.iter().chain(&envelope.infos).flatten();
+        if let Some(remark) = remarks.next() {
+            result.remarks.insert(Remark::Engine, quote(remark));
+        }
+        Ok(result)
     }
 
     fn collect(elements: Vec<VectorElement>, labels: &PodLabels) -> Result<Self, QueryError> {
@@ -129,6 +140,10 @@ impl QueryResult {
                 series
             };
             if let (Some(namespace), Some(pod)) = (read.namespace, read.pod) {
+                if read.is_exported {
+                    let remark = result.remarks.entry(Remark::Exported);
+                    remark.or_insert_with(|| quote(&format!("{namespace}/{pod}")));
+                }
                 let pods = result.series.entry(namespace).or_default();
                 pods.entry(pod)
                     .and_modify(|known| *known = Series::Many)
