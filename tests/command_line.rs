@@ -20,3 +20,22 @@ fn pods_are_explained_on_the_loopback_only() {
         assert!(said.contains("such as 127.0.0.1:9091"), "{address}: {said}");
     }
 }
+
+/// A file and a pipe are read by programs.
+#[test]
+fn a_log_that_no_terminal_shows_has_no_colours() {
+    let file = std::env::temp_dir().join(format!("command-line-{}.yaml", std::process::id()));
+    let policy = "policies: [{ name: a, pods: { matchLabels: { a: b } }, probe: { httpGet: { port: 80 } } }]";
+    std::fs::write(&file, policy).expect("the policy file is written");
+    let ended = Command::new(env!("CARGO_BIN_EXE_pod-quarantine"))
+        .args(["run", "--log", "text", "--config"])
+        .arg(&file)
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .env("KUBECONFIG", "/nowhere")
+        .output()
+        .expect("the agent is started");
+    std::fs::remove_file(&file).expect("the policy file is removed");
+    let log = String::from_utf8_lossy(&ended.stdout);
+    assert!(log.contains("ERROR"), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log:?}");
+}
