@@ -133,6 +133,15 @@ impl Cluster {
         }
     }
 
+    /// The API server's log of who has read the slices of endpoints; that of another cluster is out of reach.
+    #[must_use]
+    pub fn audit_log(&self) -> Option<PathBuf> {
+        match &self.0 {
+            Kind::Own(layout) => Some(layout.in_run(layout::AUDIT_LOG)),
+            Kind::Existing { .. } => None,
+        }
+    }
+
     /// An admin's client. For our own cluster it works inside the namespace alone, as under `cluster exec`.
     pub async fn client(&self) -> anyhow::Result<Client> {
         match &self.0 {

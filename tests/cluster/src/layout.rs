@@ -21,6 +21,8 @@ pub(crate) const API_SERVICE_ADDRESS: &str = "10.96.0.1";
 pub(crate) const DNS_ADDRESS: &str = "10.96.0.10";
 /// Name of the one node.
 pub(crate) const NODE_NAME: &str = "node";
+/// Who has read the slices of endpoints, and when.
+pub(crate) const AUDIT_LOG: &str = "audit.log";
 /// Where the API server is, inside the namespace.
 pub(crate) const API_SERVER: &str = "https://192.168.77.1:6443";
 

@@ -5,6 +5,7 @@
 
 mod agent;
 pub mod alerts;
+mod emulated_nodes;
 mod gate;
 mod images;
 pub mod manifest;
@@ -18,6 +19,7 @@ mod unreliable;
 mod web;
 
 pub use agent::{Agent, LEDGER, Metric};
+pub use emulated_nodes::EmulatedNodes;
 pub use gate::{Answered, Caught, Gate, Held, Passing};
 pub use images::{WORKLOAD, prepare};
 pub use plugin::{Plugin, Ran};

@@ -14,9 +14,10 @@ use kube::{
 };
 use serde_json::json;
 use test_cluster::{Cluster, Progress, TestNamespace, wait};
+use test_workload::behaviour::Behaviour;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{Agent, Labels, Traffic, Web};
+use crate::{Agent, Labels, Traffic, Web, proxy, web::CONTROL};
 
 /// Long enough for anything that should happen at once, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -118,6 +119,18 @@ impl Stage {
             .patch(pod, &PatchParams::default(), &Patch::Merge(&patch))
             .await;
         patched.with_context(|| format!("annotate {namespace}/{pod} with {key}"))
+    }
+
+    /// Switches the behaviour of a pod, see the workload: a word such as `500`, or JSON.
+    pub async fn switch(&self, namespace: &str, pod: &str, behaviour: &str) -> anyhow::Result<()> {
+        let behaviour: Behaviour = behaviour
+            .parse()
+            .map_err(|error| anyhow::anyhow!("{behaviour}: {error}"))?;
+        let body = serde_json::to_string(&behaviour)?;
+        let path = "/behaviour";
+        proxy::send(&self.client, "PUT", namespace, pod, CONTROL, path, body)
+            .await
+            .map(drop)
     }
 
     /// The cluster address of a Service, which needs no name server.

@@ -6,12 +6,12 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use test_cluster::wait;
-use test_workload::{behaviour::Behaviour, counts::Counts};
+use test_workload::counts::Counts;
 
 use crate::{Stage, images, proxy, stage::SOON};
 
 /// The port that the pods are switched at, and that the client counts at.
-const CONTROL: u16 = 8081;
+pub(crate) const CONTROL: u16 = 8081;
 
 /// Which labels the selectors have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,21 +71,7 @@ impl Web {
 
     /// Switches the behaviour of a pod, see the workload: a word such as `500`, or JSON.
     pub async fn switch(&self, pod: &str, behaviour: &str) -> anyhow::Result<()> {
-        let behaviour: Behaviour = behaviour
-            .parse()
-            .map_err(|error| anyhow::anyhow!("{behaviour}: {error}"))?;
-        let body = serde_json::to_string(&behaviour)?;
-        proxy::send(
-            &self.stage.client,
-            "PUT",
-            &self.namespace,
-            pod,
-            CONTROL,
-            "/behaviour",
-            body,
-        )
-        .await
-        .map(drop)
+        self.stage.switch(&self.namespace, pod, behaviour).await
     }
 
     /// What a pod answers on its control port.

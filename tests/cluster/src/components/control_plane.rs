@@ -1,8 +1,11 @@
 //! etcd, the API server, the controllers and the scheduler.
 
 use super::{flags, kubernetes};
-use crate::layout::{Layout, NODE_ADDRESS, SERVICE_NETWORK};
+use crate::layout::{AUDIT_LOG, Layout, NODE_ADDRESS, SERVICE_NETWORK};
 use crate::process::Launch;
+
+pub(super) const AUDIT_CONFIGURATION: (&str, &str) =
+    ("audit.yaml", include_str!("../../config/audit.yaml"));
 
 pub(super) fn etcd(layout: &Layout) -> Launch {
     let mut arguments = flags(&[
@@ -75,6 +78,8 @@ pub(super) fn api_server(layout: &Layout) -> Launch {
             &certificate("front-proxy-client.key"),
         ),
         ("cert-dir", &layout.argument("certificates")),
+        ("audit-policy-file", &layout.argument("audit.yaml")),
+        ("audit-log-path", &layout.argument(AUDIT_LOG)),
         // It ends its watches when it is asked to stop, and does not wait a minute for them.
         ("shutdown-watch-termination-grace-period", "1s"),
     ]);

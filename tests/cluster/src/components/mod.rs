@@ -179,8 +179,9 @@ impl std::str::FromStr for Component {
 }
 
 /// Where the configuration files of all components go, and what is in them.
-fn configurations() -> [(&'static str, &'static str); 7] {
+fn configurations() -> [(&'static str, &'static str); 8] {
     [
+        control_plane::AUDIT_CONFIGURATION,
         node::CONTAINERD_CONFIGURATION,
         node::POD_NETWORK_CONFIGURATION,
         node::KUBELET_CONFIGURATION,

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use test_e2e::{Labels, PROBE, Scene, Stage, changed, record};
+use serde_json::json;
+use test_e2e::{
+    Labels, PROBE, Scene, Stage, changed,
+    manifest::{container, controller, template},
+    record,
+};
 
 #[tokio::test]
 async fn a_pod_that_answers_5xx_hangs_drips_refuses_or_closes_is_quarantined_with_the_answer_as_evidence()
@@ -195,5 +200,57 @@ async fn a_good_answer_ends_a_streak_of_bad_answers() -> anyhow::Result<()> {
         scene.web.all_quarantined().await?.is_empty(),
         "the pod was quarantined"
     );
+    scene.clear().await
+}
+
+/// The pod is as old as before: as for the kubelet, the delay is that of the container.
+#[tokio::test]
+async fn the_initial_delay_begins_anew_with_each_container() -> anyhow::Result<()> {
+    let policy = changed(
+        PROBE,
+        &[(
+            "failureThreshold: 2",
+            "failureThreshold: 2\n      initialDelaySeconds: 15",
+        )],
+    );
+    let scene = Scene::set("delay-anew", 2, Labels::NoToggle, &policy).await?;
+    let labels = json!({ "app": "live" });
+    let live = container(json!({
+        "args": ["serve", "--behaviour", r#"{ "health": { "answer": { "status": 500 } } }"#],
+        "livenessProbe": { "httpGet": { "path": "/", "port": "http" }, "periodSeconds": 1, "failureThreshold": 3 },
+    }));
+    let pods = template(labels.clone(), json!({ "containers": [live] }));
+    let deployment = controller("Deployment", "live", labels, pods, json!({ "replicas": 2 }));
+    scene.apply_all(&[deployment]).await?;
+    let pods = scene.ready("app=live", 2).await?;
+    for pod in &pods {
+        scene.web.switch(pod, "ok").await?;
+    }
+    // Four pods: all are seen good.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    scene.samples("good", 8.0).await?;
+    scene
+        .web
+        .switch(
+            &pods[0],
+            r#"{ "traffic": { "answer": { "status": 500 } } }"#,
+        )
+        .await?;
+    // Three bad answers end the container, fifteen seconds are waited for, and two bad answers are enough.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let out = scene.labelled(&pods[0]).await?;
+    let statuses = out
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    let status = statuses.and_then(|statuses| statuses.first());
+    let running = status.and_then(|status| status.state.as_ref()?.running.as_ref());
+    let since = running.and_then(|running| running.started_at.as_ref());
+    let since = since
+        .ok_or_else(|| anyhow::anyhow!("it does not run: {status:?}"))?
+        .0;
+    assert_eq!(status.map(|status| status.restart_count), Some(1));
+    let first = record(&out)?.evidence[0].at.duration_since(since);
+    assert!(first.as_secs() >= 14, "probed {first} after its start");
     scene.clear().await
 }
