@@ -30,6 +30,7 @@ pub enum ErrorCause {
     Status,
     /// There was no answer in time.
     Timeout,
+    /// TLS failed; of a probe: server and agent have nothing in common.
     Tls,
     /// The server warns that the answer may be partial.
     Warnings,

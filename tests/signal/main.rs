@@ -10,6 +10,7 @@
 )]
 
 mod alone;
+mod kubelet_parity;
 mod probe_answers;
 mod probe_fairness;
 mod probe_redirects;

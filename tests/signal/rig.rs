@@ -222,6 +222,13 @@ impl Rig {
         (sample.answer, sample.saw.to_string())
     }
 
+    /// The same, of a probe that may take longer than anything else here.
+    pub(crate) async fn patient_answer(&mut self) -> (Answer, String) {
+        let sample = timeout(6 * LONG, self.samples.recv()).await;
+        let sample = sample.expect("a sample").expect("the signal runs");
+        (sample.answer, sample.saw.to_string())
+    }
+
     /// Drops the samples that are there.
     pub(crate) fn forget(&mut self) {
         while self.samples.try_recv().is_ok() {}

@@ -31,6 +31,8 @@ pub(crate) enum Reply {
     Bytes(Vec<u8>),
     /// The same, later.
     Late(Duration, Vec<u8>),
+    /// These bytes, and then nothing, for ever.
+    Open(Vec<u8>),
     /// Nothing, for ever.
     Hang,
 }
@@ -144,6 +146,12 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, site: Arc<Site>)
             Reply::Late(time, bytes) => {
                 sleep(time).await;
                 bytes
+            }
+            Reply::Open(bytes) => {
+                drop(stream.write_all(&bytes).await);
+                drop(stream.flush().await);
+                drop(stream.read_u8().await);
+                Vec::new()
             }
             Reply::Hang => {
                 // Ends with the connection.

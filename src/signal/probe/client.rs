@@ -1,17 +1,19 @@
 //! One probe of one pod, with its redirects: the result is good, bad, or an error of the agent.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use hyper::{Response, body::Incoming};
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    exchange::{Deadline, ProbeFailure, connect, encrypt, exchange, read},
+    exchange::{Deadline, ProbeFailure, connect, encrypt, exchange},
+    http2,
     request::{BadRequest, Hop, Redirect, RequestTemplate},
-    result::ProbeResult,
+    result::{HopOutcome, HttpAnswer, ProbeResult},
 };
 use crate::{
     core::policy::HttpProbe,
-    signal::{ErrorCause, tls},
+    signal::{
+        ErrorCause,
+        tls::{HTTP2, ProbeTls},
+    },
 };
 
 /// How many requests one probe may send because of redirects, as in the kubelet.
@@ -20,21 +22,15 @@ const MAX_HOPS: u32 = 10;
 /// What every probe of a policy has in common.
 pub(super) struct ProbeClient {
     template: Result<RequestTemplate, BadRequest>,
-    tls: Arc<rustls::ClientConfig>,
+    tls: ProbeTls,
     timeout: Duration,
-}
-
-/// The meaning of the answer at one hop.
-enum HopOutcome {
-    Done(ProbeResult),
-    Redirected(Hop),
 }
 
 impl ProbeClient {
     pub(super) fn new(probe: &HttpProbe) -> Result<Self, rustls::Error> {
         Ok(Self {
             template: RequestTemplate::new(probe),
-            tls: Arc::new(tls::unverified()?),
+            tls: ProbeTls::new()?,
             timeout: probe.timeout,
         })
     }
@@ -51,7 +47,7 @@ impl ProbeClient {
             Ok(result) => result,
             Err(ProbeFailure::NoConnection(saw)) => ProbeResult::unreached(saw),
             Err(ProbeFailure::Pod(saw)) => ProbeResult::bad(saw),
-            Err(ProbeFailure::Agent(saw)) => ProbeResult::error(ErrorCause::Agent, saw),
+            Err(ProbeFailure::Agent(cause, saw)) => ProbeResult::error(cause, saw),
         }
     }
 
@@ -61,11 +57,11 @@ impl ProbeClient {
         address: SocketAddr,
     ) -> Result<ProbeResult, ProbeFailure> {
         let deadline = Deadline::after(self.timeout);
-        let mut hop = template.first(address)?;
+        let mut hop = template.first(address);
         for _ in 0..MAX_HOPS {
             match self.visit(template, &hop, deadline).await? {
                 HopOutcome::Done(result) => return Ok(result),
-                HopOutcome::Redirected(next) => hop = next,
+                HopOutcome::Redirected(next) => hop = *next,
             }
         }
         Ok(ProbeResult::bad("too many redirects"))
@@ -77,42 +73,39 @@ impl ProbeClient {
         hop: &Hop,
         deadline: Deadline,
     ) -> Result<HopOutcome, ProbeFailure> {
-        let request = template.request(hop)?;
         let stream = connect(hop.address(), deadline).await?;
-        let then = |answer| judge(hop, answer, deadline);
-        if hop.is_https() {
-            let stream = encrypt(stream, hop.address(), &self.tls, deadline).await?;
-            exchange(stream, request, deadline, then).await
-        } else {
-            exchange(stream, request, deadline, then).await
+        let judge = |answer: HttpAnswer<'_>| judge(hop, answer);
+        if !hop.is_https() {
+            return exchange(stream, template.http1(hop), deadline, judge).await;
         }
+        let stream = encrypt(stream, hop.address(), &self.tls, deadline).await?;
+        if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+            let request = template.http2(hop)?;
+            return http2::exchange(stream, request, deadline, judge).await;
+        }
+        exchange(stream, template.http1(hop), deadline, judge).await
     }
 }
 
-async fn judge(
-    hop: &Hop,
-    answer: Response<Incoming>,
-    deadline: Deadline,
-) -> Result<HopOutcome, ProbeFailure> {
-    let saw = format!("HTTP {}", answer.status().as_u16());
-    if !matches!(answer.status().as_u16(), 200..400) {
-        return Ok(HopOutcome::Done(ProbeResult::bad(saw)));
+fn judge(hop: &Hop, answer: HttpAnswer<'_>) -> HopOutcome {
+    let saw = format!("HTTP {}", answer.status);
+    if !matches!(answer.status, 200..400) {
+        return HopOutcome::Done(ProbeResult::bad(saw));
     }
-    let saw = match hop.redirect(&answer) {
-        Redirect::Here(next) => return Ok(HopOutcome::Redirected(next)),
+    let saw = match hop.redirect(answer.status, answer.location) {
+        Redirect::Here(next) => return HopOutcome::Redirected(next),
         Redirect::Broken => {
             let saw = format!("{saw} with an invalid Location");
-            return Ok(HopOutcome::Done(ProbeResult::bad(saw)));
+            return HopOutcome::Done(ProbeResult::bad(saw));
         }
         Redirect::Elsewhere => format!("{saw}, redirect to another host not followed"),
         Redirect::None => saw,
     };
-    read(answer.into_body(), deadline).await?;
-    Ok(HopOutcome::Done(ProbeResult::good(saw)))
+    HopOutcome::Done(ProbeResult::good(saw))
 }
 
 impl From<BadRequest> for ProbeFailure {
     fn from(error: BadRequest) -> Self {
-        Self::not_probed(&error)
+        Self::Agent(ErrorCause::Request, format!("not probed: {error}"))
     }
 }

@@ -1,31 +1,25 @@
-//! One request on one connection: connect, send, read the head, read the body up to a bound.
+//! One request on one connection: connect, encrypt, send, read.
 //!
 //! Every wait ends at the probe's deadline. A failure is either the pod's or the agent's.
 
-use std::{
-    error::Error, fmt::Display, future::Future, io, net::SocketAddr, pin::pin, sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Display, future::Future, io, net::SocketAddr, time::Duration};
 
-use futures::future::{self, Either};
-use http_body_util::{BodyExt, Empty};
-use hyper::{
-    Request, Response,
-    body::{Bytes, Incoming},
-    client::conn::http1,
-};
-use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::deadline::TimedOut;
-
-/// How much of a body is read, as by the kubelet.
-const MAX_BODY: usize = 10 * 1024;
+use super::{
+    answer::{AnswerError, AnswerReader},
+    fields::FieldError,
+    result::{HopOutcome, HttpAnswer},
+};
+use crate::{
+    deadline::TimedOut,
+    signal::{ErrorCause, tls::ProbeTls},
+};
 
 /// How late a timer may be. If it is later, the agent did not run for a while, and the pod may have answered in time.
 const LATE: Duration = Duration::from_millis(250);
@@ -37,14 +31,14 @@ pub(super) enum ProbeFailure {
     NoConnection(String),
     /// The pod failed.
     Pod(String),
-    /// The agent failed, which says nothing about the pod.
-    Agent(String),
+    /// The agent failed, or lacks something, which says nothing about the pod.
+    Agent(ErrorCause, String),
 }
 
 impl ProbeFailure {
     /// The agent could not send the probe.
     pub(super) fn not_probed(error: &impl Display) -> Self {
-        Self::Agent(format!("not probed: {error}"))
+        Self::Agent(ErrorCause::Agent, format!("not probed: {error}"))
     }
 }
 
@@ -62,7 +56,7 @@ impl Deadline {
     }
 
     /// Waits for `work`; `what` is what is missing if it takes too long.
-    async fn wait<T>(
+    pub(super) async fn wait<T>(
         self,
         what: &'static str,
         work: impl Future<Output = T>,
@@ -72,7 +66,7 @@ impl Deadline {
         }
         if self.at.elapsed() > LATE {
             let saw = "result discarded: the agent was delayed";
-            return Err(ProbeFailure::Agent(saw.to_owned()));
+            return Err(ProbeFailure::Agent(ErrorCause::Agent, saw.to_owned()));
         }
         let limit = self.timeout;
         Err(ProbeFailure::Pod(TimedOut { what, limit }.to_string()))
@@ -116,77 +110,74 @@ pub(super) async fn connect(
 pub(super) async fn encrypt(
     stream: TcpStream,
     address: SocketAddr,
-    config: &Arc<rustls::ClientConfig>,
+    tls: &ProbeTls,
     deadline: Deadline,
 ) -> Result<TlsStream<TcpStream>, ProbeFailure> {
-    let handshake = TlsConnector::from(config.clone()).connect(address.ip().into(), stream);
+    let (config, certificate) = tls.handshake();
+    let handshake = TlsConnector::from(config).connect(address.ip().into(), stream);
     let encrypted = deadline.wait(TimedOut::NO_TLS_HANDSHAKE, handshake).await?;
-    encrypted.map_err(|error| ProbeFailure::Pod(format!("TLS: {error}")))
-}
-
-/// Sends a request and passes its answer to `then`, which may read the body.
-pub(super) async fn exchange<S, F, T>(
-    stream: S,
-    request: Request<Empty<Bytes>>,
-    deadline: Deadline,
-    then: impl FnOnce(Response<Incoming>) -> F,
-) -> Result<T, ProbeFailure>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Future<Output = Result<T, ProbeFailure>>,
-{
-    let handshake = http1::Builder::new()
-        .title_case_headers(true)
-        .handshake(TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.map_err(|error| sort(&error))?;
-    let work = pin!(async {
-        let answer = deadline
-            .wait(TimedOut::NO_ANSWER, sender.send_request(request))
-            .await?;
-        then(answer.map_err(|error| sort(&error))?).await
-    });
-    // The work goes on after the end of the connection: what was read before it is still returned.
-    let connection = pin!(async {
-        drop(connection.await);
-        future::pending::<Result<T, ProbeFailure>>().await
-    });
-    match future::select(work, connection).await {
-        Either::Left((result, _)) | Either::Right((result, _)) => result,
-    }
-}
-
-/// Reads a body to its end, or up to [`MAX_BODY`].
-pub(super) async fn read(mut body: Incoming, deadline: Deadline) -> Result<(), ProbeFailure> {
-    let mut read = 0;
-    while read < MAX_BODY {
-        let frame = deadline
-            .wait(TimedOut::NO_COMPLETE_ANSWER, body.frame())
-            .await?;
-        let Some(frame) = frame else { break };
-        let frame = frame
-            .map_err(|_| ProbeFailure::Pod("connection closed during the answer".to_owned()))?;
-        read += frame.data_ref().map_or(0, Bytes::len);
-    }
-    Ok(())
-}
-
-/// The failure that an error of the HTTP client means.
-fn sort(error: &hyper::Error) -> ProbeFailure {
-    if error.is_user() {
-        return ProbeFailure::not_probed(error);
-    }
-    let saw = match io_kind(error) {
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
-            "connection reset before an answer"
+    encrypted.map_err(|error| {
+        let saw = format!("TLS: {error}");
+        let cause = error.get_ref().and_then(|error| error.downcast_ref());
+        if cause.is_some_and(|error| certificate.is_nothing_in_common(error)) {
+            return ProbeFailure::Agent(ErrorCause::Tls, saw);
         }
-        Some(io::ErrorKind::InvalidData) => "TLS: connection failed before an answer",
-        None if error.is_parse() => "not an HTTP answer",
-        _ => "connection closed before an answer",
+        ProbeFailure::Pod(saw)
+    })
+}
+
+/// Sends a request by HTTP/1 and judges its answer.
+pub(super) async fn exchange<S>(
+    mut stream: S,
+    request: Vec<u8>,
+    deadline: Deadline,
+    judge: impl FnOnce(HttpAnswer<'_>) -> HopOutcome,
+) -> Result<HopOutcome, ProbeFailure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let sent = async {
+        stream.write_all(&request).await?;
+        stream.flush().await
+    };
+    let sent = deadline.wait(TimedOut::NO_ANSWER, sent).await?;
+    sent.map_err(|error| sort(error.into()))?;
+    let mut answer = AnswerReader::new(stream);
+    let head = deadline.wait(TimedOut::NO_ANSWER, answer.head()).await?;
+    let head = head.map_err(sort)?;
+    let outcome = judge(HttpAnswer {
+        status: head.status,
+        location: head.location.as_deref(),
+    });
+    if outcome.needs_body() {
+        let body = answer.body(&head);
+        let body = deadline.wait(TimedOut::NO_COMPLETE_ANSWER, body).await?;
+        body.map_err(|error| match error {
+            AnswerError::Read(_) => {
+                ProbeFailure::Pod("connection closed during the answer".to_owned())
+            }
+            error => sort(error),
+        })?;
+    }
+    Ok(outcome)
+}
+
+/// The failure that an error about an answer means.
+fn sort(error: AnswerError) -> ProbeFailure {
+    let saw = match error {
+        AnswerError::Field(FieldError::Long(..)) => {
+            return ProbeFailure::Agent(ErrorCause::Size, error.to_string());
+        }
+        AnswerError::Malformed | AnswerError::LongHead | AnswerError::Field(_) => {
+            return ProbeFailure::Pod(error.to_string());
+        }
+        AnswerError::Read(error) => match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                "connection reset before an answer"
+            }
+            io::ErrorKind::InvalidData => "TLS: connection failed before an answer",
+            _ => "connection closed before an answer",
+        },
     };
     ProbeFailure::Pod(saw.to_owned())
-}
-
-fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
-    let source = error.source()?.downcast_ref::<io::Error>()?;
-    Some(source.kind())
 }

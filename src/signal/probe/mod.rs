@@ -3,12 +3,16 @@
 //! Every pod has a turn once per period, spread by its uid. A turn waits for the pod's last probe, and is skipped if that
 //! takes too long. A turn that gets no permit before the next one is skipped, too: nothing queues up.
 
+mod answer;
 mod client;
 mod exchange;
+mod fields;
+mod http2;
 mod permits;
 mod request;
 mod result;
 mod schedule;
+mod url;
 
 use std::{convert::Infallible, net::SocketAddr};
 

@@ -2,7 +2,29 @@
 
 use std::sync::Arc;
 
+use super::request::Hop;
 use crate::{core::judge::Answer, signal::ErrorCause};
+
+/// What a server said, as far as it matters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HttpAnswer<'a> {
+    pub(super) status: u16,
+    pub(super) location: Option<&'a [u8]>,
+}
+
+/// The meaning of the answer at one hop.
+#[derive(Debug)]
+pub(super) enum HopOutcome {
+    Done(ProbeResult),
+    Redirected(Box<Hop>),
+}
+
+impl HopOutcome {
+    /// Whether the answer counts only if its body can be read, too.
+    pub(super) fn needs_body(&self) -> bool {
+        matches!(self, Self::Done(result) if result.answer == Answer::Good)
+    }
+}
 
 /// The result of one turn of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]

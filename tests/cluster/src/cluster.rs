@@ -69,14 +69,14 @@ impl Cluster {
         Ok(Self(Kind::Own(layout)))
     }
 
-    /// Builds everything that [`Cluster::ensure`] needs, and the Prometheus of tests that start their own; starts nothing.
+    /// Builds everything that [`Cluster::ensure`] needs, and what some tests start themselves; starts nothing.
     pub async fn build(progress: Progress) -> anyhow::Result<()> {
         let layout = Layout::of_this_checkout()?;
         let _alone = lock(&layout, progress).await?;
-        match Self::existing()? {
-            Some(_) => parts::ensure_prometheus(&layout, progress).await,
-            None => prepare(&layout, Extent::Full, progress).await,
+        if Self::existing()?.is_none() {
+            prepare(&layout, Extent::Full, progress).await?;
         }
+        parts::ensure_for_tests(&layout, progress).await
     }
 
     /// The running cluster; an error if there is none.

@@ -32,7 +32,15 @@ const PROMETHEUS: Set = Set {
     expected: "about 3 minutes",
 };
 
-const SETS: [Set; 5] = [
+/// No part of the cluster: the kubelet's prober, which a test compares with the agent's.
+const PROBER: Set = Set {
+    name: "prober",
+    stamped: "",
+    tags: "",
+    expected: "about half a minute",
+};
+
+const SETS: [Set; 6] = [
     Set {
         name: "kubernetes",
         // Without it the programs call themselves v0.0.0, which clients refuse.
@@ -61,6 +69,7 @@ const SETS: [Set; 5] = [
         expected: "about 2 minutes",
     },
     PROMETHEUS,
+    PROBER,
 ];
 
 /// What the compiler is told of every package. The linker would throw away what it writes for debuggers, which takes a tenth
@@ -105,9 +114,12 @@ pub(crate) async fn ensure(
     }
 }
 
-/// Prometheus alone: some tests start one of their own, wherever the cluster is.
-pub(crate) async fn ensure_prometheus(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
-    PROMETHEUS.ensure(layout, progress).await
+/// What some tests start themselves, wherever the cluster is.
+pub(crate) async fn ensure_for_tests(layout: &Layout, progress: Progress) -> anyhow::Result<()> {
+    for set in [PROMETHEUS, PROBER] {
+        set.ensure(layout, progress).await?;
+    }
+    Ok(())
 }
 
 /// What a component's program was built from.
@@ -135,14 +147,25 @@ impl Set {
     /// Of everything that decides what comes out.
     fn fingerprint(self) -> anyhow::Result<String> {
         let mut digest = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
-            let path = self.directory().join(file);
+        for path in self.files()? {
             digest.update(fs::read(&path).with_context(|| format!("read {}", path.display()))?);
         }
         digest.update(self.linker_flags());
         digest.update(COMPILER_FLAGS);
         digest.update(self.tags);
         Ok(layout::hex(&digest.finalize()))
+    }
+
+    /// `go.mod`, `go.sum`, and what a set has of its own.
+    fn files(self) -> anyhow::Result<Vec<PathBuf>> {
+        let directory = self.directory();
+        let read = || -> std::io::Result<Vec<PathBuf>> {
+            let entries = fs::read_dir(&directory)?;
+            entries.map(|entry| Ok(entry?.path())).collect()
+        };
+        let mut files = read().with_context(|| format!("read {}", directory.display()))?;
+        files.sort();
+        Ok(files)
     }
 
     fn is_built(self, layout: &Layout) -> anyhow::Result<bool> {
@@ -250,5 +273,17 @@ mod tests {
             .unwrap();
         let stamped = format!("gitVersion=v{version} ");
         assert!(kubernetes.stamped.contains(&stamped), "{version}");
+    }
+
+    #[test]
+    fn the_prober_is_of_the_same_kubernetes_as_the_kubelet() {
+        let version = |set: Set| {
+            let modules = fs::read_to_string(set.directory().join("go.mod")).unwrap();
+            let line = modules
+                .lines()
+                .find(|line| line.trim().starts_with("k8s.io/kubernetes v"));
+            line.unwrap().trim().replace(" // indirect", "")
+        };
+        assert_eq!(version(PROBER), version(SETS[0]));
     }
 }
