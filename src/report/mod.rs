@@ -174,7 +174,7 @@ impl Report {
             namespace = &*slot.namespace,
             pod = &*slot.name,
             policy = &*slot.policy,
-            seconds = took.as_secs_f64(),
+            seconds = to_the_millisecond(took),
             "the pod's replacement is Ready"
         );
         self.metrics.replaced(&slot.policy, took);
@@ -184,6 +184,11 @@ impl Report {
         warn!(failure, "a write failed; the next tick decides again");
         self.metrics.write_failed();
     }
+}
+
+/// Seconds for the log: what is below a millisecond says nothing, and makes a long number.
+fn to_the_millisecond(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 /// Records the events of the signals.
@@ -202,5 +207,17 @@ impl Observer for SignalReport {
 
     fn beat(&self, task: &str) {
         self.health.beat(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_seconds_with_three_decimals() {
+        let took = Duration::from_nanos(1_693_798_091);
+        assert_eq!(to_the_millisecond(took).to_string(), "1.694");
+        assert_eq!(to_the_millisecond(Duration::from_secs(2)).to_string(), "2");
     }
 }
