@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    cluster::{self, Kubernetes, LeaderCandidate, Leadership, Reader},
+    cluster::{self, ConnectionFlags, Kubernetes, LeaderCandidate, Leadership, Reader},
     config::{self, Checked},
     decider::{self, Decider, Handles, Inputs, PolicyFileChange, watch_task},
     report::{
@@ -138,7 +138,7 @@ impl Agent {
         }
         let file = Arc::new(file);
         let clock = Clock::new();
-        let (client, namespace) = connect(&settings, &clock).await?;
+        let (client, namespace) = connect(&settings, &clock)?;
         let metrics = Arc::new(Metrics::new().context("register the metrics")?);
         let health = Arc::new(Health::default());
         let ready = Arc::new(AtomicBool::new(false));
@@ -296,9 +296,19 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// The client, and the agent's own namespace: as set, else the `ServiceAccount`'s or the context's.
-async fn connect(settings: &Settings, clock: &Clock) -> anyhow::Result<(Client, String)> {
-    let config =
-        cluster::client_config(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
+fn connect(settings: &Settings, clock: &Clock) -> anyhow::Result<(Client, String)> {
+    let flags = ConnectionFlags {
+        kubeconfig: settings.kubeconfig.clone(),
+        context: settings.context.clone(),
+        ..ConnectionFlags::default()
+    };
+    let config = cluster::client_config(&flags)?;
+    if config.accept_invalid_certs {
+        warn!(
+            server = %config.cluster_url,
+            "the certificate of the API server is not verified, as the kubeconfig says"
+        );
+    }
     let namespace = settings
         .namespace
         .clone()

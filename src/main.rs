@@ -148,6 +148,8 @@ fn start_log(format: LogFormat) {
         .ok()
         .and_then(|filter| filter.parse().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+    // A warning for each connection to an API server that is not verified: the agent says it once.
+    let filter = filter.with_target("kube_client::client::tls", tracing::Level::ERROR);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => registry

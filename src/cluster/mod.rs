@@ -7,7 +7,10 @@ mod watch;
 mod write;
 
 pub use self::{
-    client::{ClientConfigError, ListPages, client, client_config, error_chain, in_short},
+    client::{
+        BadProxy, ClientConfigError, ClusterFlags, ConnectionError, ConnectionFlags, ListPages,
+        UserFlags, client, client_config, connect, error_chain, in_short, proxy_of,
+    },
     leadership::{KIND as LEASE, LeaderCandidate, Leadership, lead},
     lookup::{Reader, UnreadablePod, read_pod},
     watch::{WatchEvent, WatchState, watches},

@@ -145,7 +145,7 @@ fn note(global: &mut Global, arg: &Arg, value: &str) {
 /// The names of pods; empty if the cluster does not answer.
 async fn pods(global: &Global, labels: &str) -> Vec<String> {
     let found = async {
-        let session = Session::open(global).await.ok()?;
+        let session = Session::open(global).ok()?;
         let some = ListParams::default().labels(labels).limit(PODS);
         session.pods().list_metadata(&some).await.ok()
     };

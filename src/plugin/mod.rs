@@ -31,16 +31,14 @@ pub async fn run(arguments: &Arguments) -> Result<Printout, CommandFailure> {
     let session = || Session::open(global);
     match command {
         PluginCommand::List(list) => {
-            list::list(&session().await?, list, global.all_namespaces, output).await
+            list::list(&session()?, list, global.all_namespaces, output).await
         }
-        PluginCommand::Why(why) => why::why(&session().await?, why, output).await,
-        PluginCommand::Add(add) => command::add(&session().await?, add, output).await,
-        PluginCommand::Release(release) => {
-            command::release(&session().await?, release, output).await
-        }
-        PluginCommand::Hold(hold) => command::hold(&session().await?, hold, output).await,
-        PluginCommand::Pause(pause) => pause::pause(&session().await?, pause, output).await,
-        PluginCommand::Resume(agent) => pause::resume(&session().await?, agent, output).await,
+        PluginCommand::Why(why) => why::why(&session()?, why, output).await,
+        PluginCommand::Add(add) => command::add(&session()?, add, output).await,
+        PluginCommand::Release(release) => command::release(&session()?, release, output).await,
+        PluginCommand::Hold(hold) => command::hold(&session()?, hold, output).await,
+        PluginCommand::Pause(pause) => pause::pause(&session()?, pause, output).await,
+        PluginCommand::Resume(agent) => pause::resume(&session()?, agent, output).await,
         PluginCommand::Completion { shell } => Ok(completion::script(*shell)),
     }
 }

@@ -14,7 +14,7 @@ use super::{
     paused::Paused,
 };
 use crate::{
-    cluster::{self, ListPages, UnreadablePod, read_pod},
+    cluster::{self, ConnectionFlags, ListPages, UnreadablePod, read_pod},
     core::{
         keys,
         ledger::{self, PAUSE, Pause},
@@ -56,16 +56,19 @@ pub type Lowered = (String, Mode);
 
 impl Session {
     /// Connects to the cluster that the flags name.
-    pub async fn open(global: &Global) -> Result<Self, CommandFailure> {
-        let config =
-            cluster::client_config(global.kubeconfig.as_deref(), global.context.as_deref());
-        let config = config.await?;
+    pub fn open(global: &Global) -> Result<Self, CommandFailure> {
+        let flags = ConnectionFlags {
+            kubeconfig: global.kubeconfig.clone(),
+            context: global.context.clone(),
+            ..ConnectionFlags::default()
+        };
+        let config = cluster::client_config(&flags)?;
         let namespace = global.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config)
-            .map_err(|error| CommandFailure::of("build the client", &error))?;
+        let builder = cluster::connect(config);
+        let builder = builder.map_err(|error| CommandFailure::of("build the client", &error))?;
         Ok(Self {
-            client,
+            client: builder.build(),
             namespace,
             everywhere: global.all_namespaces,
         })

@@ -10,10 +10,11 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use jiff::fmt::rfc2822;
-use kube::{Client, Config, client::ClientBuilder};
+use kube::{Client, Config};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
+use super::connect;
 use crate::{clock::Clock, core::time::Moment};
 
 /// The longest wait that the API server can request.
@@ -60,7 +61,7 @@ pub fn client(config: Config, clock: &Clock) -> Result<Client, kube::Error> {
         clock: clock.clone(),
         rest: Arc::default(),
     };
-    let builder = ClientBuilder::try_from(config)?;
+    let builder = connect(config)?;
     Ok(builder.with_layer(&ServerHeadersLayer(headers)).build())
 }
 
