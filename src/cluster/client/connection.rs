@@ -98,8 +98,13 @@ fn build(
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_connect_timeout(config.connect_timeout);
-    let Some(proxy) = config.proxy_url.as_ref().and_then(parts) else {
+    let Some(proxy) = &config.proxy_url else {
         return over(tcp, config, None, program);
+    };
+    let Some(proxy) = parts(proxy) else {
+        return Err(Error::Service(
+            "the address of the proxy cannot be read".into(),
+        ));
     };
     let (mut uri, scheme) = (proxy.uri().clone(), proxy.uri().scheme_str());
     let is_socks = matches!(scheme, Some("socks5" | "socks5h"));
