@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::process::Command;
+
 use http::Uri;
 use pod_quarantine::cluster::proxy_of;
 
@@ -156,4 +158,78 @@ fn no_proxy_is_read_as_in_go() {
         ("no_proxy", "*"),
     ];
     assert!(proxy("https://host", None, &both).unwrap().is_some());
+}
+
+/// The exit code of the plugin, and its standard error.
+fn failed(words: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-quarantine"));
+    command
+        .arg("list")
+        .args(words)
+        .env("KUBECONFIG", "/nowhere");
+    for name in ["http_proxy", "https_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    for name in ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"] {
+        command.env_remove(name);
+    }
+    let ended = command.envs(environment.iter().copied()).output().unwrap();
+    (
+        ended.status.code(),
+        String::from_utf8(ended.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn an_error_names_the_server_and_the_proxy() {
+    let refused = |server: &str| {
+        format!(
+            "The connection to the server {server} was refused - did you specify the right host or port?\n"
+        )
+    };
+    let (server, other) = ("https://127.0.0.1:1", "https://api.shop.invalid");
+    let named = |environment: &[(&str, &str)], words: &[&str]| {
+        let (code, said) = failed(words, environment);
+        assert_eq!(code, Some(1), "{said}");
+        said
+    };
+    assert_eq!(named(&[], &["-s", server]), refused("127.0.0.1:1"));
+    let proxy = [("HTTPS_PROXY", "http://me:secret@127.0.0.1:1")];
+    assert_eq!(
+        named(&proxy, &["-s", other]),
+        refused("api.shop.invalid through the proxy http://127.0.0.1:1")
+    );
+    // The library does not say why its own connection failed.
+    let proxy = [("https_proxy", "socks5://me:secret@127.0.0.1")];
+    let said = named(&proxy, &["-s", other]);
+    let begins = "Unable to connect to the server api.shop.invalid through the proxy socks5://127.0.0.1:1080: ";
+    assert!(said.starts_with(begins), "{said}");
+    let unknown = named(&[], &["-s", other]);
+    let begins = "Unable to connect to the server api.shop.invalid: ";
+    assert!(unknown.starts_with(begins), "{unknown}");
+}
+
+#[test]
+fn an_error_names_the_files_without_a_cluster_and_the_program_that_is_missing() {
+    let (code, said) = failed(&[], &[("KUBECONFIG", "/nowhere:/neither")]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        said,
+        "error: no kubeconfig names a cluster: none is in /nowhere, /neither\n"
+    );
+    let path = std::env::temp_dir().join(format!("exec-{}", std::process::id()));
+    let kubeconfig = "{ clusters: [{ name: a, cluster: { server: 'https://127.0.0.1:1' } }],
+        users: [{ name: a, user: { exec: { command: no-such-program, installHint: get it, interactiveMode: Never } } }],
+        contexts: [{ name: a, context: { cluster: a, user: a } }], current-context: a }";
+    std::fs::write(&path, kubeconfig).unwrap();
+    let (code, said) = failed(&["--kubeconfig", path.to_str().unwrap()], &[]);
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(code, Some(1));
+    for piece in [
+        "credential plugin \"no-such-program\": ",
+        "No such file",
+        "\nget it\n",
+    ] {
+        assert!(said.contains(piece), "{said}");
+    }
 }

@@ -2,9 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{
+    Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
+    error::ErrorKind,
+};
 
-use crate::{config::duration, core::overrides::LONGEST_TTL};
+use super::output::{OutputFormat, OutputFormatParser};
+use crate::{
+    cluster::{ClusterFlags, ConnectionFlags, UserFlags},
+    config::duration,
+    core::overrides::LONGEST_TTL,
+};
 
 /// The Event about a pause has room for this many characters.
 const LONGEST_PAUSE_REASON: usize = 500;
@@ -27,36 +35,110 @@ pub struct Arguments {
 }
 
 /// The flags of every command, as in kubectl.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Global {
     /// The namespace of the pods; by default the namespace of the context.
     #[arg(short, long, global = true)]
     pub namespace: Option<String>,
-    /// List the pods of all namespaces.
-    #[arg(short = 'A', long, global = true, conflicts_with = "namespace")]
+    /// The pods of all namespaces, whatever --namespace says.
+    #[arg(short = 'A', long, global = true)]
     pub all_namespaces: bool,
-    /// The context of the kubeconfig to use; by default its current context.
-    #[arg(long, global = true)]
-    pub context: Option<String>,
-    /// The kubeconfig to use; by default `KUBECONFIG`, then ~/.kube/config.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
     /// The output format; by default a table or sentences.
-    #[arg(short, long, value_enum, global = true)]
+    #[arg(short, long, global = true, value_name = "FORMAT", value_parser = OutputFormatParser)]
     pub output: Option<OutputFormat>,
+    /// How long one request may take, such as 1s, 2m or 3h; 0 is as long as it takes, and the default is 15s.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout)]
+    pub request_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
-/// The formats of `-o`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// JSON.
-    Json,
-    /// The same as YAML.
-    Yaml,
-    /// `pod/NAME`.
-    Name,
-    /// A table with more columns.
-    Wide,
+/// Which cluster, and as whom, as in kubectl.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Cluster and user")]
+pub struct ConnectionArgs {
+    /// The kubeconfig to use; by default `KUBECONFIG`, then ~/.kube/config.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig to use; by default its current context.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The cluster of the kubeconfig to use; by default the context's.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// The user of the kubeconfig to use; by default the context's.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The address of the API server.
+    #[arg(short, long, global = true, value_name = "ADDRESS")]
+    pub server: Option<String>,
+    /// The certificates of the authority that signed the API server's certificate.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub certificate_authority: Option<String>,
+    /// Do not verify the API server's certificate: anyone on the way can read and change what is sent.
+    #[arg(long, global = true)]
+    pub insecure_skip_tls_verify: bool,
+    /// The name in the API server's certificate; by default the host of its address.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// The bearer token to sign in with.
+    #[arg(long, global = true, value_name = "TEXT", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The user name for basic authentication.
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub username: Option<String>,
+    /// The password for basic authentication.
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub password: Option<String>,
+    /// The certificate to sign in with.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub client_certificate: Option<String>,
+    /// The key of that certificate.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub client_key: Option<String>,
+    /// The user to impersonate.
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// The group to impersonate; may be repeated.
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    pub as_groups: Vec<String>,
+    /// The UID to impersonate.
+    #[arg(long, global = true, value_name = "UID")]
+    pub as_uid: Option<String>,
+    /// What else to say about the user to impersonate; may be repeated, also for one key.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    pub as_user_extra: Vec<String>,
+}
+
+impl ConnectionArgs {
+    /// The same, for the client.
+    #[must_use]
+    pub fn flags(&self) -> ConnectionFlags {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        ConnectionFlags {
+            kubeconfig: self.kubeconfig.clone(),
+            context: given(&self.context),
+            cluster: given(&self.cluster),
+            user: given(&self.user),
+            to_cluster: ClusterFlags {
+                server: given(&self.server),
+                certificate_authority: given(&self.certificate_authority),
+                insecure_skip_tls_verify: self.insecure_skip_tls_verify,
+                tls_server_name: given(&self.tls_server_name),
+            },
+            to_user: UserFlags {
+                token: given(&self.token),
+                username: given(&self.username),
+                password: given(&self.password),
+                client_certificate: given(&self.client_certificate),
+                client_key: given(&self.client_key),
+                impersonate: given(&self.as_user),
+                impersonate_uid: given(&self.as_uid),
+                impersonate_groups: self.as_groups.clone(),
+                impersonate_extra: self.as_user_extra.clone(),
+            },
+        }
+    }
 }
 
 /// The commands.
@@ -113,6 +195,15 @@ pub struct AgentArgs {
 /// Of `list`.
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {
+    /// Only the pods with these labels, as they are now: a quarantine has changed some.
+    #[arg(short = 'l', long, default_value = "", hide_default_value = true)]
+    pub selector: String,
+    /// Go on, and print what changes.
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Print the table without its headings.
+    #[arg(long)]
+    pub no_headers: bool,
     /// The agent, of which `list` prints whether it is paused.
     #[command(flatten)]
     pub agent: AgentArgs,
@@ -224,7 +315,8 @@ impl Arguments {
     pub fn read(
         words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let arguments = Self::try_parse_from(words)?;
+        let mut matches = with_boolean_values(Self::command()).try_get_matches_from(words)?;
+        let arguments = Self::from_arg_matches_mut(&mut matches)?;
         let conflict = |why: &str| Err(Self::command().error(ErrorKind::ArgumentConflict, why));
         let Global {
             namespace,
@@ -249,6 +341,48 @@ impl Arguments {
             }
             _ => Ok(arguments),
         }
+    }
+}
+
+/// Lets every switch have a value, such as `--watch=false`.
+pub(super) fn with_boolean_values(command: Command) -> Command {
+    let command = command.mut_args(|arg: Arg| match arg.get_action() {
+        ArgAction::SetTrue => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_value("false")
+            .default_missing_value("true")
+            .hide_default_value(true)
+            .value_name("BOOLEAN")
+            .value_parser(boolean),
+        _ => arg,
+    });
+    command.mut_subcommands(with_boolean_values)
+}
+
+/// What Go takes for a boolean.
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// A duration, or a number of seconds.
+fn request_timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map(Duration::from_secs).ok();
+    let time = seconds.or_else(|| duration::parse(text));
+    time.ok_or_else(|| {
+        "expected a number of seconds, or a duration such as 1s, 2m or 3h".to_owned()
+    })
+}
+
+fn pair(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
 

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{
     answer::{AgentAnswer, PodCommand},
-    arguments::{AddArgs, AgentArgs, HoldArgs, OutputFormat, ReleaseArgs, Waiting},
+    arguments::{AddArgs, AgentArgs, HoldArgs, ReleaseArgs, Waiting},
     failure::CommandFailure,
+    output::OutputFormat,
     print::{Printout, format_time, lines, structured},
     quarantined::Quarantined,
     session::{AGENT_PODS, FoundPod, Session},
@@ -41,7 +42,7 @@ struct OutcomeList<'a> {
 pub(super) async fn add(
     session: &Session,
     add: &AddArgs,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
     let one = async |name: &str| {
         let FoundPod { pod, .. } = session.pod(name).await?;
@@ -68,7 +69,7 @@ pub(super) async fn add(
 pub(super) async fn release(
     session: &Session,
     release: &ReleaseArgs,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
     let one = async |name: &str| {
         let FoundPod { pod, .. } = quarantined(session, name).await?;
@@ -91,7 +92,7 @@ pub(super) async fn release(
 pub(super) async fn hold(
     session: &Session,
     hold: &HoldArgs,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
     let until = hold.time.map(|time| format_time(Timestamp::now() + time));
     let (value, message) = match (hold.off, &until) {
@@ -186,7 +187,7 @@ async fn cause_of_silence(session: &Session, agent: &AgentArgs) -> Option<String
 async fn for_each(
     session: &Session,
     pods: &[String],
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
     one: impl AsyncFn(&str) -> Result<String, CommandFailure>,
 ) -> Result<Printout, CommandFailure> {
     let results = join_all(pods.iter().map(|name| one(name))).await;
@@ -205,7 +206,7 @@ async fn for_each(
 /// Prints the outcomes of a command for several pods.
 pub fn print_outcomes(
     outcomes: &[CommandOutcome],
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
     let mut printout = Printout::default();
     let mut done = Vec::new();
@@ -219,7 +220,7 @@ pub fn print_outcomes(
     }
     printout.failed = !printout.stderr.is_empty();
     printout.stdout = lines(done);
-    if matches!(output, Some(OutputFormat::Json | OutputFormat::Yaml)) {
+    if output.is_some_and(OutputFormat::is_structured) {
         let list = OutcomeList {
             kind: "OutcomeList",
             items: outcomes,

@@ -1,14 +1,14 @@
 //! Completion of command lines: for `kubectl quarantine`, for which kubectl runs the program [`PROGRAM`], and as a script
 //! for `kubectl-quarantine`.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use kube::{ResourceExt, api::ListParams};
 use tokio::time::timeout;
 
 use super::{
-    arguments::{Arguments, Global},
+    arguments::{Arguments, Global, with_boolean_values},
     print::{Printout, lines},
     session::Session,
 };
@@ -69,35 +69,90 @@ pub async fn complete(words: &[String]) -> String {
 pub fn next(before: &[String], partial: &str) -> (Global, Next) {
     let mut command = Arguments::command();
     command.build();
-    let mut global = Global {
-        namespace: None,
-        all_namespaces: false,
-        context: None,
-        kubeconfig: None,
-        output: None,
-    };
     let mut command = &command;
+    // The flags of every command, in a form that clap reads.
+    let mut globals = vec![PROGRAM.to_owned()];
+    let mut note = |arg: &Arg, value: &str| {
+        if let Some(long) = arg.get_long().filter(|_| arg.is_global_set()) {
+            globals.push(format!("--{long}={value}"));
+        }
+    };
     let mut expected: Option<&Arg> = None;
     for word in before {
         if let Some(arg) = expected.take() {
-            note(&mut global, arg, word);
-        } else if let Some((flag, value)) = word.split_once('=') {
-            if let Some(arg) = flag_of(command, flag) {
-                note(&mut global, arg, value);
+            note(arg, word);
+        } else if let Some(flag) = word.strip_prefix("--") {
+            let (name, value) = match flag.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (flag, None),
+            };
+            let Some(arg) = long(command, name) else {
+                continue;
+            };
+            match value {
+                Some(value) => note(arg, value),
+                None if takes_value(arg) => expected = Some(arg),
+                None => note(arg, "true"),
             }
-        } else if word.starts_with('-') {
-            expected = flag_of(command, word).filter(|arg| arg.get_action().takes_values());
+        } else if let Some(letters) = word.strip_prefix('-') {
+            expected = switches(command, letters, &mut note);
         } else if let Some(below) = command.find_subcommand(word) {
             command = below;
         }
     }
+    let flags = with_boolean_values(GlobalFlags::command()).ignore_errors(true);
+    let read = flags.try_get_matches_from(globals);
+    let read = read.and_then(|matches| GlobalFlags::from_arg_matches(&matches));
+    let global = read.map(|flags| flags.global).unwrap_or_default();
     (global, after(command, expected, partial))
+}
+
+/// The flags of every command, without a command.
+#[derive(Parser)]
+struct GlobalFlags {
+    #[command(flatten)]
+    global: Global,
+}
+
+/// Reads flags of one letter in one word, such as `-An`, `-nshop` or `-n=shop`. The flag whose value is the next word, if
+/// there is one.
+fn switches<'a>(
+    command: &'a Command,
+    letters: &str,
+    note: &mut impl FnMut(&Arg, &str),
+) -> Option<&'a Arg> {
+    let mut rest = letters.chars();
+    while let Some(letter) = rest.next() {
+        let mut all = command.get_arguments();
+        let arg = all.find(|arg| arg.get_short() == Some(letter))?;
+        let value = rest.as_str();
+        match value.strip_prefix('=') {
+            Some(value) => note(arg, value),
+            None if !takes_value(arg) => {
+                note(arg, "true");
+                continue;
+            }
+            None if value.is_empty() => return Some(arg),
+            None => note(arg, value),
+        }
+        break;
+    }
+    None
+}
+
+fn long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    let mut all = command.get_arguments();
+    all.find(|arg| arg.get_long() == Some(name))
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    arg.get_action().takes_values()
 }
 
 fn after(command: &Command, expected: Option<&Arg>, partial: &str) -> Next {
     if let Some(arg) = expected {
-        return match arg.get_id().as_str() {
-            "kubeconfig" => Next::File,
+        return match arg.get_value_hint() {
+            ValueHint::FilePath => Next::File,
             _ => Next::Words(values(arg)),
         };
     }
@@ -122,24 +177,6 @@ fn values(arg: &Arg) -> Vec<String> {
     let values = arg.get_possible_values();
     let names = values.iter().map(|value| value.get_name().to_owned());
     names.collect()
-}
-
-/// The flag `-n` or `--namespace`.
-fn flag_of<'a>(command: &'a Command, written: &str) -> Option<&'a Arg> {
-    let mut all = command.get_arguments();
-    all.find(|arg| match written.strip_prefix("--") {
-        Some(long) => arg.get_long() == Some(long),
-        None => arg.get_short().map(|short| format!("-{short}")).as_deref() == Some(written),
-    })
-}
-
-fn note(global: &mut Global, arg: &Arg, value: &str) {
-    match arg.get_id().as_str() {
-        "namespace" => global.namespace = Some(value.to_owned()),
-        "context" => global.context = Some(value.to_owned()),
-        "kubeconfig" => global.kubeconfig = Some(PathBuf::from(value)),
-        _ => {}
-    }
 }
 
 /// The names of pods; empty if the cluster does not answer.

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::print::{columns, format_age, sanitize, serialize_time};
+use super::print::{Columns, format_age, sanitize, serialize_time};
 use crate::core::keys;
 
 /// An Event about a pod.
@@ -77,5 +77,6 @@ pub(super) fn event_lines(events: &[PodEvent], now: Timestamp) -> Vec<String> {
         let note = format!("{}{times}", sanitize(event.note.trim()));
         rows.push(vec![age.unwrap_or_default(), event.reason.clone(), note]);
     }
-    columns(&rows).lines().map(ToOwned::to_owned).collect()
+    let lines = Columns::default().lines(&rows);
+    lines.lines().map(ToOwned::to_owned).collect()
 }

@@ -1,17 +1,12 @@
 //! The failures of a command, in kubectl's words where the API server reports them.
 
-use std::{error, io, time::Duration};
+use std::{error, io};
 
 use http::Uri;
 use kube::{Error, runtime::watcher};
 
-use crate::{
-    cluster::{ClientConfigError, ConnectionError, UnreadablePod, error_chain, in_short},
-    deadline::within,
-};
-
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+use super::jsonpath::TemplateError;
+use crate::cluster::{ClientConfigError, ConnectionError, UnreadablePod, error_chain, in_short};
 
 /// Why a command is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +18,9 @@ pub enum CommandFailure {
         reason: String,
         message: String,
     },
+    /// The API server refuses the label selector of the command line.
+    #[error("Error from server (BadRequest): {0}")]
+    Selector(String),
     /// The API server cannot be reached, or the user cannot sign in to it.
     #[error("{0}")]
     Unreached(String),
@@ -35,6 +33,9 @@ pub enum CommandFailure {
     /// A pod cannot be read.
     #[error("error: {0}")]
     Pod(#[from] UnreadablePod),
+    /// A template does not fit what is to be printed.
+    #[error("error: {0}")]
+    Template(#[from] TemplateError),
     /// What cannot be done, in a sentence.
     #[error("error: {0}")]
     Refused(String),
@@ -44,6 +45,9 @@ impl CommandFailure {
     /// The failure of a request.
     pub(super) fn of(what: &str, error: &Error) -> Self {
         match error {
+            Error::Api(status) if status.code == 401 => {
+                Self::Refused("You must be logged in to the server (Unauthorized)".to_owned())
+            }
             Error::Api(status) => Self::Server {
                 code: status.code,
                 reason: status.reason.clone(),
@@ -59,16 +63,46 @@ impl CommandFailure {
         }
     }
 
+    /// The failure of a list of pods, where it is the fault of a label selector.
+    pub(super) fn of_selector(self, selector: &str) -> Self {
+        match self {
+            Self::Server {
+                code: 400, message, ..
+            } if !selector.is_empty() => Self::Selector(message),
+            failure => failure,
+        }
+    }
+
     /// The failure of a watch.
     pub(super) fn of_watch(what: &str, error: &watcher::Error) -> Self {
         match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error) => Self::of(what, error),
-            error => Self::Request {
+            watcher::Error::WatchError(status) => Self::Server {
+                code: status.code,
+                reason: status.reason.clone(),
+                message: status.message.clone(),
+            },
+            watcher::Error::NoResourceVersion => Self::Request {
                 what: what.to_owned(),
                 why: error.to_string(),
             },
+        }
+    }
+
+    /// Whether the command line is wrong, and the same line never works.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Selector(_))
+    }
+
+    /// Whether a watch may go on after it: the API server was away, or no longer has the version that was watched from.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Self::Server { code, .. } => matches!(code, 408 | 410 | 429 | 500..),
+            Self::Unreached(_) | Self::Request { .. } => true,
+            _ => false,
         }
     }
 
@@ -83,19 +117,6 @@ impl CommandFailure {
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Server { code: 403, .. })
     }
-}
-
-/// A request, with a bound on its time.
-pub(super) async fn request<T>(
-    what: &str,
-    request: impl Future<Output = Result<T, Error>>,
-) -> Result<T, CommandFailure> {
-    let answered = within(REQUEST_TIMEOUT, request).await;
-    let answered = answered.map_err(|timed_out| CommandFailure::Request {
-        what: what.to_owned(),
-        why: timed_out.to_string(),
-    })?;
-    answered.map_err(|error| CommandFailure::of(what, &error))
 }
 
 /// As kubectl says it, and with the proxy on the way.

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    arguments::{ListArgs, OutputFormat},
+    arguments::ListArgs,
     failure::CommandFailure,
+    output::OutputFormat,
     paused::{Paused, pauses, report_unknown_pauses},
-    print::{Printout, aligned, format_age, format_time, lines, structured},
+    print::{Columns, Printout, format_age, format_time, lines, structured},
     quarantined::{Quarantined, Requester},
-    session::{Lowered, Session},
+    session::{FoundPod, Lowered, Session},
 };
 use crate::core::policy::{MANUAL, Mode};
 
@@ -22,48 +23,61 @@ struct QuarantinedPodList<'a> {
     items: &'a [Quarantined],
 }
 
+/// What is known beside the pods: the namespaces that lower the mode, and the agents that are paused.
+pub(super) struct Surroundings {
+    lowered: Vec<Lowered>,
+    paused: Vec<Paused>,
+}
+
+impl Surroundings {
+    /// Reads them, and says on standard error what they are, or that they are unknown.
+    pub(super) async fn read(
+        session: &Session,
+        list: &ListArgs,
+        output: Option<&OutputFormat>,
+        stderr: &mut Vec<String>,
+    ) -> Self {
+        let (lowered, paused) = futures::join!(session.lowered(), session.paused(&list.agent));
+        let lowered = lowered.unwrap_or_else(|failure| {
+            stderr.push(format!("the modes of namespaces are unknown: {failure}"));
+            Vec::new()
+        });
+        stderr.extend(modes(&lowered));
+        let paused = report_unknown_pauses(paused, output, stderr);
+        stderr.extend(pauses(&paused));
+        Self { lowered, paused }
+    }
+
+    /// A pod as it is listed, if it counts as quarantined.
+    pub(super) fn listed(&self, found: &FoundPod, now: Timestamp) -> Option<Quarantined> {
+        let mode = mode_of(&self.lowered, &found.pod.key.namespace);
+        let pod = Quarantined::of(found, mode, now)?;
+        Some(pod.noting_pauses(&self.paused))
+    }
+}
+
 /// Lists the quarantined pods, and says which namespaces lower the mode and which agents are paused.
-pub async fn list(
+pub(super) async fn list(
     session: &Session,
     list: &ListArgs,
-    everywhere: bool,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
-    let (tracked, lowered, paused) = futures::join!(
-        session.tracked(),
-        session.lowered(),
-        session.paused(&list.agent)
-    );
     let mut printout = Printout::default();
-    let lowered = lowered.unwrap_or_else(|failure| {
-        let line = format!("the modes of namespaces are unknown: {failure}");
-        printout.stderr.push(line);
-        Vec::new()
-    });
-    printout.stderr.extend(modes(&lowered));
-    let paused = report_unknown_pauses(paused, output, &mut printout.stderr);
-    printout.stderr.extend(pauses(&paused));
+    let (tracked, surroundings) = futures::join!(
+        session.tracked(&list.selector),
+        Surroundings::read(session, list, output, &mut printout.stderr)
+    );
     let now = Timestamp::now();
-    let mut pods = Vec::new();
-    for found in tracked? {
-        let mode = mode_of(&lowered, &found.pod.key.namespace);
-        if let Some(pod) = Quarantined::of(&found, mode, now) {
-            pods.push(pod.noting_pauses(&paused));
-        }
-    }
+    let tracked = tracked?;
+    let listed = tracked
+        .iter()
+        .filter_map(|found| surroundings.listed(found, now));
+    let mut pods: Vec<Quarantined> = listed.collect();
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     printout.stdout = match output {
-        Some(OutputFormat::Json | OutputFormat::Yaml) => {
-            let list = QuarantinedPodList {
-                kind: "QuarantinedPodList",
-                pause: paused.first(),
-                items: &pods,
-            };
-            structured(output, &list)?
-        }
         Some(OutputFormat::Name) => names(&pods),
         Some(OutputFormat::Wide) | None if pods.is_empty() => {
-            printout.stderr.push(if everywhere {
+            printout.stderr.push(if session.everywhere {
                 "No quarantined pods found".to_owned()
             } else {
                 format!(
@@ -73,8 +87,18 @@ pub async fn list(
             });
             String::new()
         }
-        Some(OutputFormat::Wide) => table(&pods, everywhere, true, now),
-        None => table(&pods, everywhere, false, now),
+        Some(OutputFormat::Wide) | None => {
+            let is_wide = output.is_some();
+            Table::new(session.everywhere, is_wide, !list.no_headers).lines(&pods, now)
+        }
+        Some(OutputFormat::Json | OutputFormat::Yaml | OutputFormat::JsonPath(_)) => {
+            let list = QuarantinedPodList {
+                kind: "QuarantinedPodList",
+                pause: surroundings.paused.first(),
+                items: &pods,
+            };
+            structured(output, &list)?
+        }
     };
     Ok(printout)
 }
@@ -114,37 +138,59 @@ fn names(pods: &[Quarantined]) -> String {
     lines(pods.iter().map(|pod| format!("pod/{}", pod.name)))
 }
 
-/// The table, with more columns where `wide`.
-#[must_use]
-pub fn table(pods: &[Quarantined], everywhere: bool, wide: bool, now: Timestamp) -> String {
-    let mut heads = Vec::new();
-    if everywhere {
-        heads.push("NAMESPACE");
+/// The table of pods: its headings come once, whenever its rows come.
+pub struct Table {
+    everywhere: bool,
+    wide: bool,
+    headings_due: bool,
+    columns: Columns,
+}
+
+impl Table {
+    /// `everywhere`: with the namespace. `wide`: with more columns.
+    #[must_use]
+    pub fn new(everywhere: bool, wide: bool, headings: bool) -> Self {
+        Self {
+            everywhere,
+            wide,
+            headings_due: headings,
+            columns: Columns::default(),
+        }
     }
-    heads.extend([
-        "POD",
-        "WORKLOAD",
-        "POLICY",
-        "REASON",
-        "AGE",
-        "TIME LEFT",
-        "HELD",
-    ]);
-    if wide {
-        heads.extend([
+
+    pub fn lines(&mut self, pods: &[Quarantined], now: Timestamp) -> String {
+        let mut rows = Vec::new();
+        if std::mem::take(&mut self.headings_due) {
+            rows.push(self.headings());
+        }
+        let of_pods = pods.iter();
+        rows.extend(of_pods.map(|pod| row(pod, self.everywhere, self.wide, now)));
+        self.columns.lines(&rows)
+    }
+
+    fn headings(&self) -> Vec<String> {
+        let everywhere = self.everywhere.then_some("NAMESPACE");
+        let usual = [
+            "POD",
+            "WORKLOAD",
+            "POLICY",
+            "REASON",
+            "AGE",
+            "TIME LEFT",
+            "HELD",
+        ];
+        let wide = [
             "AGENT",
             "NODE",
             "PHASE",
             "RESTARTS",
             "LEFT SERVICES",
             "EXPIRES",
-        ]);
+        ];
+        let wide = self.wide.then_some(wide).into_iter().flatten();
+        let all = everywhere.into_iter().chain(usual).chain(wide);
+        all.map(ToOwned::to_owned).collect()
     }
-    let rows: Vec<Vec<String>> = pods
-        .iter()
-        .map(|pod| row(pod, everywhere, wide, now))
-        .collect();
-    aligned(&heads, &rows)
 }
 
 fn row(pod: &Quarantined, everywhere: bool, wide: bool, now: Timestamp) -> Vec<String> {
@@ -209,6 +255,9 @@ fn reason(pod: &Quarantined) -> String {
 }
 
 fn time_left(pod: &Quarantined, now: Timestamp) -> String {
+    if let Some(ended) = pod.ended {
+        return ended.to_owned();
+    }
     if pod.terminating {
         return "terminating".to_owned();
     }

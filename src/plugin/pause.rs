@@ -9,9 +9,10 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    arguments::{AgentArgs, OutputFormat, PauseArgs},
+    arguments::{AgentArgs, PauseArgs},
     command::{CommandOutcome, print_outcomes},
-    failure::{CommandFailure, request},
+    failure::CommandFailure,
+    output::OutputFormat,
     print::{Printout, lines, sanitize, to_the_second},
     session::Session,
 };
@@ -21,7 +22,7 @@ use crate::core::ledger::{self, PAUSE, Pause};
 pub(super) async fn pause(
     session: &Session,
     pause: &PauseArgs,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
     let ledger = AgentLedger::of(session, &pause.agent);
     let paused = async {
@@ -42,7 +43,7 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     session: &Session,
     agent: &AgentArgs,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
     let ledger = AgentLedger::of(session, agent);
     let resumed = async {
@@ -75,7 +76,8 @@ impl<'a> AgentLedger<'a> {
 
     /// The pause in the ledger, where there is one.
     async fn pause(&self) -> Result<Option<Pause>, CommandFailure> {
-        let read = request("get the ledger", self.objects.get(&self.name)).await;
+        let read = self.objects.get(&self.name);
+        let read = self.session.request("get the ledger", read).await;
         let object = match read {
             Ok(object) => object,
             Err(failure) => return Err(self.explained(failure).await),
@@ -91,7 +93,7 @@ impl<'a> AgentLedger<'a> {
         let patch = Patch::Merge(json!({ "data": { PAUSE: entry } }));
         let params = PatchParams::default();
         let patched = self.objects.patch(&self.name, &params, &patch);
-        match request("patch the ledger", patched).await {
+        match self.session.request("patch the ledger", patched).await {
             Ok(_) => Ok(()),
             Err(failure) => Err(self.explained(failure).await),
         }
@@ -126,7 +128,7 @@ impl<'a> AgentLedger<'a> {
     fn print(
         &self,
         result: Result<String, CommandFailure>,
-        output: Option<OutputFormat>,
+        output: Option<&OutputFormat>,
     ) -> Result<Printout, CommandFailure> {
         let outcome = CommandOutcome {
             namespace: self.agent.namespace.clone(),
@@ -139,7 +141,7 @@ impl<'a> AgentLedger<'a> {
             _ => outcome.message.clone(),
         };
         let mut printout = print_outcomes(std::slice::from_ref(&outcome), output)?;
-        if outcome.done && !matches!(output, Some(OutputFormat::Json | OutputFormat::Yaml)) {
+        if outcome.done && !output.is_some_and(OutputFormat::is_structured) {
             printout.stdout = lines([done]);
         }
         Ok(printout)

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    arguments::OutputFormat,
     failure::CommandFailure,
+    output::OutputFormat,
     print::{format_time, sanitize, serialize_time},
 };
 use crate::core::ledger::Pause;
@@ -70,13 +70,11 @@ pub fn pauses(paused: &[Paused]) -> Vec<String> {
 /// namespace learns of it only where details are requested, as otherwise it would be printed on every call.
 pub(super) fn report_unknown_pauses(
     read: Result<Vec<Paused>, CommandFailure>,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
     stderr: &mut Vec<String>,
 ) -> Vec<Paused> {
-    let details = matches!(
-        output,
-        Some(OutputFormat::Wide | OutputFormat::Json | OutputFormat::Yaml)
-    );
+    let details =
+        output.is_some_and(|format| format.is_structured() || *format == OutputFormat::Wide);
     match read {
         Ok(paused) => paused,
         Err(failure) => {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{arguments::OutputFormat, failure::CommandFailure};
+use super::{failure::CommandFailure, output::OutputFormat};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Printout {
@@ -17,19 +17,26 @@ pub struct Printout {
     pub failed: bool,
 }
 
-/// A value as JSON, or as YAML where that format is requested.
+/// A value as JSON, or in that format where it is another one for programs.
 pub(super) fn structured(
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
     value: &impl Serialize,
 ) -> Result<String, CommandFailure> {
     let unwritten = |why: String| CommandFailure::Request {
         what: "write the output".to_owned(),
         why,
     };
-    if output == Some(OutputFormat::Yaml) {
-        return serde_saphyr::to_string(value).map_err(|error| unwritten(error.to_string()));
-    }
-    let text = serde_json::to_string_pretty(value);
+    let text = match output {
+        Some(OutputFormat::Yaml) => {
+            return serde_saphyr::to_string(value).map_err(|error| unwritten(error.to_string()));
+        }
+        Some(OutputFormat::JsonPath(template)) => {
+            let value =
+                serde_json::to_value(value).map_err(|error| unwritten(error.to_string()))?;
+            return Ok(template.fill(&value)?);
+        }
+        _ => serde_json::to_string_pretty(value),
+    };
     let text = text.map_err(|error| unwritten(error.to_string()))?;
     Ok(format!("{text}\n"))
 }
@@ -93,40 +100,36 @@ pub(super) fn serialize_time<S: Serializer>(
 /// The space between two columns: as in kubectl there are no borders, and nothing is cut.
 const GAP: usize = 3;
 
-/// Rows with headings.
-#[must_use]
-pub fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let heads = heads.iter().map(|head| (*head).to_owned()).collect();
-    let mut all: Vec<Vec<String>> = vec![heads];
-    all.extend(rows.iter().cloned());
-    columns(&all)
-}
+/// Rows of cells whose columns stay where they are, also when more rows come later.
+#[derive(Clone, Debug, Default)]
+pub struct Columns(Vec<usize>);
 
-/// Rows without headings.
-#[must_use]
-pub fn columns(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| sanitize(cell)).collect())
-        .collect();
-    let mut widths: Vec<usize> = Vec::new();
-    for row in &rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (cell, width) in row.iter().zip(&mut widths) {
-            *width = cell.chars().count().max(*width);
+impl Columns {
+    /// Lines these rows up; columns become wider where that is needed.
+    pub fn lines(&mut self, rows: &[Vec<String>]) -> String {
+        let Self(widths) = self;
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().map(|cell| sanitize(cell)).collect())
+            .collect();
+        for row in &rows {
+            widths.resize(widths.len().max(row.len()), 0);
+            for (cell, width) in row.iter().zip(&mut *widths) {
+                *width = cell.chars().count().max(*width);
+            }
         }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            // Writing to a string cannot fail.
-            _ = write!(line, "{cell:width$}", width = width + GAP);
+        let mut text = String::new();
+        for row in &rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&*widths) {
+                // Writing to a string cannot fail.
+                _ = write!(line, "{cell:width$}", width = width + GAP);
+            }
+            text += line.trim_end();
+            text.push('\n');
         }
-        text += line.trim_end();
-        text.push('\n');
+        text
     }
-    text
 }
 
 /// Lines, each with a line break.
@@ -153,7 +156,7 @@ pub fn paragraphs(paragraphs: &[(&str, Vec<String>)]) -> String {
             rows.push(vec![head, line.clone()]);
         }
     }
-    columns(&rows)
+    Columns::default().lines(&rows)
 }
 
 /// A text without control characters, which would break a table or act on a terminal.

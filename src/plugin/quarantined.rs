@@ -56,6 +56,8 @@ pub struct Quarantined {
     pub restarts: Option<u32>,
     /// Whether the pod's deletion has begun.
     pub terminating: bool,
+    /// How the quarantine has ended, `released` or `deleted`: only a watch prints such a pod.
+    pub ended: Option<&'static str>,
 }
 
 /// Who requests a quarantine.
@@ -120,6 +122,7 @@ impl Quarantined {
             phase: status.and_then(|status| status.phase.clone()),
             restarts: record.map(|record| pod.restarts.saturating_sub(record.restarts)),
             terminating: pod.terminating,
+            ended: None,
         })
     }
 

@@ -1,27 +1,34 @@
 //! The cluster as the plugin reaches it: one namespace of it, or all.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{self, ConfigMap, Event, Namespace};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{ListParams, ObjectList, Patch, PatchParams},
+    core::NamespaceResourceScope,
 };
 use serde_json::json;
 
 use super::{
     arguments::{AgentArgs, Global},
     events::PodEvent,
-    failure::{CommandFailure, request},
+    failure::CommandFailure,
     paused::Paused,
 };
 use crate::{
-    cluster::{self, ConnectionFlags, ListPages, UnreadablePod, read_pod},
+    cluster::{self, ListPages, UnreadablePod, read_pod},
     core::{
         keys,
         ledger::{self, PAUSE, Pause},
         object::Pod,
         policy::Mode,
     },
+    deadline::within,
 };
+
+/// How long one request may take, unless the command line says it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The label of the agents' pods in `deploy/base`.
 pub(super) const AGENT_PODS: &str = "app.kubernetes.io/name=pod-quarantine";
@@ -33,7 +40,10 @@ pub struct Session {
     pub client: Client,
     /// The namespace of the pods.
     pub namespace: String,
-    everywhere: bool,
+    /// Whether the pods of all namespaces are meant.
+    pub everywhere: bool,
+    /// How long one request may take; zero is as long as it takes.
+    timeout: Duration,
 }
 
 /// A pod as the API server sends it and as the core reads it: it is parsed once.
@@ -57,13 +67,8 @@ pub type Lowered = (String, Mode);
 impl Session {
     /// Connects to the cluster that the flags name.
     pub fn open(global: &Global) -> Result<Self, CommandFailure> {
-        let flags = ConnectionFlags {
-            kubeconfig: global.kubeconfig.clone(),
-            context: global.context.clone(),
-            ..ConnectionFlags::default()
-        };
-        let config = cluster::client_config(&flags)?;
-        let namespace = global.namespace.clone();
+        let config = cluster::client_config(&global.connection.flags())?;
+        let namespace = global.namespace.clone().filter(|name| !name.is_empty());
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let builder = cluster::connect(config);
         let builder = builder.map_err(|error| CommandFailure::of("build the client", &error))?;
@@ -71,7 +76,38 @@ impl Session {
             client: builder.build(),
             namespace,
             everywhere: global.all_namespaces,
+            timeout: global.request_timeout.unwrap_or(REQUEST_TIMEOUT),
         })
+    }
+
+    /// A request, with a bound on its time.
+    pub async fn request<T>(
+        &self,
+        what: &str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, CommandFailure> {
+        let answered = if self.timeout.is_zero() {
+            Ok(request.await)
+        } else {
+            within(self.timeout, request).await
+        };
+        let answered = answered.map_err(|timed_out| CommandFailure::Request {
+            what: what.to_owned(),
+            why: timed_out.to_string(),
+        })?;
+        answered.map_err(|error| CommandFailure::of(what, &error))
+    }
+
+    /// The objects of the namespace, or of all namespaces.
+    pub(super) fn all<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        if self.everywhere {
+            Api::all(self.client.clone())
+        } else {
+            Api::namespaced(self.client.clone(), &self.namespace)
+        }
     }
 
     /// The pods of the namespace.
@@ -80,8 +116,19 @@ impl Session {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// The pod of any namespace, if it is there.
+    pub(super) async fn pod_of(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<FoundPod>, CommandFailure> {
+        let pods: Api<v1::Pod> = Api::namespaced(self.client.clone(), namespace);
+        let found = self.request("get the pod", pods.get_opt(name)).await?;
+        Ok(found.map(FoundPod::read).transpose()?)
+    }
+
     pub async fn pod(&self, name: &str) -> Result<FoundPod, CommandFailure> {
-        let object = request("get the pod", self.pods().get(name)).await?;
+        let object = self.request("get the pod", self.pods().get(name)).await?;
         Ok(FoundPod::read(object)?)
     }
 
@@ -95,7 +142,8 @@ impl Session {
         let patch = json!({ "metadata": { "uid": &*pod.uid, "annotations": { key: value } } });
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
         let (pods, name) = (self.pods(), &pod.key.name);
-        request("annotate the pod", pods.patch(name, &params, &patch)).await?;
+        self.request("annotate the pod", pods.patch(name, &params, &patch))
+            .await?;
         Ok(())
     }
 
@@ -103,39 +151,41 @@ impl Session {
     pub async fn events(&self, uid: &str) -> Result<Vec<PodEvent>, CommandFailure> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
-        let events = request("list the Events", events.list(&about)).await?;
+        let events = self.request("list the Events", events.list(&about)).await?;
         let mut events: Vec<PodEvent> = events.items.iter().map(PodEvent::from).collect();
         events.sort_by(|a, b| (a.at, &a.reason).cmp(&(b.at, &b.reason)));
         Ok(events)
     }
 
-    /// Every pod that counts as quarantined, or may: by its state label, and by a record where the label was removed.
-    /// For the latter the metadata of all pods is read, page by page.
-    pub async fn tracked(&self) -> Result<Vec<FoundPod>, CommandFailure> {
-        let pods: Api<v1::Pod> = if self.everywhere {
-            Api::all(self.client.clone())
-        } else {
-            self.pods()
+    /// Every pod with these labels that counts as quarantined, or may: by its state label, and by a record where the label
+    /// was removed. For the latter the metadata of all pods is read, page by page.
+    pub async fn tracked(&self, selector: &str) -> Result<Vec<FoundPod>, CommandFailure> {
+        let and = |labels: String| match selector {
+            "" => labels,
+            selector => format!("{labels},{selector}"),
         };
+        let pods: Api<v1::Pod> = self.all();
         let mut tracked = Vec::new();
         let list = async |page: &ListParams| pods.list(page).await;
-        each(keys::STATE, list, |pod| tracked.push(pod)).await?;
+        let labelled = and(keys::STATE.to_owned());
+        let listed = each(self, &labelled, list, |pod| tracked.push(pod)).await;
+        // Everything in the request but the selector is right.
+        listed.map_err(|failure| failure.of_selector(selector))?;
         let mut recorded = Vec::new();
         let list = async |page: &ListParams| pods.list_metadata(page).await;
-        each(&format!("!{}", keys::STATE), list, |pod| {
+        each(self, &and(format!("!{}", keys::STATE)), list, |pod| {
             if pod.annotations().contains_key(keys::RECORD) {
                 recorded.push(pod);
             }
         })
         .await?;
-        for pod in recorded {
-            let namespace = pod.namespace().unwrap_or_default();
-            let of_pod: Api<v1::Pod> = Api::namespaced(self.client.clone(), &namespace);
-            tracked.extend(request("get the pod", of_pod.get_opt(&pod.name_any())).await?);
-        }
         let mut found = Vec::new();
         for object in tracked {
             found.push(FoundPod::read(object)?);
+        }
+        for pod in recorded {
+            let namespace = pod.namespace().unwrap_or_default();
+            found.extend(self.pod_of(&namespace, &pod.name_any()).await?);
         }
         Ok(found)
     }
@@ -151,7 +201,9 @@ impl Session {
         };
         let of_agents = format!("{}={}", keys::MANAGED_BY, keys::MANAGER);
         let of_agents = ListParams::default().labels(&of_agents);
-        let found = request("list the ledgers", objects.list(&of_agents)).await?;
+        let found = self
+            .request("list the ledgers", objects.list(&of_agents))
+            .await?;
         let prefix = ledger::name("");
         let mut ledgers = Vec::new();
         for object in found.items {
@@ -166,7 +218,9 @@ impl Session {
     pub(super) async fn agent_pods(&self, namespace: &str) -> Result<Vec<v1::Pod>, CommandFailure> {
         let pods: Api<v1::Pod> = Api::namespaced(self.client.clone(), namespace);
         let of_agents = ListParams::default().labels(AGENT_PODS);
-        let found = request("list the agent's pods", pods.list(&of_agents)).await?;
+        let found = self
+            .request("list the agent's pods", pods.list(&of_agents))
+            .await?;
         let mut found = found.items;
         found.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         found.sort_by_key(|pod| (!is_ready(pod), pod.name_any()));
@@ -194,11 +248,13 @@ impl Session {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let found = if self.everywhere {
             let all = ListParams::default();
-            let found = request("list the namespaces", namespaces.list_metadata(&all)).await?;
+            let found = self
+                .request("list the namespaces", namespaces.list_metadata(&all))
+                .await?;
             found.items
         } else {
             let found = namespaces.get_metadata_opt(&self.namespace);
-            let found = request("get the namespace", found).await?;
+            let found = self.request("get the namespace", found).await?;
             found.into_iter().collect()
         };
         let mut lowered: Vec<Lowered> = Vec::new();
@@ -226,13 +282,14 @@ fn is_ready(pod: &v1::Pod) -> bool {
 
 /// Lists the pods that a label selector selects, page by page.
 async fn each<P: Clone>(
+    session: &Session,
     labels: &str,
     list: impl AsyncFn(&ListParams) -> kube::Result<ObjectList<P>>,
     mut take: impl FnMut(P),
 ) -> Result<(), CommandFailure> {
     let mut pages = ListPages::of(ListParams::default().labels(labels));
     while let Some(params) = pages.next() {
-        let page = request("list the pods", list(params)).await?;
+        let page = session.request("list the pods", list(params)).await?;
         pages.turn(&page.metadata);
         page.items.into_iter().for_each(&mut take);
     }

@@ -10,7 +10,7 @@ use pod_quarantine::{
     },
     plugin::{
         command::{CommandOutcome, print_outcomes},
-        list::table,
+        list::Table,
         quarantined::Quarantined,
         session::FoundPod,
         why::{in_service::InService, quarantined::QuarantineDetails},
@@ -120,7 +120,7 @@ fn the_list() {
     let pods = [listed(&by_a_person()), listed(&by_signal())];
     is_shown(
         "kubectl quarantine list -n shop",
-        &table(&pods, false, false, now()),
+        &Table::new(false, false, true).lines(&pods, now()),
     );
 }
 

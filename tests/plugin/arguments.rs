@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use pod_quarantine::plugin::arguments::{AgentArgs, Arguments, OutputFormat, PluginCommand};
+use pod_quarantine::plugin::{
+    OutputFormat,
+    arguments::{AgentArgs, Arguments, PluginCommand},
+};
 
 fn read(line: &str) -> Result<Arguments, ErrorKind> {
     let words = std::iter::once("kubectl-quarantine").chain(line.split_whitespace());
@@ -22,11 +25,87 @@ fn the_flags_of_kubectl_stand_before_and_after_the_command() {
     ] {
         let global = understood(line).global;
         assert_eq!(global.namespace.as_deref(), Some("shop"));
-        assert_eq!(global.context.as_deref(), Some("test"));
+        assert_eq!(global.connection.context.as_deref(), Some("test"));
         assert_eq!(global.output, Some(OutputFormat::Wide));
     }
     assert!(understood("list -A").global.all_namespaces);
     assert!(understood("ls -A").global.all_namespaces);
+}
+
+#[test]
+fn every_switch_takes_a_value_as_in_kubectl() {
+    for (line, everywhere, watch) in [
+        ("list -A --watch", true, true),
+        ("list -Aw", true, true),
+        ("list -wA -n shop", true, true),
+        ("list --all-namespaces=true -w=false", true, false),
+        ("list -A=0 --watch=T", false, true),
+        ("--all-namespaces=false list", false, false),
+    ] {
+        let arguments = understood(line);
+        assert_eq!(arguments.global.all_namespaces, everywhere, "{line}");
+        let PluginCommand::List(list) = arguments.command else {
+            panic!("{line}")
+        };
+        assert_eq!(list.watch, watch, "{line}");
+    }
+    let PluginCommand::Release(release) = understood("release web-0 --force=false").command else {
+        panic!("not release")
+    };
+    assert!(!release.force);
+}
+
+#[test]
+fn values_stand_behind_a_letter_with_and_without_a_space() {
+    for line in [
+        "list -nshop -lapp=web -owide",
+        "list -n=shop -l=app=web -o=wide",
+        "list -n shop -l app=web -o wide",
+        "list -Awnshop --selector app=web --output wide",
+    ] {
+        let Arguments { global, command } = understood(line);
+        assert_eq!(global.namespace.as_deref(), Some("shop"), "{line}");
+        assert_eq!(global.output, Some(OutputFormat::Wide), "{line}");
+        let PluginCommand::List(list) = command else {
+            panic!("{line}")
+        };
+        assert_eq!(list.selector, "app=web", "{line}");
+    }
+}
+
+#[test]
+fn a_request_may_take_seconds_or_a_duration_or_for_ever() {
+    for (line, seconds) in [
+        ("list --request-timeout 3", 3),
+        ("list --request-timeout=2m", 120),
+        ("--request-timeout 0 list", 0),
+        ("list --request-timeout 0s", 0),
+    ] {
+        let timeout = understood(line).global.request_timeout;
+        assert_eq!(timeout, Some(Duration::from_secs(seconds)), "{line}");
+    }
+    assert_eq!(understood("list").global.request_timeout, None);
+}
+
+#[test]
+fn whom_to_act_as_reaches_the_client() {
+    let line = "list --as ann --as-group a --as-group b,c --as-uid 7 --as-user-extra k=v=w --cluster x --user y -s z";
+    let flags = understood(line).global.connection.flags();
+    assert_eq!(flags.to_user.impersonate.as_deref(), Some("ann"));
+    assert_eq!(flags.to_user.impersonate_groups, ["a", "b,c"]);
+    assert_eq!(flags.to_user.impersonate_uid.as_deref(), Some("7"));
+    assert_eq!(flags.to_user.impersonate_extra, ["k=v=w"]);
+    assert_eq!(flags.cluster.as_deref(), Some("x"));
+    assert_eq!(flags.user.as_deref(), Some("y"));
+    assert_eq!(flags.to_cluster.server.as_deref(), Some("z"));
+    assert_eq!(
+        understood("list --context=")
+            .global
+            .connection
+            .flags()
+            .context,
+        None
+    );
 }
 
 #[test]
@@ -147,8 +226,13 @@ fn contradictory_and_incomplete_lines_are_mistakes() {
         ("add web-0", ErrorKind::MissingRequiredArgument),
         ("add --reason x", ErrorKind::MissingRequiredArgument),
         ("why -A web-0", ErrorKind::ArgumentConflict),
-        ("list -A -n shop", ErrorKind::ArgumentConflict),
         ("list -o table", ErrorKind::InvalidValue),
+        ("list -o jsonpath", ErrorKind::InvalidValue),
+        ("list -o jsonpath={.a", ErrorKind::ValueValidation),
+        ("list --watch=perhaps", ErrorKind::ValueValidation),
+        ("list --request-timeout soon", ErrorKind::ValueValidation),
+        ("list --as-user-extra x", ErrorKind::ValueValidation),
+        ("why web-0 -l app=web", ErrorKind::UnknownArgument),
         ("remove web-0", ErrorKind::InvalidSubcommand),
         (
             "release web-0 --no-wait --timeout 5s",

@@ -28,8 +28,26 @@ fn pods_are_completed_after_commands_about_pods() {
 fn the_flags_before_the_pod_say_where_to_look_for_pods() {
     let (global, _) = next(&words("why -n shop --context=test --kubeconfig /a"), "");
     assert_eq!(global.namespace.as_deref(), Some("shop"));
-    assert_eq!(global.context.as_deref(), Some("test"));
-    assert_eq!(global.kubeconfig.unwrap().to_str(), Some("/a"));
+    assert_eq!(global.connection.context.as_deref(), Some("test"));
+    assert_eq!(global.connection.kubeconfig.unwrap().to_str(), Some("/a"));
+    for line in [
+        "why -nshop",
+        "why -n=shop",
+        "why -An shop",
+        "-nshop -A why",
+        "why -Anshop",
+    ] {
+        let (global, next) = next(&words(line), "");
+        assert_eq!(global.namespace.as_deref(), Some("shop"), "{line}");
+        assert_eq!(next, Next::Pod(""), "{line}");
+    }
+    let (global, _) = next(
+        &words("why --as ann --as-group=a --as-group b --all-namespaces=false"),
+        "",
+    );
+    assert_eq!(global.connection.as_user.as_deref(), Some("ann"));
+    assert_eq!(global.connection.as_groups, ["a", "b"]);
+    assert!(!global.all_namespaces);
     assert_eq!(behind("list --kubeconfig"), Next::File);
     assert_eq!(behind("list -n"), Next::Words(Vec::new()));
     assert_eq!(behind("list"), Next::Words(Vec::new()));
@@ -39,7 +57,10 @@ fn the_flags_before_the_pod_say_where_to_look_for_pods() {
 async fn matching_words_are_offered_and_no_files() {
     for (line, candidates) in [
         (vec!["re"], "release\nresume\n:4\n"),
-        (vec!["list", "-o", ""], "json\nyaml\nname\nwide\n:4\n"),
+        (
+            vec!["list", "-o", ""],
+            "json\nyaml\nname\nwide\njsonpath=\n:4\n",
+        ),
         (vec!["release", "--f"], "--force\n:4\n"),
         (vec!["hold", "--off", "--kube"], "--kubeconfig\n:4\n"),
         (

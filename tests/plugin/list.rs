@@ -3,7 +3,7 @@
 use pod_quarantine::{
     core::{keys, ledger::Pause, policy::Mode},
     plugin::{
-        list::{mode_of, modes, table},
+        list::{Table, mode_of, modes},
         paused::{Paused, pauses},
         quarantined::Quarantined,
     },
@@ -23,7 +23,7 @@ fn listed(pod: Value) -> Quarantined {
 
 /// The cells of the only row, by its columns' heads.
 fn cells(pod: &Quarantined) -> Vec<(String, String)> {
-    let text = table(std::slice::from_ref(pod), true, true, now());
+    let text = Table::new(true, true, true).lines(std::slice::from_ref(pod), now());
     let mut lines = text.lines();
     let (heads, row) = (lines.next().unwrap(), lines.next().unwrap());
     let split = |line: &str| -> Vec<String> {
@@ -46,7 +46,7 @@ fn a_table_is_laid_out_as_kubectl_does_it() {
     let mut second = listed(pod());
     second.name = "web-7d4b9c-y".to_owned();
     second.reason = Some("wrong prices,\nask Ann".to_owned());
-    let text = table(&[listed(pod()), second], false, false, now());
+    let text = Table::new(false, false, true).lines(&[listed(pod()), second], now());
     assert_eq!(
         text,
         "\
@@ -213,7 +213,7 @@ fn a_pod_that_a_person_quarantined_is_of_no_policy() {
         record["evidence"] = json!([]);
         listed(recorded(&record.to_string()))
     };
-    let narrow = |pod| table(std::slice::from_ref(&pod), false, false, now());
+    let narrow = |pod| Table::new(false, false, true).lines(std::slice::from_ref(&pod), now());
     for policy in ["web-5xx", "by-hand"] {
         let text = narrow(manual(policy));
         assert!(text.contains("Deployment/web   manual   3 bad"), "{text}");
@@ -263,6 +263,7 @@ fn the_json_of_list_has_stable_keys() {
             "phase": "Running",
             "restarts": 1,
             "terminating": false,
+            "ended": null,
         })
     );
 }

@@ -9,6 +9,7 @@
 
 mod arguments;
 mod completion;
+mod jsonpath;
 mod list;
 mod outcome;
 mod pods;

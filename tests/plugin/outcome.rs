@@ -1,7 +1,7 @@
 //! The outcomes of a command for several pods.
 
 use pod_quarantine::plugin::{
-    arguments::OutputFormat,
+    OutputFormat,
     command::{CommandOutcome, print_outcomes},
 };
 use serde_json::{Value, json};
@@ -30,16 +30,16 @@ fn one_failed_pod_fails_the_command_and_hides_no_other_pod() {
 
 #[test]
 fn names_and_values_are_for_programs() {
-    let printed = print_outcomes(&outcomes(), Some(OutputFormat::Name)).unwrap();
+    let printed = print_outcomes(&outcomes(), Some(&OutputFormat::Name)).unwrap();
     assert_eq!(printed.stdout, "pod/web-0\n");
-    let printed = print_outcomes(&outcomes(), Some(OutputFormat::Json)).unwrap();
+    let printed = print_outcomes(&outcomes(), Some(&OutputFormat::Json)).unwrap();
     let value: Value = serde_json::from_str(&printed.stdout).unwrap();
     assert_eq!(
         value["items"][0],
         json!({ "namespace": "shop", "name": "web-0", "done": true, "message": "released" })
     );
     assert!(printed.failed);
-    let printed = print_outcomes(&outcomes(), Some(OutputFormat::Yaml)).unwrap();
+    let printed = print_outcomes(&outcomes(), Some(&OutputFormat::Yaml)).unwrap();
     assert!(
         printed.stdout.contains("name: web-0\n"),
         "{}",

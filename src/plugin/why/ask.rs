@@ -15,7 +15,7 @@ use crate::{
     deadline::within,
     plugin::{
         arguments::WhyArgs,
-        failure::{CommandFailure, request},
+        failure::CommandFailure,
         print::sanitize,
         session::{AGENT_PODS, Session},
     },
@@ -42,7 +42,11 @@ pub(super) async fn ask(session: &Session, why: &WhyArgs) -> Result<Explanation,
     let (mut reasons, mut all_stand_by) = (Vec::new(), true);
     for agent in found {
         let name = agent.name_any();
-        let asked = within(TIMEOUT, forward(&agents, &name, why.agent.port, &path)).await;
+        let asked = within(
+            TIMEOUT,
+            forward(session, &agents, &name, why.agent.port, &path),
+        )
+        .await;
         let reason = match asked.unwrap_or_else(|timed_out| Err(timed_out.to_string())) {
             Ok(explanation) if !is_of(why, &explanation) => {
                 all_stand_by = false;
@@ -78,6 +82,7 @@ fn is_of(why: &WhyArgs, explanation: &Explanation) -> bool {
 }
 
 async fn forward(
+    session: &Session,
     agents: &Api<Pod>,
     name: &str,
     port: u16,
@@ -85,7 +90,8 @@ async fn forward(
 ) -> Result<Explanation, String> {
     let ports = [port];
     let opened = agents.portforward(name, &ports);
-    let mut forwarder = request("open a port-forward", opened)
+    let mut forwarder = session
+        .request("open a port-forward", opened)
         .await
         .map_err(|failure| match failure {
             CommandFailure::Server {

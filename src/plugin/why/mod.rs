@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use self::{in_service::InService, quarantined::QuarantineDetails};
 use super::{
-    arguments::{OutputFormat, WhyArgs},
+    arguments::WhyArgs,
     failure::CommandFailure,
     list::mode_of,
+    output::OutputFormat,
     paused::report_unknown_pauses,
     print::{Printout, structured},
     session::Session,
@@ -23,7 +24,7 @@ const EVENTS: usize = 10;
 pub(super) async fn why(
     session: &Session,
     why: &WhyArgs,
-    output: Option<OutputFormat>,
+    output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
     let found = session.pod(&why.pod).await?;
     let (events, lowered) = futures::join!(session.events(&found.pod.uid), session.lowered());
@@ -46,9 +47,9 @@ pub(super) async fn why(
         let paused = report_unknown_pauses(paused, output, &mut printout.stderr);
         details.listed = details.listed.noting_pauses(&paused);
         printout.stdout = match output {
-            Some(OutputFormat::Json | OutputFormat::Yaml) => structured(output, &details)?,
             Some(OutputFormat::Name) => format!("pod/{}\n", why.pod),
             Some(OutputFormat::Wide) | None => details.text(now),
+            Some(_) => structured(output, &details)?,
         };
         return Ok(printout);
     }
@@ -59,9 +60,9 @@ pub(super) async fn why(
         printout.failed = in_service.says_nothing();
     }
     printout.stdout = match output {
-        Some(OutputFormat::Json | OutputFormat::Yaml) => structured(output, &in_service)?,
         Some(OutputFormat::Name) => format!("pod/{}\n", why.pod),
         Some(OutputFormat::Wide) | None => in_service.text(now),
+        Some(_) => structured(output, &in_service)?,
     };
     Ok(printout)
 }
