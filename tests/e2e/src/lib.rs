@@ -6,6 +6,7 @@
 mod agent;
 pub mod alerts;
 mod emulated_nodes;
+mod forward;
 mod gate;
 mod images;
 pub mod manifest;
@@ -20,6 +21,7 @@ mod web;
 
 pub use agent::{Agent, LEDGER, Metric};
 pub use emulated_nodes::EmulatedNodes;
+pub use forward::{Ask, Forward};
 pub use gate::{Answered, Caught, Gate, Held, Passing};
 pub use images::{WORKLOAD, prepare};
 pub use plugin::{Plugin, Ran};

@@ -90,6 +90,47 @@ impl Plugin {
         ran(command).await
     }
 
+    /// Runs kubectl and then the plugin, in the same environment, in which nothing else says how to reach the API server.
+    pub async fn beside_kubectl(
+        &self,
+        kubectl: &[&str],
+        plugin: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<(Ran, Ran)> {
+        let run = async |command: std::process::Command, words: &[&str]| {
+            let mut command = Command::from(command);
+            command.args(words).env("KUBECONFIG", &self.kubeconfig);
+            for name in ["http_proxy", "https_proxy", "no_proxy"] {
+                command.env_remove(name).env_remove(name.to_uppercase());
+            }
+            command.envs(environment.iter().copied());
+            ran(command).await
+        };
+        let of_kubectl = run(self.stage.cluster.command("kubectl"), kubectl).await?;
+        let own = run(std::process::Command::new(self.program), plugin).await?;
+        Ok((of_kubectl, own))
+    }
+
+    /// Starts it with its output in a file, with words that are parted by spaces.
+    pub fn start(&self, line: &str, output: &Path) -> anyhow::Result<tokio::process::Child> {
+        let file = std::fs::File::create(output)?;
+        let mut command = Command::new(self.program);
+        command
+            .args(line.split_whitespace())
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(std::process::Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .kill_on_drop(true);
+        command.spawn().context("start the plugin")
+    }
+
+    /// The same, which signs in by another kubeconfig.
+    #[must_use]
+    pub fn with_kubeconfig(self, kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig, ..self }
+    }
+
     /// Runs it through kubectl, which finds it on the path.
     pub async fn through_kubectl(&self, line: &str) -> anyhow::Result<Ran> {
         let mut command = Command::from(self.stage.cluster.command("kubectl"));

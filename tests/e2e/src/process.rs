@@ -95,12 +95,6 @@ impl Rights {
         policy: &str,
         argument: &str,
     ) -> anyhow::Result<Process> {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let program = program().await?;
-        let name = format!("{}-{count}", self.agent.namespace());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).context("make the agent's directory")?;
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -109,6 +103,24 @@ impl Rights {
             "contexts": [{ "name": "gate", "context": { "cluster": "gate", "user": "agent" } }],
             "current-context": "gate",
         });
+        self.start_reaching(policy, argument, &kubeconfig, &[])
+            .await
+    }
+
+    /// Starts an agent that reaches the API server by that kubeconfig, in that environment; waits until it listens.
+    pub async fn start_reaching(
+        &self,
+        policy: &str,
+        argument: &str,
+        kubeconfig: &serde_json::Value,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Process> {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let program = program().await?;
+        let name = format!("{}-{count}", self.agent.namespace());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).context("make the agent's directory")?;
         std::fs::write(directory.join("kubeconfig"), kubeconfig.to_string())?;
         std::fs::write(directory.join("config.yaml"), policy)?;
         let log = std::fs::File::create(directory.join("log"))?;
@@ -121,6 +133,7 @@ impl Rights {
             .arg("--config")
             .arg(directory.join("config.yaml"))
             .args(["--namespace", self.agent.namespace()])
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
