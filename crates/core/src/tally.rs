@@ -27,8 +27,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts the slots, and the counted pods without a slot. Whoever may patch pods can make such pods: those of one
-    /// namespace count for the cluster at most as often as the namespace's limit, and for no workload.
+    /// Counts the slots, and the counted pods without a slot. Whoever may patch pods can make such pods: for the cluster
+    /// they fill up the namespace's limit and no more, and for a workload they do not count.
     #[must_use]
     pub fn count(view: &View, ledger: &Ledger, limits: &Limits, now: Timestamp) -> Self {
         let mut tally = Self {
@@ -51,8 +51,9 @@ impl Tally {
             }
         }
         for (namespace, count) in without_slot {
-            tally.cluster += count.min(limits.namespace.max);
-            *tally.namespaces.entry(namespace.clone()).or_default() += count;
+            let used = tally.namespaces.entry(namespace.clone()).or_default();
+            tally.cluster += count.min(limits.namespace.max.saturating_sub(*used));
+            *used += count;
         }
         tally.cluster += u32::try_from(of_no_pod).unwrap_or(u32::MAX);
         tally
