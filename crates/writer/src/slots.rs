@@ -1,9 +1,12 @@
 //! Frees and fences the slots that no pod seems to need.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, stream};
 use pod_quarantine_core::{
     keys,
     ledger::{Ledger, Slot, SlotFate, fate},
+    object::{Pod, ResourceVersion},
     record::Values,
     view::Update,
     write::{Act, Change, PodVersion},
@@ -50,6 +53,9 @@ impl<Server: ApiServer> Writer<Server> {
             }
         };
         let fate = fate(&slot, found.as_ref(), self.server.now());
+        let fence = found
+            .as_ref()
+            .and_then(|found| fence(slot.resource_version, found));
         match found {
             Some(found) => outcome.updates.push(Update::Pod(found)),
             None => outcome
@@ -61,10 +67,9 @@ impl<Server: ApiServer> Writer<Server> {
             SlotFate::Keep => (None, outcome),
             SlotFate::Fence => {
                 pod.resource_version = slot.resource_version;
-                let fence = slot.resource_version.to_string();
                 let change = Change {
                     labels: Values::new(),
-                    annotations: Values::from([(keys::FENCE.into(), Some(fence.into()))]),
+                    annotations: Values::from([(keys::FENCE.into(), fence)]),
                 };
                 match self.server.patch(&pod, &change, false).await {
                     // The next check finds it changed.
@@ -76,6 +81,34 @@ impl<Server: ApiServer> Writer<Server> {
                 }
                 (None, outcome)
             }
+        }
+    }
+}
+
+/// What the fence of a version writes onto the pod. Where the pod carries just that, as whoever may patch it can arrange, the
+/// annotation is removed: only a change makes a new version.
+fn fence(version: ResourceVersion, pod: &Pod) -> Option<Arc<str>> {
+    let version = version.to_string();
+    if pod.annotation(keys::FENCE) == Some(&*version) {
+        return None;
+    }
+    Some(version.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pod_quarantine_core::object::ObjectKey;
+
+    #[test]
+    fn a_fence_changes_the_pod_also_where_somebody_has_written_it_beforehand() {
+        let mut pod = test_objects::pod(ObjectKey::new("shop", "web-0"), "uid".into());
+        for before in [None, Some("6"), Some("7")] {
+            if let Some(before) = before {
+                pod.annotations.insert(keys::FENCE.into(), before.into());
+            }
+            let fence = fence(ResourceVersion::new(7), &pod);
+            assert_ne!(fence.as_deref(), before);
         }
     }
 }
