@@ -7,7 +7,7 @@ use pod_quarantine_core::{
     judge::Findings,
     ledger::LedgerView,
     needs::NeedsAt,
-    object::ResourceVersion,
+    object::{Pod, ResourceVersion},
     view::{LeaseView, Update, View},
     write::Write,
 };
@@ -39,10 +39,15 @@ impl Model {
     }
 
     fn view(&self, seen: &Seen) -> View {
+        self.view_with(seen, Pod::clone)
+    }
+
+    /// `altered`: how the agent takes a pod that it sees.
+    fn view_with(&self, seen: &Seen, altered: impl Fn(&Pod) -> Pod) -> View {
         let mut view = self.known_to_all.clone();
         for (index, id) in seen.pods.iter().enumerate() {
             if let Some(pod) = self.pod(*id) {
-                view.put_pod((*pod).clone());
+                view.put_pod(altered(&pod));
             } else if *id == GONE {
                 let pod = world::pod(index);
                 view.put_pod(pod.clone());
@@ -69,13 +74,17 @@ impl Model {
     pub(crate) fn decided(&self, seen: Seen, bad: [bool; PODS], time: u32) -> Id {
         let key = (seen, bad, time);
         self.decided.get(key, |(seen, bad, time)| {
-            let view = self.view(seen);
+            let broken = self.scope.broken;
+            let mut ledger = self.ledger(seen.ledger).as_deref().cloned();
+            let mut view = self.view_with(seen, |pod| {
+                Broken::pod_in_the_view(broken, pod, ledger.as_ref())
+            });
+            Broken::alter_view(broken, &mut view);
             let mut writes = self.decision(&view, *bad, *time);
-            let mut ledger = match &view.ledger {
-                LedgerView::Present(ledger) => Some(ledger.clone()),
-                LedgerView::NotLoaded | LedgerView::Gone => None,
-            };
-            if self.scope.broken == Some(Broken::MovesSlotsBack) {
+            if broken == Some(Broken::GivesSlotsToForgedPods) {
+                ledger = Broken::give_slots(&view, &mut writes);
+            }
+            if broken == Some(Broken::MovesSlotsBack) {
                 ledger = Broken::move_slots_back(&view, &mut writes, |view| {
                     self.decision(view, *bad, *time)
                 });

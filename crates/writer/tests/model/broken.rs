@@ -6,10 +6,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pod_quarantine_core::{
     keys,
-    ledger::{Ledger, LedgerView},
-    object::{Pod, ResourceVersion, Uid},
+    ledger::{Ledger, LedgerView, Note, Slot},
+    object::{ObjectKey, Pod, ResourceVersion, Uid},
+    text::Fingerprint,
     view::View,
+    workload::WorkloadId,
     write::{Change, PodVersion, Write},
+};
+
+use crate::{
+    hostile::Hostility,
+    world::{self, FOREIGN, HOSTILE},
 };
 
 /// What is wrong.
@@ -29,6 +36,18 @@ pub(crate) enum Broken {
     RebuildsAtOnce,
     /// Nobody remembers that there was a ledger.
     ForgetsTheLedger,
+    /// A fence is the version alone, also where the pod carries just that.
+    FencesWithTheVersionAlone,
+    /// Whoever has written a record, it is taken for the agent's.
+    BelievesEveryRecord,
+    /// A record with the uid of another pod is one.
+    BelievesRecordsOfOtherPods,
+    /// Pods that count without a slot get one.
+    GivesSlotsToForgedPods,
+    /// The pods of a namespace that count without a slot have no share in common.
+    CountsForgedPodsOneByOne,
+    /// An owner is known by its uid, in whichever namespace it is.
+    OwnsAcrossNamespaces,
 }
 
 const ONE_TEXT: &str = "fenced";
@@ -41,12 +60,68 @@ impl Broken {
         }
     }
 
-    pub(crate) fn fence(broken: Option<Self>, change: &mut Change) {
+    pub(crate) fn fence(broken: Option<Self>, pod: &PodVersion, change: &mut Change) {
         if broken == Some(Self::FencesWithOneText)
             && let Some(Some(text)) = change.annotations.get_mut(keys::FENCE)
         {
             *text = ONE_TEXT.into();
         }
+        if broken == Some(Self::FencesWithTheVersionAlone)
+            && let Some(fence) = change.annotations.get_mut(keys::FENCE)
+        {
+            *fence = Some(pod.resource_version.to_string().into());
+        }
+    }
+
+    /// How an agent takes a pod that it sees.
+    pub(crate) fn pod_in_the_view(broken: Option<Self>, pod: &Pod, ledger: Option<&Ledger>) -> Pod {
+        let has_slot = ledger.is_some_and(|ledger| ledger.slots.contains_key(&pod.uid));
+        let mut pod = pod.clone();
+        match broken {
+            Some(Self::BelievesRecordsOfOtherPods) => make_record_its_own(&mut pod),
+            Some(Self::CountsForgedPodsOneByOne) if pod.counts_as_quarantined() && !has_slot => {
+                pod.key.namespace = format!("of-{}", pod.key.name).into();
+            }
+            _ => {}
+        }
+        pod
+    }
+
+    pub(crate) fn alter_view(broken: Option<Self>, view: &mut View) {
+        match broken {
+            Some(Self::OwnsAcrossNamespaces) => {
+                let theirs =
+                    ObjectKey::new(world::key(HOSTILE).namespace, world::key(FOREIGN).name);
+                view.put_controller(world::replica_set(theirs, FOREIGN));
+            }
+            Some(Self::BelievesEveryRecord) => {
+                let counted = counted(view);
+                if let LedgerView::Present(ledger) = &mut view.ledger {
+                    for pod in counted {
+                        let fingerprint = pod.record_fingerprint().cloned();
+                        let slot = ledger.slots.entry(pod.uid.clone());
+                        let slot = slot.or_insert_with(|| slot_of(&pod));
+                        slot.record = fingerprint.unwrap_or_else(|| slot.record.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes slots for pods that count without one, whatever the limits. Gives the ledger that goes with that.
+    pub(crate) fn give_slots(view: &View, writes: &mut Vec<Write>) -> Option<Ledger> {
+        let mut ledger = view.ledger.present()?.clone();
+        for pod in counted(view) {
+            if !ledger.slots.contains_key(&pod.uid) {
+                let slot = slot_of(&pod);
+                ledger.slots.insert(pod.uid.clone(), slot.clone());
+                // So that the ledger is written.
+                let expires = Some(slot.at);
+                writes.push(Write::Note(Note::Expires(Slot { expires, ..slot })));
+            }
+        }
+        Some(ledger)
     }
 
     /// What a GET finds.
@@ -66,6 +141,11 @@ impl Broken {
                 }
                 Some(Arc::new(pod))
             }
+            (Some(Self::BelievesRecordsOfOtherPods), _) => fresh.map(|pod| {
+                let mut pod = (*pod).clone();
+                make_record_its_own(&mut pod);
+                Arc::new(pod)
+            }),
             _ => fresh,
         }
     }
@@ -116,6 +196,37 @@ impl Broken {
             (Some(Self::ForgetsTheLedger), _) => None,
             _ => named,
         }
+    }
+}
+
+/// Writes the pod's own uid into its record.
+fn make_record_its_own(pod: &mut Pod) {
+    if let Some(text) = pod.annotations.get(keys::RECORD).cloned() {
+        let own = Hostility::with_uid_of(pod, &text);
+        pod.annotations.insert(keys::RECORD.into(), own.into());
+    }
+}
+
+fn counted(view: &View) -> Vec<Pod> {
+    let counted = view.tracked().filter(|pod| pod.counts_as_quarantined());
+    counted.cloned().collect()
+}
+
+/// A slot that knows no record.
+fn slot_of(pod: &Pod) -> Slot {
+    Slot {
+        uid: pod.uid.clone(),
+        namespace: pod.key.namespace.clone(),
+        name: pod.key.name.clone(),
+        workload: WorkloadId::of_pod(&pod.uid),
+        policy: world::POLICY.into(),
+        resource_version: pod.resource_version,
+        at: world::now(0).wall,
+        record: Fingerprint::of(""),
+        record_before: None,
+        ready: false,
+        replaced: None,
+        expires: None,
     }
 }
 

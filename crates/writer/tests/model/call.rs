@@ -128,7 +128,7 @@ impl Call {
                     (Some(Some(_)), _) => "quarantines",
                     (Some(None), Some(None)) => "releases",
                     (Some(None), _) => "undoes the quarantine of",
-                    (None, Some(Some(_))) => "fences",
+                    (None, Some(_)) => "fences",
                     _ => "settles",
                 }
             }

@@ -1,6 +1,8 @@
 //! When nothing goes wrong any more, all ends well: the slots are those of the quarantined pods, and as many pods are out
 //! as may be, or no other one is to be taken out.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use pod_quarantine_core::{keys, object::Pod};
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     model::Model,
     promise::Violation,
     state::{AGENTS, State},
-    world::{PODS, now},
+    world::{self, PODS, now},
 };
 
 /// So many rounds are more than any state needs: a round ends what is under way, sees all and does what is to be done.
@@ -108,15 +110,27 @@ impl Model {
         if let Some(why) = ledger.closed(now(state.time).wall) {
             return wrong(why);
         }
+        let used = self.used(state);
         let left = (0..PODS).find(|index| self.is_candidate(state, *index));
-        if let Some(index) = left.filter(|_| counted.len() < self.scope.limit as usize) {
+        if let Some(index) = left.filter(|_| used < self.scope.limit) {
             return wrong(format!(
-                "p{index} is left where it is, with {} of {} out",
-                counted.len(),
+                "p{index} is left where it is, with {used} of {} out",
                 self.scope.limit
             ));
         }
         Ok(())
+    }
+
+    /// How many places are taken: of each namespace as many as may be, whoever has marked its pods.
+    fn used(&self, state: &State) -> u32 {
+        let mut of_namespaces: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+        for index in (0..PODS).filter(|index| self.kept.is_counted(self, state.pods[*index])) {
+            *of_namespaces
+                .entry(world::key(index).namespace)
+                .or_default() += 1;
+        }
+        let most = self.scope.of_namespace;
+        of_namespaces.into_values().map(|used| used.min(most)).sum()
     }
 
     /// Whether a pod that the signal finds bad could be taken out.
@@ -127,6 +141,8 @@ impl Model {
                 && !pod.counts_as_quarantined()
                 && !hindered.iter().any(|key| pod.annotations.contains_key(key))
         };
-        state.bad[index] && self.pod(state.pods[index]).is_some_and(|pod| free(&pod))
+        // What becomes of their own pods is up to hostile people.
+        let is_theirs = self.scope.left.hostile > 0 && world::is_of_tenant(index);
+        !is_theirs && state.bad[index] && self.pod(state.pods[index]).is_some_and(|pod| free(&pod))
     }
 }

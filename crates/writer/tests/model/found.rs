@@ -5,6 +5,7 @@ use crate::{broken::Broken, model::Scope, promise::Violation, search::explore, s
 fn scope(broken: Broken, left: Left) -> Scope {
     Scope {
         limit: 1,
+        of_namespace: 5,
         left,
         new_pods: 1,
         reads_wait: false,
@@ -13,12 +14,15 @@ fn scope(broken: Broken, left: Left) -> Scope {
     }
 }
 
-/// A quarantine begins past the limit.
-fn passes_the_limit(scope: Scope) {
+fn found(scope: Scope) -> Violation {
     let explored = explore(scope, false);
     println!("{explored}");
-    let found = explored.found.expect("it is found");
-    assert_eq!(found.violation, Violation::PastTheLimit(1));
+    explored.found.expect("it is found").violation
+}
+
+/// A quarantine begins past the limit.
+fn passes_the_limit(scope: Scope) {
+    assert_eq!(found(scope), Violation::PastTheLimit(1));
 }
 
 fn holds(scope: Scope) {
@@ -58,11 +62,8 @@ fn an_agent_whose_fence_changes_nothing_is_found() {
         endings: Some(1),
         ..scope(Broken::FencesWithOneText, left)
     };
-    let explored = explore(scope, false);
-    println!("{explored}");
-    let found = explored.found.expect("it is found");
     let leaks = Violation::NoProgress("the slot of p1 is never freed".to_owned());
-    assert_eq!(found.violation, leaks);
+    assert_eq!(found(scope), leaks);
 }
 
 #[test]
@@ -95,4 +96,72 @@ fn an_agent_that_forgets_the_lost_ledger_is_found() {
         ..Left::NOTHING
     };
     passes_the_limit(scope(Broken::ForgetsTheLedger, left));
+}
+
+/// An agent among hostile people, who do so much: a namespace may have one pod out.
+fn among_hostile_people(broken: Broken, limit: u32, left: Left) -> Scope {
+    Scope {
+        limit,
+        of_namespace: 1,
+        new_pods: 0,
+        endings: Some(1),
+        ..scope(broken, left)
+    }
+}
+
+fn acts(hostile: u8) -> Left {
+    Left {
+        in_all: hostile,
+        hostile,
+        ..Left::NOTHING
+    }
+}
+
+fn makes_no_progress(scope: Scope, why: &str) {
+    assert_eq!(found(scope), Violation::NoProgress(why.to_owned()));
+}
+
+#[test]
+fn an_agent_that_believes_forged_records_is_found() {
+    let scope = among_hostile_people(Broken::BelievesEveryRecord, 1, acts(1));
+    assert_eq!(found(scope), Violation::Deleted("tenant/p0".to_owned()));
+}
+
+/// A copied record would take the place of a pod.
+#[test]
+fn an_agent_that_believes_the_records_of_other_pods_is_found() {
+    let scope = among_hostile_people(Broken::BelievesRecordsOfOtherPods, 1, acts(1));
+    makes_no_progress(scope, "p2 is left where it is, with 0 of 1 out");
+}
+
+#[test]
+fn an_agent_that_gives_slots_to_forged_pods_is_found() {
+    let scope = among_hostile_people(Broken::GivesSlotsToForgedPods, 1, acts(2));
+    passes_the_limit(scope);
+}
+
+/// The pod of the other namespace waits for ever.
+#[test]
+fn an_agent_for_which_forged_pods_have_no_share_in_common_is_found() {
+    let scope = among_hostile_people(Broken::CountsForgedPodsOneByOne, 2, acts(1));
+    makes_no_progress(scope, "p2 is left where it is, with 1 of 2 out");
+}
+
+#[test]
+fn an_agent_that_knows_owners_by_their_uid_alone_is_found() {
+    let scope = among_hostile_people(Broken::OwnsAcrossNamespaces, 2, acts(1));
+    makes_no_progress(scope, "p2 is left where it is, with 1 of 2 out");
+}
+
+#[test]
+fn an_agent_whose_fence_can_be_written_beforehand_is_found() {
+    let left = Left {
+        in_all: 3,
+        hostile: 1,
+        network: 1,
+        health: 1,
+        ..Left::NOTHING
+    };
+    let scope = among_hostile_people(Broken::FencesWithTheVersionAlone, 1, left);
+    makes_no_progress(scope, "the slot of p0 is never freed");
 }

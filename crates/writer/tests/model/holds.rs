@@ -11,6 +11,7 @@ use crate::{
 fn scope(limit: u32, left: Left) -> Scope {
     Scope {
         limit,
+        of_namespace: if left.hostile > 0 { 1 } else { 5 },
         left,
         new_pods: 1,
         reads_wait: false,
@@ -72,6 +73,36 @@ fn the_limit_holds_whatever_people_do_to_a_pod() {
         },
     ));
     has(&explored, &["releases"]);
+}
+
+#[test]
+fn the_limit_holds_whatever_hostile_people_write_onto_their_pods() {
+    let left = Left {
+        in_all: 2,
+        network: 1,
+        hostile: 1,
+        ..Left::NOTHING
+    };
+    let explored = holds(Scope {
+        new_pods: 0,
+        ..scope(1, left)
+    });
+    has(&explored, &["quarantines", "releases", "settles"]);
+}
+
+/// A namespace may have one pod out: two that are marked take no place of another namespace.
+#[test]
+fn hostile_people_take_no_more_than_the_limit_of_their_namespace() {
+    let left = Left {
+        in_all: 1,
+        hostile: 1,
+        ..Left::NOTHING
+    };
+    holds(Scope {
+        new_pods: 0,
+        endings: Some(16),
+        ..scope(2, left)
+    });
 }
 
 #[test]
@@ -158,6 +189,7 @@ fn the_limit_holds_within_the_bounds_of_the_environment() {
         network: asked("NETWORK", in_all),
         status: asked("STATUS", in_all),
         people: asked("PEOPLE", in_all),
+        hostile: asked("HOSTILE", in_all),
         webhook: asked("WEBHOOK", in_all),
         ledger: asked("LEDGER", in_all.min(1)),
         health: asked("HEALTH", in_all),

@@ -17,6 +17,7 @@ mod call;
 mod ending;
 mod found;
 mod holds;
+mod hostile;
 mod known;
 mod model;
 mod promise;

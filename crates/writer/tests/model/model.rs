@@ -14,6 +14,7 @@ use pod_quarantine_core::{
 use crate::{
     broken::Broken,
     call::{Answer, Call},
+    hostile::Hostility,
     known::{GONE, Id, Known, Memo, NOTHING},
     promise::Kept,
     server::Altered,
@@ -26,6 +27,8 @@ use crate::{
 pub(crate) struct Scope {
     /// How many pods may be out at once.
     pub(crate) limit: u32,
+    /// And how many of one namespace.
+    pub(crate) of_namespace: u32,
     /// What may go wrong.
     pub(crate) left: Left,
     /// How many of the pods no agent has seen yet at the start.
@@ -57,6 +60,7 @@ pub(crate) struct Model {
     pub(crate) pods: Known<Pod>,
     pub(crate) ledgers: Known<Ledger>,
     pub(crate) labels: Known<Labels>,
+    pub(crate) records: Known<Arc<str>>,
     pub(crate) calls: Known<Call>,
     pub(crate) writes: Known<Vec<Write>>,
     pub(crate) answers: Known<Answer>,
@@ -66,6 +70,7 @@ pub(crate) struct Model {
     pub(crate) answered: Memo<(Id, usize, Id), Id>,
     pub(crate) learnt: Memo<(Seen, Id), Seen>,
     pub(crate) patches: Memo<Patch, (Id, Id)>,
+    pub(crate) befallen: Memo<(Id, Hostility, Id), Option<Id>>,
     pub(crate) kept: Kept,
 }
 
@@ -73,11 +78,12 @@ impl Model {
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,
-            file: world::policy_file(scope.limit),
+            file: world::policy_file(scope.limit, scope.of_namespace),
             known_to_all: world::view(),
             pods: Known::default(),
             ledgers: Known::default(),
             labels: Known::default(),
+            records: Known::default(),
             calls: Known::default(),
             writes: Known::default(),
             answers: Known::default(),
@@ -87,6 +93,7 @@ impl Model {
             answered: Memo::default(),
             learnt: Memo::default(),
             patches: Memo::default(),
+            befallen: Memo::default(),
             kept: Kept::default(),
         }
     }
@@ -119,6 +126,7 @@ impl Model {
             pods,
             labels_before: [NOTHING; PODS],
             changed_by_people: [false; PODS],
+            wrote: NOTHING,
             bad: [true; PODS],
             ledger,
             ledger_version: 1,

@@ -9,9 +9,10 @@ use pod_quarantine_core::{
 };
 
 use crate::{
-    known::{GONE, Id, Memo},
+    known::{GONE, Id, Memo, NOTHING},
     model::Model,
-    world::APP,
+    state::State,
+    world::{self, APP, PODS, index_of, now},
 };
 
 /// What was promised and is not so.
@@ -21,7 +22,9 @@ pub(crate) enum Violation {
     PastTheLimit(usize),
     /// A quarantined pod cannot be put back.
     NotRestorable(String),
-    /// What is no quarantined pod was deleted.
+    /// The same, of so many pods of one namespace.
+    PastTheLimitOfANamespace(usize),
+    /// What no agent has quarantined was deleted, or before its time.
     Deleted(String),
     /// When nothing goes wrong any more, this does not end.
     NoProgress(String),
@@ -42,21 +45,6 @@ impl Kept {
                 .is_some_and(|pod| pod.counts_as_quarantined())
         };
         id > GONE && self.counted.get(id, counted)
-    }
-
-    pub(crate) fn begins(limit: u32, others: usize) -> Result<(), Violation> {
-        if others < limit as usize {
-            return Ok(());
-        }
-        Err(Violation::PastTheLimit(others))
-    }
-
-    pub(crate) fn deletes(pod: &Pod) -> Result<(), Violation> {
-        let readable = matches!(pod.record(), RecordState::Readable(_));
-        if readable && pod.has_state_label() {
-            return Ok(());
-        }
-        Err(Violation::Deleted(pod.key.to_string()))
     }
 
     /// `changed`: whether people have changed a label that the quarantine had edited.
@@ -100,5 +88,40 @@ impl Kept {
             }
             wrong(format!("{before:?} would become {after:?}"))
         })
+    }
+}
+
+impl Model {
+    /// An agent quarantines a pod. Those that count by the doing of hostile people alone may do so at any time: they are
+    /// not among the others.
+    pub(crate) fn begins(&self, state: &State, index: usize) -> Result<(), Violation> {
+        let namespace = world::key(index).namespace;
+        let out = (0..PODS).filter(|other| state.labels_before[*other] != NOTHING);
+        let out: Vec<usize> = out.collect();
+        if out.len() >= self.scope.limit as usize {
+            return Err(Violation::PastTheLimit(out.len()));
+        }
+        let here = out
+            .iter()
+            .filter(|other| world::key(**other).namespace == namespace);
+        let here = here.count();
+        if here >= self.scope.of_namespace as usize {
+            return Err(Violation::PastTheLimitOfANamespace(here));
+        }
+        Ok(())
+    }
+
+    /// An agent deletes a pod: an agent has written its record, and its time is up.
+    pub(crate) fn deletes(&self, state: &State, pod: &Pod) -> Result<(), Violation> {
+        let is_over = match pod.record() {
+            RecordState::Readable(record) => record.expires <= now(state.time).wall,
+            RecordState::Absent | RecordState::Newer(..) | RecordState::Damaged(_) => false,
+        };
+        let is_quarantined = state.labels_before[index_of(&pod.key)] != NOTHING;
+        let is_as_written = self.is_as_written(state, index_of(&pod.key));
+        if pod.has_state_label() && is_over && is_quarantined && is_as_written {
+            return Ok(());
+        }
+        Err(Violation::Deleted(pod.key.to_string()))
     }
 }

@@ -1,5 +1,7 @@
 //! What the API server makes of a request.
 
+use std::sync::Arc;
+
 use pod_quarantine_core::{
     keys,
     ledger::{Ledger, Memory},
@@ -13,10 +15,18 @@ use crate::{
     call::{Call, Said},
     known::{GONE, Id, NOTHING},
     model::Model,
-    promise::{Kept, Violation},
+    promise::Violation,
     state::State,
-    world::{self, APP},
+    world::{self, APP, HOSTILE},
 };
+
+/// Who writes a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WrittenBy {
+    Agent,
+    /// Anybody else.
+    Someone,
+}
 
 /// What a mutating webhook makes of a quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +48,7 @@ impl Altered {
     }
 }
 
-fn next(version: ResourceVersion) -> ResourceVersion {
+pub(crate) fn next(version: ResourceVersion) -> ResourceVersion {
     let number: u64 = version.to_string().parse().expect("a number");
     ResourceVersion::new(number + 1)
 }
@@ -64,7 +74,7 @@ fn patched(
         return (None, Err(WriteFailure::Conflict));
     };
     let mut change = change.clone();
-    Broken::fence(broken, &mut change);
+    Broken::fence(broken, target, &mut change);
     if let Some(altered) = altered {
         change.labels.remove(altered.key());
     }
@@ -119,7 +129,7 @@ impl Model {
                     (after, self.says(state, Said::Patched(result)))
                 });
                 if !dry_run {
-                    self.becomes(state, index, after)?;
+                    self.becomes(state, index, after, WrittenBy::Agent)?;
                 }
                 return Ok(answer);
             }
@@ -138,7 +148,7 @@ impl Model {
                 match found {
                     None => Said::Deleted(Err(WriteFailure::Conflict)),
                     Some(pod) => {
-                        Kept::deletes(&pod)?;
+                        self.deletes(state, &pod)?;
                         let mut pod = (*pod).clone();
                         pod.terminating = true;
                         self.changes(state, index, pod)?;
@@ -241,34 +251,62 @@ impl Model {
     ) -> Result<(), Violation> {
         pod.resource_version = next(pod.resource_version);
         let id = self.pods.name(pod);
-        self.becomes(state, index, id)
+        self.becomes(state, index, id, WrittenBy::Someone)
     }
 
     /// A pod is written: whatever is promised of that is checked.
-    fn becomes(&self, state: &mut State, index: usize, after: Id) -> Result<(), Violation> {
+    pub(crate) fn becomes(
+        &self,
+        state: &mut State,
+        index: usize,
+        after: Id,
+        by: WrittenBy,
+    ) -> Result<(), Violation> {
         let before = state.pods[index];
         if before == after {
             return Ok(());
         }
         let was = self.kept.is_counted(self, before);
         let is = self.kept.is_counted(self, after);
-        if is && !was {
-            let others = state.pods.iter();
-            let others = others.filter(|id| self.kept.is_counted(self, **id)).count();
-            Kept::begins(self.scope.limit, others)?;
+        if is && !was && by == WrittenBy::Agent {
+            self.begins(state, index)?;
             let pod = self.pods.get(before);
             state.labels_before[index] = self.labels.name(pod.labels.clone());
         } else if was && !is {
             state.labels_before[index] = NOTHING;
-            state.changed_by_people[index] = false;
         }
         state.pods[index] = after;
-        if is {
+        if index == HOSTILE {
+            self.remember_record(state, by);
+        }
+        if state.labels_before[index] == NOTHING {
+            state.changed_by_people[index] = false;
+        } else if self.is_as_written(state, index) {
             let changed = state.changed_by_people[index];
             self.kept
                 .can_be_restored(self, after, state.labels_before[index], changed)?;
         }
         Ok(())
+    }
+
+    fn remember_record(&self, state: &mut State, by: WrittenBy) {
+        let record = self.record_text(state.pods[HOSTILE]);
+        if let Some(record) = record.filter(|_| by == WrittenBy::Agent) {
+            state.wrote = self.records.name(record);
+        }
+        if state.labels_before[HOSTILE] == NOTHING && state.left.hostile == 0 {
+            state.wrote = NOTHING;
+        }
+    }
+
+    pub(crate) fn record_text(&self, pod: Id) -> Option<Arc<str>> {
+        self.pod(pod)?.annotations.get(keys::RECORD).cloned()
+    }
+
+    /// Whether the record of a quarantined pod is the one that an agent wrote.
+    pub(crate) fn is_as_written(&self, state: &State, index: usize) -> bool {
+        let wrote = (state.wrote > GONE).then(|| self.records.get(state.wrote));
+        index != HOSTILE || self.record_text(state.pods[index]).as_ref() == wrote.as_deref()
     }
 
     /// Whether a request that nobody waits for could still do something.

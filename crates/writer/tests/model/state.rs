@@ -13,10 +13,12 @@ pub(crate) const AGENTS: usize = 2;
 pub(crate) struct State {
     /// The pods on the API server.
     pub(crate) pods: [Id; PODS],
-    /// The labels of each counted pod before its quarantine.
+    /// The labels of each pod that an agent has quarantined before that; of one that counts all the same, there are none.
     pub(crate) labels_before: [Id; PODS],
     /// Whether people have changed a label of it since.
     pub(crate) changed_by_people: [bool; PODS],
+    /// The record that an agent wrote last onto the pod of hostile people, while that matters.
+    pub(crate) wrote: Id,
     /// Whether the signal says that the pod is bad.
     pub(crate) bad: [bool; PODS],
     /// The ledger on the API server.
@@ -71,6 +73,8 @@ pub(crate) struct Left {
     pub(crate) status: u8,
     /// Acts of people.
     pub(crate) people: u8,
+    /// Acts of hostile people, on the pods of their own namespace.
+    pub(crate) hostile: u8,
     /// Labels that a webhook drops.
     pub(crate) webhook: u8,
     /// Deletions of the ledger.
@@ -89,6 +93,7 @@ impl Left {
         network: 0,
         status: 0,
         people: 0,
+        hostile: 0,
         webhook: 0,
         ledger: 0,
         health: 0,

@@ -7,12 +7,13 @@ use pod_quarantine_core::{
 };
 
 use crate::{
+    hostile::Hostility,
     known::{GONE, Id, NOTHING},
     model::Model,
     promise::Violation,
     server::Altered,
     state::{AGENTS, Left, State},
-    world::{APP, PODS, now},
+    world::{APP, HOSTILE, PODS, now},
 };
 
 /// More than [`pod_quarantine_core::ledger::FENCE_AFTER`].
@@ -36,6 +37,7 @@ pub(crate) enum Step {
     /// The kubelet writes a pod's status.
     Status(usize),
     People(usize, Act),
+    Hostile(Hostility),
     /// A pod gets well, or bad again.
     Health(usize),
     /// A pod that was deleted is gone.
@@ -121,7 +123,7 @@ impl Act {
 
 impl Left {
     /// One fault less, if there is one left.
-    fn without(self, of: impl Fn(&mut Self) -> &mut u8) -> Option<Self> {
+    pub(crate) fn without(self, of: impl Fn(&mut Self) -> &mut u8) -> Option<Self> {
         let mut left = self;
         left.in_all = left.in_all.checked_sub(1)?;
         let kind = of(&mut left);
@@ -130,7 +132,7 @@ impl Left {
     }
 }
 
-type Next<'a> = &'a mut dyn FnMut(Step, Result<State, Violation>);
+pub(crate) type Next<'a> = &'a mut dyn FnMut(Step, Result<State, Violation>);
 
 impl Model {
     /// Everything that can happen next, and what is then.
@@ -147,11 +149,12 @@ impl Model {
         for index in 0..PODS {
             self.of_a_pod(state, index, next);
         }
+        self.hostility(state, next);
         self.ledger_goes(state, next);
         self.time(state, next);
     }
 
-    fn take(
+    pub(crate) fn take(
         &self,
         step: Step,
         state: &State,
@@ -414,6 +417,7 @@ impl Model {
             }
             Step::Status(pod) => format!("the kubelet writes the status of p{pod}"),
             Step::People(pod, act) => format!("people: {act:?} p{pod}"),
+            Step::Hostile(act) => format!("hostile people: p{HOSTILE} {act:?}"),
             Step::Health(pod) => {
                 let now = if state.bad[pod] { "well" } else { "bad" };
                 format!("p{pod} is {now}")

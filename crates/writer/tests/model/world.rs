@@ -1,12 +1,16 @@
 //! The cluster that the model begins with: three pods, each of a ReplicaSet of its own and behind one Service, all of
-//! them bad; an empty ledger; two agents that have seen nothing yet.
+//! them bad; an empty ledger; two agents that have seen nothing yet. The last pod has a namespace to itself, the others are
+//! a tenant's.
 
 use std::num::NonZeroU32;
 
 use pod_quarantine_core::{
     judge::{Finding, Verdict},
     ledger::Ledger,
-    object::{ControllerKind, ObjectKey, Pod, PodSelectingObject, Reference, ResourceVersion, Uid},
+    object::{
+        Controller, ControllerKind, ObjectKey, Pod, PodSelectingObject, Reference, ResourceVersion,
+        Uid,
+    },
     policy::{
         ClusterLimits, Limits, MaxPods, Mode, NamespaceLimits, PolicyFile, StormLimits,
         WorkloadLimits,
@@ -26,11 +30,15 @@ pub(crate) const START: &str = "2030-01-31T12:00:00Z";
 pub(crate) const APP: &str = "app";
 
 const SHOP: &str = "shop";
+const TENANT: &str = "tenant";
 const OWN: &str = "pod-quarantine";
+/// The installation, as records name it.
+pub(crate) const AGENT: &str = "pod-quarantine/default";
+pub(crate) const POLICY: &str = "answers";
 
-/// The policy file: at most `limit` pods, and nothing else in the way.
-pub(crate) fn policy_file(limit: u32) -> PolicyFile {
-    let policy = enforcing_policy("answers", selector(&[("tier", "web")]));
+/// The policy file: at most `limit` pods, of a namespace at most so many, and nothing else in the way.
+pub(crate) fn policy_file(limit: u32, of_namespace: u32) -> PolicyFile {
+    let policy = enforcing_policy(POLICY, selector(&[("tier", "web")]));
     PolicyFile {
         mode: Mode::Enforce,
         keep_node: false,
@@ -39,7 +47,7 @@ pub(crate) fn policy_file(limit: u32) -> PolicyFile {
                 max: limit,
                 per_hour: 10_000,
             },
-            namespace: NamespaceLimits { max: 5 },
+            namespace: NamespaceLimits { max: of_namespace },
             workload: WorkloadLimits {
                 max: MaxPods::Count(NonZeroU32::MIN),
                 ..WorkloadLimits::default()
@@ -60,7 +68,18 @@ fn name(index: usize) -> String {
 }
 
 pub(crate) fn key(index: usize) -> ObjectKey {
-    ObjectKey::new(SHOP, name(index))
+    let namespace = if is_of_tenant(index) { TENANT } else { SHOP };
+    ObjectKey::new(namespace, name(index))
+}
+
+/// The pod that hostile people write: the one that agents choose first.
+pub(crate) const HOSTILE: usize = 0;
+/// The pod of another namespace.
+pub(crate) const FOREIGN: usize = PODS - 1;
+
+/// Whether a pod is in the namespace of hostile people.
+pub(crate) fn is_of_tenant(index: usize) -> bool {
+    index != FOREIGN
 }
 
 /// Which pod has that name.
@@ -72,7 +91,7 @@ pub(crate) fn index_of(key: &ObjectKey) -> usize {
     index.expect("one of the pods")
 }
 
-fn owner(index: usize) -> Reference {
+pub(crate) fn owner(index: usize) -> Reference {
     Reference {
         kind: ControllerKind::ReplicaSet.as_str().into(),
         name: name(index).into(),
@@ -119,20 +138,26 @@ pub(crate) fn made_at(uid: &str) -> u64 {
 pub(crate) fn view() -> View {
     let mut view = View::new(OWN);
     view.put_namespace(namespace(SHOP));
+    view.put_namespace(namespace(TENANT));
     for index in 0..PODS {
-        let (key, uid) = (key(index), owner(index).uid);
-        let selector = selector(&[(APP, &name(index))]);
-        let service = service(key.clone(), selector.clone());
-        view.put_controller(controller(
-            ControllerKind::ReplicaSet,
-            key,
-            uid,
-            1,
-            selector,
-        ));
+        let key = key(index);
+        let service = service(key.clone(), selector(&[(APP, &name(index))]));
+        view.put_controller(replica_set(key, index));
         view.put_selecting(PodSelectingObject::Service(service));
     }
     view
+}
+
+/// The ReplicaSet of a pod, at that key.
+pub(crate) fn replica_set(key: ObjectKey, index: usize) -> Controller {
+    let selector = selector(&[(APP, &name(index))]);
+    controller(
+        ControllerKind::ReplicaSet,
+        key,
+        owner(index).uid,
+        1,
+        selector,
+    )
 }
 
 /// The finding about an unhealthy pod.
