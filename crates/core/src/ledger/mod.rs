@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 pub use self::{
     memory::{MAX_PACING_RECORDS, MAX_STORMS, Memory, PAUSE, PacingRecord, Pause, Storm},
-    slot::{FENCE_AFTER, Slot, SlotFate, fate},
+    slot::{FENCE_AFTER, Slot, SlotFate, TwoRecords, fate},
 };
 use crate::{
     object::{Pod, ResourceVersion, Uid},

@@ -31,7 +31,8 @@ pub struct Slot {
     pub at: Timestamp,
     /// Of the record's text.
     pub record: Fingerprint,
-    /// Of the text of the record before, if the pod is being quarantined again: it may carry either of the two.
+    /// Of the text of another record that the pod may carry instead: the one before, if the pod is being quarantined again,
+    /// or the one that the slot was taken with before, for the same version of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_before: Option<Fingerprint>,
     /// Whether the pod was Ready: then its quarantine counts against its PodDisruptionBudgets.
@@ -51,12 +52,33 @@ impl Slot {
         ObjectKey::new(self.namespace.clone(), self.name.clone())
     }
 
+    /// Which other record the pod may carry if the slot is taken again, with that one: a patch that was sent for the same
+    /// version may yet arrive. An error if there are two of them already: the pod must change first.
+    pub fn other_record(
+        &self,
+        version: ResourceVersion,
+        record: &Fingerprint,
+    ) -> Result<Option<Fingerprint>, TwoRecords> {
+        if self.resource_version != version {
+            return Ok(None);
+        }
+        match &self.record_before {
+            other if self.record == *record => Ok(other.clone()),
+            Some(other) if other != record => Err(TwoRecords),
+            _ => Ok(Some(self.record.clone())),
+        }
+    }
+
     /// Whether a record is this slot's.
     #[must_use]
     pub fn knows(&self, record: &Fingerprint) -> bool {
         self.record == *record || self.record_before.as_ref() == Some(record)
     }
 }
+
+/// A pod may already carry one of two records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TwoRecords;
 
 /// Whether a slot is kept, freed or fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

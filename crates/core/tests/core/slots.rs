@@ -1,6 +1,6 @@
 //! No slot, no quarantine: limits hold in every world, over crashes and behind the times.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
@@ -47,6 +47,31 @@ fn an_agent_killed_between_slot_and_patch_finishes_after_its_restart() {
     assert_eq!(refusals(&planned), [("api-0", Reason::ClusterLimit)]);
     world.carry_out(&again);
     assert_eq!(world.planned().len(), 0);
+}
+
+/// Each of the two agents has sent its patch by then: the pod carries the record of one of them, and is to be known by either.
+#[test]
+fn a_slot_taken_twice_for_the_same_version_knows_both_records_and_is_not_taken_a_third_time() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let first = the_quarantine(&world.planned()).clone();
+    assert!(world.ledger().take(first.slot.clone()));
+    world.pass(Duration::from_secs(5));
+    world.restart();
+    let second = the_quarantine(&world.planned()).clone();
+    assert_ne!(second.slot.record, first.slot.record);
+    assert!(world.ledger().take(second.slot.clone()));
+    for record in [&first.slot.record, &second.slot.record] {
+        assert!(world.ledger().slots[&first.pod.uid].knows(record));
+    }
+    world.pass(Duration::from_secs(5));
+    world.restart();
+    assert_eq!(quarantines(&world.planned()).len(), 0);
+    // The slot is checked, and fenced in the end: then no patch of before can arrive.
+    assert_eq!(checks(&world.tick()), 1);
+    world.change("web-0", |_| {});
+    let third = the_quarantine(&world.planned()).clone();
+    assert_eq!(third.slot.record_before, None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use pod_quarantine_core::{keys, object::Pod};
+use pod_quarantine_core::{keys, ledger::Ledger, object::Pod};
 
 use crate::{
     known::{GONE, Mark, NOTHING},
@@ -103,6 +103,12 @@ impl Model {
                 return wrong(format!("the slot of {} is never freed", slot.name));
             }
         }
+        if let Some(pod) = self.unknown(state, &ledger) {
+            return wrong(format!(
+                "the record of {} is not known to the ledger",
+                pod.key
+            ));
+        }
         // One that is deleted stays as long as a pod is out.
         if ledger.terminating && !ledger.slots.is_empty() {
             return Ok(());
@@ -119,6 +125,21 @@ impl Model {
             ));
         }
         Ok(())
+    }
+
+    /// A pod that an agent has quarantined and whose record the ledger does not know: it is never deleted. Where the ledger
+    /// was lost, that is so.
+    fn unknown(&self, state: &State, ledger: &Ledger) -> Option<Arc<Pod>> {
+        let may_be_lost = self.scope.left.ledger > 0;
+        let mut indexes = (0..PODS).filter(|index| {
+            !may_be_lost
+                && state.labels_before[*index] != NOTHING
+                && self.is_as_written(state, *index)
+        });
+        indexes.find_map(|index| {
+            let pod = self.pod(state.pods[index])?;
+            (!ledger.knows(&pod)).then_some(pod)
+        })
     }
 
     /// How many places are taken: of each namespace as many as may be, whoever has marked its pods.

@@ -22,7 +22,7 @@ pub(super) enum Skip {
     LedgerAhead,
     /// The needs of its replacement were not read recently.
     NeedsLookup,
-    /// Its last change failed a short time ago.
+    /// Its last change failed a short time ago, or two changes of this version of it may yet arrive.
     BacksOff,
     /// Which labels change is not searched for in this decision any more.
     PutOff,

@@ -15,7 +15,7 @@ use crate::{
         searches::{PutOff, Searches},
     },
     keys,
-    ledger::Slot,
+    ledger::{Slot, TwoRecords},
     object::Pod,
     reason::{Reason, Refusal},
     record::{self, Record, Values},
@@ -77,6 +77,13 @@ pub(super) fn plan(
     let text = record
         .to_text()
         .map_err(|too_long| Refusal::new(Reason::NoWayOut, too_long.to_string()))?;
+    let fingerprint = Fingerprint::of(&text);
+    let other_record = match case.slot {
+        None => None,
+        Some(slot) => slot
+            .other_record(pod.resource_version, &fingerprint)
+            .map_err(|TwoRecords| Skip::BacksOff)?,
+    };
     let slot = Slot {
         uid: pod.uid.clone(),
         namespace: pod.key.namespace.clone(),
@@ -85,8 +92,8 @@ pub(super) fn plan(
         policy: record.policy.clone(),
         resource_version: pod.resource_version,
         at: cx.now.wall,
-        record: Fingerprint::of(&text),
-        record_before: None,
+        record: fingerprint,
+        record_before: other_record,
         ready: pod.ready,
         replaced: None,
         expires: None,
