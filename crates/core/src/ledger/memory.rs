@@ -111,9 +111,9 @@ impl Memory {
             parsed(text, |record| {
                 self.pacing.insert(workload.into(), record);
             })
-        } else if let Some(place) = key.strip_prefix(STORM) {
+        } else if key.starts_with(STORM) {
             match serde_json::from_str::<Storm>(text) {
-                Ok(storm) if storm_key(&storm.scope) == place => {
+                Ok(storm) if storm_key(&storm.scope) == key => {
                     self.storms.insert(storm.scope.clone(), storm);
                     true
                 }
@@ -147,7 +147,7 @@ impl Memory {
             entries.insert(format!("{PACE}{}", workload.as_str()), text(record));
         }
         for (scope, storm) in &self.storms {
-            entries.insert(format!("{STORM}{}", storm_key(scope)), text(storm));
+            entries.insert(storm_key(scope), text(storm));
         }
         entries
     }
@@ -209,14 +209,16 @@ impl Memory {
     }
 }
 
-/// What follows [`STORM`]: `cluster`, or the kind and the name of the scope, or its fingerprint where that could not be a
-/// key.
-fn storm_key(scope: &Scope) -> String {
+/// The key of a storm: `cluster` follows [`STORM`], or the kind and the name of the scope, or its fingerprint where that
+/// could not be in a key.
+pub(super) fn storm_key(scope: &Scope) -> String {
     let kind = scope.kind();
     match scope {
-        Scope::Cluster => kind.to_owned(),
-        Scope::Zone(name) | Scope::Node(name) => format!("{kind}.{}", Uid::from(name.clone())),
-        Scope::Workload(workload) => format!("{kind}.{}", workload.as_str()),
+        Scope::Cluster => format!("{STORM}{kind}"),
+        Scope::Zone(name) | Scope::Node(name) => {
+            format!("{STORM}{kind}.{}", Uid::from(name.clone()))
+        }
+        Scope::Workload(workload) => format!("{STORM}{kind}.{}", workload.as_str()),
     }
 }
 

@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
+use self::memory::storm_key;
 pub use self::{
     memory::{MAX_PACING_RECORDS, MAX_STORMS, Memory, PAUSE, PacingRecord, Pause, Storm},
     slot::{FENCE_AFTER, Slot, SlotFate, TwoRecords, fate},
@@ -204,7 +205,9 @@ impl Ledger {
             Note::Replaced(slot) => self.note_slot(slot, |known| known.replaced = slot.replaced),
             Note::Expires(slot) => self.note_slot(slot, |known| known.expires = slot.expires),
             Note::StormBegan(storm) => {
-                let new = !storms.contains_key(&storm.scope) && storms.len() < MAX_STORMS;
+                let new = !storms.contains_key(&storm.scope)
+                    && storms.len() < MAX_STORMS
+                    && !self.unreadable.contains_key(&*storm_key(&storm.scope));
                 if new {
                     storms.insert(storm.scope.clone(), storm.clone());
                 }

@@ -174,6 +174,21 @@ fn an_unreadable_entry_closes_the_ledger_and_stays() {
     }
 }
 
+/// The entry in the object stays as it is: a note of the storm would be written again and again.
+#[test]
+fn no_storm_is_noted_over_an_entry_that_cannot_be_read() {
+    let mut ledger = Ledger::read(version(1), [("storm.cluster", "?")]);
+    let before = ledger.clone();
+    let storm = |scope: Scope| Storm {
+        place: scope.to_string().into(),
+        scope,
+        since: later(0),
+    };
+    assert!(!ledger.note(&Note::StormBegan(storm(Scope::Cluster))));
+    assert_eq!(ledger, before);
+    assert!(ledger.note(&Note::StormBegan(storm(Scope::Node("node-1".into())))));
+}
+
 #[test]
 fn an_entry_of_a_storm_under_the_key_of_another_is_unreadable() {
     let text = r#"{"scope":{"node":"node-1"},"where":"x","since":"2030-01-31T12:00:00Z"}"#;
