@@ -201,18 +201,8 @@ fn as_plain(labels: &Labels) -> Plain {
     labels.iter().filter_map(pair).collect()
 }
 
-/// So many cases, or `PROPTEST_CASES` if those are more: `make soak-detach`.
-fn at_least(cases: u32) -> ProptestConfig {
-    let defaults = ProptestConfig::default();
-    ProptestConfig {
-        cases: defaults.cases.max(cases),
-        failure_persistence: None,
-        ..defaults
-    }
-}
-
 proptest! {
-    #![proptest_config(at_least(10_000))]
+    #![proptest_config(crate::proptest_cases(10_000))]
 
     #[test]
     fn the_label_edits_are_the_best_of_all_edit_sets(case in cases()) {
@@ -250,7 +240,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(at_least(2_000))]
+    #![proptest_config(crate::proptest_cases(2_000))]
 
     #[test]
     fn no_equally_good_edit_set_precedes_the_chosen_one(case in cases()) {

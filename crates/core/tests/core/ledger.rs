@@ -201,7 +201,7 @@ fn no_slot_is_added_while_the_ledger_is_deleted_or_was_just_rebuilt() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::proptest_cases(1_000))]
 
     #[test]
     fn no_entry_is_ever_lost(

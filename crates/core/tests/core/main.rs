@@ -48,3 +48,16 @@ mod streaks_and_storms;
 mod tenants;
 mod view;
 mod world;
+
+/// So many cases of each property, or as many as `PROPTEST_CASES` says: more for `make soak-detach`, fewer for
+/// `make mutants`.
+fn proptest_cases(cases: u32) -> proptest::test_runner::Config {
+    let mut config = proptest::test_runner::Config {
+        failure_persistence: None,
+        ..Default::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    config
+}

@@ -170,7 +170,7 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::proptest_cases(1_000))]
 
     #[test]
     fn no_text_panics_or_is_read_as_permission_to_act(

@@ -351,7 +351,7 @@ fn labels_and_annotations_changed_by_others_are_left_and_named() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::proptest_cases(1_000))]
 
     #[test]
     fn release_and_settling_restore_exactly_the_original_labels_and_annotations(

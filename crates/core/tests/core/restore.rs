@@ -98,7 +98,7 @@ fn a_label_that_others_restored_already_is_not_named() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::proptest_cases(1_000))]
 
     #[test]
     fn labels_changed_by_others_stay_and_all_other_labels_are_restored(

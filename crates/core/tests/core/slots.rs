@@ -325,7 +325,7 @@ fn used(world: &World) -> Tally {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::proptest_cases(300))]
 
     #[test]
     fn no_tick_exceeds_a_limit(

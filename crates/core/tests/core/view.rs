@@ -227,7 +227,7 @@ fn the_workload_of_a_pod_is_the_top_of_its_owners() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::proptest_cases(1_000))]
 
     /// Any update may come twice; after the deletion the pod stays gone.
     #[test]
