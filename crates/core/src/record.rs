@@ -113,12 +113,12 @@ impl ParsedRecord {
         }
         let head: Head = match serde_json::from_str(text) {
             Ok(head) => head,
-            Err(error) => return unread(error.to_string()),
+            Err(error) => return unread(in_short(&error)),
         };
         let record = serde_json::from_str(text);
         let state = match (head.version, record) {
             (VERSION, Ok(record)) => RecordState::Readable(record),
-            (VERSION, Err(error)) => RecordState::Damaged(error.to_string()),
+            (VERSION, Err(error)) => RecordState::Damaged(in_short(&error)),
             (version, record) if version > VERSION => RecordState::Newer(version, record.ok()),
             (version, _) => RecordState::Damaged(format!("no version {version} was ever written")),
         };
@@ -181,5 +181,10 @@ impl Record {
     }
 }
 
-/// The bytes that are kept of a reason that does not fit.
+/// What is wrong with a record. An error may repeat the whole text, which anyone may have written.
+fn in_short(error: &serde_json::Error) -> String {
+    truncate(&error.to_string(), REASON_BYTES).to_owned()
+}
+
+/// The bytes that are kept of a reason that does not fit, and of what is wrong with a record.
 const REASON_BYTES: usize = 256;

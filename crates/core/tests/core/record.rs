@@ -226,6 +226,24 @@ fn a_text_longer_than_any_record_is_damaged_and_cut_where_it_is_read() {
 }
 
 #[test]
+fn what_is_said_of_a_damaged_record_repeats_only_its_beginning() {
+    let long = "é".repeat(2_000);
+    for text in [
+        format!("{long:?}"),
+        record()
+            .to_text()
+            .unwrap()
+            .replace("\"workload\",", &format!("{long:?},")),
+    ] {
+        let pod = with(&text);
+        let RecordState::Damaged(why) = pod.record() else {
+            panic!("{:?}", pod.record());
+        };
+        assert!(why.contains("ééé") && why.len() <= 256, "{why}");
+    }
+}
+
+#[test]
 fn what_is_read_follows_every_change_of_an_annotation() {
     let mut pod = with(&record().to_text().unwrap());
     assert!(pod.counts_as_quarantined());
@@ -243,7 +261,7 @@ fn what_is_read_follows_every_change_of_an_annotation() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::proptest_cases(2_000))]
 
     #[test]
     fn no_text_of_a_record_panics(text in "(\\PC{0,60}|[{}\\[\\]\":,0-9a-z]{0,60})") {
