@@ -217,6 +217,24 @@ fn no_way_out_names_the_one_selector_that_stands_in_the_way() {
 }
 
 #[test]
+fn of_a_long_selector_that_stands_in_the_way_the_beginning_is_shown() {
+    let long = "a".repeat(63);
+    let keys: Vec<String> = (0..9).map(|number| format!("key-{number}")).collect();
+    let pairs: Vec<(&str, &str)> = keys.iter().map(|key| (&**key, &*long)).collect();
+    let mut constraints = leaving(vec![named("Service web", selector(&pairs))]);
+    constraints
+        .fixed
+        .extend(keys.iter().map(|key| (&**key).into()));
+    let error = detach(&labels(&pairs), &constraints).expect_err("all keys are fixed");
+    let said = error.to_string();
+    assert!(
+        said.starts_with("in the way: Service web (key-0=aaa"),
+        "{said}"
+    );
+    assert!(said.ends_with("a…)") && said.len() < 500, "{said}");
+}
+
+#[test]
 fn no_way_out_names_the_selectors_to_keep_and_to_leave_that_clash() {
     let pod = labels(&[("app", "web"), ("tier", "front")]);
     let constraints = Constraints {

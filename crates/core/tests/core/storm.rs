@@ -5,7 +5,7 @@ use std::time::Duration;
 use pod_quarantine_core::{
     judge::Verdict,
     keys,
-    ledger::{Note, Storm},
+    ledger::{LedgerView, Note, Storm},
     notice::Topic,
     reason::Reason,
     scope::Scope,
@@ -162,9 +162,40 @@ fn recently_quarantined_pods_count_for_a_storm() {
     world.file.limits.storm.workload = 20;
     world.file.limits.storm.cluster = 100;
     world.quarantine("web-0");
-    world.pass(Duration::from_secs(31));
+    world.pass(Duration::from_secs(30));
     unhealthy(&mut world, "web", 3);
+    assert_eq!(quarantines(&world.planned()).len(), 1, "31 s later");
+}
+
+#[test]
+fn neither_a_quarantined_pod_nor_an_earlier_pod_of_the_name_counts_for_a_storm() {
+    let mut world = world();
+    world.file.limits.storm.cluster = 100;
+    unhealthy(&mut world, "web", 5);
+    let mut earlier = world.finding("web-5");
+    earlier.uid = "an-earlier-pod".into();
+    world.findings.push(earlier);
+    world.unhealthy("web-6");
+    world.change("web-6", |pod| {
+        pod.annotations.insert(keys::RECORD.into(), "{".into());
+    });
     assert_eq!(quarantines(&world.planned()).len(), 1);
+    assert_eq!(storm_count(&world), (0, 0), "5 of 10 are 50%");
+}
+
+#[test]
+fn a_storm_goes_on_while_the_ledger_is_gone() {
+    let mut world = world();
+    world.file.limits.storm.cluster = 100;
+    unhealthy(&mut world, "web", 6);
+    world.planned();
+    world.view.ledger = LedgerView::Gone;
+    world.planned();
+    assert_eq!(storm_count(&world), (0, 1));
+    world.findings.clear();
+    world.pass(Duration::from_mins(10));
+    world.planned();
+    assert_eq!(storm_count(&world), (0, 0), "the cooldown is over");
 }
 
 #[test]
@@ -174,8 +205,8 @@ fn pods_without_contrast_make_no_storm() {
     for finding in &mut world.findings {
         finding.contrast = false;
     }
-    assert_eq!(storm_count(&world), (0, 0));
     let planned = world.planned();
+    assert_eq!(storm_count(&world), (0, 0));
     assert!(
         refusals(&planned)
             .iter()
@@ -349,6 +380,23 @@ fn a_storm_of_a_node_needs_three_pods_of_two_workloads_and_more_than_the_share()
 }
 
 #[test]
+fn a_recently_quarantined_pod_counts_for_a_storm_of_its_node() {
+    let taken = |elsewhere: bool| {
+        let mut world = with_nodes();
+        world.quarantine("d0-0");
+        world.replaced("d0-0");
+        if elsewhere {
+            world.change("d0-0", |pod| pod.node = Some("node-2".into()));
+        }
+        world.unhealthy("d1-0");
+        world.unhealthy("d2-0");
+        quarantines(&world.planned()).len()
+    };
+    assert_eq!(taken(false), 0, "the third pod of the node");
+    assert_eq!(taken(true), 2);
+}
+
+#[test]
 fn the_nodes_of_a_zone_are_counted_together() {
     let mut world = with_nodes();
     for (node, zone) in [("node-1", "east"), ("node-2", "east"), ("node-3", "west")] {
@@ -429,4 +477,12 @@ fn a_ready_pod_without_a_connection_is_quarantined_if_it_is_of_the_only_workload
     let planned = world.planned();
     assert_eq!(quarantines(&planned).len(), 1);
     assert_eq!(refusals(&planned), [("web-1", Reason::Pacing)]);
+}
+
+#[test]
+fn a_pod_that_answers_with_an_error_is_no_sign_of_a_broken_network() {
+    let mut world = world();
+    unreached(&mut world, &["web-0"]);
+    world.unhealthy("api-0");
+    assert_eq!(quarantines(&world.planned()).len(), 2);
 }
