@@ -18,7 +18,7 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell cluster-program
-.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach
+.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach fuzz mutants
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,18 @@ soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of
 			|| { cat $(TARGET)/soak-detach.log; exit 1; }; \
 		echo "round $$round: 100000 cases of each property, $$(($$(date +%s) - began)) s"; \
 	done
+
+# libFuzzer is guided by rustc's own instrumentation, of the dependencies, too. All is built once more for it.
+COVERAGE := -C opt-level=1 -C passes=sancov-module $(addprefix -C llvm-args=-sanitizer-coverage-, \
+	level=4 inline-8bit-counters pc-table trace-compares)
+
+fuzz: ## Look for inputs that break what reads them: SECONDS=60 each, ONLY=record; KEEP=1 keeps new inputs
+	@RUSTFLAGS="$(COVERAGE)" cargo build --quiet --locked --package test-fuzz --features libfuzzer --bin fuzz-target
+	@tests/fuzz/run $(BUILT) $(or $(SECONDS),60)
+
+# Each mutant is built and tested in seconds, and there are 1,500 of them. SHARD=0/8 tries the first eighth.
+mutants: ## Change the core in 1,500 ways, each of which a test must notice: hours; SHARD=0/8
+	@tests/mutants/run
 
 # How much may go wrong is in the environment: MODEL_FAULTS in all, of these at most MODEL_NETWORK, MODEL_STATUS,
 # MODEL_PEOPLE, MODEL_WEBHOOK, MODEL_LEDGER, MODEL_HEALTH; besides MODEL_HALF_MINUTES, MODEL_TTLS; MODEL_LIMIT,

@@ -19,9 +19,9 @@ use crate::{
 
 /// What an answer says about one pod, for its sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PodReading {
-    pub(super) answer: Answer,
-    pub(super) saw: Arc<str>,
+pub struct PodReading {
+    pub answer: Answer,
+    pub saw: Arc<str>,
 }
 
 impl PodReading {

@@ -15,8 +15,10 @@ use std::{
     convert::Infallible,
 };
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::join::PodReading;
 use self::{
     error::QueryError,
     join::read,
@@ -25,11 +27,14 @@ use self::{
     server::Server,
 };
 use super::{
-    ErrorCause, Remark, SignalContext, SignalError, SignalEvent, output::SignalOutput,
-    schedule::Schedule,
+    ErrorCause, Remark, SignalContext, SignalError, SignalEvent, SignalTarget,
+    output::SignalOutput, schedule::Schedule,
 };
 use crate::{
-    core::policy::{PrometheusQuery, PrometheusServer},
+    core::{
+        object::Uid,
+        policy::{PodLabels, PrometheusQuery, PrometheusServer},
+    },
     deadline::within,
 };
 
@@ -73,6 +78,19 @@ pub async fn run(
         }
         turn = schedule.next(&policy, begun, Instant::now());
     }
+}
+
+/// What the body of an answer, the first one to its query, says about each pod: the part of [`run`] without a server.
+pub fn read_answer<'a>(
+    body: &[u8],
+    query: &PrometheusQuery,
+    labels: &PodLabels,
+    now: Timestamp,
+    pods: impl Iterator<Item = &'a SignalTarget>,
+) -> Vec<(Uid, PodReading)> {
+    let result = QueryResult::parse(body, labels)
+        .and_then(|result| Freshness::default().check(result, query.interval, now));
+    read(&result, query, now, pods)
 }
 
 /// Why the last query failed, if it did: only a change is logged.
