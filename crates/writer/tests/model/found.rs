@@ -109,13 +109,12 @@ fn among_hostile_people(broken: Broken, limit: u32, left: Left) -> Scope {
     }
 }
 
-fn acts(hostile: u8) -> Left {
-    Left {
-        in_all: hostile,
-        hostile,
-        ..Left::NOTHING
-    }
-}
+/// They do one thing.
+const ONE_ACT: Left = Left {
+    in_all: 1,
+    hostile: 1,
+    ..Left::NOTHING
+};
 
 fn makes_no_progress(scope: Scope, why: &str) {
     assert_eq!(found(scope), Violation::NoProgress(why.to_owned()));
@@ -123,33 +122,36 @@ fn makes_no_progress(scope: Scope, why: &str) {
 
 #[test]
 fn an_agent_that_believes_forged_records_is_found() {
-    let scope = among_hostile_people(Broken::BelievesEveryRecord, 1, acts(1));
+    let scope = among_hostile_people(Broken::BelievesEveryRecord, 1, ONE_ACT);
     assert_eq!(found(scope), Violation::Deleted("tenant/p0".to_owned()));
 }
 
 /// A copied record would take the place of a pod.
 #[test]
 fn an_agent_that_believes_the_records_of_other_pods_is_found() {
-    let scope = among_hostile_people(Broken::BelievesRecordsOfOtherPods, 1, acts(1));
+    let scope = among_hostile_people(Broken::BelievesRecordsOfOtherPods, 1, ONE_ACT);
     makes_no_progress(scope, "p2 is left where it is, with 0 of 1 out");
 }
 
 #[test]
 fn an_agent_that_gives_slots_to_forged_pods_is_found() {
-    let scope = among_hostile_people(Broken::GivesSlotsToForgedPods, 1, acts(2));
-    passes_the_limit(scope);
+    let scope = Scope {
+        new_pods: 1,
+        ..among_hostile_people(Broken::GivesSlotsToForgedPods, 1, ONE_ACT)
+    };
+    assert_eq!(found(scope), Violation::SlotsPastTheLimit(2));
 }
 
 /// The pod of the other namespace waits for ever.
 #[test]
 fn an_agent_for_which_forged_pods_have_no_share_in_common_is_found() {
-    let scope = among_hostile_people(Broken::CountsForgedPodsOneByOne, 2, acts(1));
+    let scope = among_hostile_people(Broken::CountsForgedPodsOneByOne, 2, ONE_ACT);
     makes_no_progress(scope, "p2 is left where it is, with 1 of 2 out");
 }
 
 #[test]
 fn an_agent_that_knows_owners_by_their_uid_alone_is_found() {
-    let scope = among_hostile_people(Broken::OwnsAcrossNamespaces, 2, acts(1));
+    let scope = among_hostile_people(Broken::OwnsAcrossNamespaces, 2, ONE_ACT);
     makes_no_progress(scope, "p2 is left where it is, with 1 of 2 out");
 }
 

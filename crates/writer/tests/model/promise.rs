@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
+    ledger::Ledger,
     object::Pod,
     record::RecordState,
     restore::{Released, restore},
@@ -24,6 +25,8 @@ pub(crate) enum Violation {
     NotRestorable(String),
     /// The same, of so many pods of one namespace.
     PastTheLimitOfANamespace(usize),
+    /// So many slots were taken.
+    SlotsPastTheLimit(usize),
     /// What no agent has quarantined was deleted, or before its time.
     Deleted(String),
     /// When nothing goes wrong any more, this does not end.
@@ -107,6 +110,15 @@ impl Model {
         let here = here.count();
         if here >= self.scope.of_namespace as usize {
             return Err(Violation::PastTheLimitOfANamespace(here));
+        }
+        Ok(())
+    }
+
+    /// An agent has written the ledger.
+    pub(crate) fn takes_slots(&self, ledger: &Ledger) -> Result<(), Violation> {
+        let slots = ledger.slots.len();
+        if slots > self.scope.limit as usize {
+            return Err(Violation::SlotsPastTheLimit(slots));
         }
         Ok(())
     }

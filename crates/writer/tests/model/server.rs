@@ -167,15 +167,17 @@ impl Model {
             }
             Call::ReadLedger => self.ledger_as_it_is(state),
             Call::SwapLedger { before, after } => {
-                self.writes_ledger(state, before, |found| swapped(found, after))
+                self.writes_ledger(state, before, |found| swapped(found, after))?
             }
-            Call::RepairLedger { before, rebuilt } => self.writes_ledger(state, before, |found| {
-                let mut ledger = found.clone();
-                ledger.resource_version = next(found.resource_version);
-                ledger.guarded = true;
-                ledger.rebuilt = rebuilt.or(found.rebuilt);
-                ledger
-            }),
+            Call::RepairLedger { before, rebuilt } => {
+                self.writes_ledger(state, before, |found| {
+                    let mut ledger = found.clone();
+                    ledger.resource_version = next(found.resource_version);
+                    ledger.guarded = true;
+                    ledger.rebuilt = rebuilt.or(found.rebuilt);
+                    ledger
+                })?
+            }
             Call::NameLedger(ledger) => {
                 let uid = world::made_at(&ledger.uid);
                 if state.named.is_none() || ledger.rebuilt.is_some() {
@@ -205,15 +207,16 @@ impl Model {
         state: &mut State,
         before: &Ledger,
         write: impl FnOnce(&Ledger) -> Ledger,
-    ) -> Said {
+    ) -> Result<Said, Violation> {
         let found = self.ledger(state.ledger);
         let found = found.filter(|found| found.resource_version == before.resource_version);
         let next = found.map(|found| write(&found));
         if let Some(next) = &next {
+            self.takes_slots(next)?;
             state.ledger_version = next.resource_version.to_string().parse().expect("a number");
             state.ledger = self.ledgers.name(next.clone());
         }
-        Said::Swapped(Ok(next))
+        Ok(Said::Swapped(Ok(next)))
     }
 
     /// Somebody deletes the ledger: its finalizer keeps it.
