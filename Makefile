@@ -65,9 +65,9 @@ test: cluster-program ## Run all tests: unit and property tests, then those on t
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 1 ::alone::
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
 
-# What it prints first, SEED, lets the same things happen again. SABOTAGE=cap or SABOTAGE=label breaks a rule on purpose
-# and must fail. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes.
-chaos: cluster-program ## Kill, stop and mislead two agents for ROUNDS=200; no pod too many out, no label lost
+# What it prints first, SEED, lets the same things happen again. SABOTAGE breaks a rule on purpose and must fail: cap,
+# label, quarantine, release, reap or share. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes.
+chaos: cluster-program ## Kill, stop and mislead two agents, beside hostile tenants, for ROUNDS=200; no pod too many out, no label lost, no other namespace touched
 	@$(CLUSTER) up
 	@$(BUILD) --bin prepare --bin chaos && $(BUILT)/prepare
 	@$(CLUSTER) exec -- $(BUILT)/chaos
@@ -98,8 +98,9 @@ mutants: ## Change the core in 1,500 ways, each of which a test must notice: hou
 	@tests/mutants/run
 
 # How much may go wrong is in the environment: MODEL_FAULTS in all, of these at most MODEL_NETWORK, MODEL_STATUS,
-# MODEL_PEOPLE, MODEL_WEBHOOK, MODEL_LEDGER, MODEL_HEALTH; besides MODEL_HALF_MINUTES, MODEL_TTLS; MODEL_LIMIT,
-# MODEL_NEW_PODS of 3, MODEL_READS_WAIT=1; MODEL_ENDINGS=8 tries one state of eight for its end.
+# MODEL_PEOPLE, MODEL_HOSTILE (they write anything onto a pod of their own), MODEL_WEBHOOK, MODEL_LEDGER, MODEL_HEALTH;
+# besides MODEL_HALF_MINUTES, MODEL_TTLS; MODEL_LIMIT, MODEL_NEW_PODS of 3, MODEL_READS_WAIT=1; MODEL_ENDINGS=8 tries
+# one state of eight for its end.
 model: ## Try every order of events on the cap protocol: MODEL_FAULTS=2, MODEL_LIMIT=1
 	@cargo test --quiet --locked --profile bench --package pod-quarantine-writer --test model -- --ignored --nocapture
 

@@ -56,6 +56,11 @@ impl Stage {
         Rights::install(self, hint).await
     }
 
+    /// Signs in as a ServiceAccount, for an hour.
+    pub async fn token(&self, namespace: &str, account: &str) -> anyhow::Result<String> {
+        token(self, namespace, account).await
+    }
+
     /// So many pods that no node runs.
     pub async fn quiet(&self, namespace: &str, replicas: usize) -> anyhow::Result<Quiet> {
         Quiet::start(self, namespace, replicas).await

@@ -161,13 +161,19 @@ impl Agents {
         Ok(())
     }
 
-    /// Ends all that was done to them; waits until both are well.
+    /// Ends all that was done to them, and gives them the policy file that has all the pods; waits until both are well.
     pub(crate) async fn recover(&mut self, scene: &Scene) -> anyhow::Result<()> {
         for agent in &self.both {
             agent.gate.calm().await?;
         }
         let at_last = Instant::now() + Duration::from_mins(1);
         self.tend_at(scene, at_last).await;
+        let [policy_of_all, ..] = &scene.policies;
+        for agent in &self.both {
+            if let State::Runs(process) = &agent.state {
+                process.set_policy(policy_of_all)?;
+            }
+        }
         self.are_well().await
     }
 

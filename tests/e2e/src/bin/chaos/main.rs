@@ -1,33 +1,47 @@
 //! `make chaos`: two agents that both act, on pods that go bad and good, while agents are killed and stopped, the API
-//! server is restarted, and requests are late, lost and sent twice. A watcher that shares no code with the agent sees every
-//! version of every pod: no quarantine may begin at or above a limit, and no label may be lost.
+//! server is restarted, and requests are late, lost and sent twice; and while three tenants write anything onto the pods of
+//! their own namespaces. A watcher that shares no code with the agent sees every version of every pod: no quarantine may
+//! begin at or above a limit, no label may be lost, and nothing may befall a pod of another namespace that nobody asked for.
+//! In the end a quarantine that is asked for there begins in time, whatever the tenants do.
 //!
 //! Runs inside the cluster's network namespace, with the images loaded. `ROUNDS` says how many things happen, `SEED` which;
-//! what comes of them depends on the cluster's own timing, too. With `SABOTAGE=cap` or `SABOTAGE=label` it breaks a rule
-//! itself, and must fail. A run that fails, or has `KEEP=1`, leaves everything as it is in the end.
+//! what comes of them depends on the cluster's own timing, too. With `SABOTAGE` (see there) it breaks a rule itself, and must
+//! fail. A run that fails, or has `KEEP=1`, leaves everything as it is in the end.
 
 mod agents;
 mod ending;
+mod hostility;
 mod register;
 mod report;
 mod round;
 mod sabotage;
 mod scene;
+mod tenants;
 mod watcher;
 
-use std::{fs, process::ExitCode, time::Instant};
+use std::{
+    fs,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use fastrand::Rng;
-use test_e2e::Stage;
+use test_cluster::wait;
+use test_e2e::{LEDGER, Stage};
 
 use crate::{
     agents::Agents,
     round::{Event, Round},
     sabotage::Sabotage,
     scene::{LIMITS, Scene},
+    tenants::Tenants,
     watcher::Watcher,
 };
+
+/// How long the first agent may take to make the ledger.
+const FIRST_LEDGER: Duration = Duration::from_mins(1);
 
 /// They take less than three minutes.
 const ROUNDS: usize = 200;
@@ -64,13 +78,21 @@ async fn run() -> anyhow::Result<bool> {
     println!("{rounds} rounds, SEED={seed}");
     let began = Instant::now();
     let stage = Stage::open_alone().await?;
-    let watcher = Watcher::begin(&stage.client, LIMITS).await?;
+    let watcher = Arc::new(Watcher::begin(&stage.client, LIMITS).await?);
     ensure!(
         watcher.register(|register| register.quarantined()) == 0,
         "pods are quarantined already, perhaps since a run that failed: `make cluster-down` takes them away"
     );
-    let scene = Scene::set(stage).await?;
+    let mut tenants = Tenants::set(&stage).await?;
+    let scene = Scene::set(stage, &tenants.names()).await?;
     let mut agents = Agents::start(&scene, seed).await?;
+    // Before there is a ledger, a mark on any pod is a sign that one was lost.
+    let ledgers = scene.rights.agent.ledgers();
+    wait::until("there is a ledger", FIRST_LEDGER, async || {
+        Ok(ledgers.get(LEDGER).await?)
+    })
+    .await?;
+    tenants.begin(&watcher, scene.rights.agent.namespace(), seed);
 
     let mut rng = Rng::with_seed(seed);
     let events = round::events(rounds, &mut rng);
@@ -90,7 +112,7 @@ async fn run() -> anyhow::Result<bool> {
             report::progress(number, rounds, began.elapsed(), &watcher);
         }
     }
-    let rest = ending::come_to_rest(&scene, &watcher, &mut agents).await;
+    let rest = ending::come_to_rest(&scene, &watcher, &mut agents, &mut tenants).await;
 
     let restarts = events
         .into_iter()
@@ -101,7 +123,7 @@ async fn run() -> anyhow::Result<bool> {
         api_server_restarts: restarts.count(),
         survivors,
     };
-    let mut wrong = took_place.report(&agents, &watcher);
+    let mut wrong = took_place.report(&agents, &watcher, &tenants);
     wrong.extend(
         rest.err()
             .map(|error| format!("it did not come to rest: {error:#}")),
@@ -110,8 +132,10 @@ async fn run() -> anyhow::Result<bool> {
         let findings = register.findings().iter();
         findings.map(ToString::to_string).collect::<Vec<_>>()
     }));
-    let (over, lost) =
-        watcher.register(|register| (register.over_the_cap(), register.labels_lost()));
+    let (over, lost, touched) = watcher.register(|register| {
+        let over = register.over_the_cap();
+        (over, register.labels_lost(), register.foreign_touched())
+    });
     for wrong in &wrong {
         println!("WRONG: {wrong}");
     }
@@ -119,12 +143,15 @@ async fn run() -> anyhow::Result<bool> {
     drop(agents);
     if wrong.is_empty() && !is_set("KEEP") {
         scene.clear().await?;
+        tenants.clear().await?;
         fs::remove_dir_all(logs)?;
     } else {
         println!("The agents' logs are in {}", logs.display());
     }
     println!("{:.0} s, SEED={seed}", began.elapsed().as_secs_f64());
-    println!("{rounds} rounds, {over} over the cap, {lost} labels lost");
+    println!(
+        "{rounds} rounds, {over} over the cap, {lost} labels lost, {touched} foreign namespaces touched"
+    );
     Ok(wrong.is_empty())
 }
 

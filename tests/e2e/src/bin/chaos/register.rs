@@ -1,24 +1,42 @@
 //! What every version of every pod says, by the letter of the contract and by none of the agent's code: how many pods
-//! are quarantined at once, and whether a pod that is not has the labels that it was made with.
+//! are quarantined at once, whether a pod that is not has the labels that it was made with, and whether anything befell a
+//! pod that nobody had asked for.
+//!
+//! Pods of tenants count as quarantined where the API server says that somebody else wrote their record. What a tenant has
+//! written is its own doing: the label that it wrote may be lost, every label of a pod whose record it wrote, and a pod
+//! whose owner it wrote may be deleted. Everything else holds for them, too.
+
+mod finding;
+mod seen;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub(crate) use self::seen::{Doing, Seen, version};
+use self::{
+    finding::{Finding, Wrong},
+    seen::{Quarantine, controller, has_record, is_marked_by_tenant},
+};
+
 /// The label of a quarantined pod.
 pub(crate) const STATE: &str = "pod-quarantine.io/state";
+/// The start of the names of tenants' namespaces, and what the API server knows their writes by.
+pub(crate) const TENANT: &str = "tenant";
+const RELEASE: &str = "pod-quarantine.io/release";
+const QUARANTINE: &str = "pod-quarantine.io/quarantine";
+/// What nobody owns any more was let go by then: a controller that was about to delete it has done so.
+const LET_GO: Duration = Duration::from_secs(3);
 /// The annotation of a pod that was made to change.
 const FENCE: &str = "pod-quarantine.io/fence";
 /// The annotation that holds what it takes to put it back.
 pub(crate) const RECORD: &str = "pod-quarantine.io/record";
 
 type Uid = String;
-type Labels = BTreeMap<String, String>;
-
 /// How many pods may be quarantined at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -27,34 +45,14 @@ pub(crate) struct Limits {
     pub(crate) workload: usize,
 }
 
-/// Something that must never be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
-    /// The quarantine began at or above these limits.
-    OverTheCap(Vec<String>),
-    /// Labels that differ from those that the pod was made with: the key, how it was, how it is.
-    LabelsLost(Vec<(String, Option<String>, Option<String>)>),
-    /// It was quarantined before it was seen otherwise, so that nothing can be said of its labels.
-    Unknown,
-}
-
-/// Where and when something was wrong.
-#[derive(Clone, Debug)]
-pub(crate) struct Finding {
-    pub(crate) pod: String,
-    pub(crate) version: u64,
-    pub(crate) at: Timestamp,
-    pub(crate) wrong: Wrong,
-    /// The pods that were quarantined then, each with the version in which that began.
-    pub(crate) quarantined: Vec<String>,
-}
-
 /// How often what took place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took {
     pub(crate) versions: usize,
     pub(crate) quarantines: usize,
     pub(crate) releases: usize,
+    /// Tenants made a pod count that the agent had not quarantined.
+    pub(crate) forged: usize,
     pub(crate) reaps: usize,
     pub(crate) deleted_by_people: usize,
     /// Made to change, so that no late write of an old slot succeeds.
@@ -63,59 +61,6 @@ pub(crate) struct Took {
     pub(crate) most_of_cluster: usize,
     pub(crate) most_of_namespace: usize,
     pub(crate) most_of_workload: usize,
-}
-
-/// A pod as it was last seen.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    pub(crate) version: u64,
-    pub(crate) labels: Labels,
-    pub(crate) annotations: Labels,
-    pub(crate) terminating: bool,
-    /// As it was made with; `None` where it was quarantined when first seen.
-    first: Option<Labels>,
-    changed_by_hand: BTreeSet<String>,
-    deleted_by_people: bool,
-    quarantine: Option<Quarantine>,
-}
-
-#[derive(Clone, Debug)]
-struct Quarantine {
-    since: u64,
-    /// What owned the pod when it began: the name of its controller.
-    workload: Option<String>,
-}
-
-impl Seen {
-    /// Whether it carries the state label or a record.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.labels.contains_key(STATE) || self.annotations.contains_key(RECORD)
-    }
-
-    /// Whether it counts against the limits.
-    pub(crate) fn is_counted(&self) -> bool {
-        self.is_marked() && !self.terminating
-    }
-
-    /// The labels in which it differs from how it was made, but for those that a person changed.
-    fn lost(&self) -> Vec<(String, Option<String>, Option<String>)> {
-        let Some(first) = &self.first else {
-            return Vec::new();
-        };
-        let keys: BTreeSet<&String> = first.keys().chain(self.labels.keys()).collect();
-        let differs = |key: &&&String| {
-            first.get(**key) != self.labels.get(**key) && !self.changed_by_hand.contains(**key)
-        };
-        let differing = keys.iter().filter(differs);
-        differing
-            .map(|key| {
-                let (was, is) = (first.get(*key).cloned(), self.labels.get(*key).cloned());
-                ((*key).clone(), was, is)
-            })
-            .collect()
-    }
 }
 
 /// All pods, as their versions come in.
@@ -142,16 +87,25 @@ impl Register {
         let before = self.pods.get(&uid).cloned();
         let is_new = before.is_none();
         let mut now = before.unwrap_or_default();
-        let fence = now.annotations.remove(FENCE);
-        let was_counted = now.quarantine.is_some();
+        let was = now.clone();
         now.namespace = meta.namespace.clone().unwrap_or_default();
         now.name = meta.name.clone().unwrap_or_default();
         now.version = version(meta);
         now.labels = meta.labels.clone().unwrap_or_default();
         now.annotations = meta.annotations.clone().unwrap_or_default();
         now.terminating = meta.deletion_timestamp.is_some();
+        now.owner = controller(meta).map(|owner| owner.uid.clone());
+        now.has_record = has_record(meta);
+        if !is_marked_by_tenant(meta) {
+            now.written = now.annotations.get(RECORD).cloned();
+        }
+        now.unowned = match (&now.owner, was.unowned) {
+            (Some(_), _) => None,
+            (None, since) => Some(since.unwrap_or_else(Instant::now)),
+        };
+        let is_tenants = now.is_of_tenant() && (is_new || is_marked_by_tenant(meta));
         if is_new {
-            if now.is_marked() {
+            if now.is_marked() && !is_tenants {
                 self.find(&now, Wrong::Unknown);
             } else {
                 now.first = Some(now.labels.clone());
@@ -159,10 +113,26 @@ impl Register {
         }
         self.took.versions += 1;
         let fenced = now.annotations.get(FENCE);
-        self.took.fenced += usize::from(fenced.is_some() && fenced != fence.as_ref());
-        match (was_counted, now.is_counted()) {
-            (false, true) => self.begins(&mut now, controller(meta)),
-            (true, false) => self.ends(&mut now),
+        let fence = was.annotations.get(FENCE);
+        self.took.fenced += usize::from(fenced.is_some() && fenced != fence);
+        if now.terminating && !was.terminating && !is_new {
+            self.is_deleted(&was);
+        }
+        match (was.is_counted(), now.is_counted()) {
+            (false, true) if is_tenants => self.took.forged += 1,
+            (false, true) => {
+                if !now.is_of_tenant() && !was.is_asked_for() {
+                    self.find(&now, Wrong::Unasked("it was quarantined"));
+                }
+                let workload = controller(meta).map(|owner| owner.name.clone());
+                self.begins(&mut now, workload);
+            }
+            (true, false) if now.quarantine.is_some() => {
+                if !now.terminating && !now.is_of_tenant() && !was.is_to_be_released() {
+                    self.find(&now, Wrong::Unasked("it was released"));
+                }
+                self.ends(&mut now);
+            }
             _ => {}
         }
         if !now.is_marked() {
@@ -175,6 +145,9 @@ impl Register {
     pub(crate) fn is_gone(&mut self, meta: &ObjectMeta) {
         let gone = meta.uid.as_ref().and_then(|uid| self.pods.remove(uid));
         self.took.versions += 1;
+        if let Some(gone) = gone.as_ref().filter(|gone| !gone.terminating) {
+            self.is_deleted(gone);
+        }
         if let Some(mut gone) = gone.filter(|gone| gone.quarantine.is_some()) {
             gone.terminating = true;
             self.ends(&mut gone);
@@ -210,11 +183,25 @@ impl Register {
         }
     }
 
+    /// A person, or a tenant with a pod of its own, is about to do that.
+    pub(crate) fn is_own_doing(&mut self, uid: &str, doing: Doing) {
+        if let Some(seen) = self.pods.get_mut(uid) {
+            seen.done.insert(doing);
+        }
+    }
+
+    /// No quarantine that was asked for in a namespace has begun in time.
+    pub(crate) fn is_not_in_time(&mut self, namespace: &str, why: &str) {
+        let none = Seen {
+            namespace: namespace.to_owned(),
+            ..Seen::default()
+        };
+        self.find(&none, Wrong::NotInTime(why.to_owned()));
+    }
+
     /// A person is about to delete a pod.
     pub(crate) fn is_deleted_by_people(&mut self, uid: &str) {
-        if let Some(seen) = self.pods.get_mut(uid) {
-            seen.deleted_by_people = true;
-        }
+        self.is_own_doing(uid, Doing::Deletion);
     }
 
     /// Compares all pods that are there now and are wanted; gives how many.
@@ -255,9 +242,31 @@ impl Register {
     pub(crate) fn labels_lost(&self) -> usize {
         let lost = self.findings.iter().map(|one| match &one.wrong {
             Wrong::LabelsLost(labels) => labels.len(),
-            Wrong::OverTheCap(_) | Wrong::Unknown => 0,
+            Wrong::OverTheCap(_) | Wrong::Unknown | Wrong::Unasked(_) | Wrong::NotInTime(_) => 0,
         });
         lost.sum()
+    }
+
+    /// How many namespaces of others something befell that would not have without the tenants.
+    pub(crate) fn foreign_touched(&self) -> usize {
+        let touched = self.findings.iter().filter_map(|one| match one.wrong {
+            Wrong::Unasked(_) | Wrong::NotInTime(_) => one.pod.split('/').next(),
+            Wrong::OverTheCap(_) | Wrong::LabelsLost(_) | Wrong::Unknown => None,
+        });
+        let namespaces: BTreeSet<&str> = touched.collect();
+        namespaces.len()
+    }
+
+    /// Nobody but the agent deletes what nobody owns and nobody asked to be deleted; and the agent, only what it has
+    /// quarantined itself.
+    fn is_deleted(&mut self, pod: &Seen) {
+        let is_let_go = pod.unowned.is_some_and(|since| since.elapsed() > LET_GO);
+        let is_explained = pod.done.iter().any(|done| *done != Doing::Record) || !is_let_go;
+        let is_as_written = pod.annotations.get(RECORD) == pod.written.as_ref();
+        let is_the_agents = pod.quarantine.is_some() && is_as_written;
+        if !is_explained && !is_the_agents {
+            self.find(pod, Wrong::Unasked("it was deleted"));
+        }
     }
 
     fn begins(&mut self, pod: &mut Seen, workload: Option<String>) {
@@ -302,7 +311,7 @@ impl Register {
     fn ends(&mut self, pod: &mut Seen) {
         pod.quarantine = None;
         let took = &mut self.took;
-        let counter = match (pod.terminating, pod.deleted_by_people) {
+        let counter = match (pod.terminating, pod.done.contains(&Doing::Deletion)) {
             (false, _) => &mut took.releases,
             (true, false) => &mut took.reaps,
             (true, true) => &mut took.deleted_by_people,
@@ -337,52 +346,6 @@ impl Register {
             quarantined: quarantined.collect(),
         });
     }
-}
-
-impl fmt::Display for Seen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            pod, version, at, ..
-        } = self;
-        match &self.wrong {
-            Wrong::OverTheCap(scopes) => write!(
-                f,
-                "{at} {pod}, version {version}: its quarantine began over the cap ({}); quarantined then: {}",
-                scopes.join(", "),
-                self.quarantined.join(", ")
-            ),
-            Wrong::LabelsLost(labels) => {
-                write!(f, "{at} {pod}, version {version}: labels lost:")?;
-                let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
-                for (key, was, is) in labels {
-                    write!(f, " {key} was {}, is {}", text(was), text(is))?;
-                }
-                Ok(())
-            }
-            Wrong::Unknown => write!(
-                f,
-                "{at} {pod}, version {version}: it was quarantined when it was first seen"
-            ),
-        }
-    }
-}
-
-/// The number of a version.
-pub(crate) fn version(meta: &ObjectMeta) -> u64 {
-    let version = meta.resource_version.as_deref().unwrap_or_default();
-    version.parse().unwrap_or_default()
-}
-
-fn controller(meta: &ObjectMeta) -> Option<String> {
-    let mut owners = meta.owner_references.iter().flatten();
-    let controller = owners.find(|owner| owner.controller == Some(true))?;
-    Some(controller.name.clone())
 }
 
 #[cfg(test)]

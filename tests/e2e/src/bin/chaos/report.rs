@@ -1,10 +1,13 @@
 //! The report: how things stand, what took place, and what was wrong.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use test_e2e::Disturbed;
 
-use crate::{agents::Agents, scene::LIMITS, watcher::Watcher};
+use crate::{agents::Agents, register::Took, scene::LIMITS, tenants::Tenants, watcher::Watcher};
 
 /// In fewer rounds than these not everything takes place.
 const ENOUGH: usize = 100;
@@ -35,7 +38,12 @@ pub(crate) struct TookPlace {
 
 impl TookPlace {
     /// Prints what took place; gives what is wrong with that.
-    pub(crate) fn report(&self, agents: &Agents, watcher: &Watcher) -> Vec<String> {
+    pub(crate) fn report(
+        &self,
+        agents: &Agents,
+        watcher: &Watcher,
+        tenants: &Tenants,
+    ) -> Vec<String> {
         let took = watcher.register(|register| register.took());
         let (done, course) = (agents.done, watcher.course());
         let requests = agents.disturbed();
@@ -43,10 +51,11 @@ impl TookPlace {
         // What, how often, and how often at least where there were enough rounds.
         let rows = [
             ("quarantines", took.quarantines, self.rounds / 20),
+            // Of more than one workload.
             (
                 "  at once in the cluster",
                 took.most_of_cluster,
-                LIMITS.cluster,
+                LIMITS.workload + 1,
             ),
             // It takes both workloads of one namespace at once: not every two hundred rounds come to that limit.
             ("  at once in a namespace", took.most_of_namespace, 1),
@@ -96,7 +105,7 @@ impl TookPlace {
         ];
         println!("\nWhat took place");
         let mut wrong = Vec::new();
-        for (what, count, least) in rows {
+        for (what, count, least) in rows.into_iter().chain(self.of_tenants(took, tenants)) {
             println!("  {what:<40} {count:>6}");
             if count < least && self.rounds >= ENOUGH {
                 let what = what.trim_start();
@@ -105,6 +114,12 @@ impl TookPlace {
                 ));
             }
         }
+        let let_through = tenants.requests.let_through.load(Ordering::Relaxed);
+        if let_through > 0 {
+            wrong.push(format!(
+                "tenants had no right to {let_through} requests that were done"
+            ));
+        }
         if done.ended > 0 {
             wrong.push(format!(
                 "{} times an agent ended by itself, or did not start",
@@ -112,5 +127,25 @@ impl TookPlace {
             ));
         }
         wrong
+    }
+
+    /// The rows about tenants.
+    fn of_tenants(&self, took: Took, tenants: &Tenants) -> [(&'static str, usize, usize); 4] {
+        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let requests = &tenants.requests;
+        [
+            (
+                "pods that tenants made count",
+                took.forged,
+                self.rounds / 20,
+            ),
+            (
+                "requests of tenants done",
+                count(&requests.done),
+                self.rounds,
+            ),
+            ("  not valid, or too late", count(&requests.refused), 1),
+            ("  denied for want of a right", count(&requests.denied), 1),
+        ]
     }
 }

@@ -2,64 +2,151 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use kube::api::{Patch, PatchParams};
+use anyhow::{Context as _, bail, ensure};
+use futures::future::try_join_all;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use test_cluster::wait;
 
 use crate::{
-    register::{STATE, Seen},
+    register::{RECORD, STATE, Seen, TENANT},
     scene::{LIMITS, Scene},
     watcher::Watcher,
 };
 
+/// Longer than it takes until a controller that was about to delete a pod has done so.
+const LET_GO: Duration = Duration::from_secs(5);
+
 /// `SABOTAGE`, if anything is to be sabotaged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sabotage {
-    /// `cap`: more pods are labelled than may be.
+    /// More pods are labelled than may be.
     Cap,
-    /// `label`: a pod loses a label.
+    /// A pod loses a label.
     Label,
+    /// A pod is quarantined that nobody asked about.
+    Quarantine,
+    /// A pod is put back that nobody wanted back.
+    Release,
+    /// A pod is deleted that was not quarantined.
+    Reap,
+    /// Forged pods take more than the share of their namespaces: those of others wait.
+    Share,
 }
 
 impl Sabotage {
     pub(crate) fn asked() -> anyhow::Result<Option<Self>> {
-        Ok(match std::env::var("SABOTAGE").as_deref() {
-            Err(_) | Ok("") => None,
-            Ok("cap") => Some(Self::Cap),
-            Ok("label") => Some(Self::Label),
-            Ok(other) => bail!("SABOTAGE is {other:?}, and can be cap or label"),
-        })
+        Ok(Some(match std::env::var("SABOTAGE").as_deref() {
+            Err(_) | Ok("") => return Ok(None),
+            Ok("cap") => Self::Cap,
+            Ok("label") => Self::Label,
+            Ok("quarantine") => Self::Quarantine,
+            Ok("release") => Self::Release,
+            Ok("reap") => Self::Reap,
+            Ok("share") => Self::Share,
+            Ok(other) => bail!(
+                "SABOTAGE is {other:?}, and can be cap, label, quarantine, release, reap or share"
+            ),
+        }))
     }
 
     pub(crate) async fn commit(self, scene: &Scene, watcher: &Watcher) -> anyhow::Result<()> {
         let pods: Vec<Seen> = watcher.register(|register| {
             let pods = register.pods().values();
-            let untouched = pods.filter(|pod| scene.has(pod) && !pod.is_marked());
+            let untouched =
+                pods.filter(|pod| scene.has(pod) && pod.is_quiet() && !pod.is_asked_for());
             untouched.cloned().collect()
         });
+        let pod = pods.first().context("no pod")?;
         match self {
             Self::Cap => {
-                let too_many = pods.get(..=LIMITS.cluster).context("too few pods")?;
+                let too_many = pods.get(..=LIMITS.namespace).context("too few pods")?;
                 for pod in too_many {
-                    label(scene, pod, &json!({ STATE: "quarantined" })).await?;
+                    write(scene, pod, &json!({ "labels": { STATE: "quarantined" } })).await?;
                 }
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 // Nobody but who put it there takes such a label off.
                 for pod in too_many {
-                    label(scene, pod, &json!({ STATE: null })).await?;
+                    write(scene, pod, &json!({ "labels": { STATE: null } })).await?;
                 }
                 Ok(())
             }
-            Self::Label => {
-                let pod = pods.first().context("no pod")?;
-                label(scene, pod, &json!({ "team": null })).await
+            Self::Label => write(scene, pod, &json!({ "labels": { "team": null } })).await,
+            Self::Quarantine => {
+                let record =
+                    json!({ "labels": { STATE: "quarantined" }, "annotations": { RECORD: "{}" } });
+                write(scene, pod, &record).await?;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                write(scene, pod, &unmarked()).await
+            }
+            Self::Release => release(scene, watcher).await,
+            Self::Reap => {
+                let name = "of-nobody";
+                let namespace = scene.web_namespace();
+                make_pod(scene, namespace, name, &json!({})).await?;
+                tokio::time::sleep(LET_GO).await;
+                let pods = scene.stage.pods(namespace);
+                pods.delete(name, &DeleteParams::default().grace_period(0))
+                    .await?;
+                Ok(())
+            }
+            Self::Share => {
+                for _ in 0..=LIMITS.cluster / LIMITS.namespace {
+                    let namespace = scene.stage.namespace(TENANT).await?;
+                    let forged = json!({ STATE: "quarantined" });
+                    let names = (0..LIMITS.namespace).map(|index| format!("forged-{index}"));
+                    let make = async |name: String| {
+                        make_pod(scene, namespace.name(), &name, &forged).await
+                    };
+                    try_join_all(names.map(make)).await?;
+                }
+                Ok(())
             }
         }
     }
 }
 
-async fn label(scene: &Scene, pod: &Seen, labels: &Value) -> anyhow::Result<()> {
-    let patch = json!({ "metadata": { "labels": labels } });
+fn unmarked() -> Value {
+    json!({ "labels": { STATE: null }, "annotations": { RECORD: null } })
+}
+
+/// Takes the marks off a pod that an agent has quarantined.
+async fn release(scene: &Scene, watcher: &Watcher) -> anyhow::Result<()> {
+    let pod = wait::until("a pod is quarantined", Duration::from_mins(1), async || {
+        watcher.register(|register| {
+            let mut pods = register.pods().values();
+            let out =
+                pods.find(|pod| scene.has(pod) && pod.is_counted() && !pod.is_to_be_released());
+            out.cloned().context("none is")
+        })
+    });
+    let pod = pod.await?;
+    ensure!(pod.is_counted(), "{pod} is not quarantined");
+    write(scene, &pod, &unmarked()).await
+}
+
+async fn make_pod(
+    scene: &Scene,
+    namespace: &str,
+    name: &str,
+    labels: &Value,
+) -> anyhow::Result<()> {
+    let pod = json!({
+        "metadata": { "name": name, "labels": labels },
+        "spec": {
+            "schedulerName": "nobody",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{ "name": "quiet", "image": "none" }],
+        },
+    });
+    let pods = scene.stage.pods(namespace);
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
+        .await?;
+    Ok(())
+}
+
+async fn write(scene: &Scene, pod: &Seen, metadata: &Value) -> anyhow::Result<()> {
+    let patch = json!({ "metadata": metadata });
     let pods = scene.stage.pods(&pod.namespace);
     pods.patch(&pod.name, &PatchParams::default(), &Patch::Merge(&patch))
         .await?;

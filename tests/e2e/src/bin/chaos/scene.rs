@@ -7,9 +7,10 @@ use test_e2e::{Labels, Quiet, Rights, Stage, Web};
 
 use crate::register::{Limits, Seen};
 
-/// They stand in the way again and again: of three workloads six could be out, and of two namespaces five.
+/// They stand in the way again and again. Three tenants can take nine places, each the limit of its namespace: then there
+/// are four for the others, of whose three workloads six could be out, and of two namespaces five.
 pub(crate) const LIMITS: Limits = Limits {
-    cluster: 4,
+    cluster: 13,
     namespace: 3,
     workload: 2,
 };
@@ -30,7 +31,7 @@ pub(crate) struct Scene {
     pub(crate) stage: Stage,
     pub(crate) web: Web,
     pub(crate) rights: Rights,
-    /// As while a new file is rolled out: one has all the pods, the others those of one namespace. Agents that know the
+    /// As while a new file is rolled out: one has all the pods, the others those of one namespace and of the tenants. Agents that know the
     /// same choose the same, and would rarely be in each other's way.
     pub(crate) policies: [String; 3],
     /// In each of them is `quiet`, in the first one `web`, too.
@@ -38,7 +39,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) async fn set(stage: Stage) -> anyhow::Result<Self> {
+    /// `tenants`: their namespaces, which the policies select, too.
+    pub(crate) async fn set(stage: Stage, tenants: &[String]) -> anyhow::Result<Self> {
         let namespace = async || stage.namespace(HINT).await;
         let namespaces = [namespace().await?, namespace().await?];
         let [first, second] = namespaces.each_ref().map(TestNamespace::name);
@@ -46,8 +48,12 @@ impl Scene {
         let quiet = async |namespace| stage.quiet(namespace, QUIET).await.map(drop::<Quiet>);
         tokio::try_join!(quiet(first), quiet(second))?;
         let web = stage.web(first, WEB, Labels::ToggleInBoth).await?;
+        let with_tenants = |ours: &[&str]| {
+            let tenants = tenants.iter().map(String::as_str);
+            policy(&ours.iter().copied().chain(tenants).collect::<Vec<_>>())
+        };
         Ok(Self {
-            policies: [&[first, second][..], &[first], &[second]].map(policy),
+            policies: [&[first, second][..], &[first], &[second]].map(with_tenants),
             web,
             rights: stage.rights(HINT).await?,
             namespaces,
@@ -61,7 +67,7 @@ impl Scene {
         first.name()
     }
 
-    /// Whether it is a pod of these namespaces that stays.
+    /// Whether it is a pod of these namespaces that stays; no tenant's.
     pub(crate) fn has(&self, pod: &Seen) -> bool {
         let mut namespaces = self.namespaces.iter();
         namespaces.any(|ours| ours.name() == pod.namespace) && !pod.terminating
