@@ -137,20 +137,17 @@ impl Searches {
     }
 
     fn search(&mut self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> Found {
-        if let Some((kind, name)) = cx.view.unreadable_in(&leaving.pod.key.namespace).next() {
-            let detail = format!("in the way: {name} of the {kind}, which cannot be read");
-            return Found {
-                selected_by: Vec::new(),
-                edits: Err(Refusal::new(Reason::NoWayOut, detail)),
-            };
-        }
         let constraints = constraints_for(cx.view, leaving);
         let selected_by: Vec<Arc<str>> = constraints
             .leave
             .iter()
             .map(|named| named.whose.clone())
             .collect();
-        let edits = if leaving.detach == Detach::Service && selected_by.is_empty() {
+        let mut unreadable = cx.view.unreadable_in(&leaving.pod.key.namespace);
+        let edits = if let Some((kind, name)) = unreadable.next() {
+            let detail = format!("in the way: {name} of the {kind}, which cannot be read");
+            Err(Refusal::new(Reason::NoWayOut, detail))
+        } else if leaving.detach == Detach::Service && selected_by.is_empty() {
             Err(Refusal::new(Reason::NothingToLeave, ""))
         } else {
             label_edits(leaving, constraints, &mut self.tried)

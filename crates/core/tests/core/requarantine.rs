@@ -6,10 +6,11 @@ use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView},
     notice::{Notice, Topic},
-    object::{Pod, PodSelectingKind},
+    object::{ObjectKey, Pod, PodSelectingKind},
     policy::Mode,
     reason::{Reason, Refusal},
     record::{self, RecordState},
+    view::{LeaseView, Update},
     write::{Act, Quarantine, Write},
 };
 
@@ -199,6 +200,14 @@ fn an_obstacle_to_the_second_quarantine_is_named_in_an_event() {
     );
     let why = notified_after(|world| world.ledger().terminating = true);
     assert!(why.ends_with("the ledger is being deleted"), "{why}");
+    let why = notified_after(|world| {
+        let key = ObjectKey::new("shop", "old");
+        world.view.update(Update::Unreadable("services", key));
+    });
+    assert!(
+        why.ends_with("in the way: old of the services, which cannot be read"),
+        "{why}"
+    );
 }
 
 /// The pod is not quarantined again after that change, and no Event is published.
@@ -226,6 +235,8 @@ fn no_pod_is_quarantined_again_in_a_lower_mode_on_a_stale_view_or_on_a_view_behi
         assert!(world.ledger().take(slot));
     });
     left_alone(|world| world.change("web-0", |pod| pod.terminating = true));
+    // An agent that has just started reads the Lease last.
+    left_alone(|world| world.view.lease = LeaseView::NotLoaded);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{
-        context::Context,
+        context::{Context, NoSlot},
         plan::Plan,
         quarantine::{
             constraints::LeavingPod,
@@ -118,7 +118,8 @@ fn requarantine(
     })
 }
 
-/// The pod's slot; `None` where the view has not caught up with the version that it was moved to.
+/// The pod's slot; `None` where the view has not caught up with the version that it was moved to, or the ledger is just
+/// being read or made.
 fn slot_to_move<'a>(
     cx: &Context<'a>,
     state: &State,
@@ -132,7 +133,11 @@ fn slot_to_move<'a>(
             ..
         }) => return Err(refusal.to_string()),
     }
-    let ledger = cx.open_ledger().map_err(|why| why.to_string())?;
+    let ledger = match cx.open_ledger() {
+        Ok(ledger) => ledger,
+        Err(NoSlot::Yet(_)) if state.awaits_ledger(cx.now.moment) => return Ok(None),
+        Err(why) => return Err(why.to_string()),
+    };
     match ledger.slots.get(&pod.uid) {
         Some(slot) if cx.is_known_to_the_ledger(pod) => {
             if slot.resource_version > pod.resource_version {
