@@ -4,6 +4,7 @@
 //! whatever order watches and the answers to writes come in.
 
 mod owned;
+mod unreadable;
 mod update;
 
 use std::{
@@ -11,8 +12,8 @@ use std::{
     sync::Arc,
 };
 
-use self::owned::Owned;
 pub use self::update::Update;
+use self::{owned::Owned, unreadable::Unreadable};
 use crate::{
     ledger::{LedgerView, Memory, Pause},
     object::{
@@ -45,8 +46,7 @@ pub struct View {
     controllers_of_owners: Owned<(ControllerKind, Arc<str>)>,
     /// The uid of an object itself is the API server's, and one object's alone.
     controllers_by_uid: HashMap<Uid, (ControllerKind, ObjectKey)>,
-    /// Objects that cannot be read, by namespace: kind and name.
-    unreadable: BTreeMap<Arc<str>, BTreeSet<(&'static str, Arc<str>)>>,
+    unreadable: Unreadable,
     /// Which of all changes of selectors was the last in each namespace.
     selectors_changed: BTreeMap<Arc<str>, u64>,
     changes: u64,
@@ -71,9 +71,6 @@ pub enum LeaseView {
     /// It names the ledger of that uid, or `None`: then there was no ledger yet, and none can be lost.
     Names(Option<Uid>),
 }
-
-/// The kind of pods, as in [`Update::Unreadable`].
-const PODS: &str = "pods";
 
 /// How many deleted pods are remembered. An answer is late by at most the ten seconds of a request, in which far fewer
 /// pods are deleted.
@@ -261,36 +258,18 @@ impl View {
         }
     }
 
-    fn set_unreadable(&mut self, kind: &'static str, key: &ObjectKey, unreadable: bool) {
-        let of_namespace = self.unreadable.entry(key.namespace.clone()).or_default();
-        if unreadable {
-            of_namespace.insert((kind, key.name.clone()));
-        } else {
-            of_namespace.remove(&(kind, key.name.clone()));
-        }
-        if of_namespace.is_empty() {
-            self.unreadable.remove(&key.namespace);
-        }
-        self.selectors_changed_in(&key.namespace);
-    }
-
     /// The objects in a namespace that cannot be read, but for pods: what they select is not known.
     pub fn unreadable_in(
         &self,
         namespace: &str,
     ) -> impl Iterator<Item = &(&'static str, Arc<str>)> {
-        let of_namespace = self.unreadable.get(namespace).into_iter().flatten();
-        of_namespace.filter(|(kind, _)| *kind != PODS)
+        self.unreadable.selecting_in(namespace)
     }
 
     /// How many objects of each kind cannot be read.
     #[must_use]
     pub fn unreadable(&self) -> BTreeMap<&'static str, i64> {
-        let mut counts = BTreeMap::new();
-        for (kind, _) in self.unreadable.values().flatten() {
-            *counts.entry(*kind).or_default() += 1;
-        }
-        counts
+        self.unreadable.by_kind()
     }
 
     fn selectors_changed_in(&mut self, namespace: &Arc<str>) {

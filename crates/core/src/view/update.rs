@@ -79,8 +79,14 @@ impl View {
             Update::Zone(NodeZone { node, zone }) => return self.put_zone(&node, zone),
             Update::NodeGone(node) => return self.put_zone(&node, None),
             Update::AllNodes(nodes) => self.zones.retain(|node, _| nodes.contains(node)),
-            Update::Unreadable(kind, key) => self.set_unreadable(kind, &key, true),
-            Update::Readable(kind, key) => self.set_unreadable(kind, &key, false),
+            Update::Unreadable(kind, key) => {
+                self.unreadable.insert(kind, &key);
+                self.selectors_changed_in(&key.namespace);
+            }
+            Update::Readable(kind, key) => {
+                self.unreadable.remove(kind, &key);
+                self.selectors_changed_in(&key.namespace);
+            }
             Update::Namespace(namespace) => {
                 let known = self.namespace(&namespace.name);
                 let changed = known.is_none_or(|known| known.labels != namespace.labels);

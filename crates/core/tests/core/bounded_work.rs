@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A selector that no edit of labels leaves, of sixteen requirements.
-pub(crate) fn cannot_be_left() -> Selector {
+fn cannot_be_left() -> Selector {
     let requirements = (0..16).map(|key| Requirement {
         key: format!("k{key}").into(),
         operator: Operator::NotIn(["x".into()].into()),
@@ -45,8 +45,8 @@ fn puzzle(world: &mut World) {
     }
 }
 
-#[test]
-fn selectors_that_cannot_be_left_are_found_without_a_search() {
+/// 50 PodDisruptionBudgets of sixteen `NotIn`, and 50 pods that people ask to quarantine, in `observe`.
+pub(crate) fn with_budgets_that_cannot_be_left() -> World {
     let mut world = World::new();
     world.deployment("web", 50);
     for index in 0..50 {
@@ -55,12 +55,16 @@ fn selectors_that_cannot_be_left_are_found_without_a_search() {
         world
             .view
             .put_selecting(selecting(budget, &name, cannot_be_left()));
-    }
-    for index in 0..50 {
         world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
     }
     world.file.mode = Mode::Observe;
     world.policy(|policy| policy.mode = Mode::Observe);
+    world
+}
+
+#[test]
+fn selectors_that_cannot_be_left_are_found_without_a_search() {
+    let mut world = with_budgets_that_cannot_be_left();
     let planned = world.tick();
     let refused = refusals(&planned);
     assert_eq!(refused.len(), 50);

@@ -5,16 +5,10 @@ use std::time::{Duration, Instant};
 use pod_quarantine_core::{
     decide::decide,
     judge::{Answer, Judge, Sample},
-    keys,
-    object::{Pod, PodSelectingKind},
-    policy::Mode,
+    object::Pod,
 };
 
-use crate::{
-    bounded_work::cannot_be_left,
-    tenants::forge,
-    world::{World, selecting},
-};
+use crate::{bounded_work::with_budgets_that_cannot_be_left, tenants::forge, world::World};
 
 /// Decisions of which the median is taken.
 const ROUNDS: usize = 51;
@@ -41,22 +35,6 @@ fn of_world(world: &mut World) -> (Duration, Duration) {
         world.pass(Duration::from_millis(20));
         world.decide();
     })
-}
-
-fn budgets_and_annotations() -> World {
-    let mut world = World::new();
-    world.deployment("web", 50);
-    for index in 0..50 {
-        let budget = PodSelectingKind::PodDisruptionBudget;
-        let name = format!("b{index}");
-        world
-            .view
-            .put_selecting(selecting(budget, &name, cannot_be_left()));
-        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
-    }
-    world.file.mode = Mode::Observe;
-    world.policy(|policy| policy.mode = Mode::Observe);
-    world
 }
 
 fn forged_records() -> World {
@@ -109,7 +87,7 @@ fn a_decision_beside_what_tenants_write() {
     let mut quiet = World::new();
     quiet.deployment("web", 50);
     print("floor: 50 pods, nothing to do", of_world(&mut quiet));
-    let took = of_world(&mut budgets_and_annotations());
+    let took = of_world(&mut with_budgets_that_cannot_be_left());
     print("50 budgets of sixteen NotIn, 50 annotated pods", took);
     print(
         "100 forged records of 240 KB",
