@@ -40,6 +40,9 @@ fn a_ledger_that_is_not_there_is_told_of_only_once_it_has_taken_long() {
         refusals(&world.planned()),
         [("web-0", Reason::LedgerUnavailable)]
     );
+    let pod = world.pod("web-0").uid.clone();
+    let why = world.state.refused(&pod).next().unwrap();
+    assert_eq!(why.refusal.detail, "the Lease does not name the ledger yet");
     name_in_lease(&mut world, Some(&uid));
     the_quarantine(&world.planned());
     name_in_lease(&mut world, None);

@@ -177,13 +177,22 @@ fn a_pod_whose_owner_is_not_in_the_view_waits() {
 
 #[test]
 fn no_pod_is_quarantined_without_an_open_ledger() {
-    for lacking in [LedgerView::NotLoaded, LedgerView::Gone] {
+    let lacking = [
+        (LedgerView::NotLoaded, "the ledger was not read yet"),
+        (LedgerView::Gone, "there is no ledger"),
+    ];
+    for (ledger, expected) in lacking {
         let mut world = with_unhealthy_pod();
-        world.view.ledger = lacking;
+        world.view.ledger = ledger;
         world.planned();
         world.pass(Duration::from_secs(5));
-        let refused = refusals(&world.planned()) == [("web-0", Reason::LedgerUnavailable)];
-        assert!(refused);
+        assert_eq!(
+            refusals(&world.planned()),
+            [("web-0", Reason::LedgerUnavailable)]
+        );
+        let uid = world.pod("web-0").uid.clone();
+        let why = world.state.refused(&uid).next().unwrap();
+        assert_eq!(why.refusal.detail, expected);
     }
     let going = |world: &mut World| {
         world.ledger().terminating = true;
