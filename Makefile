@@ -66,7 +66,8 @@ test: cluster-program ## Run all tests: unit and property tests, then those on t
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
 
 # What it prints first, SEED, lets the same things happen again. SABOTAGE breaks a rule on purpose and must fail: cap,
-# label, quarantine, release, reap or share. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes.
+# label, quarantine, release, reap or share. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes. TENANTS=0 is
+# without tenants: then the limit of the whole cluster stands in the way.
 chaos: cluster-program ## Kill, stop and mislead two agents, beside hostile tenants, for ROUNDS=200; no pod too many out, no label lost, no other namespace touched
 	@$(CLUSTER) up
 	@$(BUILD) --bin prepare --bin chaos && $(BUILT)/prepare

@@ -1,10 +1,11 @@
 //! `make chaos`: two agents that both act, on pods that go bad and good, while agents are killed and stopped, the API
-//! server is restarted, and requests are late, lost and sent twice; and while three tenants write anything onto the pods of
-//! their own namespaces. A watcher that shares no code with the agent sees every version of every pod: no quarantine may
+//! server is restarted, and requests are late, lost and sent twice; and while tenants write anything onto the pods of their
+//! own namespaces. A watcher that shares no code with the agent sees every version of every pod: no quarantine may
 //! begin at or above a limit, no label may be lost, and nothing may befall a pod of another namespace that nobody asked for.
 //! In the end a quarantine that is asked for there begins in time, whatever the tenants do.
 //!
-//! Runs inside the cluster's network namespace, with the images loaded. `ROUNDS` says how many things happen, `SEED` which;
+//! Runs inside the cluster's network namespace, with the images loaded. `ROUNDS` says how many things happen, `SEED` which,
+//! `TENANTS` how many there are: without any, the limit of the cluster stands in the way of the others again and again;
 //! what comes of them depends on the cluster's own timing, too. With `SABOTAGE` (see there) it breaks a rule itself, and must
 //! fail. A run that fails, or has `KEEP=1`, leaves everything as it is in the end.
 
@@ -35,7 +36,7 @@ use crate::{
     agents::Agents,
     round::{Event, Round},
     sabotage::Sabotage,
-    scene::{LIMITS, Scene},
+    scene::{Scene, limits},
     tenants::Tenants,
     watcher::Watcher,
 };
@@ -45,6 +46,8 @@ const FIRST_LEDGER: Duration = Duration::from_mins(1);
 
 /// They take less than three minutes.
 const ROUNDS: usize = 200;
+
+const TENANTS: usize = 3;
 
 /// Rounds from one line of progress to the next.
 const PROGRESS: usize = 20;
@@ -74,16 +77,17 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<bool> {
     let rounds = number("ROUNDS")?.map_or(Ok(ROUNDS), usize::try_from)?;
     let seed = number("SEED")?.unwrap_or_else(|| fastrand::u64(0..1_000_000));
+    let tenants = number("TENANTS")?.map_or(Ok(TENANTS), usize::try_from)?;
     let sabotage = Sabotage::asked()?;
     println!("{rounds} rounds, SEED={seed}");
     let began = Instant::now();
     let stage = Stage::open_alone().await?;
-    let watcher = Arc::new(Watcher::begin(&stage.client, LIMITS).await?);
+    let watcher = Arc::new(Watcher::begin(&stage.client, limits(tenants)).await?);
     ensure!(
         watcher.register(|register| register.quarantined()) == 0,
         "pods are quarantined already, perhaps since a run that failed: `make cluster-down` takes them away"
     );
-    let mut tenants = Tenants::set(&stage).await?;
+    let mut tenants = Tenants::set(&stage, tenants).await?;
     let scene = Scene::set(stage, &tenants.names()).await?;
     let mut agents = Agents::start(&scene, seed).await?;
     // Before there is a ledger, a mark on any pod is a sign that one was lost.
@@ -122,6 +126,7 @@ async fn run() -> anyhow::Result<bool> {
         rounds,
         api_server_restarts: restarts.count(),
         survivors,
+        limits: scene.limits,
     };
     let mut wrong = took_place.report(&agents, &watcher, &tenants);
     wrong.extend(

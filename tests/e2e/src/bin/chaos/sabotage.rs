@@ -10,7 +10,7 @@ use test_cluster::wait;
 
 use crate::{
     register::{RECORD, STATE, Seen, TENANT},
-    scene::{LIMITS, Scene},
+    scene::Scene,
     watcher::Watcher,
 };
 
@@ -60,13 +60,13 @@ impl Sabotage {
         let pod = pods.first().context("no pod")?;
         match self {
             Self::Cap => {
-                let too_many = pods.get(..=LIMITS.namespace).context("too few pods")?;
-                for pod in too_many {
+                let too_many = of_one_namespace(&pods, scene.limits.namespace + 1)?;
+                for pod in &too_many {
                     write(scene, pod, &json!({ "labels": { STATE: "quarantined" } })).await?;
                 }
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 // Nobody but who put it there takes such a label off.
-                for pod in too_many {
+                for pod in &too_many {
                     write(scene, pod, &json!({ "labels": { STATE: null } })).await?;
                 }
                 Ok(())
@@ -91,10 +91,10 @@ impl Sabotage {
                 Ok(())
             }
             Self::Share => {
-                for _ in 0..=LIMITS.cluster / LIMITS.namespace {
+                for _ in 0..=scene.limits.cluster / scene.limits.namespace {
                     let namespace = scene.stage.namespace(TENANT).await?;
                     let forged = json!({ STATE: "quarantined" });
-                    let names = (0..LIMITS.namespace).map(|index| format!("forged-{index}"));
+                    let names = (0..scene.limits.namespace).map(|index| format!("forged-{index}"));
                     let make = async |name: String| {
                         make_pod(scene, namespace.name(), &name, &forged).await
                     };
@@ -104,6 +104,16 @@ impl Sabotage {
             }
         }
     }
+}
+
+/// So many of these pods, all in one namespace.
+fn of_one_namespace(pods: &[Seen], count: usize) -> anyhow::Result<Vec<&Seen>> {
+    let mut namespaces = pods.iter().map(|pod| {
+        let of_namespace = pods.iter().filter(|other| other.namespace == pod.namespace);
+        of_namespace.take(count).collect::<Vec<_>>()
+    });
+    let enough = namespaces.find(|pods| pods.len() == count);
+    enough.context("too few pods in each namespace")
 }
 
 fn unmarked() -> Value {

@@ -7,13 +7,16 @@ use test_e2e::{Labels, Quiet, Rights, Stage, Web};
 
 use crate::register::{Limits, Seen};
 
-/// They stand in the way again and again. Three tenants can take nine places, each the limit of its namespace: then there
-/// are four for the others, of whose three workloads six could be out, and of two namespaces five.
-pub(crate) const LIMITS: Limits = Limits {
-    cluster: 13,
-    namespace: 3,
-    workload: 2,
-};
+/// They stand in the way again and again: of three workloads six could be out, and of two namespaces five. Each tenant can
+/// take as many places more as the limit of its namespace.
+pub(crate) fn limits(tenants: usize) -> Limits {
+    let namespace = 3;
+    Limits {
+        cluster: 4 + tenants * namespace,
+        namespace,
+        workload: 2,
+    }
+}
 
 /// How long a pod is kept: some are released, and some are reaped.
 const TTL: Duration = Duration::from_secs(12);
@@ -31,8 +34,9 @@ pub(crate) struct Scene {
     pub(crate) stage: Stage,
     pub(crate) web: Web,
     pub(crate) rights: Rights,
-    /// As while a new file is rolled out: one has all the pods, the others those of one namespace and of the tenants. Agents that know the
-    /// same choose the same, and would rarely be in each other's way.
+    pub(crate) limits: Limits,
+    /// As while a new file is rolled out: one has all the pods, the others those of one namespace and of the tenants.
+    /// Agents that know the same choose the same, and would rarely be in each other's way.
     pub(crate) policies: [String; 3],
     /// In each of them is `quiet`, in the first one `web`, too.
     pub(crate) namespaces: [TestNamespace; 2],
@@ -48,11 +52,14 @@ impl Scene {
         let quiet = async |namespace| stage.quiet(namespace, QUIET).await.map(drop::<Quiet>);
         tokio::try_join!(quiet(first), quiet(second))?;
         let web = stage.web(first, WEB, Labels::ToggleInBoth).await?;
+        let limits = limits(tenants.len());
         let with_tenants = |ours: &[&str]| {
             let tenants = tenants.iter().map(String::as_str);
-            policy(&ours.iter().copied().chain(tenants).collect::<Vec<_>>())
+            let namespaces: Vec<&str> = ours.iter().copied().chain(tenants).collect();
+            policy(&namespaces, limits)
         };
         Ok(Self {
+            limits,
             policies: [&[first, second][..], &[first], &[second]].map(with_tenants),
             web,
             rights: stage.rights(HINT).await?,
@@ -82,12 +89,12 @@ impl Scene {
     }
 }
 
-fn policy(namespaces: &[&str]) -> String {
+fn policy(namespaces: &[&str], limits: Limits) -> String {
     let Limits {
         cluster,
         namespace,
         workload,
-    } = LIMITS;
+    } = limits;
     let namespaces = namespaces.join(", ");
     let ttl = TTL.as_secs();
     format!(

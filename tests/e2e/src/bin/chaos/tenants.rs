@@ -34,8 +34,6 @@ use crate::{
     watcher::Watcher,
 };
 
-const COUNT: usize = 3;
-
 /// Pods of each tenant's Deployment `quiet`.
 const QUIET: usize = 6;
 
@@ -82,7 +80,8 @@ pub(crate) struct Tenants {
 }
 
 impl Tenants {
-    pub(crate) async fn set(stage: &Stage) -> anyhow::Result<Self> {
+    /// So many, who do not act yet.
+    pub(crate) async fn set(stage: &Stage, count: usize) -> anyhow::Result<Self> {
         let mut tenants = Self {
             stage: stage.clone(),
             namespaces: Vec::new(),
@@ -90,7 +89,7 @@ impl Tenants {
             tasks: Vec::new(),
             requests: Arc::default(),
         };
-        for _ in 0..COUNT {
+        for _ in 0..count {
             let namespace = stage.namespace(TENANT).await?;
             let name = namespace.name();
             stage.cluster.apply_yaml(&rights(name)).await?;
@@ -100,6 +99,10 @@ impl Tenants {
             tenants.namespaces.push(namespace);
         }
         Ok(tenants)
+    }
+
+    pub(crate) fn are_none(&self) -> bool {
+        self.namespaces.is_empty()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
