@@ -45,8 +45,8 @@ struct Shared {
     api_server: String,
     tls: TlsAcceptor,
     asked: Mutex<Vec<String>>,
-    /// How often all tunnels were cut.
-    cuts: watch::Sender<usize>,
+    /// Whether there are tunnels.
+    is_up: watch::Sender<bool>,
 }
 
 impl Forward {
@@ -58,7 +58,7 @@ impl Forward {
             api_server: url.replace("https://", ""),
             tls: acceptor(stage)?,
             asked: Mutex::default(),
-            cuts: watch::Sender::new(0),
+            is_up: watch::Sender::new(true),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -92,9 +92,14 @@ impl Forward {
         asked
     }
 
-    /// Ends all open tunnels.
-    pub fn cut(&self) {
-        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    /// Ends all open tunnels, and opens no other until [`Forward::up`].
+    pub fn down(&self) {
+        self.shared.is_up.send_replace(false);
+    }
+
+    /// Opens tunnels again.
+    pub fn up(&self) {
+        self.shared.is_up.send_replace(true);
     }
 }
 
@@ -124,7 +129,7 @@ fn acceptor(stage: &Stage) -> anyhow::Result<TlsAcceptor> {
 
 impl Shared {
     async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let mut cuts = self.cuts.subscribe();
+        let mut is_up = self.is_up.subscribe();
         let tunnel = async {
             match self.ask {
                 Ask::Connect => self.connect(stream).await,
@@ -133,10 +138,11 @@ impl Shared {
             }
         };
         tokio::select! {
+            biased;
+            _ = is_up.wait_for(|is_up| !is_up) => {}
             ended = tunnel => if let Err(error) = ended {
                 eprintln!("a tunnel has ended: {error:#}");
             },
-            _ = cuts.changed() => {}
         }
     }
 

@@ -287,7 +287,7 @@ async fn the_agent_goes_through_the_proxies_of_its_environment_and_says_once_tha
         .await?;
     process.ready().await?;
     assert_eq!(proxy.asked(), [format!("{NOWHERE}:443")]);
-    proxy.cut();
+    proxy.down();
     let log = process.log()?;
     let said = |text: &str| log.matches(text).count();
     assert_eq!(

@@ -59,8 +59,10 @@ async fn a_watch_prints_what_changes_and_outlives_its_connection() -> anyhow::Re
         .done()?;
     printed(&[second, "yes"]).await?;
 
-    proxy.cut();
+    proxy.down();
     scene.quarantine_manually(third).await?;
+    printed(&["the watch was interrupted, and begins again: "]).await?;
+    proxy.up();
     printed(&["the watch was interrupted, and begins again: ", third]).await?;
     let line = format!("release {first} -n {namespace} --force");
     plugin.run(&line).await?.done()?;
