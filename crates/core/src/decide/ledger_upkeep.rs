@@ -11,7 +11,6 @@ use super::{
 use crate::{
     ledger::{Ledger, LedgerView, Note, PacingRecord},
     notice::{Notice, Notification, Topic},
-    object::Pod,
     view::LeaseView,
     workload::WorkloadId,
     write::{Act, Write},
@@ -39,25 +38,18 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     }
 }
 
-/// A ledger was lost if the Lease names it, or if quarantined pods must have had a slot in it.
+/// A ledger was lost if the Lease names it, or if this process has read it. What stands on pods is no sign of it: whoever
+/// may write onto one pod would keep a first start waiting.
 fn create(cx: &Context<'_>, plan: &mut Plan) {
     let LeaseView::Names(named) = &cx.view.lease else {
         return;
     };
-    let mut tracked = cx.view.tracked();
-    let lost =
-        named.is_some() || tracked.any(|pod| pod.counts_as_quarantined() && may_be_own(cx, pod));
+    let remembered = cx.view.remembered.as_ref();
+    let lost = named.is_some() || remembered.is_some();
     plan.writes.push(Write::CreateLedger {
         lost: lost.then_some(cx.now.wall),
-        memory: cx.view.remembered.clone(),
+        memory: remembered.cloned().unwrap_or_default(),
     });
-}
-
-/// Whether a quarantined pod may have had a slot in this installation's ledger: every pod but those whose records say
-/// that another installation quarantined them.
-fn may_be_own(cx: &Context<'_>, pod: &Pod) -> bool {
-    let record = pod.record().record();
-    record.is_none_or(|record| record.agent == cx.agent)
 }
 
 /// The Lease names the ledger before the first slot is taken, and a finalizer keeps it until the last one is free.

@@ -83,3 +83,18 @@ async fn the_agent_asks_nothing_about_a_record_that_it_did_not_write() -> anyhow
     assert_eq!(asked_for_slices(&scene)?, before);
     scene.clear().await
 }
+
+#[tokio::test]
+async fn an_agent_that_is_installed_beside_a_forged_mark_acts_at_once() -> anyhow::Result<()> {
+    let tenant = Scene::set("mark", 2, Labels::NoToggle, PROBE).await?;
+    let record = tenant.quarantine_manually(&tenant.pods[0]).await?;
+    let record = &record.annotations()[keys::RECORD];
+    let uid = tenant.web.pod(&tenant.pods[1]).await?.uid();
+    let record = forged(record, &uid.unwrap_or_default(), 1)?;
+    let (pod, key) = (&tenant.pods[1], keys::RECORD);
+    tenant.annotate(pod, key, Some(&record)).await?;
+    let scene = Scene::set("beside-a-mark", 2, Labels::NoToggle, PROBE).await?;
+    scene.quarantine_manually(&scene.pods[0]).await?;
+    scene.clear().await?;
+    tenant.clear().await
+}
