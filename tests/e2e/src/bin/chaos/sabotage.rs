@@ -53,11 +53,13 @@ impl Sabotage {
     pub(crate) async fn commit(self, scene: &Scene, watcher: &Watcher) -> anyhow::Result<()> {
         let pods: Vec<Seen> = watcher.register(|register| {
             let pods = register.pods().values();
-            let untouched =
-                pods.filter(|pod| scene.has(pod) && pod.is_quiet() && !pod.is_asked_for());
-            untouched.cloned().collect()
+            let here = pods.filter(|pod| scene.has(pod) && !pod.is_marked());
+            here.cloned().collect()
         });
-        let pod = pods.first().context("no pod")?;
+        let mut untouched = pods
+            .iter()
+            .filter(|pod| pod.is_quiet() && !pod.is_asked_for());
+        let pod = untouched.next().context("no pod")?;
         match self {
             Self::Cap => {
                 let too_many = of_one_namespace(&pods, scene.limits.namespace + 1)?;
