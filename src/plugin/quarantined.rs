@@ -79,7 +79,7 @@ impl Quarantined {
             return None;
         }
         let overrides = pod.overrides();
-        let record = reading.record();
+        let record = reading.claimed();
         let (status, spec) = (object.status.as_ref(), object.spec.as_ref());
         let (problem, mut kept_because) = problem(pod, reading).unzip();
         let namespace_mode = match mode {

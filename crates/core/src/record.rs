@@ -70,15 +70,34 @@ pub struct Evidence {
     pub saw: Arc<str>,
 }
 
+/// What stands in a record, whoever wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untrusted(Record);
+
+impl Untrusted {
+    /// What it says, for what concerns its own pod alone: showing, and releasing it. All else asks the ledger first, by
+    /// [`Ledger::known`](crate::ledger::Ledger::known).
+    #[must_use]
+    pub fn claimed(&self) -> &Record {
+        &self.0
+    }
+}
+
+impl From<Record> for Untrusted {
+    fn from(record: Record) -> Self {
+        Self(record)
+    }
+}
+
 /// The content of a pod's record annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordState {
     /// Nothing, or the record of another pod (copied along with its labels).
     Absent,
     /// A record of this pod.
-    Readable(Box<Record>),
+    Readable(Box<Untrusted>),
     /// A record of this pod of a newer version, with the part that could be read, if any.
-    Newer(u32, Option<Box<Record>>),
+    Newer(u32, Option<Box<Untrusted>>),
     /// A text that cannot be read, and why.
     Damaged(String),
 }
@@ -115,7 +134,7 @@ impl ParsedRecord {
             Ok(head) => head,
             Err(error) => return unread(in_short(&error)),
         };
-        let record = serde_json::from_str(text);
+        let record = serde_json::from_str(text).map(|record| Box::new(Untrusted(record)));
         let state = match (head.version, record) {
             (VERSION, Ok(record)) => RecordState::Readable(record),
             (VERSION, Err(error)) => RecordState::Damaged(in_short(&error)),
@@ -137,15 +156,29 @@ impl ParsedRecord {
         }
     }
 
+    /// The record on the pod of that uid, if its text is known to be the agent's.
+    pub(crate) fn known(
+        &self,
+        pod: &Uid,
+        is_known: impl FnOnce(&Fingerprint) -> bool,
+    ) -> Option<&Record> {
+        let record = self.on(pod).untrusted()?;
+        is_known(&self.fingerprint).then_some(&record.0)
+    }
+
     pub(crate) fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
 }
 
 impl RecordState {
-    /// The record, as far as it can be read.
+    /// What the record [says](Untrusted::claimed), as far as it can be read.
     #[must_use]
-    pub fn record(&self) -> Option<&Record> {
+    pub fn claimed(&self) -> Option<&Record> {
+        self.untrusted().map(Untrusted::claimed)
+    }
+
+    fn untrusted(&self) -> Option<&Untrusted> {
         match self {
             Self::Readable(record) | Self::Newer(_, Some(record)) => Some(record),
             Self::Newer(_, None) | Self::Absent | Self::Damaged(_) => None,

@@ -72,7 +72,7 @@ impl QuarantineDetails {
         let listed = Quarantined::of(found, mode, now)?;
         let FoundPod { object, pod } = found;
         let reading = pod.record();
-        let record = reading.record();
+        let record = reading.claimed();
         let mistakes = pod.overrides().mistakes.iter().cloned();
         Some(Self {
             quarantined: true,

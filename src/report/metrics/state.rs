@@ -185,8 +185,8 @@ impl StateGauges {
         let ledger = view.ledger.present();
         for pod in view.tracked().filter(|pod| pod.counts_as_quarantined()) {
             let namespace = &*pod.key.namespace;
-            let known = ledger.is_some_and(|ledger| ledger.knows(pod));
-            let Some(record) = pod.record().record().filter(|_| known) else {
+            let known = ledger.and_then(|ledger| ledger.known(pod));
+            let Some(record) = known.map(|known| known.record()) else {
                 self.quarantined_pods
                     .with_label_values(&[namespace, ""])
                     .inc();

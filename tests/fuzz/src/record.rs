@@ -4,7 +4,7 @@ use pod_quarantine_core::{
     judge::Findings,
     keys,
     object::Pod,
-    record::{MAX_BYTES, Record, RecordState},
+    record::{MAX_BYTES, Record, RecordState, Untrusted},
     restore::{self, Released},
 };
 use test_objects::changed;
@@ -22,6 +22,7 @@ pub(crate) fn run(bytes: &[u8]) {
         RecordState::Absent => {}
         RecordState::Damaged(why) => assert!(why.len() < 512 && !why.contains('\n'), "{why}"),
         RecordState::Readable(record) => {
+            let record = record.claimed();
             assert!(text.len() <= MAX_BYTES);
             assert_eq!(record.version, 1);
             it_is_read_back_as_written(record);
@@ -29,7 +30,8 @@ pub(crate) fn run(bytes: &[u8]) {
         }
         RecordState::Newer(version, record) => {
             assert!(*version > 1 && text.len() <= MAX_BYTES);
-            assert!(record.as_ref().is_none_or(|record| record.uid == pod.uid));
+            let record = record.as_deref().map(Untrusted::claimed);
+            assert!(record.is_none_or(|record| record.uid == pod.uid));
         }
     }
     what_the_ledger_does_not_know_is_left_alone(pod);
@@ -48,7 +50,7 @@ fn it_is_read_back_as_written(record: &Record) {
     };
     assert!(written.len() <= MAX_BYTES);
     let again = with(&written);
-    let again = again.record().record().expect("it is a record");
+    let again = again.record().claimed().expect("it is a record");
     let cut = Record {
         evidence: again.evidence.clone(),
         reason: again.reason.clone(),

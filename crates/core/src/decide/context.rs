@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::doubt::Doubt;
 use crate::{
-    ledger::{Ledger, LedgerView},
+    ledger::{KnownPod, Ledger, LedgerView},
     object::{ObjectKind, Pod, Reference, Uid},
     policy::PolicyFile,
     time::Now,
@@ -80,15 +80,18 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the agent wrote the record of a pod: a record that anyone else writes makes a pod count, and no more.
-    pub(super) fn is_known_to_the_ledger(&self, pod: &Pod) -> bool {
-        self.ledger.is_some_and(|ledger| ledger.knows(pod))
+    /// A pod whose record the agent wrote: a record that anyone else writes makes a pod count, and no more.
+    pub(super) fn known<'b>(&self, pod: &'b Pod) -> Option<KnownPod<'b>>
+    where
+        'a: 'b,
+    {
+        self.ledger?.known(pod)
     }
 
     /// The controller whose pod template carries a command, if one does: then every pod carries it, and no person has given
     /// it.
     pub(super) fn template_with(&self, command: &str, pod: &Pod) -> Option<Reference> {
-        let recorded = pod.record().record().map(|record| &record.owner);
+        let recorded = pod.record().claimed().map(|record| &record.owner);
         let owner = recorded.or(pod.owner.as_ref())?;
         let owner = self.view.controller(&pod.key.namespace, owner)?;
         let mut commands = owner.template_commands.iter();

@@ -109,7 +109,7 @@ impl Plan {
             self.notices.push(Notice::Notify(Notification {
                 namespace: pod.key.namespace.clone(),
                 pod: Some(pod.key.name.clone()),
-                policy: pod.record().record().map(|record| record.policy.clone()),
+                policy: pod.record().claimed().map(|record| record.policy.clone()),
                 about,
                 topic,
                 message,

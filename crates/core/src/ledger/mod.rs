@@ -4,6 +4,7 @@
 //! freed only when no delayed write of the pod can succeed any more. So there are never fewer slots than pods that
 //! are, or may yet be, quarantined, whichever process crashes and however late a request arrives.
 
+mod known_pod;
 mod memory;
 mod slot;
 
@@ -13,11 +14,12 @@ use jiff::Timestamp;
 
 use self::memory::storm_key;
 pub use self::{
+    known_pod::KnownPod,
     memory::{MAX_PACING_RECORDS, MAX_STORMS, Memory, PAUSE, PacingRecord, Pause, Storm},
     slot::{FENCE_AFTER, Slot, SlotFate, TwoRecords, fate},
 };
 use crate::{
-    object::{Pod, ResourceVersion, Uid},
+    object::{ResourceVersion, Uid},
     scope::Scope,
     workload::WorkloadId,
 };
@@ -136,15 +138,6 @@ impl Ledger {
         let unreadable = unreadable.map(|(key, text)| (key.to_string(), text.to_string()));
         let memory = self.memory.entries().into_iter();
         memory.chain(unreadable).chain(slots).collect()
-    }
-
-    /// Whether a pod has a slot with exactly its record: only then did the agent write the record. Anyone else who may patch
-    /// the pod can write one, too.
-    #[must_use]
-    pub fn knows(&self, pod: &Pod) -> bool {
-        let slot = self.slots.get(&pod.uid);
-        slot.zip(pod.record_fingerprint())
-            .is_some_and(|(slot, record)| slot.knows(record))
     }
 
     /// Why no slot may be added now; `None` if one may.

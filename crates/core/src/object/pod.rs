@@ -13,7 +13,7 @@ use crate::{
     keys,
     overrides::Overrides,
     policy::Port,
-    record::{ParsedRecord, RecordState},
+    record::{ParsedRecord, Record, RecordState},
     selector::{Labels, Selector},
     text::Fingerprint,
 };
@@ -140,6 +140,14 @@ impl Pod {
     pub fn record(&self) -> &RecordState {
         let record = self.annotations.record();
         record.map_or(&RecordState::Absent, |record| record.on(&self.uid))
+    }
+
+    /// Its record, if the text is known to be the agent's.
+    pub(crate) fn known_record(
+        &self,
+        is_known: impl FnOnce(&Fingerprint) -> bool,
+    ) -> Option<&Record> {
+        self.annotations.record()?.known(&self.uid, is_known)
     }
 
     /// Of the text of its record annotation, whatever that says.

@@ -222,7 +222,7 @@ fn the_record_is_on_the_pod_and_in_the_slot() {
     let quarantine = world.quarantine_waiting("web-0");
     let pod = world.pod("web-0").clone();
     assert!(quarantine.record.manual);
-    let read = RecordState::Readable(Box::new(quarantine.record.clone()));
+    let read = RecordState::Readable(Box::new(quarantine.record.clone().into()));
     assert_eq!(*pod.record(), read);
     let text = pod.annotation(keys::RECORD).unwrap();
     assert_eq!(world.slot("web-0").unwrap().record, Fingerprint::of(text));

@@ -106,6 +106,7 @@ fn no_replacement_is_awaited_for_a_pod_that_stays_in_its_workload() {
     let mut first = the_quarantine(&world.planned()).clone();
     first.record.detach = Detach::Service;
     let text = first.record.to_text().unwrap();
+    first.slot.record = Fingerprint::of(&text);
     let record = first.change.annotations.get_mut(keys::RECORD).unwrap();
     *record = Some(text.into());
     world.carry_out(&first);

@@ -57,12 +57,12 @@ fn a_record_is_read_back_as_written() {
     let text = record().to_text().unwrap();
     assert_eq!(
         *with(&text).record(),
-        RecordState::Readable(Box::new(record()))
+        RecordState::Readable(Box::new(record().into()))
     );
     assert_eq!(
         with(&text)
             .record()
-            .record()
+            .claimed()
             .map(|record| record.owner.clone()),
         Some(record().owner)
     );
@@ -93,7 +93,7 @@ fn no_annotation_and_the_record_of_another_pod_are_no_record() {
     );
     let newer = r#"{"version":9,"uid":"another"}"#;
     assert_eq!(*with(newer).record(), RecordState::Absent);
-    assert_eq!(pod("a").record().record(), None);
+    assert_eq!(pod("a").record().claimed(), None);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_record_of_a_newer_version_is_read_as_far_as_possible() {
         ..record()
     };
     let text = newer.to_text().unwrap();
-    let expected = RecordState::Newer(2, Some(Box::new(newer)));
+    let expected = RecordState::Newer(2, Some(Box::new(newer.into())));
     assert_eq!(*with(&text).record(), expected);
     let more = text.replacen('{', r#"{"unheardOf":[1],"#, 1);
     assert_eq!(*with(&more).record(), expected);
@@ -149,7 +149,7 @@ fn a_record_that_is_too_long_drops_its_oldest_evidence_first() {
     };
     let text = long.to_text().unwrap();
     assert!(text.len() <= MAX_BYTES);
-    let kept = with(&text).record().record().unwrap().clone();
+    let kept = with(&text).record().claimed().unwrap().clone();
     assert_eq!(kept.evidence, long.evidence[2..]);
     let with_all = Record {
         evidence: long.evidence.clone(),
@@ -165,7 +165,7 @@ fn a_record_that_is_too_long_without_evidence_has_its_reason_cut_between_charact
         ..record()
     };
     let text = long.to_text().unwrap();
-    let kept = with(&text).record().record().unwrap().clone();
+    let kept = with(&text).record().claimed().unwrap().clone();
     assert_eq!(&*kept.reason, "é".repeat(128));
     assert!(kept.evidence.is_empty());
     assert_eq!(kept.labels, long.labels);

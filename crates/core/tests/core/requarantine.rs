@@ -43,7 +43,7 @@ fn requarantine(world: &mut World) -> Quarantine {
 
 fn record_of(world: &World, name: &str) -> record::Record {
     match world.pod(name).record() {
-        RecordState::Readable(record) => (**record).clone(),
+        RecordState::Readable(record) => record.claimed().clone(),
         other => panic!("{other:?}"),
     }
 }

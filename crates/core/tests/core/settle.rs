@@ -20,6 +20,13 @@ use crate::{
 
 /// A world in which `web-0`, with that deletion cost, was quarantined, replaced and released.
 fn with_released_pod(cost: Option<&str>) -> World {
+    let mut world = with_quarantined_pod(cost);
+    release(&mut world);
+    world
+}
+
+/// A world in which `web-0`, with that deletion cost, was quarantined and replaced.
+fn with_quarantined_pod(cost: Option<&str>) -> World {
     let mut world = World::with_web();
     if let Some(cost) = cost {
         world.annotate("web-0", keys::DELETION_COST, cost);
@@ -29,7 +36,6 @@ fn with_released_pod(cost: Option<&str>) -> World {
     pod.key = ObjectKey::new(SHOP, "web-new");
     pod.uid = "uid-of-web-new".into();
     world.put(pod);
-    release(&mut world);
     world
 }
 
@@ -102,6 +108,28 @@ fn a_released_pod_is_not_settled_while_another_pod_waits_to_be_adopted() {
     world.change("web-other", |pod| pod.terminating = true);
     settle(&mut world);
     assert_eq!(cost(&world), Some("7"));
+}
+
+/// A pod that the ledger does not know keeps no other from settling, whatever its record says of its owner.
+#[test]
+fn a_pod_with_a_forged_record_keeps_no_other_from_settling() {
+    let mut world = with_quarantined_pod(Some("7"));
+    let mut other = world.pod("web-0").clone();
+    let record = other.annotation(keys::RECORD).unwrap();
+    let forged = record.replace(&*other.uid, "uid-of-forged");
+    other.key = ObjectKey::new(SHOP, "forged");
+    other.uid = "uid-of-forged".into();
+    for (key, value) in [(keys::RECORD, &*forged), (keys::RELEASE, "force")] {
+        other.annotations.insert(key.into(), value.into());
+    }
+    release(&mut world);
+    adopt(&mut world);
+    remove(&mut world, "web-1");
+    world.pass(Duration::from_mins(5));
+    world.put(other);
+    let planned = world.planned();
+    let settles = |planned: &Planned| matches!(planned, Planned::Write(Write::Settle { .. }));
+    assert!(planned.iter().any(settles), "{planned:?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(crate) fn forge(world: &mut World, name: &str, change: impl FnOnce(&mut serd
     let text = forged(&pod, change);
     pod.annotations.insert(keys::RECORD.into(), text.into());
     assert!(
-        pod.record().record().is_some() || text_is_long(&pod),
+        pod.record().claimed().is_some() || text_is_long(&pod),
         "{:?}",
         pod.record()
     );

@@ -138,7 +138,7 @@ impl Model {
         });
         indexes.find_map(|index| {
             let pod = self.pod(state.pods[index])?;
-            (!ledger.knows(&pod)).then_some(pod)
+            ledger.known(&pod).is_none().then_some(pod)
         })
     }
 

@@ -71,7 +71,7 @@ impl Kept {
                 until: Timestamp::MIN,
                 deletion_cost: None,
             };
-            let change = restore(&pod, record, &released, true).change;
+            let change = restore(&pod, record.claimed(), &released, true).change;
             let mut after = pod.labels.clone();
             for (key, value) in change.labels {
                 match value {
@@ -126,7 +126,7 @@ impl Model {
     /// An agent deletes a pod: an agent has written its record, and its time is up.
     pub(crate) fn deletes(&self, state: &State, pod: &Pod) -> Result<(), Violation> {
         let is_over = match pod.record() {
-            RecordState::Readable(record) => record.expires <= now(state.time).wall,
+            RecordState::Readable(record) => record.claimed().expires <= now(state.time).wall,
             RecordState::Absent | RecordState::Newer(..) | RecordState::Damaged(_) => false,
         };
         let is_quarantined = state.labels_before[index_of(&pod.key)] != NOTHING;

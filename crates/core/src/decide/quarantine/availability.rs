@@ -75,7 +75,7 @@ fn check_budget(
             && cx
                 .view
                 .pod(&slot.key())
-                .is_some_and(|other| budget.selects(labels_before(other)))
+                .is_some_and(|other| budget.selects(labels_before(cx, other)))
     });
     let counted_by_plan = plan.quarantines().any(|quarantine| {
         quarantine.slot.ready
@@ -106,9 +106,9 @@ fn may_not_be_counted_yet(cx: &Context<'_>, slot: &Slot) -> bool {
 }
 
 /// The labels that a pod had before its quarantine, or has, if it is about to be quarantined.
-fn labels_before(pod: &Pod) -> &Labels {
-    let record = pod.record().record();
-    record.map_or(&pod.labels, |record| &record.labels)
+fn labels_before<'a>(cx: &Context<'a>, pod: &'a Pod) -> &'a Labels {
+    let known = cx.known(pod);
+    known.map_or(&pod.labels, |known| &known.record().labels)
 }
 
 /// Whether a Service that the pod leaves keeps a Ready endpoint; on the same node, if its traffic policy is `Local`.

@@ -72,7 +72,9 @@ pub(super) fn check(cx: &Context<'_>, plan: &Plan, case: &Case<'_, '_>) -> Resul
 /// Whether the pod of a slot still waits for its replacement.
 fn is_waited_for(cx: &Context<'_>, slot: &Slot) -> bool {
     let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
-    let record = pod.and_then(|pod| pod.record().record());
+    let record = pod
+        .and_then(|pod| cx.known(pod))
+        .map(|known| known.record());
     let stays_in_workload = record.is_some_and(|record| record.detach == Detach::Service);
     slot.replaced.is_none() && !stays_in_workload
 }

@@ -74,10 +74,12 @@ fn check_exclusive(view: &View, pod: &Pod, needs: &Needs) -> Result<(), Refusal>
 /// Whether a pod on a node, the pod itself included, takes one of the pod's host ports. A pod of the same workload takes
 /// the same ports, declared or not.
 fn takes_its_ports(view: &View, pod: &Pod, node: &str) -> bool {
+    let ledger = view.ledger.present();
     let workload = view.workload_id(pod);
     let reference = view.workload(pod).map(|workload| workload.reference()).ok();
     let is_of_workload = |other: &Pod| {
-        let recorded = other.record().record().map(|record| &record.workload);
+        let recorded = ledger.and_then(|ledger| ledger.known(other));
+        let recorded = recorded.map(|known| &known.record().workload);
         let quarantined_from_it = recorded.is_some() && recorded == reference.as_ref();
         other.key.namespace == pod.key.namespace
             && (quarantined_from_it || view.workload_id(other) == workload)

@@ -2,31 +2,20 @@
 
 use std::time::Duration;
 
-use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
+    ledger::KnownPod,
     lookup::{DrainQuery, Lookup},
     notice::Topic,
-    object::Pod,
     policy::Detach,
-    record::Record,
 };
 
 /// How long a controller may still own the pod: to release it takes milliseconds.
 const OWNED_FOR: Duration = Duration::from_secs(10);
 
-pub(super) fn check(
-    cx: &Context<'_>,
-    state: &mut State,
-    plan: &mut Plan,
-    quarantined: &QuarantinedPod<'_>,
-) {
-    let QuarantinedPod { pod, record, .. } = *quarantined;
-    // Anyone can write a record, with any names in it: no request is made for one that the agent did not write.
-    if !cx.is_known_to_the_ledger(pod) {
-        return;
-    }
-    await_drain(state, plan, pod, record);
+pub(super) fn check(cx: &Context<'_>, state: &mut State, plan: &mut Plan, known: KnownPod<'_>) {
+    let (pod, record) = (known.pod(), known.record());
+    await_drain(state, plan, known);
     if let Some(still_in) = state.undrained.get(&pod.uid) {
         let message = format!(
             "the pod is still in the EndpointSlices of {}",
@@ -46,7 +35,8 @@ pub(super) fn check(
 }
 
 /// Requests the look-up once for each record.
-fn await_drain(state: &mut State, plan: &mut Plan, pod: &Pod, record: &Record) {
+fn await_drain(state: &mut State, plan: &mut Plan, known: KnownPod<'_>) {
+    let (pod, record) = (known.pod(), known.record());
     let Some(fingerprint) = pod.record_fingerprint() else {
         return;
     };

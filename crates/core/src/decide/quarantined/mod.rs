@@ -17,7 +17,7 @@ use crate::{
     object::Pod,
     overrides::{Overrides, ReleaseCommand},
     policy::Mode,
-    record::{Record, RecordState},
+    record::{Record, RecordState, Untrusted},
     write::Write,
 };
 
@@ -90,7 +90,7 @@ fn handle_quarantined(
     pod: &Pod,
     overrides: &Overrides,
 ) {
-    let record = pod.record().record();
+    let record = pod.record().claimed();
     if record.is_some_and(|record| record.agent != cx.agent) {
         return;
     }
@@ -103,9 +103,9 @@ fn handle_quarantined(
         return;
     }
     let record = match pod.record() {
-        RecordState::Readable(record) => record,
+        RecordState::Readable(record) => record.claimed(),
         RecordState::Newer(version, record) => {
-            let record = record.as_deref();
+            let record = record.as_deref().map(Untrusted::claimed);
             return newer(cx, state, plan, pod, overrides, *version, record);
         }
         RecordState::Absent => {
@@ -120,12 +120,13 @@ fn handle_quarantined(
     let quarantined = QuarantinedPod {
         pod,
         record,
+        known: cx.known(pod),
         overrides,
     };
     handle_recorded(cx, state, plan, &quarantined, mode);
 }
 
-/// A pod whose record this installation wrote and can read.
+/// A pod whose record can be read and names this installation.
 fn handle_recorded(
     cx: &Context<'_>,
     state: &mut State,
@@ -135,8 +136,9 @@ fn handle_recorded(
 ) {
     let QuarantinedPod {
         pod,
-        record,
+        known,
         overrides,
+        ..
     } = *quarantined;
     if !pod.has_state_label() {
         let message = format!(
@@ -145,20 +147,22 @@ fn handle_recorded(
         );
         plan.notify(state, pod, Topic::BadAnnotation, message);
     }
-    effect::check(cx, state, plan, quarantined);
+    if let Some(known) = known {
+        effect::check(cx, state, plan, known);
+    }
     if let Some(command) = release_command(cx, state, plan, pod, overrides)
         && release::release(cx, state, plan, quarantined, command)
     {
         return;
     }
-    let replacement = replacement::state_of(cx, pod, record);
-    if let ReplacementState::Ready(slot) = &replacement {
+    let replacement = known.map(|known| replacement::state_of(cx, known));
+    if let Some(ReplacementState::Ready(slot)) = &replacement {
         plan.writes.push(Write::Note(Note::Replaced(slot.clone())));
     }
     if mode != Mode::Enforce {
         return;
     }
-    let is_late = matches!(replacement, ReplacementState::Late);
+    let is_late = matches!(replacement, Some(ReplacementState::Late));
     let is_ending = is_late && replacement::apply_timeout(cx, state, plan, quarantined)
         || reap::reap_if_expired(cx, state, plan, quarantined);
     if !is_ending && pod.has_state_label() {
@@ -193,6 +197,7 @@ fn newer(
             let quarantined = QuarantinedPod {
                 pod,
                 record,
+                known: None,
                 overrides,
             };
             release::release(cx, state, plan, &quarantined, ReleaseCommand::Force);

@@ -12,11 +12,10 @@ use crate::{
         state::{RecentReap, State},
     },
     keys,
-    ledger::{Note, Slot},
+    ledger::{KnownPod, Note, Slot},
     notice::Topic,
     object::{DisruptionBudget, Pod},
     overrides::{Hold, Overrides},
-    record::Record,
     time::{after, to_the_second},
     write::{Act, PodVersion, Reap, Write},
 };
@@ -28,27 +27,27 @@ pub(super) fn reap_if_expired(
     plan: &mut Plan,
     quarantined: &QuarantinedPod<'_>,
 ) -> bool {
-    let QuarantinedPod {
-        pod,
-        record,
-        overrides,
-    } = *quarantined;
-    let expires = expires(cx, plan, pod, record, overrides);
+    let QuarantinedPod { pod, overrides, .. } = *quarantined;
+    let expires = expires(plan, quarantined);
     if cx.now.wall < expires {
         return false;
     }
     let why = format!("its TTL expired at {}", to_the_second(expires));
-    let kept = match held_until(cx, overrides, expires) {
-        Some(end) => Some(format!("it is held until {}", to_the_second(end))),
-        None => must_be_kept(cx, state, pod),
+    let may_be_reaped = match held_until(cx, overrides, expires) {
+        Some(end) => Err(format!("it is held until {}", to_the_second(end))),
+        None => may_be_reaped(cx, state, quarantined),
     };
-    if let Some(kept) = kept {
-        let message = format!("{why}; {kept}");
-        plan.notify(state, pod, Topic::HeldPastTtl, message);
-        return false;
+    match may_be_reaped {
+        Ok(known) => {
+            reap(plan, known, why);
+            true
+        }
+        Err(kept) => {
+            let message = format!("{why}; {kept}");
+            plan.notify(state, pod, Topic::HeldPastTtl, message);
+            false
+        }
     }
-    reap(plan, quarantined, why);
-    true
 }
 
 /// Deletes a pod, unless it must be kept, is held, or enough pods were deleted within the minute. True if it is to be
@@ -60,21 +59,21 @@ pub(super) fn reap_now(
     quarantined: &QuarantinedPod<'_>,
     why: String,
 ) -> bool {
-    let QuarantinedPod { pod, overrides, .. } = *quarantined;
-    let held = overrides.hold.holds(cx.now.wall);
-    if held || must_be_kept(cx, state, pod).is_some() {
+    if quarantined.overrides.hold.holds(cx.now.wall) {
         return false;
     }
-    reap(plan, quarantined, why);
+    let Ok(known) = may_be_reaped(cx, state, quarantined) else {
+        return false;
+    };
+    reap(plan, known, why);
     true
 }
 
 /// Plans the deletion, which [`ration`] may still put off.
-fn reap(plan: &mut Plan, quarantined: &QuarantinedPod<'_>, why: String) {
-    let QuarantinedPod { pod, record, .. } = *quarantined;
+fn reap(plan: &mut Plan, known: KnownPod<'_>, why: String) {
     plan.writes.push(Write::Reap(Box::new(Reap {
-        pod: PodVersion::from(pod),
-        policy: record.policy.clone(),
+        pod: PodVersion::from(known.pod()),
+        policy: known.record().policy.clone(),
         why,
     })));
 }
@@ -145,33 +144,40 @@ fn held_until(cx: &Context<'_>, overrides: &Overrides, expires: Timestamp) -> Op
     if cx.now.wall < end { Some(end) } else { None }
 }
 
-/// Why a pod is not deleted whatever its TTL is; `None` if it is.
-fn must_be_kept(cx: &Context<'_>, state: &State, pod: &Pod) -> Option<String> {
+/// The pod, if it is deleted once its TTL expired; else why it is kept.
+fn may_be_reaped<'a>(
+    cx: &Context<'_>,
+    state: &State,
+    quarantined: &QuarantinedPod<'a>,
+) -> Result<KnownPod<'a>, String> {
+    let pod = quarantined.pod;
     if let Some(doubt) = cx.doubt.filter(|doubt| doubt.is_about_time()) {
-        return Some(doubt.as_str().to_owned());
+        return Err(doubt.as_str().to_owned());
     }
-    if !cx.is_known_to_the_ledger(pod) {
-        return Some("its record is not the one that the ledger knows".to_owned());
-    }
+    let Some(known) = quarantined.known else {
+        return Err("its record is not the one that the ledger knows".to_owned());
+    };
     if !pod.is_marked_quarantined() {
         let (key, value) = (keys::STATE, keys::QUARANTINED);
-        return Some(format!("its label {key} is not {value}"));
+        return Err(format!("its label {key} is not {value}"));
     }
     if let Some(setback) = state.setback(&pod.uid, Act::Reap, cx.now.moment) {
         let refusal = setback.refusal.as_ref();
-        return Some(match refusal {
+        return Err(match refusal {
             Some(refusal) => format!("the API server denied its deletion: {}", refusal.detail),
             None => "its deletion failed".to_owned(),
         });
     }
     // The deletion is already requested: its budget need not be checked again.
     if was_reaped(state, pod) {
-        return None;
+        return Ok(known);
     }
-    let budget = spent_budget(cx, state, pod)?;
-    Some(format!(
-        "PodDisruptionBudget {budget} allows no disruption now"
-    ))
+    match spent_budget(cx, state, pod) {
+        Some(budget) => Err(format!(
+            "PodDisruptionBudget {budget} allows no disruption now"
+        )),
+        None => Ok(known),
+    }
 }
 
 /// The PodDisruptionBudget that the deletion of a pod which its controller still owns would violate: the API server
@@ -201,18 +207,14 @@ fn costs_a_budget(pod: &Pod) -> bool {
 
 /// When its TTL expires. An unreadable annotation is ignored, but shortens nothing: what a readable one said is in the
 /// slot.
-fn expires(
-    cx: &Context<'_>,
-    plan: &mut Plan,
-    pod: &Pod,
-    record: &Record,
-    overrides: &Overrides,
-) -> Timestamp {
-    let slot = cx.ledger.and_then(|ledger| ledger.slots.get(&pod.uid));
-    let slot = slot.filter(|slot| {
-        pod.record_fingerprint()
-            .is_some_and(|text| slot.knows(text))
-    });
+fn expires(plan: &mut Plan, quarantined: &QuarantinedPod<'_>) -> Timestamp {
+    let QuarantinedPod {
+        pod,
+        record,
+        overrides,
+        ..
+    } = *quarantined;
+    let slot = quarantined.known.map(|known| known.slot());
     let before = slot.and_then(|slot| slot.expires);
     let said = overrides.ttl.map(|ttl| after(record.at, ttl));
     let is_unreadable = said.is_none() && pod.annotations.contains_key(keys::TTL);

@@ -3,11 +3,10 @@
 use super::{quarantined_pod::QuarantinedPod, reap, release};
 use crate::{
     decide::{context::Context, doubt::Doubt, plan::Plan, state::State},
-    ledger::{Ledger, Slot},
+    ledger::{KnownPod, Slot},
     notice::Topic,
     object::Pod,
     policy::{Detach, OnReplacementTimeout},
-    record::Record,
     time::{after, earliest_creation},
 };
 
@@ -23,11 +22,9 @@ pub(super) enum ReplacementState {
     Late,
 }
 
-pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> ReplacementState {
+pub(super) fn state_of(cx: &Context<'_>, known: KnownPod<'_>) -> ReplacementState {
     let view = cx.view;
-    let Some((ledger, slot)) = slot(cx, pod) else {
-        return ReplacementState::NotAwaited;
-    };
+    let (pod, record, slot) = (known.pod(), known.record(), known.slot());
     if record.detach == Detach::Service || slot.replaced.is_some() || view.stale.is_some() {
         return ReplacementState::NotAwaited;
     }
@@ -37,7 +34,7 @@ pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> Replacem
         // No controller creates a replacement.
         return ReplacementState::NotAwaited;
     };
-    if is_replaced(cx, pod, record, controller.desired, (ledger, slot)) {
+    if is_replaced(cx, known, controller.desired) {
         return ReplacementState::Ready(Slot {
             replaced: Some(cx.now.wall),
             ..slot.clone()
@@ -50,27 +47,11 @@ pub(super) fn state_of(cx: &Context<'_>, pod: &Pod, record: &Record) -> Replacem
     ReplacementState::Pending
 }
 
-/// The slot with exactly the record of the pod.
-fn slot<'a>(cx: &Context<'a>, pod: &Pod) -> Option<(&'a Ledger, &'a Slot)> {
-    let ledger = cx.ledger?;
-    let slot = ledger.slots.get(&pod.uid)?;
-    if cx.is_known_to_the_ledger(pod) {
-        Some((ledger, slot))
-    } else {
-        None
-    }
-}
-
 /// Whether all desired pods of the workload are Ready again, or as many new pods are Ready as were quarantined up to and
 /// including this one.
-fn is_replaced(
-    cx: &Context<'_>,
-    pod: &Pod,
-    record: &Record,
-    wanted: u32,
-    (ledger, own): (&Ledger, &Slot),
-) -> bool {
+fn is_replaced(cx: &Context<'_>, known: KnownPod<'_>, wanted: u32) -> bool {
     let view = cx.view;
+    let (pod, record, own) = (known.pod(), known.record(), known.slot());
     let namespace = &pod.key.namespace;
     let mut sets = view.controllers_below(namespace, &record.workload);
     if let Some(owner) = view.controller(namespace, &record.owner)
@@ -85,9 +66,11 @@ fn is_replaced(
     if u32::try_from(ready.len()).is_ok_and(|ready| ready >= wanted) {
         return true;
     }
-    let waiting: Vec<&Slot> = ledger
-        .slots
-        .values()
+    let slots = cx
+        .ledger
+        .into_iter()
+        .flat_map(|ledger| ledger.slots.values());
+    let waiting: Vec<&Slot> = slots
         .filter(|slot| slot.workload == own.workload && slot.replaced.is_none())
         .collect();
     let mine = (record.at, &pod.uid);

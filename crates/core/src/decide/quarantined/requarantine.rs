@@ -18,7 +18,7 @@ use crate::{
         state::{Setback, State},
     },
     keys,
-    ledger::Slot,
+    ledger::{KnownPod, Slot},
     notice::Topic,
     object::Pod,
     policy::Detach,
@@ -71,11 +71,11 @@ pub(super) fn requarantine_if_selected_again(
         }
         return;
     }
-    let planned = match slot_to_move(cx, state, pod) {
+    let planned = match may_move(cx, state, quarantined) {
         Ok(None) => return,
-        Ok(Some(slot)) => edits
+        Ok(Some(known)) => edits
             .map_err(|refusal| refusal.to_string())
-            .and_then(|edits| requarantine(cx, pod, record, slot, edits)),
+            .and_then(|edits| requarantine(cx, known, edits)),
         Err(why) => Err(why),
     };
     match planned {
@@ -92,11 +92,10 @@ pub(super) fn requarantine_if_selected_again(
 
 fn requarantine(
     cx: &Context<'_>,
-    pod: &Pod,
-    record: &Record,
-    slot: &Slot,
+    known: KnownPod<'_>,
     edits: LabelEdits,
 ) -> Result<Quarantine, String> {
+    let (pod, record) = (known.pod(), known.record());
     let record = with_edits(pod, record, edits.edits, service_names(cx, pod));
     let text = record.to_text().map_err(|error| error.to_string())?;
     let change = Change {
@@ -105,7 +104,7 @@ fn requarantine(
     };
     Ok(Quarantine {
         pod: PodVersion::from(pod),
-        slot: moved(slot, pod, &text),
+        slot: moved(known.slot(), pod, &text),
         pacing: None,
         dry_run_first: false,
         again: true,
@@ -118,13 +117,14 @@ fn requarantine(
     })
 }
 
-/// The pod's slot; `None` where the view has not caught up with the version that it was moved to, or the ledger is just
+/// The pod, if its slot may be moved; `None` where the view has not caught up with the version that it was moved to, or the ledger is just
 /// being read or made.
-fn slot_to_move<'a>(
-    cx: &Context<'a>,
+fn may_move<'a>(
+    cx: &Context<'_>,
     state: &State,
-    pod: &Pod,
-) -> Result<Option<&'a Slot>, String> {
+    quarantined: &QuarantinedPod<'a>,
+) -> Result<Option<KnownPod<'a>>, String> {
+    let pod = quarantined.pod;
     match state.setback(&pod.uid, Act::Quarantine, cx.now.moment) {
         None => {}
         Some(Setback { refusal: None, .. }) => return Ok(None),
@@ -133,20 +133,16 @@ fn slot_to_move<'a>(
             ..
         }) => return Err(refusal.to_string()),
     }
-    let ledger = match cx.open_ledger() {
-        Ok(ledger) => ledger,
+    match cx.open_ledger() {
+        Ok(_) => {}
         Err(NoSlot::Yet(_)) if state.awaits_ledger(cx.now.moment) => return Ok(None),
         Err(why) => return Err(why.to_string()),
-    };
-    match ledger.slots.get(&pod.uid) {
-        Some(slot) if cx.is_known_to_the_ledger(pod) => {
-            if slot.resource_version > pod.resource_version {
-                return Ok(None);
-            }
-            Ok(Some(slot))
-        }
-        _ => Err("its record is not the one that the ledger knows".to_owned()),
     }
+    let Some(known) = quarantined.known else {
+        return Err("its record is not the one that the ledger knows".to_owned());
+    };
+    let has_caught_up = known.slot().resource_version <= pod.resource_version;
+    Ok(has_caught_up.then_some(known))
 }
 
 /// The record with the edits and the left Services of now. A label that is edited for the first time is put back as it is

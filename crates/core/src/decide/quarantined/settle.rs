@@ -8,7 +8,6 @@ use crate::{
     object::{Controller, Pod},
     overrides::ReleaseCommand,
     policy::{Detach, Mode},
-    record::RecordState,
     restore,
     write::{Act, PodVersion, Write},
 };
@@ -72,7 +71,7 @@ fn comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller) -> bool {
     if pod.terminating || pod.has_ended() || pod.key.namespace != owner.key.namespace {
         return false;
     }
-    if let RecordState::Readable(record) = pod.record() {
+    if let Some(record) = cx.known(pod).map(|known| known.record()) {
         return record.detach == Detach::Workload
             && record.owner.uid == owner.uid
             && match pod.overrides().release {
