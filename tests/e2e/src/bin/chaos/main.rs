@@ -20,29 +20,21 @@ mod scene;
 mod tenants;
 mod watcher;
 
-use std::{
-    fs,
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fs, process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::{Context as _, ensure};
 use fastrand::Rng;
-use test_cluster::wait;
-use test_e2e::{LEDGER, Stage};
+use test_e2e::Stage;
 
 use crate::{
     agents::Agents,
+    register::Seen,
     round::{Event, Round},
     sabotage::Sabotage,
     scene::{Scene, limits},
     tenants::Tenants,
     watcher::Watcher,
 };
-
-/// How long the first agent may take to make the ledger.
-const FIRST_LEDGER: Duration = Duration::from_mins(1);
 
 /// They take less than three minutes.
 const ROUNDS: usize = 200;
@@ -84,18 +76,12 @@ async fn run() -> anyhow::Result<bool> {
     let stage = Stage::open_alone().await?;
     let watcher = Arc::new(Watcher::begin(&stage.client, limits(tenants)).await?);
     ensure!(
-        watcher.register(|register| register.quarantined()) == 0,
-        "pods are quarantined already, perhaps since a run that failed: `make cluster-down` takes them away"
+        watcher.register(|register| !register.pods().values().any(Seen::is_marked)),
+        "pods count as quarantined already, perhaps since a run that failed: `make cluster-down` takes them away"
     );
     let mut tenants = Tenants::set(&stage, tenants).await?;
     let scene = Scene::set(stage, &tenants.names()).await?;
     let mut agents = Agents::start(&scene, seed).await?;
-    // Before there is a ledger, a mark on any pod is a sign that one was lost.
-    let ledgers = scene.rights.agent.ledgers();
-    wait::until("there is a ledger", FIRST_LEDGER, async || {
-        Ok(ledgers.get(LEDGER).await?)
-    })
-    .await?;
     tenants.begin(&watcher, scene.rights.agent.namespace(), seed);
 
     let mut rng = Rng::with_seed(seed);
