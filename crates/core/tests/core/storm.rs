@@ -5,7 +5,7 @@ use std::time::Duration;
 use pod_quarantine_core::{
     judge::Verdict,
     keys,
-    ledger::{LedgerView, Note, Storm},
+    ledger::{LedgerView, MAX_STORMS, Note, Storm},
     notice::Topic,
     reason::Reason,
     scope::Scope,
@@ -277,6 +277,27 @@ fn a_storm_survives_a_restart() {
     assert!(world.ledger().note(&Note::StormEnded(scope.clone())));
     assert_eq!(notes(&mut world), []);
     assert_eq!(storm_count(&world), (0, 0));
+}
+
+#[test]
+fn a_ledger_that_has_no_room_for_a_storm_gets_no_note_of_it() {
+    for (known, noted) in [(MAX_STORMS - 1, 1), (MAX_STORMS, 0)] {
+        let mut world = world();
+        for number in 0..known {
+            let scope = Scope::Workload(format!("uid-{number}").as_str().into());
+            let storm = Storm {
+                scope: scope.clone(),
+                place: format!("Deployment {number}").into(),
+                since: at(START),
+            };
+            world.ledger().memory.storms.insert(scope, storm);
+        }
+        world.file.limits.storm.cluster = 100;
+        unhealthy(&mut world, "web", 6);
+        let began = |note: &&Note| matches!(note, Note::StormBegan(_));
+        let notes = notes(&mut world);
+        assert_eq!(notes.iter().filter(began).count(), noted, "{notes:?}");
+    }
 }
 
 #[test]
