@@ -1,8 +1,6 @@
 //! The result of a decision.
 
-use std::sync::Arc;
-
-use super::state::State;
+use super::state::{Condition, State};
 use crate::{
     lookup::Lookup,
     notice::{Notice, Notification, RefusedPod, Topic},
@@ -41,17 +39,12 @@ impl Plan {
     /// Refuses a quarantine. What a person and what a signal requests may be refused for different reasons: each is
     /// reported.
     pub(super) fn refuse(&mut self, state: &mut State, refused: RefusedPod) {
-        let who = if refused.manual {
-            "people"
-        } else {
-            "its signal"
+        let condition = Condition::Refused {
+            manual: refused.manual,
+            policy: refused.policy.clone(),
+            reason: refused.refusal.reason,
         };
-        let topic = format!("refused to {who} for {}", refused.policy);
-        let reason = refused.refusal.reason.as_str();
-        if state
-            .reported
-            .record(&refused.uid, topic.into(), reason.into())
-        {
+        if state.reported.record(&refused.uid, condition) {
             self.notices.push(Notice::Refused(refused.clone()));
         }
         state.refused.push(refused);
@@ -104,8 +97,8 @@ impl Plan {
         topic: Topic,
         message: String,
     ) {
-        let key = format!("{} {message}", topic.as_str());
-        if state.reported.record(&pod.uid, key.into(), Arc::default()) {
+        let condition = Condition::Notified(topic, message.as_str().into());
+        if state.reported.record(&pod.uid, condition) {
             self.notices.push(Notice::Notify(Notification {
                 namespace: pod.key.namespace.clone(),
                 pod: Some(pod.key.name.clone()),

@@ -12,9 +12,9 @@ use super::searches::Searches;
 use crate::{
     ledger::Storm,
     needs::NeedsAt,
-    notice::RefusedPod,
+    notice::{RefusedPod, Topic},
     object::{ObjectKey, Uid},
-    reason::Refusal,
+    reason::{Reason, Refusal},
     scope::Scope,
     text::Fingerprint,
     time::Moment,
@@ -87,14 +87,24 @@ pub struct State {
     pub(super) slots_checked: Option<Moment>,
 }
 
-/// What was reported about one pod: the text of each topic.
-type Topics = BTreeMap<Arc<str>, Arc<str>>;
+/// A condition of a pod that is reported once, and again only after it has ceased to hold in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Its quarantine is refused to people or to a policy.
+    Refused {
+        manual: bool,
+        policy: Arc<str>,
+        reason: Reason,
+    },
+    Notified(Topic, Arc<str>),
+}
 
-/// Reported once, and again only after it has ceased to hold in between.
+/// The conditions that held in the last decision, and those that hold in this one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reported {
-    before: HashMap<Uid, Topics>,
-    now: HashMap<Uid, Topics>,
+    decision: u64,
+    /// By pod; with each the last decision in which it held.
+    pods: HashMap<Uid, Vec<(Condition, u64)>>,
 }
 
 /// A write of a pod that was denied or failed, several times in a row perhaps.
@@ -261,7 +271,7 @@ impl State {
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();
         self.drains.retain(|uid, _| tracked.contains(uid));
         self.undrained.retain(|uid, _| tracked.contains(uid));
-        self.reported.before = std::mem::take(&mut self.reported.now);
+        self.reported.begin();
         // A write that is tried again, and denied again, is not reported again.
         for (uid, _) in self.setbacks.keys() {
             self.reported.keep(uid);
@@ -270,24 +280,36 @@ impl State {
 }
 
 impl Reported {
+    /// Begins a decision: what did not hold in the last one is forgotten.
+    fn begin(&mut self) {
+        let last = self.decision;
+        self.decision += 1;
+        self.pods.retain(|_, conditions| {
+            conditions.retain(|(_, held)| *held == last);
+            !conditions.is_empty()
+        });
+    }
+
     /// Lets everything that was reported about a pod hold on: whether it still does is not known now.
     pub(super) fn keep(&mut self, uid: &Uid) {
-        if let Some(before) = self.before.get(uid) {
-            let now = self.now.entry(uid.clone()).or_default();
-            now.extend(
-                before
-                    .iter()
-                    .map(|(topic, text)| (topic.clone(), text.clone())),
-            );
+        for (_, held) in self.pods.get_mut(uid).into_iter().flatten() {
+            *held = self.decision;
         }
     }
 
-    /// Records a condition that holds now. True if it did not hold before, or with another text.
-    pub(super) fn record(&mut self, uid: &Uid, topic: Arc<str>, text: Arc<str>) -> bool {
-        let before = self.before.get(uid).and_then(|before| before.get(&topic));
-        let is_new = before != Some(&text);
-        let now = self.now.entry(uid.clone()).or_default();
-        now.insert(topic, text);
-        is_new
+    /// Records a condition that holds now. True if it did not hold before.
+    pub(super) fn record(&mut self, uid: &Uid, condition: Condition) -> bool {
+        let Some(conditions) = self.pods.get_mut(uid) else {
+            let conditions = vec![(condition, self.decision)];
+            self.pods.insert(uid.clone(), conditions);
+            return true;
+        };
+        let mut known = conditions.iter_mut();
+        if let Some((_, held)) = known.find(|(known, _)| *known == condition) {
+            *held = self.decision;
+            return false;
+        }
+        conditions.push((condition, self.decision));
+        true
     }
 }

@@ -32,7 +32,8 @@ pub struct Finding {
     pub unreached: bool,
     /// One line for people.
     pub reason: Arc<str>,
-    pub evidence: Vec<Evidence>,
+    /// The last samples, oldest first.
+    pub evidence: Arc<[Evidence]>,
 }
 
 /// What all signals say at one time.

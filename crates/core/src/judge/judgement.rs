@@ -29,9 +29,9 @@ impl Judge {
             && let Some(streak) = streaks.pods.get(uid)
         {
             if matches!(verdict, Verdict::Suspect | Verdict::Unhealthy)
-                && let Some((since, count)) = streak.bad
+                && let Some(bad) = &streak.bad
             {
-                judgement.reason = Some(streaks.reason(streak, since, count, now));
+                judgement.reason = Some(bad.reason.clone());
             }
             judgement.evidence.extend(streak.seen.iter().cloned());
         }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{Answer, Finding, Sample, Verdict};
@@ -25,11 +26,22 @@ pub(super) struct Streak {
     place: PodScopes,
     last: Option<(Moment, Answer)>,
     last_good: Option<Moment>,
-    /// Since when the answers are bad, and how many in a row.
-    pub(super) bad: Option<(Moment, u32)>,
-    /// Whether none of these bad answers came over a connection.
-    unreached: bool,
+    /// The bad answers, if the last one is bad.
+    pub(super) bad: Option<BadStreak>,
     pub(super) seen: VecDeque<Evidence>,
+}
+
+/// The bad answers in a row. Text is made when an answer arrives: a decision reads it of each bad pod.
+#[derive(Clone, Debug)]
+pub(super) struct BadStreak {
+    since: Moment,
+    count: u32,
+    /// Whether none of them came over a connection.
+    unreached: bool,
+    /// One line for people.
+    pub(super) reason: Arc<str>,
+    /// The last samples, oldest first.
+    evidence: Arc<[Evidence]>,
 }
 
 /// The streaks of one policy.
@@ -39,8 +51,9 @@ pub(super) struct PolicyStreaks {
     pub(super) pods: HashMap<Uid, Streak>,
     /// The last good answers of each workload's pods.
     goods: BTreeMap<WorkloadId, BTreeSet<(Moment, Uid)>>,
-    /// The pods whose last answer was bad: few, so that a decision need not visit all pods.
-    bad: BTreeSet<Uid>,
+    /// The pods whose last answer was bad, and since when: few, so that a decision need not visit all pods; in the order of
+    /// the findings.
+    bad: BTreeSet<(Moment, ObjectKey, Uid)>,
 }
 
 impl PolicyStreaks {
@@ -67,7 +80,6 @@ impl PolicyStreaks {
             last: None,
             last_good: None,
             bad: None,
-            unreached: false,
             seen: VecDeque::new(),
         };
         self.pods.insert(uid.clone(), streak);
@@ -87,7 +99,10 @@ impl PolicyStreaks {
         let Some(streak) = self.pods.remove(uid) else {
             return;
         };
-        self.bad.remove(uid);
+        if let Some(bad) = &streak.bad {
+            self.bad
+                .remove(&(bad.since, streak.pod.clone(), uid.clone()));
+        }
         if let Some(at) = streak.last_good {
             self.drop_good(&streak.place.workload, at, uid);
         }
@@ -105,10 +120,12 @@ impl PolicyStreaks {
     /// The answers so far make no streak.
     pub(super) fn restart(&mut self, uid: &Uid) {
         if let Some(streak) = self.pods.get_mut(uid) {
-            streak.bad = None;
+            if let Some(bad) = streak.bad.take() {
+                self.bad
+                    .remove(&(bad.since, streak.pod.clone(), uid.clone()));
+            }
             streak.last = None;
             streak.seen.clear();
-            self.bad.remove(uid);
         }
     }
 
@@ -126,31 +143,6 @@ impl PolicyStreaks {
         let gap = streak
             .last
             .is_some_and(|(last, _)| at.saturating_sub(last) > stale_after);
-        if gap {
-            streak.bad = None;
-        }
-        match sample.answer {
-            Answer::Good => {
-                streak.bad = None;
-                let goods = self.goods.entry(streak.place.workload.clone());
-                let goods = goods.or_default();
-                if let Some(before) = streak.last_good.replace(at) {
-                    goods.remove(&(before, sample.pod.clone()));
-                }
-                goods.insert((at, sample.pod.clone()));
-            }
-            Answer::Bad => {
-                streak.unreached = sample.unreached && (streak.unreached || streak.bad.is_none());
-                let (since, count) = streak.bad.unwrap_or((at, 0));
-                streak.bad = Some((since, count.saturating_add(1)));
-            }
-            Answer::None => streak.bad = None,
-        }
-        if streak.bad.is_some() {
-            self.bad.insert(sample.pod.clone());
-        } else {
-            self.bad.remove(&sample.pod);
-        }
         streak.last = Some((at, sample.answer));
         if streak.seen.len() == EVIDENCE {
             streak.seen.pop_front();
@@ -159,6 +151,42 @@ impl PolicyStreaks {
             at: sample.at.wall,
             saw: sample.saw.clone(),
         });
+        let before = streak.bad.take();
+        if let Some(bad) = &before {
+            let key = (bad.since, streak.pod.clone(), sample.pod.clone());
+            self.bad.remove(&key);
+        }
+        match sample.answer {
+            Answer::Good => {
+                let goods = self.goods.entry(streak.place.workload.clone());
+                let goods = goods.or_default();
+                if let Some(before) = streak.last_good.replace(at) {
+                    goods.remove(&(before, sample.pod.clone()));
+                }
+                goods.insert((at, sample.pod.clone()));
+            }
+            Answer::Bad => {
+                let before = before.filter(|_| !gap);
+                let before = before.map(|bad| (bad.since, bad.count, bad.unreached));
+                let (since, count, unreached) = before.unwrap_or((at, 0, true));
+                let count = count.saturating_add(1);
+                streak.bad = Some(BadStreak {
+                    since,
+                    count,
+                    unreached: unreached && sample.unreached,
+                    reason: reason(
+                        &self.policy.signal,
+                        count,
+                        at.saturating_sub(since),
+                        &sample.saw,
+                    ),
+                    evidence: streak.seen.iter().cloned().collect(),
+                });
+                let key = (since, streak.pod.clone(), sample.pod.clone());
+                self.bad.insert(key);
+            }
+            Answer::None => {}
+        }
         true
     }
 
@@ -171,10 +199,10 @@ impl PolicyStreaks {
         let current = streak
             .last
             .filter(|(at, _)| now.saturating_sub(*at) <= self.policy.stale_after());
-        match (current, streak.bad) {
+        match (current, &streak.bad) {
             (Some((_, Answer::Good)), _) => Verdict::Healthy,
-            (Some((at, Answer::Bad)), Some((since, count)))
-                if self.policy.is_past(since, at, count) =>
+            (Some((at, Answer::Bad)), Some(bad))
+                if self.policy.is_past(bad.since, at, bad.count) =>
             {
                 Verdict::Unhealthy
             }
@@ -183,25 +211,26 @@ impl PolicyStreaks {
         }
     }
 
+    /// Those that have been bad for longest first, then by key.
     pub(super) fn findings(&self, now: Moment) -> impl Iterator<Item = Finding> {
-        self.bad.iter().filter_map(move |uid| {
+        self.bad.iter().filter_map(move |(since, pod, uid)| {
             let streak = self.pods.get(uid)?;
             let verdict = self.verdict_of(streak, now);
             if !matches!(verdict, Verdict::Suspect | Verdict::Unhealthy) {
                 return None;
             }
-            let (since, count) = streak.bad?;
+            let bad = streak.bad.as_ref()?;
             Some(Finding {
                 policy: self.policy.clone(),
                 verdict,
-                pod: streak.pod.clone(),
+                pod: pod.clone(),
                 uid: uid.clone(),
                 place: streak.place.clone(),
-                since,
-                contrast: self.has_contrast(uid, streak, since, now),
-                unreached: streak.unreached,
-                reason: self.reason(streak, since, count, now),
-                evidence: streak.seen.iter().cloned().collect(),
+                since: *since,
+                contrast: self.has_contrast(uid, streak, *since, now),
+                unreached: bad.unreached,
+                reason: bad.reason.clone(),
+                evidence: bad.evidence.clone(),
             })
         })
     }
@@ -217,21 +246,12 @@ impl PolicyStreaks {
         let of_another = latest.find(|(_, other)| other != uid);
         of_another.is_some_and(|(last_good, _)| *last_good >= window_began)
     }
+}
 
-    pub(super) fn reason(
-        &self,
-        streak: &Streak,
-        since: Moment,
-        count: u32,
-        now: Moment,
-    ) -> Arc<str> {
-        let saw = streak.seen.back().map_or("", |evidence| &evidence.saw);
-        match &self.policy.signal {
-            Signal::Probe(_) => format!("{count} bad probes in a row: {saw}").into(),
-            Signal::Prometheus(_) => {
-                let seconds = now.saturating_sub(since).as_secs();
-                format!("{saw} for {seconds} s").into()
-            }
-        }
+/// What people read of so many bad answers, which have been coming for so long.
+fn reason(signal: &Signal, count: u32, lasting: Duration, saw: &str) -> Arc<str> {
+    match signal {
+        Signal::Probe(_) => format!("{count} bad probes in a row: {saw}").into(),
+        Signal::Prometheus(_) => format!("{saw} for {} s", lasting.as_secs()).into(),
     }
 }

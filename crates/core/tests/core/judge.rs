@@ -191,8 +191,8 @@ fn a_query_must_be_bad_for_its_whole_hold_time() {
     assert_eq!(court.verdict("a", 75), Verdict::Unhealthy);
     assert_eq!(
         &*court.unhealthy(80)[0].reason,
-        "Bad at 75 for 65 s",
-        "since the first bad one"
+        "Bad at 75 for 60 s",
+        "from the first bad one to the last"
     );
 }
 

@@ -329,10 +329,11 @@ impl World {
             contrast: true,
             unreached: false,
             reason: "3 bad probes in a row: HTTP 500".into(),
-            evidence: vec![Evidence {
+            evidence: [Evidence {
                 at: self.now.wall,
                 saw: "HTTP 500".into(),
-            }],
+            }]
+            .into(),
         }
     }
 

@@ -172,7 +172,7 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         contrast: true,
         unreached: false,
         reason: "HTTP 500".into(),
-        evidence: Vec::new(),
+        evidence: [].into(),
     }
 }
 

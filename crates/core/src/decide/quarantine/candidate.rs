@@ -71,7 +71,9 @@ pub(super) fn candidates<'a>(
     for finding in findings {
         if finding.verdict == Verdict::Unhealthy {
             unhealthy.push(finding);
-            *found_by.entry(&finding.uid).or_default() += usize::from(finding.contrast);
+            if finding.contrast {
+                *found_by.entry(&finding.uid).or_default() += 1;
+            }
         }
     }
     unhealthy.sort_by_cached_key(|finding| Reverse(found_by.get(&finding.uid)));
@@ -126,7 +128,8 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
 pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option<Candidate<'a>> {
     let policy = cx.file.policy(&finding.policy.name)?;
     let pod = cx.view.pod(&finding.pod)?;
-    if *policy != finding.policy
+    let is_in_force = Arc::ptr_eq(policy, &finding.policy) || *policy == finding.policy;
+    if !is_in_force
         || pod.uid != finding.uid
         || pod.counts_as_quarantined()
         || pod.terminating
