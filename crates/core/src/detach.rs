@@ -472,7 +472,9 @@ fn explain(
             avoid: others(&constraints.avoid),
             wish_to_leave: Vec::new(),
             wish_to_keep: Vec::new(),
-            ..constraints.clone()
+            unavoidable: constraints.unavoidable.clone(),
+            fixed: constraints.fixed.clone(),
+            added: constraints.added.clone(),
         };
         let mut search = Search::new(labels, &constraints, uses, may_try);
         search.run();

@@ -250,6 +250,8 @@ fn no_way_out_names_the_selectors_to_keep_and_to_leave_that_clash() {
         said,
         "in the way: Service web (app=web); Deployment web (app=web)"
     );
+    // Two edits of each of two keys, and once more without each of the selectors.
+    assert_eq!(error.tried, 9 + 5 + 3 + 9);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use pod_quarantine_core::{
     keys,
-    ledger::{Ledger, Slot, SlotFate, fate},
+    ledger::{Ledger, Note, Slot, SlotFate, fate},
     object::Pod,
     text::Fingerprint,
 };
@@ -225,4 +225,22 @@ proptest! {
         }
         prop_assert_eq!(read.entries(), entries);
     }
+}
+
+/// A note is about a slot as it was at the decision.
+#[test]
+fn a_note_of_a_slot_that_is_another_by_now_or_has_it_already_changes_nothing() {
+    let mut ledger = empty();
+    assert!(ledger.take(slot("a", 7)));
+    let replaced = |version| {
+        Note::Replaced(Slot {
+            replaced: Some(later(5)),
+            ..slot("a", version)
+        })
+    };
+    assert!(!ledger.note(&replaced(6)), "the slot has moved since");
+    assert_eq!(ledger.slots[&pod("a").uid].replaced, None);
+    assert!(ledger.note(&replaced(7)));
+    assert_eq!(ledger.slots[&pod("a").uid].replaced, Some(later(5)));
+    assert!(!ledger.note(&replaced(7)), "it is noted already");
 }

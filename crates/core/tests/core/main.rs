@@ -23,6 +23,7 @@ mod limits;
 mod manual;
 mod memory;
 mod network_policies;
+mod notice;
 mod observe;
 mod order_of_checks;
 mod outcome;
