@@ -31,6 +31,7 @@ mod overrides;
 mod pacing;
 mod pause;
 mod placement;
+mod quantity;
 mod quarantine;
 mod quota;
 mod reap;

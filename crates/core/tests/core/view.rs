@@ -248,3 +248,8 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_object_is_named_with_its_namespace() {
+    assert_eq!(ObjectKey::new(SHOP, "web-0").to_string(), "shop/web-0");
+}
