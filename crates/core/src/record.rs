@@ -3,7 +3,7 @@
 //! Compact JSON in the annotation [`RECORD`](crate::keys::RECORD), at most [`MAX_BYTES`]. An agent that restarts knows
 //! nothing but the records and the ledger.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -135,11 +135,14 @@ impl ParsedRecord {
             Err(error) => return unread(in_short(&error)),
         };
         let record = serde_json::from_str(text).map(|record| Box::new(Untrusted(record)));
-        let state = match (head.version, record) {
-            (VERSION, Ok(record)) => RecordState::Readable(record),
-            (VERSION, Err(error)) => RecordState::Damaged(in_short(&error)),
-            (version, record) if version > VERSION => RecordState::Newer(version, record.ok()),
-            (version, _) => RecordState::Damaged(format!("no version {version} was ever written")),
+        let version = head.version;
+        let state = match (version.cmp(&VERSION), record) {
+            (Ordering::Equal, Ok(record)) => RecordState::Readable(record),
+            (Ordering::Equal, Err(error)) => RecordState::Damaged(in_short(&error)),
+            (Ordering::Greater, record) => RecordState::Newer(version, record.ok()),
+            (Ordering::Less, _) => {
+                RecordState::Damaged(format!("no version {version} was ever written"))
+            }
         };
         Self {
             pod: Some(head.uid),

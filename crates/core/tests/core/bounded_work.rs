@@ -10,7 +10,7 @@ use pod_quarantine_core::{
 };
 
 use crate::{
-    outcome::{quarantines, refusals},
+    outcome::{quarantines, refusals, the_quarantine},
     world::{World, controller, selecting, selector},
 };
 
@@ -166,4 +166,28 @@ fn selectors_of_other_applications_are_not_searched() {
     };
     let found = detach(&world.pod("web-0").labels, &constraints).unwrap();
     assert!(found.tried <= 3, "{} sets of one key's edits", found.tried);
+}
+
+#[test]
+fn what_was_found_for_a_pod_is_found_anew_once_a_selector_changes() {
+    let mut world = World::with_web();
+    for index in 0..4 {
+        world.change(&format!("web-{index}"), |pod| {
+            pod.labels.insert("enabled".into(), "true".into());
+        });
+    }
+    world.service("web", &[("enabled", "true"), ("app", "web")]);
+    world.policy(|policy| policy.mode = Mode::Observe);
+    world.unhealthy("web-0");
+    world.planned();
+    world.service("web", &[("enabled", "false")]);
+    world.policy(|policy| policy.mode = Mode::Enforce);
+    world.findings.clear();
+    world.unhealthy("web-0");
+    let quarantine = the_quarantine(&world.planned()).clone();
+    let enters = quarantine
+        .labels
+        .get("enabled")
+        .is_some_and(|value| &**value == "false");
+    assert!(!enters, "{:?}", quarantine.labels);
 }

@@ -41,6 +41,7 @@ mod release;
 mod replacement;
 mod requarantine;
 mod restore;
+mod selector;
 mod service;
 mod setbacks;
 mod settle;
@@ -48,6 +49,7 @@ mod slots;
 mod storm;
 mod streaks_and_storms;
 mod tenants;
+mod time;
 mod view;
 mod world;
 

@@ -89,6 +89,39 @@ fn the_hourly_limit_survives_a_restart_and_a_release() {
     the_quarantine(&world.planned());
 }
 
+/// The rest of the hour is for the others.
+#[test]
+fn one_namespace_takes_seven_eighths_of_the_hour() {
+    let mut world = World::new();
+    for index in 0..8 {
+        world.deployment(&format!("w{index}"), 1);
+    }
+    world.file.limits.cluster.per_hour = 8;
+    let refused = |world: &mut World| {
+        let planned = world.planned();
+        let refused = refusals(&planned);
+        refused
+            .iter()
+            .map(|(pod, reason)| ((*pod).to_owned(), *reason))
+            .collect::<Vec<_>>()
+    };
+    for index in 0..8 {
+        world.unhealthy(&format!("w{index}-0"));
+    }
+    let last = [("w7-0".to_owned(), Reason::HourlyLimit)];
+    assert_eq!(refused(&mut world), last, "of several in one decision");
+    world.findings.clear();
+    assert_eq!(refused(&mut world), []);
+    for index in 0..6 {
+        let slot = slot(&format!("uid-{index}"), 0);
+        assert!(world.ledger().take(slot.clone()) && world.ledger().free(&slot));
+    }
+    for index in 6..8 {
+        world.unhealthy(&format!("w{index}-0"));
+    }
+    assert_eq!(refused(&mut world), last, "with those of before");
+}
+
 #[test]
 fn each_of_several_simultaneous_quarantines_counts_for_the_hourly_limit() {
     let mut world = World::with_web();

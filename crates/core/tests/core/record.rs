@@ -181,9 +181,15 @@ fn a_record_with_too_many_labels_is_refused_and_omits_none() {
         labels: many.collect(),
         ..record()
     };
-    let error = long.to_text().expect_err("it does not fit").to_string();
-    assert!(error.starts_with("write the record: "), "{error}");
-    assert!(error.ends_with(" bytes, at most 8192 fit"), "{error}");
+    for reason in ["x", &"x".repeat(256), &"x".repeat(257)] {
+        let long = Record {
+            reason: reason.into(),
+            ..long.clone()
+        };
+        let error = long.to_text().expect_err("it does not fit").to_string();
+        assert!(error.starts_with("write the record: "), "{error}");
+        assert!(error.ends_with(" bytes, at most 8192 fit"), "{error}");
+    }
 }
 
 #[test]

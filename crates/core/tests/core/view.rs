@@ -37,6 +37,35 @@ fn an_older_or_equal_state_of_a_pod_changes_nothing() {
     assert_eq!(seen(&view), Some(("uid-of-a", 6)));
 }
 
+/// How many deleted pods are remembered.
+const GONE: usize = 1024;
+
+#[test]
+fn of_the_pods_that_are_gone_the_last_are_remembered() {
+    let mut view = View::default();
+    let name = |index: usize| format!("pod-{index}");
+    for index in 0..=GONE {
+        let pod = at(&name(index), 5);
+        assert!(view.put_pod(pod.clone()));
+        assert!(view.remove_pod(&pod.key, &pod.uid));
+    }
+    for index in 1..=GONE {
+        assert!(!view.put_pod(at(&name(index), 4)), "{index}");
+    }
+    assert!(view.put_pod(at(&name(0), 4)), "the first is forgotten");
+}
+
+#[test]
+fn no_answer_however_new_brings_a_predecessor_back() {
+    let mut view = View::default();
+    view.put_pod(at("a", 5));
+    let mut successor = at("a", 8);
+    successor.uid = "successor".into();
+    assert!(view.put_pod(successor));
+    assert!(!view.put_pod(at("a", 9)));
+    assert_eq!(seen(&view), Some(("successor", 8)));
+}
+
 #[test]
 fn versions_are_compared_as_numbers() {
     let mut view = View::default();
