@@ -282,3 +282,27 @@ proptest! {
 fn an_object_is_named_with_its_namespace() {
     assert_eq!(ObjectKey::new(SHOP, "web-0").to_string(), "shop/web-0");
 }
+
+#[test]
+fn objects_that_cannot_be_read_are_counted_by_kind_until_they_can() {
+    let mut view = View::default();
+    let unreadable = |kind, namespace: &str, name: &str| {
+        Update::Unreadable(kind, ObjectKey::new(namespace, name))
+    };
+    view.update(unreadable("pods", SHOP, "a"));
+    for (namespace, name) in [(SHOP, "a"), (SHOP, "a"), (SHOP, "b"), ("other", "a")] {
+        view.update(unreadable("services", namespace, name));
+    }
+    assert_eq!(view.unreadable(), [("pods", 1), ("services", 3)].into());
+    let of_shop: Vec<_> = view.unreadable_in(SHOP).cloned().collect();
+    assert_eq!(
+        of_shop,
+        [("services", "a".into()), ("services", "b".into())]
+    );
+    for name in ["a", "b"] {
+        let key = ObjectKey::new(SHOP, name);
+        view.update(Update::Readable("services", key));
+    }
+    assert_eq!(view.unreadable(), [("pods", 1), ("services", 1)].into());
+    assert_eq!(view.unreadable_in(SHOP).next(), None);
+}
