@@ -25,10 +25,12 @@ impl EventQueue {
     /// Adds an Event. False if there is no room for it.
     pub(super) fn push(&mut self, event: AgentEvent) -> bool {
         let namespace = event.regarding.namespace.clone().unwrap_or_default();
-        let queue = self.of_namespaces.entry(namespace).or_default();
-        if self.waiting >= WAITING || queue.len() >= WAITING_OF_A_NAMESPACE {
+        let of_namespace = self.of_namespaces.get(&namespace);
+        let waiting = of_namespace.map_or(0, VecDeque::len);
+        if self.waiting >= WAITING || waiting >= WAITING_OF_A_NAMESPACE {
             return false;
         }
+        let queue = self.of_namespaces.entry(namespace).or_default();
         queue.push_back(event);
         self.waiting += 1;
         true
@@ -93,5 +95,17 @@ mod tests {
         let rest = std::iter::from_fn(|| queue.pop()).count();
         assert_eq!(rest, WAITING_OF_A_NAMESPACE + 6 - 7);
         assert!(queue.push(event("evil", 0)));
+    }
+
+    /// An empty turn would be taken for an empty queue.
+    #[test]
+    fn a_namespace_without_room_has_no_turn() {
+        let mut queue = EventQueue::default();
+        for number in 0..WAITING {
+            assert!(queue.push(event(&format!("evil-{}", number % 8), number)));
+        }
+        assert!(!queue.push(event("bank", 0)));
+        let taken = std::iter::from_fn(|| queue.pop()).count();
+        assert_eq!(taken, WAITING);
     }
 }
