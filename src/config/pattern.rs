@@ -109,9 +109,9 @@ pub(super) static METRIC_LABEL: Pattern = Pattern::new(
 
 /// Path and query of a probe.
 pub(super) static PATH: Pattern = Pattern::new(
-    r"^/[^\x00-\x1f\x7f]*$",
-    1..=2048,
-    "a path that begins with \"/\" (without control characters)",
+    r"^[^\x00-\x1f\x7f]*$",
+    0..=2048,
+    "a path (without control characters)",
 );
 
 /// The form of the address of a Prometheus server; its parts are checked when it is read.
