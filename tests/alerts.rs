@@ -70,6 +70,7 @@ fn each_state_that_holds_the_agent_back_has_one() {
         "paused",
         "leader",
         "watch_broken",
+        "unreadable_objects",
         "write_failures_total",
         "config_last_reload_successful",
         "clock_offset_seconds",

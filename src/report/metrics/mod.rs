@@ -201,7 +201,8 @@ impl Metrics {
         Ok(text)
     }
 
-    /// A policy file is in force: the counters of its policies exist from now on, so that a rate over them has no gap.
+    /// A policy file is in force: the counters of its policies exist from now on, so that a rate over them has no gap. The
+    /// signals of policies that it no longer has are not expected to give answers.
     pub fn policies(&self, file: &PolicyFile) {
         self.config_last_reload_successful.set(1);
         for &mode in Mode::ALL {
@@ -209,10 +210,14 @@ impl Metrics {
                 .with_label_values(&[mode.as_str()])
                 .set((mode == file.mode).into());
         }
+        let mut known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in known.iter().filter(|known| file.policy(known).is_none()) {
+            // An error says that it has never given an answer.
+            let _ = self.signal_last_success.remove_label_values(&[gone]);
+        }
+        known.extend(file.policies.iter().map(|policy| policy.name.clone()));
+        drop(known);
         for policy in &file.policies {
-            let mut known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(policy.name.clone());
-            drop(known);
             for answer in Answer::ALL {
                 self.signal_samples
                     .with_label_values(&[&*policy.name, answer.as_str()]);

@@ -11,12 +11,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// When an alert fires.
-pub fn expression(name: &str) -> anyhow::Result<&'static str> {
-    let begin = format!("- alert: {name}");
-    let mut lines = RULES
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| *line != begin);
-    let expression = lines.find_map(|line| line.strip_prefix("expr: "));
-    expression.with_context(|| format!("no alert {name}"))
+pub fn expression(name: &str) -> anyhow::Result<String> {
+    let begin = format!("- alert: {name}\n");
+    let (_, rule) = RULES
+        .split_once(&begin)
+        .with_context(|| format!("no alert {name}"))?;
+    let (_, expression) = rule.split_once("expr: ").context("no expression")?;
+    let lines = expression.lines().map(str::trim);
+    let lines =
+        lines.take_while(|line| !line.starts_with("for: ") && !line.starts_with("labels: "));
+    let words: Vec<&str> = lines.filter(|line| *line != ">-").collect();
+    Ok(words.join(" "))
 }

@@ -255,7 +255,7 @@ async fn prometheus_accepts_the_expression_of_every_alert() -> anyhow::Result<()
         return Ok(());
     }
     for name in alerts::names() {
-        let asked = stage.query(alerts::expression(name)?).await;
+        let asked = stage.query(&alerts::expression(name)?).await;
         asked.with_context(|| name.to_owned())?;
     }
     Ok(())

@@ -100,7 +100,7 @@ mod alone {
         }
         wait::until("the alert fires", Duration::from_secs(20), async || {
             let firing = stage
-                .query(alerts::expression("PodQuarantineStorm")?)
+                .query(&alerts::expression("PodQuarantineStorm")?)
                 .await?;
             ensure!(firing.len() == 3, "{firing:?}");
             Ok(())
