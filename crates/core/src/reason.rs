@@ -15,7 +15,7 @@ pub enum Reason {
     Exempt,
     /// The pod was released recently.
     Settling,
-    /// The signal has said `good` of no pod of the workload.
+    /// The signal has said `good` neither of the pod nor, recently, of another of its workload.
     NeverSeenGood,
     /// What is known of the cluster may be out of date.
     StaleView,

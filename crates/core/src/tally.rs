@@ -114,8 +114,7 @@ impl Tally {
         let used = self.within_an_hour_of.get(namespace).copied().unwrap_or(0);
         if used >= share {
             let detail = format!(
-                "{used} of at most {share} of one namespace were quarantined within the last hour: the rest of {max} is \
-                 for the others"
+                "{used} quarantines began in its namespace within the last hour: one namespace may have {share} of the {max}"
             );
             return Err(Refusal::new(Reason::HourlyLimit, detail));
         }

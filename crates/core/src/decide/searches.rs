@@ -145,7 +145,7 @@ impl Searches {
             .collect();
         let mut unreadable = cx.view.unreadable_in(&leaving.pod.key.namespace);
         let edits = if let Some((kind, name)) = unreadable.next() {
-            let detail = format!("in the way: {name} of the {kind}, which cannot be read");
+            let detail = format!("{kind}/{name} cannot be read: what it selects is not known");
             Err(Refusal::new(Reason::NoWayOut, detail))
         } else if leaving.detach == Detach::Service && selected_by.is_empty() {
             Err(Refusal::new(Reason::NothingToLeave, ""))

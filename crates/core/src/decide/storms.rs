@@ -1,8 +1,9 @@
 //! Storms: so many pods are unhealthy at once that the cause may not be the pods.
 //!
 //! A storm of the cluster or of a workload begins when more than a share of the pods with a verdict, and at least two, are
-//! unhealthy, one of a node or a zone when at least three, of two workloads, are. It ends once the share was at or below that threshold for the cooldown. Suspect pods begin no storm, but count as unhealthy for the
-//! question whether a pod may be quarantined: of thirty pods that turn bad at once, one is past its threshold first.
+//! unhealthy, one of a node or a zone when at least three, of two workloads, are. It ends once the share was at or below
+//! that threshold for the cooldown. Suspect pods begin no storm, but count as unhealthy for the question whether a pod may
+//! be quarantined: of thirty pods that turn bad at once, one is past its threshold first.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},

@@ -454,7 +454,7 @@ fn what_an_object_selects_that_cannot_be_read_counts_as_in_the_way() {
     assert_eq!(refusal.reason, Reason::NoWayOut);
     assert_eq!(
         refusal.detail,
-        "in the way: b of the poddisruptionbudgets, which cannot be read"
+        "poddisruptionbudgets/b cannot be read: what it selects is not known"
     );
     world
         .view

@@ -205,7 +205,7 @@ fn an_obstacle_to_the_second_quarantine_is_named_in_an_event() {
         world.view.update(Update::Unreadable("services", key));
     });
     assert!(
-        why.ends_with("in the way: old of the services, which cannot be read"),
+        why.ends_with("services/old cannot be read: what it selects is not known"),
         "{why}"
     );
 }

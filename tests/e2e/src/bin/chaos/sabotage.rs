@@ -30,7 +30,7 @@ pub(crate) enum Sabotage {
     Release,
     /// A pod is deleted that was not quarantined.
     Reap,
-    /// Forged pods take more than the share of their namespaces: those of others wait.
+    /// Forged pods of so many namespaces that their shares fill the cluster: those of others wait.
     Share,
 }
 
