@@ -100,12 +100,8 @@ impl Targets {
                     judge.restart(&policy.name, &pod.uid);
                 }
                 let target = target(policy, pod);
-                let sent = targeted.sent.get(&policy.name);
-                // What a container answered before it was restarted says nothing about it now.
-                if sent.is_some_and(|sent| sent.run != target.run) {
-                    judge.restart(&policy.name, &pod.uid);
-                }
-                if sent != Some(&target) {
+                judge.set_run(&policy.name, &pod.uid, target.run);
+                if targeted.sent.get(&policy.name) != Some(&target) {
                     let _ = sender.send(TargetChange::Put(target.clone()));
                     targeted.sent.insert(policy.name.clone(), target);
                 }

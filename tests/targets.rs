@@ -13,7 +13,7 @@ use pod_quarantine::{
     core::{
         judge::{Answer, Judge, Sample, Verdict},
         object::{Container, ContainerRun, ContainerState, ObjectKey, Pod},
-        policy::PolicyFile,
+        policy::{PolicyFile, Signal},
         selector::Selector,
         time::Now,
         view::View,
@@ -98,12 +98,26 @@ impl Stage {
         }
     }
 
+    /// The run that the container of the probe is in.
+    fn run(&self) -> Option<ContainerRun> {
+        let Signal::Probe(probe) = &self.file.policies[0].signal else {
+            panic!("no probe");
+        };
+        self.pod.run(Some(&probe.port))
+    }
+
     fn bad(&mut self) -> Verdict {
+        let run = self.run();
+        self.bad_of(run)
+    }
+
+    fn bad_of(&mut self, run: Option<ContainerRun>) -> Verdict {
         self.moment += Duration::from_secs(10);
         let wall: Timestamp = at(START);
         self.judge.record(&Sample {
             policy: "answers".into(),
             pod: self.pod.uid.clone(),
+            run,
             at: Now {
                 wall,
                 moment: self.moment,
@@ -131,6 +145,16 @@ fn bad_answers_before_and_after_a_restart_of_the_container_are_no_streak() {
     );
     assert_eq!(stage.bad(), Verdict::Suspect);
     assert_eq!(stage.bad(), Verdict::Unhealthy);
+}
+
+/// A sample waits in a channel while the watch tells of the restart.
+#[test]
+fn an_answer_of_a_container_that_was_restarted_meanwhile_says_nothing_of_the_new_one() {
+    let mut stage = Stage::new(vec![container(80, running(START, 0))]);
+    let earlier = stage.run();
+    stage.change(|pod| pod.containers[0].state = running("2030-01-31T12:00:30Z", 1));
+    assert_eq!(stage.bad_of(earlier), Verdict::Unknown);
+    assert_eq!(stage.bad(), Verdict::Suspect);
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use std::{net::IpAddr, time::Duration};
 
 use futures::future::join_all;
-use pod_quarantine::core::judge::Answer::{Bad, Good, None};
+use pod_quarantine::core::{
+    judge::Answer::{Bad, Good, None},
+    object::ContainerRun,
+};
 use test_workload::serve::{self, Settings};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     alone::run_alone,
@@ -294,4 +297,27 @@ async fn there_is_no_sample_before_the_initial_delay_is_over() {
     assert_eq!((of("uid-unborn"), of("uid-young")), (0, 0));
     assert!(of("uid-old") >= 12, "{}", of("uid-old"));
     assert!((1..=7).contains(&of("uid-ripe")), "{}", of("uid-ripe"));
+}
+
+/// What its predecessor did not answer is no answer of the new container.
+#[tokio::test]
+async fn a_probe_that_is_under_way_while_its_container_is_restarted_gives_no_sample() {
+    let hanging = Server::start(|_| Reply::Hang).await;
+    let mut probe = quick_probe();
+    probe.timeout = Duration::from_secs(1);
+    probe.initial_delay = Duration::from_mins(1);
+    let mut rig = Rig::probe(probe);
+    rig.put(pod("a", hanging.address));
+    while hanging.connections() == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let mut restarted = pod("a", hanging.address);
+    restarted.run = Some(ContainerRun {
+        restarts: 1,
+        ..running(ago(0))
+    });
+    rig.put(restarted);
+    let samples = rig.samples_for(Duration::from_secs(3)).await;
+    let bad = samples.iter().filter(|sample| sample.answer == Bad);
+    assert_eq!(bad.count(), 0, "{samples:?}");
 }

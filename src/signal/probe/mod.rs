@@ -102,6 +102,7 @@ impl Prober {
         let sent = self.output.send(Sample {
             policy: self.output.policy.clone(),
             pod: uid.clone(),
+            run: turn.target.run,
             at,
             answer: result.answer,
             unreached: result.unreached,

@@ -48,15 +48,16 @@ impl ProbeSchedule {
         }
     }
 
-    /// Probes a pod from now on, or a changed pod as it is now: a running probe of an address that it no longer has is
-    /// dropped.
+    /// Probes a pod from now on, or a changed pod as it is now: a running probe of an address that it no longer has, or of a
+    /// container that was restarted, is dropped.
     pub(super) fn put(&mut self, target: SignalTarget, now: Instant, wall: Timestamp) {
         let before = self.pods.get(&target.uid);
         if before.is_some_and(|pod| *pod.target == target) {
             return;
         }
         let moved = before.is_none_or(|pod| {
-            (pod.target.address, pod.target.port) != (target.address, target.port)
+            let (before, now) = (&pod.target, &target);
+            (before.address, before.port, before.run) != (now.address, now.port, now.run)
         });
         let begins = now + self.delay_left(&target, wall);
         let mut turn = self.schedule.first(&target.uid, begins);

@@ -54,12 +54,14 @@ impl WatchedPods {
         at: Now,
         reading: PodReading,
     ) -> Result<(), SignalError> {
-        if !self.keys.by_uid.contains_key(&pod) {
+        let Some(target) = self.keys.by_uid.get(&pod) else {
             return Ok(());
-        }
+        };
+        let run = target.run;
         let sent = self.output.send(Sample {
             policy: self.output.policy.clone(),
             pod,
+            run,
             at,
             answer: reading.answer,
             unreached: false,

@@ -16,7 +16,7 @@ use strum::{IntoStaticStr, VariantArray};
 pub use self::findings::{Finding, Findings};
 use self::{healthy::Healthy, streak::PolicyStreaks};
 use crate::{
-    object::{ObjectKey, Uid},
+    object::{ContainerRun, ObjectKey, Uid},
     policy::PolicyFile,
     scope::PodScopes,
     time::{Moment, Now},
@@ -49,6 +49,8 @@ pub struct Sample {
     pub policy: Arc<str>,
     /// The pod's uid: an answer never counts for a later pod of the same name.
     pub pod: Uid,
+    /// The run of the container that was asked, where the signal asks one.
+    pub run: Option<ContainerRun>,
     pub at: Now,
     pub answer: Answer,
     /// Of a bad answer: whether there was no connection to the pod. That may be the agent's network, too.
@@ -124,6 +126,15 @@ impl Judge {
         }
     }
 
+    /// Says which run of its container a pod is in now. What another run answered, or answers yet, says nothing of this one.
+    pub fn set_run(&mut self, policy: &str, uid: &Uid, run: Option<ContainerRun>) {
+        if let Some(streaks) = self.policies.get_mut(policy)
+            && streaks.set_run(uid, run)
+        {
+            self.healthy.remove(policy, uid);
+        }
+    }
+
     /// Judges a pod from the start again: earlier answers about it make no streak, but still show that the signal can say
     /// `good`.
     pub fn restart(&mut self, policy: &str, uid: &Uid) {
@@ -133,7 +144,7 @@ impl Judge {
         }
     }
 
-    /// Records a sample. A sample of a pod that is not watched is dropped.
+    /// Records a sample. A sample of a pod that is not watched, or of another run of its container, is dropped.
     pub fn record(&mut self, sample: &Sample) {
         if let Some(streaks) = self.policies.get_mut(&sample.policy)
             && streaks.record(sample)

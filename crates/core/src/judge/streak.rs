@@ -8,7 +8,7 @@ use std::{
 
 use super::{Answer, Finding, Sample, Verdict};
 use crate::{
-    object::{ObjectKey, Uid},
+    object::{ContainerRun, ObjectKey, Uid},
     policy::{Contrast, Policy, Signal},
     record::Evidence,
     scope::PodScopes,
@@ -24,6 +24,7 @@ const EVIDENCE: usize = 5;
 pub(super) struct Streak {
     pod: ObjectKey,
     place: PodScopes,
+    run: Option<ContainerRun>,
     last: Option<(Moment, Answer)>,
     last_good: Option<Moment>,
     /// The bad answers, if the last one is bad.
@@ -77,6 +78,7 @@ impl PolicyStreaks {
         let streak = Streak {
             pod: pod.clone(),
             place: place.clone(),
+            run: None,
             last: None,
             last_good: None,
             bad: None,
@@ -117,6 +119,16 @@ impl PolicyStreaks {
         }
     }
 
+    /// True if it is another run than before: then the answers so far make no streak.
+    pub(super) fn set_run(&mut self, uid: &Uid, run: Option<ContainerRun>) -> bool {
+        let Some(streak) = self.pods.get_mut(uid).filter(|streak| streak.run != run) else {
+            return false;
+        };
+        streak.run = run;
+        self.restart(uid);
+        true
+    }
+
     /// The answers so far make no streak.
     pub(super) fn restart(&mut self, uid: &Uid) {
         if let Some(streak) = self.pods.get_mut(uid) {
@@ -129,13 +141,16 @@ impl PolicyStreaks {
         }
     }
 
-    /// Records a sample. False if the pod is not watched, or a later sample is known.
+    /// Records a sample. False if the pod is not watched, is in another run, or a later sample is known.
     pub(super) fn record(&mut self, sample: &Sample) -> bool {
         let stale_after = self.policy.stale_after();
         let Some(streak) = self.pods.get_mut(&sample.pod) else {
             return false;
         };
         let at = sample.at.moment;
+        if streak.run != sample.run {
+            return false;
+        }
         // A sample that arrives twice counts once.
         if streak.last.is_some_and(|(last, _)| at <= last) {
             return false;

@@ -66,6 +66,7 @@ fn all_answer(answer: Answer) -> (Duration, Duration) {
             judge.record(&Sample {
                 policy: "answers".into(),
                 pod: pod.uid.clone(),
+                run: None,
                 at: world.now,
                 answer,
                 saw: "HTTP 500".into(),

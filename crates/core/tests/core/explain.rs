@@ -26,6 +26,7 @@ fn judge(world: &World, answers: &[Answer]) -> Judge {
         judge.record(&Sample {
             policy: "answers".into(),
             pod: world.pod("web-0").uid.clone(),
+            run: None,
             at: Now {
                 wall: world.now.wall,
                 moment: world.now.moment + Duration::from_secs(second),

@@ -62,6 +62,7 @@ impl Court {
         self.judge.record(&Sample {
             policy: policy.into(),
             pod: pod.into(),
+            run: None,
             at: Now {
                 wall: at(START),
                 moment: Duration::from_secs(second),

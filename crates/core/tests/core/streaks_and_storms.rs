@@ -81,6 +81,7 @@ impl Cluster {
             self.judge.record(&Sample {
                 policy: "answers".into(),
                 pod: pod.uid.clone(),
+                run: None,
                 at: self.world.now,
                 answer,
                 unreached: false,

@@ -187,6 +187,7 @@ fn a_pod_of_another_namespace_lends_no_contrast() {
             judge.record(&Sample {
                 policy: "answers".into(),
                 pod: pod.uid.clone(),
+                run: None,
                 at: world.now,
                 answer,
                 unreached: false,
