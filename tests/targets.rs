@@ -100,10 +100,11 @@ impl Stage {
 
     /// The run that the container of the probe is in.
     fn run(&self) -> Option<ContainerRun> {
-        let Signal::Probe(probe) = &self.file.policies[0].signal else {
-            panic!("no probe");
-        };
-        self.pod.run(Some(&probe.port))
+        let policy = self.file.policy("answers").expect("the policy");
+        match &policy.signal {
+            Signal::Probe(probe) => self.pod.run(Some(&probe.port)),
+            Signal::Prometheus(_) => None,
+        }
     }
 
     fn bad(&mut self) -> Verdict {

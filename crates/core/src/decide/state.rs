@@ -99,6 +99,9 @@ pub(super) enum Condition {
     Notified(Topic, Arc<str>),
 }
 
+/// How many conditions of one pod are remembered: whoever may patch it can bring about any number of them.
+const CONDITIONS: usize = 16;
+
 /// The conditions that held in the last decision, and those that hold in this one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reported {
@@ -308,6 +311,9 @@ impl Reported {
         if let Some((_, held)) = known.find(|(known, _)| *known == condition) {
             *held = self.decision;
             return false;
+        }
+        if conditions.len() >= CONDITIONS {
+            conditions.remove(0);
         }
         conditions.push((condition, self.decision));
         true

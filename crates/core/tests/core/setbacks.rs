@@ -248,3 +248,28 @@ fn a_pod_that_is_written_all_the_time_uses_up_one_slot_of_the_hour() {
             .any(|write| matches!(write, Write::CheckSlot(_)))
     );
 }
+
+/// The agent may not change a tenant's pod, and the tenant changes an annotation again and again.
+#[test]
+fn what_is_remembered_of_a_pod_that_is_left_alone_is_bounded() {
+    let mut world = World::with_web();
+    world.annotate("web-0", keys::RELEASED, "x");
+    let mut sizes = Vec::new();
+    for number in 1..=300 {
+        world.annotate("web-0", keys::HOLD, &format!("not a time {number}"));
+        world.pass(Duration::from_millis(100));
+        for write in writes(&world.decide()) {
+            if let Write::Settle { pod, .. } = write {
+                let refusal = Refusal::new(Reason::AdmissionDenied, "no");
+                let now = world.now.moment;
+                world
+                    .state
+                    .record_denial(&pod.uid, Act::Settle, refusal, now);
+            }
+        }
+        if number % 100 == 0 {
+            sizes.push(format!("{:?}", world.state).len());
+        }
+    }
+    assert!(sizes[2] < sizes[0] + 1000, "{sizes:?}");
+}
