@@ -38,17 +38,15 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     }
 }
 
-/// A ledger was lost if the Lease names it, or if this process has read it. What stands on pods is no sign of it: whoever
-/// may write onto one pod would keep a first start waiting.
+/// A ledger was lost if the Lease names it. What stands on pods is no sign of it: whoever may write onto one pod would keep
+/// a first start waiting.
 fn create(cx: &Context<'_>, plan: &mut Plan) {
     let LeaseView::Names(named) = &cx.view.lease else {
         return;
     };
-    let remembered = cx.view.remembered.as_ref();
-    let lost = named.is_some() || remembered.is_some();
     plan.writes.push(Write::CreateLedger {
-        lost: lost.then_some(cx.now.wall),
-        memory: remembered.cloned().unwrap_or_default(),
+        lost: named.as_ref().map(|_| cx.now.wall),
+        memory: cx.view.remembered.clone(),
     });
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     judge::{Finding, Findings, Verdict},
-    ledger::{Ledger, MAX_STORMS, Note, Slot, Storm},
+    ledger::{Ledger, Note, Slot, Storm},
     notice::{Notice, Notification, Topic},
     object::{Pod, Reference, Uid},
     scope::{PodScopes, Scope},
@@ -150,7 +150,12 @@ fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
                 cx.view.place_of(pod)
             })
         };
-        for scope in place.scopes() {
+        // What people take out is no sign that what it shares with others is ill.
+        let is_manual = pod
+            .and_then(|pod| cx.known(pod))
+            .is_some_and(|known| known.record().manual);
+        let counts = |scope: &Scope| !is_manual || matches!(scope, Scope::Workload(_));
+        for scope in place.scopes().filter(counts) {
             if let Some(count) = health.scopes.get_mut(&scope)
                 && !count.bad.contains(&slot.uid)
             {
@@ -283,10 +288,12 @@ fn end(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
 
 /// The note that writes the begin or the end of a storm into the ledger; `None` if the ledger has it already, or is full.
 fn note(ledger: &Ledger, scope: &Scope, storm: &ObservedStorm) -> Option<Note> {
-    let storms = &ledger.memory.storms;
-    match (storm.over, storms.contains_key(scope)) {
+    let memory = &ledger.memory;
+    match (storm.over, memory.storms.contains_key(scope)) {
         (true, true) => Some(Note::StormEnded(scope.clone())),
-        (false, false) if storms.len() < MAX_STORMS => Some(Note::StormBegan(storm.storm.clone())),
+        (false, false) if memory.has_room_for(&storm.storm) => {
+            Some(Note::StormBegan(storm.storm.clone()))
+        }
         _ => None,
     }
 }

@@ -22,8 +22,11 @@ const STORM: &str = "storm.";
 /// Workloads with a pacing record. Beyond this the record that would expire first is dropped.
 pub const MAX_PACING_RECORDS: usize = 500;
 
-/// Storms that outlive a restart. With that many workloads in a storm, the whole cluster is in one.
-pub const MAX_STORMS: usize = 100;
+/// Storms of workloads that outlive a restart, and as many of nodes and zones. That of the cluster always does.
+pub const MAX_STORMS: usize = 50;
+
+/// Storms of workloads of one namespace that do: who may create workloads there can have any number of them in a storm.
+const MAX_STORMS_OF_A_NAMESPACE: usize = MAX_STORMS / 4;
 
 /// Quarantines are counted by the minute and namespace, up to that many numbers for an hour, however many there are.
 const MAX_BEGUN: usize = 400;
@@ -73,6 +76,13 @@ pub struct Storm {
     #[serde(rename = "where")]
     pub place: Arc<str>,
     pub since: Timestamp,
+}
+
+impl Storm {
+    /// Of a workload: its namespace.
+    fn namespace(&self) -> &str {
+        self.place.split('/').next().unwrap_or_default()
+    }
 }
 
 /// A pause of the agent, set by people.
@@ -176,6 +186,27 @@ impl Memory {
             .iter()
             .filter(move |(minute, _)| !is_past(**minute, now));
         minutes.flat_map(|(_, of)| of.iter().map(|(namespace, count)| (namespace, *count)))
+    }
+
+    /// Whether a storm may be added.
+    pub(crate) fn has_room_for(&self, storm: &Storm) -> bool {
+        let of_kind = |is_such: fn(&Scope) -> bool| {
+            let storms = self.storms.values();
+            storms.filter(move |known| is_such(&known.scope))
+        };
+        match storm.scope {
+            Scope::Cluster => true,
+            Scope::Zone(_) | Scope::Node(_) => {
+                let of_places = of_kind(|scope| matches!(scope, Scope::Zone(_) | Scope::Node(_)));
+                of_places.count() < MAX_STORMS
+            }
+            Scope::Workload(_) => {
+                let namespace = storm.namespace();
+                let of_workloads = || of_kind(|scope| matches!(scope, Scope::Workload(_)));
+                let here = of_workloads().filter(|known| known.namespace() == namespace);
+                of_workloads().count() < MAX_STORMS && here.count() < MAX_STORMS_OF_A_NAMESPACE
+            }
+        }
     }
 
     pub(super) fn count(&mut self, at: Timestamp, namespace: &Arc<str>) {

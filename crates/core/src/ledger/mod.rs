@@ -193,20 +193,21 @@ impl Ledger {
     /// Applies a note. False, with nothing changed, if the note is not new or no longer holds.
     #[must_use]
     pub fn note(&mut self, note: &Note) -> bool {
-        let storms = &mut self.memory.storms;
         match note {
             Note::Replaced(slot) => self.note_slot(slot, |known| known.replaced = slot.replaced),
             Note::Expires(slot) => self.note_slot(slot, |known| known.expires = slot.expires),
             Note::StormBegan(storm) => {
+                let storms = &self.memory.storms;
                 let new = !storms.contains_key(&storm.scope)
-                    && storms.len() < MAX_STORMS
+                    && self.memory.has_room_for(storm)
                     && !self.unreadable.contains_key(&*storm_key(&storm.scope));
                 if new {
-                    storms.insert(storm.scope.clone(), storm.clone());
+                    let scope = storm.scope.clone();
+                    self.memory.storms.insert(scope, storm.clone());
                 }
                 new
             }
-            Note::StormEnded(scope) => storms.remove(scope).is_some(),
+            Note::StormEnded(scope) => self.memory.storms.remove(scope).is_some(),
             Note::Forgotten(workload) => self.memory.pacing.remove(workload).is_some(),
         }
     }

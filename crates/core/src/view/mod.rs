@@ -55,8 +55,8 @@ pub struct View {
     lease_version: Option<ResourceVersion>,
     /// The version at which a ledger was last deleted.
     ledger_gone: Option<ResourceVersion>,
-    /// The memory of the last ledger that was read, if there was one.
-    pub(crate) remembered: Option<Memory>,
+    /// The memory of the last ledger that was read.
+    pub(crate) remembered: Memory,
     /// Why the view may be out of date: a watch has not synced, or has been silent too long; `None` where it is current.
     pub stale: Option<Arc<str>>,
     pub own_namespace: Arc<str>,
@@ -475,10 +475,7 @@ impl View {
     pub fn pause(&self) -> Option<&Pause> {
         match &self.ledger {
             LedgerView::Present(ledger) => ledger.memory.pause.as_ref(),
-            LedgerView::NotLoaded | LedgerView::Gone => {
-                let remembered = self.remembered.as_ref();
-                remembered.and_then(|memory| memory.pause.as_ref())
-            }
+            LedgerView::NotLoaded | LedgerView::Gone => self.remembered.pause.as_ref(),
         }
     }
 

@@ -117,7 +117,7 @@ impl View {
         };
         let latest = known.max(self.ledger_gone);
         if latest.is_none_or(|latest| latest <= ledger.resource_version) {
-            self.remembered = Some(ledger.memory.clone());
+            self.remembered = ledger.memory.clone();
             self.ledger = LedgerView::Present(ledger);
         }
     }

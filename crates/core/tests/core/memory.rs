@@ -271,7 +271,14 @@ fn a_full_ledger_fits_into_its_object() {
         let scope = Scope::Workload(WorkloadId::from(&*uid("w", number)));
         let storm = Storm {
             scope,
-            place: long(63 + 253 + 12),
+            place: format!("{}{number:0>3}/{}", "n".repeat(60), long(253 + 11)).into(),
+            since: later(0),
+        };
+        assert_eq!(ledger.note(&Note::StormBegan(storm)), number < MAX_STORMS);
+        let node = Scope::Node(format!("{number:n>253}").into());
+        let storm = Storm {
+            place: node.to_string().into(),
+            scope: node,
             since: later(0),
         };
         assert_eq!(ledger.note(&Note::StormBegan(storm)), number < MAX_STORMS);
@@ -284,6 +291,33 @@ fn a_full_ledger_fits_into_its_object() {
         .map(|(key, text)| key.len() + text.len())
         .sum();
     assert!(bytes < 1_040_000, "{bytes}");
+}
+
+#[test]
+fn storms_of_one_namespace_leave_room_for_those_of_others_of_nodes_and_of_the_cluster() {
+    let mut ledger = empty();
+    let storm = |scope: Scope, place: &str| {
+        let (place, since) = (place.into(), later(0));
+        Note::StormBegan(Storm {
+            scope,
+            place,
+            since,
+        })
+    };
+    let workload = |number: usize| Scope::Workload(WorkloadId::from(&*format!("w{number}")));
+    let noted = (0..100).filter(|number| {
+        let place = format!("evil/Deployment {number}");
+        ledger.note(&storm(workload(*number), &place))
+    });
+    assert_eq!(noted.count(), MAX_STORMS / 4);
+    assert!(ledger.note(&storm(workload(200), "shop/Deployment web")));
+    for number in 0..MAX_STORMS {
+        let node = Scope::Node(format!("n{number}").into());
+        assert!(ledger.note(&storm(node, "node")));
+    }
+    let zone = Scope::Zone("z".into());
+    assert!(!ledger.note(&storm(zone, "zone z")), "with the nodes");
+    assert!(ledger.note(&storm(Scope::Cluster, "cluster")));
 }
 
 #[test]

@@ -287,7 +287,7 @@ fn a_ledger_that_has_no_room_for_a_storm_gets_no_note_of_it() {
             let scope = Scope::Workload(format!("uid-{number}").as_str().into());
             let storm = Storm {
                 scope: scope.clone(),
-                place: format!("Deployment {number}").into(),
+                place: format!("{number}/Deployment {number}").into(),
                 since: at(START),
             };
             world.ledger().memory.storms.insert(scope, storm);
@@ -316,6 +316,30 @@ fn a_storm_of_another_agent_gives_no_second_event() {
         .into_iter()
         .filter(|notice| notice.about == reference("Deployment", "web"));
     assert_eq!(of_web.count(), 0);
+}
+
+#[test]
+fn pods_that_people_took_out_are_no_sign_of_a_storm_of_the_cluster() {
+    for (manual, expected) in [(true, 0), (false, 1)] {
+        let mut world = world();
+        world.deployment("other", 10);
+        for (name, index) in [("web", 0), ("api", 0), ("other", 0)] {
+            let name = format!("{name}-{index}");
+            if manual {
+                world.annotate(&name, keys::QUARANTINE, "to be looked into");
+            } else {
+                world.unhealthy(&name);
+            }
+            world.file.limits.storm.cluster = 100;
+            let quarantine = the_quarantine(&world.planned()).clone();
+            world.carry_out(&quarantine);
+            world.replaced(&name);
+            world.findings.clear();
+        }
+        world.file.limits.storm.cluster = 15;
+        world.unhealthy("api-1");
+        assert_eq!(storms(&world.planned()).len(), expected, "manual: {manual}");
+    }
 }
 
 #[test]
