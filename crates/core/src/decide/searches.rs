@@ -1,9 +1,13 @@
 //! Which labels a pod changes: searched for once, for as long as nothing changes that the answer depends on.
 //!
 //! A search may try thousands of sets of edits, and a tenant decides how many: by the selectors in its namespace, and by the
-//! pods there that ask for a quarantine. What does not fit into one decision is put off to the next.
+//! pods there that ask for a quarantine. What does not fit into one decision is put off to the next, in which the
+//! namespaces that wait have their turns.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     context::Context,
@@ -14,22 +18,33 @@ use super::{
 };
 use crate::{
     object::{Reference, Uid},
-    policy::{Detach, Policy},
+    policy::{Detach, NetworkPolicies, Policy},
     reason::{Reason, Refusal},
-    selector::Labels,
+    selector::{Labels, Selector},
 };
 
 /// After that many sets of edits a decision begins no further search.
 const MAX_TRIED: u32 = 5_000;
 
+/// After that many of one namespace it begins no further search there. What the last search tries beyond them is not
+/// taken from the others.
+const SHARE: u32 = MAX_TRIED / 2;
+
 /// The searches of this decision, and the answers of earlier ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Searches {
-    answers: BTreeMap<Uid, Answered>,
-    /// How many sets of edits were tried in this decision.
-    tried: u32,
-    put_off: u32,
+    answers: BTreeMap<AskedFor, Answered>,
+    /// How many sets of edits were tried in this decision, by namespace.
+    tried: BTreeMap<Arc<str>, u32>,
+    /// How many searches were put off in this decision, by namespace.
+    put_off: BTreeMap<Arc<str>, u32>,
+    /// The namespaces of which searches were put off in the last decision, in the order of their turns: the first one has
+    /// its turn in this decision.
+    waiting: VecDeque<Arc<str>>,
 }
+
+/// A pod, and the name of the policy that it would be quarantined by: two policies may have two answers.
+type AskedFor = (Uid, Option<Arc<str>>);
 
 #[derive(Clone, Debug)]
 struct Answered {
@@ -46,9 +61,33 @@ struct Asked {
     owner: Option<Reference>,
     name: Arc<str>,
     detach: Detach,
-    policy: Option<Policy>,
+    policy: Option<AskedOfPolicy>,
     /// The version of all selectors in the namespace.
     selectors: u64,
+}
+
+/// What an answer depends on of a policy, besides what is left.
+#[derive(Clone, Debug)]
+struct AskedOfPolicy {
+    keep_labels: BTreeSet<Arc<str>>,
+    also_leave: Vec<Selector>,
+    network_policies: NetworkPolicies,
+}
+
+impl AskedOfPolicy {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            keep_labels: policy.keep_labels.clone(),
+            also_leave: policy.also_leave.clone(),
+            network_policies: policy.network_policies,
+        }
+    }
+
+    fn is(&self, policy: &Policy) -> bool {
+        self.keep_labels == policy.keep_labels
+            && self.also_leave == policy.also_leave
+            && self.network_policies == policy.network_policies
+    }
 }
 
 impl Asked {
@@ -59,7 +98,7 @@ impl Asked {
             owner: pod.owner.clone(),
             name: leaving.name.into(),
             detach: leaving.detach,
-            policy: leaving.policy.cloned(),
+            policy: leaving.policy.map(AskedOfPolicy::of),
             selectors: cx.view.selectors_version(&pod.key.namespace),
         }
     }
@@ -75,11 +114,16 @@ impl Asked {
             selectors,
         } = self;
         let pod = leaving.pod;
-        *labels == pod.labels
+        let same_policy = match (policy, leaving.policy) {
+            (None, None) => true,
+            (Some(asked), Some(policy)) => asked.is(policy),
+            _ => false,
+        };
+        same_policy
+            && *labels == pod.labels
             && *owner == pod.owner
             && **name == *leaving.name
             && *detach == leaving.detach
-            && policy.as_ref() == leaving.policy
             && *selectors == cx.view.selectors_version(&pod.key.namespace)
     }
 }
@@ -96,17 +140,25 @@ pub(super) struct Found {
 pub(super) struct PutOff;
 
 impl Searches {
-    /// Begins a decision.
+    /// Begins a decision: the namespace that had its turn in the last one goes to the end, if it still waits.
     pub(super) fn begin(&mut self) {
         self.answers
             .retain(|_, answered| std::mem::take(&mut answered.is_used));
-        self.tried = 0;
-        self.put_off = 0;
+        self.tried.clear();
+        let put_off = std::mem::take(&mut self.put_off);
+        self.waiting.pop_front();
+        self.waiting
+            .retain(|namespace| put_off.contains_key(namespace));
+        for namespace in put_off.into_keys() {
+            if !self.waiting.contains(&namespace) {
+                self.waiting.push_back(namespace);
+            }
+        }
     }
 
     /// How many searches were put off in this decision.
     pub(super) fn put_off(&self) -> u32 {
-        self.put_off
+        self.put_off.values().sum()
     }
 
     /// Which labels a pod changes to leave what it must leave.
@@ -116,11 +168,14 @@ impl Searches {
         leaving: &LeavingPod<'_>,
     ) -> Result<&Found, PutOff> {
         let pod = leaving.pod;
-        let known = self.answers.get(&pod.uid);
+        let policy = leaving.policy.map(|policy| policy.name.clone());
+        let asked_for = (pod.uid.clone(), policy);
+        let known = self.answers.get(&asked_for);
         let is_known = known.is_some_and(|known| known.asked.is(cx, leaving));
         if !is_known {
-            if self.tried >= MAX_TRIED {
-                self.put_off += 1;
+            let namespace = &pod.key.namespace;
+            if !self.has_room(namespace) {
+                *self.put_off.entry(namespace.clone()).or_default() += 1;
                 return Err(PutOff);
             }
             let found = self.search(cx, leaving);
@@ -129,28 +184,47 @@ impl Searches {
                 found,
                 is_used: true,
             };
-            self.answers.insert(pod.uid.clone(), answered);
+            self.answers.insert(asked_for.clone(), answered);
         }
-        let answered = self.answers.get_mut(&pod.uid).ok_or(PutOff)?;
+        let answered = self.answers.get_mut(&asked_for).ok_or(PutOff)?;
         answered.is_used = true;
         Ok(&answered.found)
     }
 
+    /// Whether another search of that namespace fits into this decision. The share of the namespace whose turn it is is
+    /// kept for it.
+    fn has_room(&self, namespace: &Arc<str>) -> bool {
+        let turn = self.waiting.front();
+        let tried = self.tried.get(namespace);
+        if tried.is_some_and(|tried| *tried >= SHARE) {
+            return false;
+        }
+        if turn == Some(namespace) {
+            return true;
+        }
+        let others = self.tried.iter().filter(|(of, _)| turn != Some(*of));
+        let taken: u32 = others.map(|(_, tried)| SHARE.min(*tried)).sum();
+        let kept = turn.map_or(0, |_| SHARE);
+        taken < MAX_TRIED - kept
+    }
+
     fn search(&mut self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> Found {
+        let namespace = &leaving.pod.key.namespace;
         let constraints = constraints_for(cx.view, leaving);
         let selected_by: Vec<Arc<str>> = constraints
             .leave
             .iter()
             .map(|named| named.whose.clone())
             .collect();
-        let mut unreadable = cx.view.unreadable_in(&leaving.pod.key.namespace);
+        let mut unreadable = cx.view.unreadable_in(namespace);
         let edits = if let Some((kind, name)) = unreadable.next() {
             let detail = format!("{kind}/{name} cannot be read: what it selects is not known");
             Err(Refusal::new(Reason::NoWayOut, detail))
         } else if leaving.detach == Detach::Service && selected_by.is_empty() {
             Err(Refusal::new(Reason::NothingToLeave, ""))
         } else {
-            label_edits(leaving, constraints, &mut self.tried)
+            let tried = self.tried.entry(namespace.clone()).or_default();
+            label_edits(leaving, constraints, tried)
         };
         Found { selected_by, edits }
     }

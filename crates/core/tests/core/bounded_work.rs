@@ -1,9 +1,11 @@
 //! A decision has a budget, whatever tenants write. Work is counted, not timed: machines are shared.
 
+use std::sync::Arc;
+
 use pod_quarantine_core::{
     detach::detach,
     keys,
-    object::{ControllerKind, PodSelectingKind},
+    object::{ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
     policy::Mode,
     reason::Reason,
     selector::{Operator, Requirement, Selector},
@@ -11,7 +13,7 @@ use pod_quarantine_core::{
 
 use crate::{
     outcome::{quarantines, refusals, the_quarantine},
-    world::{World, controller, selecting, selector},
+    world::{SHOP, World, controller, labels, pod, policy, selecting, selector},
 };
 
 /// A selector that no edit of labels leaves, of sixteen requirements.
@@ -23,26 +25,108 @@ fn cannot_be_left() -> Selector {
     Selector::new(requirements.collect())
 }
 
-/// A selector that can be left, but only into another one: two edits of each of sixteen keys.
-fn puzzle(world: &mut World) {
+/// Puts an object into a namespace.
+fn put_selecting(world: &mut World, namespace: &str, mut object: PodSelectingObject) {
+    match &mut object {
+        PodSelectingObject::Service(service) => service.key.namespace = namespace.into(),
+        PodSelectingObject::PodDisruptionBudget(budget) => budget.key.namespace = namespace.into(),
+        PodSelectingObject::NetworkPolicy(policy) => policy.key.namespace = namespace.into(),
+    }
+    world.view.put_selecting(object);
+}
+
+/// Selectors that can be left, but only into others: two edits of each of sixteen keys.
+fn puzzle(world: &mut World, namespace: &str) {
+    let budget = PodSelectingKind::PodDisruptionBudget;
     for key in 0..16 {
         let key = format!("k{key}");
         for value in ["quarantined", "x"] {
-            world.view.put_selecting(selecting(
-                PodSelectingKind::PodDisruptionBudget,
-                &format!("{key}-{value}"),
-                selector(&[(&key, value)]),
-            ));
+            let name = format!("{key}-{value}");
+            let entered = selecting(budget, &name, selector(&[(&key, value)]));
+            put_selecting(world, namespace, entered);
         }
         let absent = Selector::new(vec![Requirement {
             key: key.as_str().into(),
             operator: Operator::DoesNotExist,
         }]);
-        let budget = PodSelectingKind::PodDisruptionBudget;
-        world
-            .view
-            .put_selecting(selecting(budget, &format!("no-{key}"), absent));
+        let absent = selecting(budget, &format!("no-{key}"), absent);
+        put_selecting(world, namespace, absent);
     }
+}
+
+/// The labels that [`puzzle`] is about.
+fn puzzled(pod: &mut Pod) {
+    for key in 0..16 {
+        pod.labels.insert(format!("k{key}").into(), "x".into());
+    }
+}
+
+/// `web` with so many pods that no change of labels takes out, each of them after a long search.
+fn with_puzzle(pods: u32) -> World {
+    let mut world = World::new();
+    world.deployment("web", pods);
+    puzzle(&mut world, SHOP);
+    for index in 0..pods {
+        world.change(&format!("web-{index}"), puzzled);
+    }
+    world
+}
+
+/// A Deployment of four pods in a namespace of its own, behind a Service. Gives the first pod.
+fn deployment_in(world: &mut World, namespace: &str) -> ObjectKey {
+    world.view.put_namespace(test_objects::namespace(namespace));
+    let key = |name: &str| ObjectKey::new(namespace, name);
+    let app = format!("db-of-{namespace}");
+    let of_set = selector(&[("app", &app), ("pod-template-hash", "1")]);
+    let selects = selector(&[("app", &app)]);
+    let mut deployment = controller(ControllerKind::Deployment, &app, 4, selects.clone());
+    deployment.key = key("db");
+    deployment.revision = Some("1".into());
+    let set_name = format!("{app}-rs");
+    let mut set = controller(ControllerKind::ReplicaSet, &set_name, 4, of_set);
+    set.key = key("db-rs");
+    set.owner = Some(deployment.reference());
+    set.revision = Some("1".into());
+    let owner = set.reference();
+    world.view.put_controller(deployment);
+    world.view.put_controller(set);
+    for index in 0..4 {
+        let mut pod = pod(&format!("{app}-{index}"));
+        pod.key = key(&format!("db-{index}"));
+        pod.labels = labels(&[("app", &app), ("pod-template-hash", "1")]);
+        pod.owner = Some(owner.clone());
+        world.put(pod);
+    }
+    let service = selecting(PodSelectingKind::Service, "db", selects);
+    put_selecting(world, namespace, service);
+    key("db-0")
+}
+
+/// A pod of another namespace is unhealthy, of the Deployment in `victim`.
+fn with_victim(world: &mut World) -> ObjectKey {
+    let key = deployment_in(world, "victim");
+    let pod = world.view.pod(&key).unwrap();
+    let mut finding = world.finding("web-0");
+    finding.pod = key.clone();
+    finding.uid = pod.uid.clone();
+    finding.place = world.view.place_of(pod);
+    world.findings.push(finding);
+    key
+}
+
+/// In how many decisions that pod is quarantined, if it is in so many; before each, something is done.
+fn decisions_until(
+    world: &mut World,
+    pod: &ObjectKey,
+    most: u32,
+    mut before: impl FnMut(&mut World, u32),
+) -> Option<u32> {
+    (1..=most).find(|number| {
+        before(world, *number);
+        let planned = world.tick();
+        let planned = quarantines(&planned);
+        planned.iter().any(|one| one.pod.key == *pod)
+    })
 }
 
 /// 50 PodDisruptionBudgets of sixteen `NotIn`, and 50 pods that people ask to quarantine, in `observe`.
@@ -90,17 +174,9 @@ fn selectors_that_cannot_be_left_are_found_without_a_search() {
 
 #[test]
 fn what_does_not_fit_into_a_decision_is_put_off_and_remembered() {
-    let mut world = World::new();
-    world.deployment("web", 20);
-    puzzle(&mut world);
+    let mut world = with_puzzle(20);
     for index in 0..20 {
-        let name = format!("web-{index}");
-        world.change(&name, |pod| {
-            for key in 0..16 {
-                pod.labels.insert(format!("k{key}").into(), "x".into());
-            }
-        });
-        world.annotate(&name, keys::QUARANTINE, "x");
+        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
     }
     world.file.mode = Mode::Observe;
     world.policy(|policy| policy.mode = Mode::Observe);
@@ -124,6 +200,86 @@ fn what_does_not_fit_into_a_decision_is_put_off_and_remembered() {
     world.service("other", &[("a", "b")]);
     world.tick();
     assert!(world.put_off > 10);
+}
+
+#[test]
+fn a_pod_that_two_policies_find_unhealthy_is_searched_once_for_each() {
+    let mut world = with_puzzle(8);
+    world.file.policies.push(Arc::new(policy("second")));
+    for index in 0..8 {
+        let mut finding = world.finding(&format!("web-{index}"));
+        world.findings.push(finding.clone());
+        finding.policy = world.file.policies[1].clone();
+        world.findings.push(finding);
+    }
+    let mut put_off = Vec::new();
+    for _ in 0..17 {
+        world.tick();
+        put_off.push(world.put_off);
+    }
+    assert!(put_off[0] >= 8, "{put_off:?}");
+    assert_eq!(put_off.last(), Some(&0), "{put_off:?}");
+}
+
+#[test]
+fn two_policies_that_keep_other_labels_have_two_answers() {
+    let mut world = World::with_web();
+    let mut keeps = policy("keeps");
+    keeps.keep_labels = ["app".into()].into();
+    world.file.policies.push(Arc::new(keeps));
+    world.unhealthy("web-0");
+    let mut finding = world.finding("web-0");
+    finding.policy = world.file.policies[1].clone();
+    world.findings.insert(0, finding);
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::NoWayOut)]);
+    assert_eq!(&*quarantines(&planned)[0].record.policy, "answers");
+    // The policy file is read again, and the other one keeps the label now.
+    world.findings.clear();
+    world.policy(|policy| policy.keep_labels = ["app".into()].into());
+    world.unhealthy("web-0");
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::NoWayOut)]);
+}
+
+#[test]
+fn long_searches_of_one_namespace_put_off_no_other() {
+    let mut world = with_puzzle(20);
+    for index in 0..20 {
+        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
+    }
+    let victim = with_victim(&mut world);
+    let after = decisions_until(&mut world, &victim, 1, |_, _| {});
+    assert_eq!(after, Some(1));
+    assert!(world.put_off > 10);
+}
+
+#[test]
+fn each_namespace_has_its_turn_whatever_the_others_change() {
+    let mut world = World::new();
+    world.deployment("web", 1);
+    let tenants = ["a", "b", "c", "d"];
+    for tenant in tenants {
+        deployment_in(&mut world, tenant);
+        puzzle(&mut world, tenant);
+        for index in 0..4 {
+            let key = ObjectKey::new(tenant, format!("db-{index}"));
+            let mut pod = world.view.pod(&key).unwrap().clone();
+            puzzled(&mut pod);
+            pod.annotations.insert(keys::QUARANTINE.into(), "x".into());
+            world.put(pod);
+        }
+    }
+    let victim = with_victim(&mut world);
+    let after = decisions_until(&mut world, &victim, 10, |world, number| {
+        for tenant in tenants {
+            let selects = selector(&[("a", &format!("b{number}"))]);
+            let edited = selecting(PodSelectingKind::Service, "other", selects);
+            put_selecting(world, tenant, edited);
+        }
+    });
+    assert!(after > Some(1), "they take all of the first decision");
+    assert!(after <= Some(6), "{after:?}");
+    assert!(after.is_some());
 }
 
 /// Helm charts of other sorts: 300 Deployments with ten old ReplicaSets each, and a NetworkPolicy that cannot be kept.
