@@ -99,8 +99,8 @@ pub(super) enum Condition {
     Notified(Topic, Arc<str>),
 }
 
-/// How many conditions of one pod are remembered: whoever may patch it can bring about any number of them.
-const CONDITIONS: usize = 16;
+/// How many conditions of one pod hold on while it is left alone: whoever may patch it can bring about any number of them.
+const KEPT: usize = 16;
 
 /// The conditions that held in the last decision, and those that hold in this one.
 #[derive(Clone, Debug, Default)]
@@ -293,9 +293,10 @@ impl Reported {
         });
     }
 
-    /// Lets everything that was reported about a pod hold on: whether it still does is not known now.
+    /// Lets what was reported last about a pod hold on: whether it still does is not known now.
     pub(super) fn keep(&mut self, uid: &Uid) {
-        for (_, held) in self.pods.get_mut(uid).into_iter().flatten() {
+        let conditions = self.pods.get_mut(uid).into_iter().flatten();
+        for (_, held) in conditions.rev().take(KEPT) {
             *held = self.decision;
         }
     }
@@ -311,9 +312,6 @@ impl Reported {
         if let Some((_, held)) = known.find(|(known, _)| *known == condition) {
             *held = self.decision;
             return false;
-        }
-        if conditions.len() >= CONDITIONS {
-            conditions.remove(0);
         }
         conditions.push((condition, self.decision));
         true

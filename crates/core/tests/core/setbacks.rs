@@ -1,6 +1,6 @@
 //! A write that is denied, or that fails, is left alone for a while, and takes nothing else along.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     keys,
@@ -15,7 +15,7 @@ use pod_quarantine_core::{
 
 use crate::{
     outcome::{Planned, notices, quarantines, reaps, refusals, the_quarantine, writes},
-    world::World,
+    world::{World, policy},
 };
 
 fn deny(world: &mut World, name: &str, act: Act) {
@@ -272,4 +272,22 @@ fn what_is_remembered_of_a_pod_that_is_left_alone_is_bounded() {
         }
     }
     assert!(sizes[2] < sizes[0] + 1000, "{sizes:?}");
+}
+
+/// As many policies as people like may find a pod unhealthy.
+#[test]
+fn each_of_many_refusals_of_one_pod_is_reported_once() {
+    let mut world = World::with_web();
+    world.annotate("web-0", keys::EXEMPT, "true");
+    for number in 0..20 {
+        let name = format!("policy-{number}");
+        world.file.policies.push(Arc::new(policy(&name)));
+    }
+    for policy in world.file.policies.clone() {
+        let mut finding = world.finding("web-0");
+        finding.policy = policy;
+        world.findings.push(finding);
+    }
+    assert_eq!(refusals(&world.tick()).len(), 21);
+    assert_eq!(refusals(&world.tick()), []);
 }
