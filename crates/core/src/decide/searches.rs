@@ -5,7 +5,7 @@
 //! namespaces that wait have their turns.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     object::{Reference, Uid},
-    policy::{Detach, NetworkPolicies, Policy},
+    policy::{Detach, Policy},
     reason::{Reason, Refusal},
-    selector::{Labels, Selector},
+    selector::Labels,
 };
 
 /// After that many sets of edits a decision begins no further search.
@@ -61,33 +61,9 @@ struct Asked {
     owner: Option<Reference>,
     name: Arc<str>,
     detach: Detach,
-    policy: Option<AskedOfPolicy>,
+    policy: Option<Policy>,
     /// The version of all selectors in the namespace.
     selectors: u64,
-}
-
-/// What an answer depends on of a policy, besides what is left.
-#[derive(Clone, Debug)]
-struct AskedOfPolicy {
-    keep_labels: BTreeSet<Arc<str>>,
-    also_leave: Vec<Selector>,
-    network_policies: NetworkPolicies,
-}
-
-impl AskedOfPolicy {
-    fn of(policy: &Policy) -> Self {
-        Self {
-            keep_labels: policy.keep_labels.clone(),
-            also_leave: policy.also_leave.clone(),
-            network_policies: policy.network_policies,
-        }
-    }
-
-    fn is(&self, policy: &Policy) -> bool {
-        self.keep_labels == policy.keep_labels
-            && self.also_leave == policy.also_leave
-            && self.network_policies == policy.network_policies
-    }
 }
 
 impl Asked {
@@ -98,7 +74,7 @@ impl Asked {
             owner: pod.owner.clone(),
             name: leaving.name.into(),
             detach: leaving.detach,
-            policy: leaving.policy.map(AskedOfPolicy::of),
+            policy: leaving.policy.cloned(),
             selectors: cx.view.selectors_version(&pod.key.namespace),
         }
     }
@@ -114,16 +90,11 @@ impl Asked {
             selectors,
         } = self;
         let pod = leaving.pod;
-        let same_policy = match (policy, leaving.policy) {
-            (None, None) => true,
-            (Some(asked), Some(policy)) => asked.is(policy),
-            _ => false,
-        };
-        same_policy
-            && *labels == pod.labels
+        *labels == pod.labels
             && *owner == pod.owner
             && **name == *leaving.name
             && *detach == leaving.detach
+            && policy.as_ref() == leaving.policy
             && *selectors == cx.view.selectors_version(&pod.key.namespace)
     }
 }
