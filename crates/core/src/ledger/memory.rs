@@ -190,21 +190,17 @@ impl Memory {
 
     /// Whether a storm may be added.
     pub(crate) fn has_room_for(&self, storm: &Storm) -> bool {
-        let of_kind = |is_such: fn(&Scope) -> bool| {
-            let storms = self.storms.values();
-            storms.filter(move |known| is_such(&known.scope))
-        };
+        let is_of_workload = |known: &&Storm| matches!(known.scope, Scope::Workload(_));
+        let is_of_place = |known: &&Storm| matches!(known.scope, Scope::Zone(_) | Scope::Node(_));
+        let storms = self.storms.values();
         match storm.scope {
             Scope::Cluster => true,
-            Scope::Zone(_) | Scope::Node(_) => {
-                let of_places = of_kind(|scope| matches!(scope, Scope::Zone(_) | Scope::Node(_)));
-                of_places.count() < MAX_STORMS
-            }
+            Scope::Zone(_) | Scope::Node(_) => storms.filter(is_of_place).count() < MAX_STORMS,
             Scope::Workload(_) => {
-                let namespace = storm.namespace();
-                let of_workloads = || of_kind(|scope| matches!(scope, Scope::Workload(_)));
-                let here = of_workloads().filter(|known| known.namespace() == namespace);
-                of_workloads().count() < MAX_STORMS && here.count() < MAX_STORMS_OF_A_NAMESPACE
+                let of_workloads = storms.filter(is_of_workload);
+                let here = of_workloads.clone();
+                let here = here.filter(|known| known.namespace() == storm.namespace());
+                of_workloads.count() < MAX_STORMS && here.count() < MAX_STORMS_OF_A_NAMESPACE
             }
         }
     }
