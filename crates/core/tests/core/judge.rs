@@ -6,7 +6,7 @@ use pod_quarantine_core::{
     judge::{Answer, Finding, Judge, Sample, Verdict},
     object::ObjectKey,
     policy::{Policy, PolicyFile, PrometheusQuery, Signal, Threshold},
-    scope::{PodScopes, Scope},
+    scope::PodScopes,
     time::Now,
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn query_court(interval: u64, hold_for: u64) -> Court {
 }
 
 impl Court {
-    fn new_policies(&mut self, change: impl FnOnce(&mut Vec<Arc<Policy>>)) {
+    pub(crate) fn new_policies(&mut self, change: impl FnOnce(&mut Vec<Arc<Policy>>)) {
         change(&mut self.file.policies);
         self.judge.set_policies(&self.file);
     }
@@ -58,7 +58,7 @@ impl Court {
         self.record_for("answers", pod, second, answer);
     }
 
-    fn record_for(&mut self, policy: &str, pod: &str, second: u64, answer: Answer) {
+    pub(crate) fn record_for(&mut self, policy: &str, pod: &str, second: u64, answer: Answer) {
         self.judge.record(&Sample {
             policy: policy.into(),
             pod: pod.into(),
@@ -364,127 +364,6 @@ fn a_pod_judged_again_needs_a_whole_new_streak_and_keeps_its_contrast() {
     let findings = court.judge.findings(Duration::from_secs(61)).pods;
     assert!(findings[0].contrast, "it has been good");
     assert_eq!(findings[0].evidence.len(), 3);
-}
-
-/// A court with a second policy, which probes as often.
-fn of_two_policies() -> Court {
-    let mut court = court(|_| {});
-    court.new_policies(|policies| policies.push(Arc::new(policy("other"))));
-    court
-}
-
-fn watch_at(court: &mut Court, policy: &str, pod: &str, node: &str) {
-    let place = PodScopes {
-        node: Some(node.into()),
-        ..PodScopes::of("web".into())
-    };
-    let key = ObjectKey::new("shop", pod);
-    court.judge.watch(policy, &pod.into(), &key, &place);
-}
-
-/// How many pods have a verdict at that second: on the node `n1`, on `n2`, of the workload, of the cluster. Where no pod is
-/// bad, none are counted but for the cluster.
-fn with_verdict(court: &mut Court, second: u64) -> [Option<u32>; 4] {
-    let findings = court.judge.findings(Duration::from_secs(second));
-    let scopes = [
-        Scope::Node("n1".into()),
-        Scope::Node("n2".into()),
-        Scope::Workload("web".into()),
-        Scope::Cluster,
-    ];
-    scopes.map(|scope| findings.with_verdict.get(&scope).copied())
-}
-
-#[test]
-fn unhealthy_pods_are_counted_for_each_policy_that_has_any() {
-    let mut court = of_two_policies();
-    for (policy, pod) in [
-        ("answers", "a"),
-        ("answers", "b"),
-        ("answers", "c"),
-        ("other", "a"),
-    ] {
-        watch_at(&mut court, policy, pod, "n1");
-    }
-    for pod in ["a", "b"] {
-        bad_from(&mut court, pod, 10);
-    }
-    court.record("c", 30, Bad);
-    court.record_for("other", "a", 30, Bad);
-    let counted = court.judge.unhealthy_by_policy(Duration::from_secs(30));
-    assert_eq!(counted, [("answers".into(), 2)].into());
-    court.record_for("other", "a", 40, Bad);
-    court.record_for("other", "a", 50, Bad);
-    let counted = court.judge.unhealthy_by_policy(Duration::from_secs(50));
-    assert_eq!(counted, [("answers".into(), 2), ("other".into(), 1)].into());
-}
-
-#[test]
-fn a_pod_with_a_verdict_counts_once_whatever_the_policies_say_of_it() {
-    let mut court = of_two_policies();
-    for (pod, node) in [("a", "n1"), ("b", "n1"), ("c", "n2"), ("d", "n2")] {
-        watch_at(&mut court, "answers", pod, node);
-        watch_at(&mut court, "other", pod, node);
-    }
-    // One says of `a` what the other does not; both find `b` bad, `c` good; nothing is known of `d`.
-    for (policy, pod, answer) in [
-        ("answers", "a", Good),
-        ("other", "a", Bad),
-        ("answers", "b", Bad),
-        ("other", "b", Bad),
-        ("answers", "c", Good),
-        ("other", "c", Good),
-    ] {
-        court.record_for(policy, pod, 10, answer);
-    }
-    let expected = [Some(2), None, Some(3), Some(3)];
-    assert_eq!(with_verdict(&mut court, 10), expected);
-}
-
-#[test]
-fn a_pod_of_which_nothing_is_known_has_no_verdict() {
-    let mut court = court(|_| {});
-    watch_at(&mut court, "answers", "a", "n1");
-    court.record("a", 10, Bad);
-    assert_eq!(with_verdict(&mut court, 10), [None, None, None, Some(0)]);
-}
-
-#[test]
-fn a_healthy_pod_counts_until_the_last_of_its_good_answers_is_old() {
-    let mut court = of_two_policies();
-    watch_at(&mut court, "answers", "bad", "n1");
-    court.record("bad", 5, Good);
-    for policy in ["answers", "other"] {
-        watch_at(&mut court, policy, "a", "n1");
-    }
-    court.record("a", 20, Good);
-    court.record_for("other", "a", 10, Good);
-    court.record("bad", 20, Bad);
-    court.record("bad", 40, Bad);
-    let both = [Some(2), None, Some(2), Some(2)];
-    assert_eq!(with_verdict(&mut court, 45), both);
-    assert_eq!(with_verdict(&mut court, 50), both);
-    let alone = [Some(1), None, Some(1), Some(1)];
-    assert_eq!(with_verdict(&mut court, 51), alone);
-}
-
-#[test]
-fn a_healthy_pod_counts_where_it_is_now() {
-    let mut court = of_two_policies();
-    for (pod, node) in [("bad-1", "n1"), ("bad-2", "n2")] {
-        watch_at(&mut court, "answers", pod, node);
-        court.record(pod, 5, Good);
-        court.record(pod, 10, Bad);
-    }
-    for policy in ["answers", "other"] {
-        watch_at(&mut court, policy, "a", "n1");
-        court.record_for(policy, "a", 10, Good);
-    }
-    let expected = [Some(2), Some(1), Some(3), Some(3)];
-    assert_eq!(with_verdict(&mut court, 10), expected);
-    watch_at(&mut court, "answers", "a", "n2");
-    let expected = [Some(1), Some(2), Some(3), Some(3)];
-    assert_eq!(with_verdict(&mut court, 10), expected);
 }
 
 #[test]

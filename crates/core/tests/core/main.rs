@@ -50,6 +50,7 @@ mod storm;
 mod streaks_and_storms;
 mod tenants;
 mod time;
+mod verdict_counts;
 mod view;
 mod world;
 
