@@ -127,15 +127,17 @@ pub fn left_alone_until(pod: &Pod) -> Option<Timestamp> {
 /// restored; once it was left alone for long enough, the annotation is removed. A cost that someone else wrote since
 /// stays.
 #[must_use]
-pub fn settle(pod: &Pod, has_settled: bool, now: Timestamp) -> Change {
+pub fn settle(pod: &Pod, has_settled: impl FnOnce() -> bool, now: Timestamp) -> Change {
     let mut change = Change::default();
     let own = own_cost(pod);
-    let is_the_agents = pod.annotations.get(keys::DELETION_COST) != own.as_ref();
-    if is_the_agents && has_settled {
+    if pod.annotations.get(keys::DELETION_COST) != own.as_ref() {
+        if !has_settled() {
+            return change;
+        }
         change.annotations.insert(keys::DELETION_COST.into(), own);
     }
     let is_over = left_alone_until(pod).is_none_or(|until| now >= until);
-    if is_over && (has_settled || !is_the_agents) {
+    if is_over {
         change.annotations.insert(keys::RELEASED.into(), None);
     }
     change

@@ -98,7 +98,7 @@ fn what_cannot_be_read_has_the_safe_reading(read: &Overrides, texts: &Texts<'_>)
 }
 
 fn the_mark_of_a_release_goes_by_itself(pod: &Pod, texts: &Texts<'_>) {
-    let settled = changed(pod, &restore::settle(pod, true, Timestamp::MAX));
+    let settled = changed(pod, &restore::settle(pod, || true, Timestamp::MAX));
     assert!(!settled.annotations.contains_key(keys::RELEASED));
     let cost = settled.annotation(keys::DELETION_COST);
     if texts.get(keys::DELETION_COST) != Some(&HIGHEST_COST) {
@@ -108,7 +108,7 @@ fn the_mark_of_a_release_goes_by_itself(pod: &Pod, texts: &Texts<'_>) {
             "people's own"
         );
     }
-    let again = restore::settle(&settled, true, Timestamp::MAX);
+    let again = restore::settle(&settled, || true, Timestamp::MAX);
     assert!(!again.annotations.contains_key(keys::DELETION_COST));
 }
 

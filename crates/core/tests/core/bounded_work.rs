@@ -9,10 +9,12 @@ use pod_quarantine_core::{
     policy::Mode,
     reason::Reason,
     selector::{Operator, Requirement, Selector},
+    write::{PodVersion, Write},
 };
+use test_objects::namespace;
 
 use crate::{
-    outcome::{quarantines, refusals, the_quarantine},
+    outcome::{Planned, quarantines, refusals, the_quarantine, writes},
     world::{SHOP, World, controller, labels, pod, policy, selecting, selector},
 };
 
@@ -346,4 +348,41 @@ fn what_was_found_for_a_pod_is_found_anew_once_a_selector_changes() {
         .get("enabled")
         .is_some_and(|value| &**value == "false");
     assert!(!enters, "{:?}", quarantine.labels);
+}
+
+/// The pods that a plan settles.
+fn settled(planned: &[Planned]) -> Vec<PodVersion> {
+    let writes = writes(planned).into_iter();
+    let settled = writes.filter_map(|write| match write {
+        Write::Settle { pod, .. } => Some(pod),
+        _ => None,
+    });
+    settled.collect()
+}
+
+#[test]
+fn a_decision_settles_a_bounded_number_of_pods_and_some_of_each_namespace() {
+    let mut world = World::new();
+    world.deployment("web", 100);
+    for index in 0..100 {
+        world.annotate(&format!("web-{index}"), keys::RELEASED, "x");
+    }
+    world.view.put_namespace(namespace("zoo"));
+    let mut other = pod("other");
+    other.key = ObjectKey::new("zoo", "other");
+    other.annotations.insert(keys::RELEASED.into(), "x".into());
+    world.put(other);
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        let planned = world.decide();
+        let pods = settled(&planned);
+        let of_zoo = pods.iter().filter(|pod| &*pod.key.namespace == "zoo");
+        counts.push((pods.len(), of_zoo.count()));
+        for write in writes(&planned) {
+            if let Write::Settle { pod, change } = write {
+                world.patch(&pod, &change);
+            }
+        }
+    }
+    assert_eq!(counts, [(64, 1), (37, 0), (0, 0)]);
 }

@@ -321,3 +321,21 @@ fn a_pod_that_has_ended_is_not_waited_for() {
     );
     assert!(settled, "{planned:?}");
 }
+
+#[test]
+fn each_replica_set_settles_by_itself() {
+    let mut world = World::with_web();
+    world.deployment("api", 2);
+    let set = ControllerKind::ReplicaSet;
+    world.set_controller(set, "api-rs", |set| set.desired = 1);
+    for name in ["api-0", "api-1", "web-0", "web-1"] {
+        world.annotate(name, keys::RELEASED, "{");
+        world.annotate(name, keys::DELETION_COST, HIGHEST_COST);
+    }
+    let planned = world.planned();
+    let settled = planned.iter().map(|one| match one {
+        Planned::Write(Write::Settle { pod, .. }) => &*pod.key.name,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(settled.collect::<Vec<_>>(), ["web-0", "web-1"]);
+}

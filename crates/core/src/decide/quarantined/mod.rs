@@ -7,8 +7,9 @@ mod release;
 mod replacement;
 mod requarantine;
 mod settle;
+mod turns;
 
-use self::{quarantined_pod::QuarantinedPod, replacement::ReplacementState};
+use self::{quarantined_pod::QuarantinedPod, replacement::ReplacementState, settle::Settling};
 use super::{context::Context, plan::Plan, state::State};
 use crate::{
     keys,
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
+    let mut settling = Settling::default();
     for pod in cx.view.tracked() {
         if pod.terminating {
             continue;
@@ -33,25 +35,26 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
         if pod.counts_as_quarantined() {
             handle_quarantined(cx, state, plan, pod, overrides);
         } else {
-            handle_in_service(cx, state, plan, pod, overrides);
+            handle_in_service(cx, state, plan, &mut settling, pod);
         }
     }
+    settle::ration(settling, plan);
     reap::ration(cx, state, plan);
 }
 
-fn handle_in_service(
-    cx: &Context<'_>,
+fn handle_in_service<'a>(
+    cx: &Context<'a>,
     state: &mut State,
     plan: &mut Plan,
+    settling: &mut Settling<'a>,
     pod: &Pod,
-    overrides: &Overrides,
 ) {
-    if release_command(cx, state, plan, pod, overrides).is_some() {
+    if release_command(cx, state, plan, pod, pod.overrides()).is_some() {
         let message = format!("{} is ignored: the pod is not quarantined", keys::RELEASE);
         plan.notify(state, pod, Topic::BadAnnotation, message);
     }
     if pod.annotations.contains_key(keys::RELEASED) {
-        settle::settle(cx, state, plan, pod);
+        settle::settle(cx, state, plan, settling, pod);
     }
 }
 

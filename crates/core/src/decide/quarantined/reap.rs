@@ -1,10 +1,10 @@
 //! Deleting pods whose TTL expired: only pods that this agent certainly quarantined, and only a few each minute.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::quarantined_pod::QuarantinedPod;
+use super::{quarantined_pod::QuarantinedPod, turns::Turns};
 use crate::{
     decide::{
         context::Context,
@@ -81,21 +81,18 @@ fn reap(plan: &mut Plan, known: KnownPod<'_>, why: String) {
 /// Of the planned deletions, keeps those for which there is room within the minute: each namespace has its turn before
 /// any has a second one, and what was denied comes last. A pod that is already being deleted counts once.
 pub(super) fn ration(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
-    let mut of_namespaces: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut turns = Turns::default();
     for reap in &state.reaps {
-        *of_namespaces.entry(reap.namespace.clone()).or_default() += 1;
+        turns.take(&reap.namespace);
     }
     let mut due = Vec::new();
     let mut others = Vec::new();
     for write in std::mem::take(&mut plan.writes) {
         match write {
             Write::Reap(reap) => {
-                let turn = of_namespaces
-                    .entry(reap.pod.key.namespace.clone())
-                    .or_default();
+                let turn = turns.take(&reap.pod.key.namespace);
                 let setbacks = state.setbacks_of(&reap.pod.uid, Act::Reap);
-                due.push(((setbacks, *turn), reap));
-                *turn += 1;
+                due.push(((setbacks, turn), reap));
             }
             other => others.push(other),
         }

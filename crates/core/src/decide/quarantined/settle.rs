@@ -1,20 +1,45 @@
 //! The time after a release, until the pod is an ordinary pod again.
 
-use super::release::{check_owner, check_ready};
+use std::collections::HashMap;
+
+use super::{
+    release::{check_owner, check_ready},
+    turns::Turns,
+};
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
     keys,
     notice::Topic,
-    object::{Controller, Pod},
+    object::{Controller, Pod, Uid},
     overrides::ReleaseCommand,
     policy::{Detach, Mode},
     restore,
     write::{Act, PodVersion, Write},
 };
 
+/// How many pods one decision settles; the others wait for the next.
+const MAX_SETTLED: usize = 64;
+
+/// What a decision has found out about released pods, and the writes that settle them.
+#[derive(Default)]
+pub(super) struct Settling<'a> {
+    /// Whether the controllers of that uid have settled.
+    settled: HashMap<&'a Uid, bool>,
+    /// The pods that some controller may be about to own again.
+    awaited: Option<Vec<&'a Pod>>,
+    turns: Turns,
+    due: Vec<(usize, Write)>,
+}
+
 /// Restores the deletion cost of a released pod once its ReplicaSet has settled, and removes the annotation
 /// [`keys::RELEASED`] once the policy's `settle` has passed.
-pub(super) fn settle(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) {
+pub(super) fn settle<'a>(
+    cx: &Context<'a>,
+    state: &mut State,
+    plan: &mut Plan,
+    settling: &mut Settling<'a>,
+    pod: &Pod,
+) {
     if !anything_is_touched(cx, pod) {
         return;
     }
@@ -29,13 +54,20 @@ pub(super) fn settle(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: 
         }
         return;
     }
-    let change = restore::settle(pod, has_settled(cx, pod), cx.now.wall);
+    let change = restore::settle(pod, || settling.check_settled(cx, pod), cx.now.wall);
     if !change.is_empty() {
-        plan.writes.push(Write::Settle {
-            pod: PodVersion::from(pod),
-            change,
-        });
+        let turn = settling.turns.take(&pod.key.namespace);
+        let pod = PodVersion::from(pod);
+        settling.due.push((turn, Write::Settle { pod, change }));
     }
+}
+
+/// Plans the writes for which there is room in one decision: each namespace has its turn before any has a second one.
+pub(super) fn ration(settling: Settling<'_>, plan: &mut Plan) {
+    let mut due = settling.due;
+    due.sort_by_key(|(turn, _)| *turn);
+    let writes = due.into_iter().map(|(_, write)| write);
+    plan.writes.extend(writes.take(MAX_SETTLED));
 }
 
 /// Whether the agent changes anything in the pod's namespace: which policy requested the quarantine of a released pod is
@@ -46,43 +78,62 @@ fn anything_is_touched(cx: &Context<'_>, pod: &Pod) -> bool {
     on && cx.view.namespace_mode(&pod.key.namespace) != Mode::Off
 }
 
-/// Whether the ReplicaSet owns the pod again and has no more pods than it wants; it does not count those that have ended
-/// (`FilterActivePods` in `controller_utils.go`). The watch reports the pods in order, so none is about to be deleted.
-/// While another released pod is still to be adopted, one is.
-fn has_settled(cx: &Context<'_>, pod: &Pod) -> bool {
-    let Some(owner) = pod.owner.as_ref() else {
-        return false;
-    };
-    let Some(owner) = cx.view.controller(&pod.key.namespace, owner) else {
-        return false;
-    };
+impl<'a> Settling<'a> {
+    /// Whether the ReplicaSet owns the pod again and has settled.
+    fn check_settled(&mut self, cx: &Context<'a>, pod: &Pod) -> bool {
+        let owner = pod.owner.as_ref();
+        let Some(owner) = owner.and_then(|owner| cx.view.controller(&pod.key.namespace, owner))
+        else {
+            return false;
+        };
+        let awaited = self.awaited.get_or_insert_with(|| {
+            cx.view
+                .tracked()
+                .filter(|pod| is_awaited(cx, pod))
+                .collect()
+        });
+        let settled = self.settled.entry(&owner.uid);
+        *settled.or_insert_with(|| {
+            has_enough(cx, owner) && !awaited.iter().any(|pod| comes_back(cx, pod, owner))
+        })
+    }
+}
+
+/// Whether a ReplicaSet has no more pods than it wants; it does not count those that have ended (`FilterActivePods` in
+/// `controller_utils.go`). The watch reports the pods in order, so none is about to be deleted. While another released
+/// pod is still to be adopted, one is.
+fn has_enough(cx: &Context<'_>, owner: &Controller) -> bool {
     let staying = cx
         .view
         .owned(owner)
         .filter(|pod| !pod.terminating && !pod.has_ended());
-    let enough = u32::try_from(staying.count()).is_ok_and(|count| count <= owner.desired);
-    enough && !cx.view.tracked().any(|other| comes_back(cx, other, owner))
+    u32::try_from(staying.count()).is_ok_and(|count| count <= owner.desired)
 }
 
-/// Whether that controller is about to own a pod again: the pod was released and is not adopted yet, or people request
-/// its release and nothing prevents it.
-fn comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller) -> bool {
+/// Whether a pod was released and is not adopted yet, or people request its release.
+fn is_awaited(cx: &Context<'_>, pod: &Pod) -> bool {
     // No controller adopts a pod that has ended.
-    if pod.terminating || pod.has_ended() || pod.key.namespace != owner.key.namespace {
+    if pod.terminating || pod.has_ended() {
         return false;
     }
-    if let Some(record) = cx.known(pod).map(|known| known.record()) {
-        return record.detach == Detach::Workload
-            && record.owner.uid == owner.uid
-            && match pod.overrides().release {
-                Some(ReleaseCommand::Force) => true,
-                Some(ReleaseCommand::Safely) => {
-                    check_ready(pod, record).is_ok()
-                        && check_owner(cx, pod, record, Some(owner)).is_ok()
-                }
-                None => false,
-            };
+    match cx.known(pod) {
+        Some(known) => {
+            known.record().detach == Detach::Workload && pod.overrides().release.is_some()
+        }
+        None => pod.annotations.contains_key(keys::RELEASED) && pod.owner.is_none(),
     }
-    let released = pod.annotations.contains_key(keys::RELEASED);
-    released && pod.owner.is_none() && owner.selector.matches(&pod.labels)
+}
+
+/// Whether that controller is about to own an awaited pod again: nothing prevents it.
+fn comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller) -> bool {
+    if pod.key.namespace != owner.key.namespace {
+        return false;
+    }
+    let Some(record) = cx.known(pod).map(|known| known.record()) else {
+        return owner.selector.matches(&pod.labels);
+    };
+    let is_forced = pod.overrides().release == Some(ReleaseCommand::Force);
+    let does_no_harm =
+        || check_ready(pod, record).is_ok() && check_owner(cx, pod, record, Some(owner)).is_ok();
+    record.owner.uid == owner.uid && (is_forced || does_no_harm())
 }
