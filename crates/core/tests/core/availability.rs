@@ -173,6 +173,69 @@ fn a_quarantined_pod_that_was_not_ready_uses_nothing_of_a_budget() {
     assert_eq!(quarantines(&world.planned()).len(), 2);
 }
 
+fn ask_for(world: &mut World, names: &[&str]) {
+    for name in names {
+        world.annotate(name, keys::QUARANTINE, "");
+    }
+}
+
+#[test]
+fn a_pod_that_is_about_to_be_quarantined_no_longer_counts_as_ready() {
+    let mut world = World::with_web();
+    world.file.limits.workload.min_ready = MinPods::Count(2);
+    ask_for(&mut world, &["web-0", "web-1", "web-2"]);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 2);
+    assert_eq!(refusals(&planned), [("web-2", Reason::MinReady)]);
+
+    // One that was not Ready did not count before either.
+    world.change("web-0", |pod| pod.ready = false);
+    world.restart();
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 2);
+    assert_eq!(refusals(&planned), [("web-2", Reason::MinReady)]);
+}
+
+#[test]
+fn of_the_pods_of_a_service_the_last_one_stays_on_each_node() {
+    let all = ["web-0", "web-1", "web-2", "web-3"];
+    let mut world = World::with_web();
+    ask_for(&mut world, &all);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 3);
+    assert_eq!(refusals(&planned), [("web-3", Reason::LastEndpoint)]);
+
+    for (name, node) in all.into_iter().zip(["one", "two", "two", "one"]) {
+        world.change(name, |pod| pod.node = Some(node.into()));
+    }
+    let local = Service {
+        local: true,
+        ..crate::world::service("web", selector(&[("app", "web")]))
+    };
+    world.view.put_selecting(PodSelectingObject::Service(local));
+    world.restart();
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 2);
+    let last = Reason::LastEndpoint;
+    assert_eq!(refusals(&planned), [("web-2", last), ("web-3", last)]);
+}
+
+#[test]
+fn the_healthy_pods_of_a_budget_are_counted_without_the_pod_that_asks() {
+    let mut world = World::with_web();
+    budget(&mut world, "web", Some(1), 3);
+    world.change("web-0", |pod| pod.ready = false);
+    ask_for(&mut world, &["web-1", "web-2"]);
+    let budget = Reason::DisruptionBudget;
+    assert_eq!(
+        refusals(&world.planned()),
+        [("web-1", budget), ("web-2", budget)]
+    );
+    world.change("web-0", |pod| pod.ready = true);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1);
+}
+
 #[test]
 fn a_service_keeps_one_ready_endpoint() {
     let mut world = World::with_web();

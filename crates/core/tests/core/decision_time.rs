@@ -5,10 +5,16 @@ use std::time::{Duration, Instant};
 use pod_quarantine_core::{
     decide::decide,
     judge::{Answer, Judge, Sample},
-    object::Pod,
+    keys,
+    object::{Pod, PodSelectingKind, PodSelectingObject, Service},
+    restore::HIGHEST_COST,
 };
 
-use crate::{bounded_work::with_budgets_that_cannot_be_left, tenants::forge, world::World};
+use crate::{
+    bounded_work::with_budgets_that_cannot_be_left,
+    tenants::forge,
+    world::{World, selecting, selector, service},
+};
 
 /// Decisions of which the median is taken.
 const ROUNDS: usize = 51;
@@ -45,6 +51,46 @@ fn forged_records() -> World {
             record["policy"] = "p".repeat(240_000).into();
         });
     }
+    world
+}
+
+/// 400 pods that people ask to quarantine, each the last one on its node, with 400 PodDisruptionBudgets and 400 Services.
+fn pods_that_ask() -> World {
+    let mut world = World::new();
+    world.deployment("web", 400);
+    let of_web = || selector(&[("app", "web")]);
+    for index in 0..400 {
+        let budget = PodSelectingKind::PodDisruptionBudget;
+        let budget = selecting(budget, &format!("b{index}"), of_web());
+        world.view.put_selecting(budget);
+        world.service(&format!("s{index}"), &[("app", "web")]);
+        let name = format!("web-{index}");
+        world.change(&name, |pod| pod.node = Some(name.as_str().into()));
+        world.annotate(&name, keys::QUARANTINE, "x");
+    }
+    let local = Service {
+        local: true,
+        ..service("the-last", of_web())
+    };
+    world.view.put_selecting(PodSelectingObject::Service(local));
+    world
+}
+
+/// 5,000 pods that seem to have been released, of a ReplicaSet that never settles.
+fn pods_that_seem_to_have_been_released() -> World {
+    let mut world = World::new();
+    world.deployment("web", 5000);
+    let released = r#"{"at":"2030-01-01T00:00:00Z","until":"2100-01-01T00:00:00Z"}"#;
+    for index in 0..5000 {
+        let name = format!("web-{index}");
+        world.annotate(&name, keys::RELEASED, released);
+        world.annotate(&name, keys::DELETION_COST, HIGHEST_COST);
+    }
+    let mut waiting = world.pod("web-0").clone();
+    waiting.key.name = "waiting".into();
+    waiting.uid = "uid-of-waiting".into();
+    waiting.owner = None;
+    world.put(waiting);
     world
 }
 
@@ -94,6 +140,10 @@ fn a_decision_beside_what_tenants_write() {
         "100 forged records of 240 KB",
         of_world(&mut forged_records()),
     );
+    let took = of_world(&mut pods_that_ask());
+    print("400 annotated pods, 400 budgets, 400 Services", took);
+    let took = of_world(&mut pods_that_seem_to_have_been_released());
+    print("5,000 pods that seem to have been released", took);
     let took = all_answer(Answer::Good);
     print("floor: 5,000 pods of one workload, all good", took);
     let took = all_answer(Answer::Bad);

@@ -10,15 +10,15 @@ pub(super) mod labels;
 mod limits;
 mod owner;
 pub(super) mod pacing;
+mod ready_pods;
 mod replacement;
 mod storm;
-
-use std::collections::BTreeSet;
 
 use self::{
     candidate::{Candidate, candidates, from_finding},
     case::{Case, Skip},
     limits::Budget,
+    ready_pods::ReadyPods,
 };
 use super::{
     context::Context,
@@ -30,11 +30,17 @@ use super::{
 use crate::{
     judge::{Finding, Verdict},
     lookup::Lookup,
-    object::Uid,
     policy::Mode,
     reason::{Reason, Refusal},
     write::{Quarantine, Write},
 };
+
+/// What a decision has reserved, counted and searched for.
+struct SoFar {
+    budget: Budget,
+    ready_pods: ReadyPods,
+    searches: Searches,
+}
 
 /// Considers every candidate, then the pods that may be unhealthy soon.
 pub(super) fn run(
@@ -44,31 +50,26 @@ pub(super) fn run(
     health: &HealthCounts<'_>,
     plan: &mut Plan,
 ) {
-    let mut budget = Budget::new(cx);
-    let mut searches = std::mem::take(&mut state.searches);
+    let mut so_far = SoFar {
+        budget: Budget::new(cx),
+        ready_pods: ReadyPods::default(),
+        searches: std::mem::take(&mut state.searches),
+    };
     state.wanted.clear();
-    let mut planned: BTreeSet<&Uid> = BTreeSet::new();
     for candidate in candidates(cx, state, findings, plan) {
         let pod = candidate.pod;
-        if planned.contains(&pod.uid) {
+        if so_far.ready_pods.is_planned(pod) {
             continue;
         }
-        let considered = consider(
-            cx,
-            state,
-            health,
-            plan,
-            &candidate,
-            &mut budget,
-            &mut searches,
-        );
+        let considered = consider(cx, state, health, plan, &candidate, &mut so_far);
         let is_wanted = matches!(considered, Ok(_) | Err(Skip::NeedsLookup));
         if is_wanted && candidate.mode == Mode::Enforce {
             state.wanted.insert(pod.uid.clone());
         }
         match considered {
             Ok(quarantine) => {
-                planned.insert(&pod.uid);
+                let workload = quarantine.slot.workload.clone();
+                so_far.ready_pods.plan(cx, pod, workload);
                 plan.writes.push(Write::Quarantine(Box::new(quarantine)));
             }
             Err(Skip::SlotAhead | Skip::LedgerAhead | Skip::BacksOff | Skip::PutOff) => {
@@ -85,19 +86,11 @@ pub(super) fn run(
         if finding.verdict == Verdict::Suspect
             && let Some(candidate) = from_finding(cx, finding)
         {
-            prepare(
-                cx,
-                state,
-                health,
-                plan,
-                &candidate,
-                &mut budget,
-                &mut searches,
-            );
+            prepare(cx, state, health, plan, &candidate, &mut so_far);
         }
     }
-    plan.put_off = searches.put_off();
-    state.searches = searches;
+    plan.put_off = so_far.searches.put_off();
+    state.searches = so_far.searches;
 }
 
 /// The first check that fails is the refusal; `Reason` and the documentation list them in this order.
@@ -107,20 +100,19 @@ fn consider(
     health: &HealthCounts<'_>,
     plan: &Plan,
     candidate: &Candidate<'_>,
-    budget: &mut Budget,
-    searches: &mut Searches,
+    so_far: &mut SoFar,
 ) -> Result<Quarantine, Skip> {
     admission::check(cx, state, candidate)?; // Off to Mutated
     let case = Case::open(cx, state, candidate)?; // LedgerUnavailable, OwnerKind
     storm::check(cx, state, health, &case)?; // Storm
     pacing::check(cx, plan, &case)?; // Rollout, RetriesExhausted, Pacing
-    limits::check(cx, budget, &case)?; // WorkloadLimit to HourlyLimit
-    let quarantine = labels::plan(cx, searches, &case)?; // NothingToLeave, NetworkPolicy, NoWayOut
-    availability::check(cx, plan, &case)?; // MinReady, DisruptionBudget, LastEndpoint
+    limits::check(cx, &so_far.budget, &case)?; // WorkloadLimit to HourlyLimit
+    let quarantine = labels::plan(cx, &mut so_far.searches, &case)?; // NothingToLeave, NetworkPolicy, NoWayOut
+    availability::check(cx, plan, &case, &mut so_far.ready_pods)?; // MinReady, DisruptionBudget, LastEndpoint
     let replacement = replacement::check(cx, state, plan, &case); // ExclusiveResource, QuotaExhausted
     // The outstanding look-up may allow the quarantine: until then no other candidate takes the place.
     if !matches!(replacement, Err(Skip::Refused(_))) {
-        budget.reserve(&case);
+        so_far.budget.reserve(&case);
     }
     replacement?;
     check_mode(candidate)?; // Observe
@@ -154,8 +146,7 @@ fn prepare(
     health: &HealthCounts<'_>,
     plan: &mut Plan,
     candidate: &Candidate<'_>,
-    budget: &mut Budget,
-    searches: &mut Searches,
+    so_far: &mut SoFar,
 ) {
     let pod = candidate.pod;
     let workload = cx.view.workload(pod);
@@ -164,7 +155,7 @@ fn prepare(
     if dry_run && needs || candidate.mode != Mode::Enforce {
         return;
     }
-    match consider(cx, state, health, plan, candidate, budget, searches) {
+    match consider(cx, state, health, plan, candidate, so_far) {
         Ok(quarantine) if quarantine.dry_run_first && !dry_run => {
             let asked = DryRun {
                 asked: cx.now.moment,
