@@ -6,6 +6,7 @@ mod ledger_upkeep;
 mod plan;
 mod quarantine;
 mod quarantined;
+mod readings;
 mod searches;
 mod state;
 mod storms;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::searches::Searches;
+use super::{readings::Readings, searches::Searches};
 use crate::{
     ledger::Storm,
     needs::NeedsAt,
@@ -31,15 +31,6 @@ const ACCEPTED_FOR: Duration = Duration::from_mins(1);
 
 /// How often a dry run is repeated until it is accepted.
 const DRY_RUN_EVERY: Duration = Duration::from_secs(1);
-
-/// How long the needs of a replacement count as current: quotas and nodes change.
-const NEEDS_LAST: Duration = Duration::from_secs(10);
-
-/// How long they count however long the reading took: those of a large cluster are not out of date when they arrive.
-const NEEDS_LAST_AT_LEAST: Duration = Duration::from_secs(2);
-
-/// After this an unanswered look-up is repeated: all its requests have ended by then.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(25);
 
 /// How long a pod is left alone after the API server denied a write of it; twice as long each time that it does again.
 const DENIED_FOR: Duration = Duration::from_mins(1);
@@ -64,11 +55,8 @@ pub struct State {
     setbacks: BTreeMap<(Uid, Act), Setback>,
     /// Dry runs, by workload.
     pub(super) dry_runs: BTreeMap<WorkloadId, DryRun>,
-    /// The needs of replacements, as read recently, by the pod that would be replaced.
-    /// Until when they count.
-    pub(super) needs: BTreeMap<Uid, (NeedsAt, Moment)>,
-    /// When needs that are still unanswered were last requested.
-    pub(super) needs_asked: BTreeMap<Uid, Moment>,
+    /// The needs of replacements.
+    pub(super) readings: Readings,
     /// The pods that the last decision quarantined, or would quarantine once more is known: their slots are kept.
     pub(super) wanted: BTreeSet<Uid>,
     /// Which labels pods change.
@@ -226,9 +214,7 @@ impl State {
 
     /// Records the needs of the replacement of a pod.
     pub fn record_needs(&mut self, pod: &Uid, needs: NeedsAt, now: Moment) {
-        self.needs_asked.remove(pod);
-        let until = (needs.at.moment + NEEDS_LAST).max(now + NEEDS_LAST_AT_LEAST);
-        self.needs.insert(pod.clone(), (needs, until));
+        self.readings.record(pod, needs, now);
     }
 
     /// How many storms there are, by the kind of their scope.
@@ -267,9 +253,7 @@ impl State {
             };
             age(dry_run.asked) < lasts
         });
-        self.needs.retain(|_, (_, until)| now < *until);
-        self.needs_asked
-            .retain(|_, asked| age(*asked) < ASK_AGAIN_AFTER);
+        self.readings.expire(now);
         self.reaps.retain(|reap| age(reap.at) < MINUTE);
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();
         self.drains.retain(|uid, _| tracked.contains(uid));

@@ -105,7 +105,7 @@ fn deployment_in(world: &mut World, namespace: &str) -> ObjectKey {
 }
 
 /// A pod of another namespace is unhealthy, of the Deployment in `victim`.
-fn with_victim(world: &mut World) -> ObjectKey {
+pub(crate) fn with_victim(world: &mut World) -> ObjectKey {
     let key = deployment_in(world, "victim");
     let pod = world.view.pod(&key).unwrap();
     let mut finding = world.finding("web-0");

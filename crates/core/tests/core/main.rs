@@ -8,6 +8,7 @@
 )]
 
 mod availability;
+mod bounded_lookups;
 mod bounded_work;
 mod contrast;
 mod decision_time;

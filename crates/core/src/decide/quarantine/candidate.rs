@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use crate::{
-    decide::{context::Context, plan::Plan, state::State},
+    decide::{context::Context, plan::Plan, readings::ReadFor, state::State},
     judge::{Finding, Verdict},
     keys,
     notice::RefusedPod,
@@ -43,6 +43,11 @@ impl Candidate<'_> {
     pub(super) fn allows_exclusive(&self) -> bool {
         let policy = self.policy.as_ref();
         policy.is_some_and(|policy| policy.allow_exclusive)
+    }
+
+    /// What the needs of its replacement are read for.
+    pub(super) fn read_for(&self) -> ReadFor {
+        (self.pod.uid.clone(), self.allows_exclusive())
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> RefusedPod {

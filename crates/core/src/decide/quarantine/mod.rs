@@ -58,6 +58,7 @@ pub(super) fn run(
     state.wanted.clear();
     for candidate in candidates(cx, state, findings, plan) {
         let pod = candidate.pod;
+        state.readings.keep(&candidate.read_for());
         if so_far.ready_pods.is_planned(pod) {
             continue;
         }
@@ -96,7 +97,7 @@ pub(super) fn run(
 /// The first check that fails is the refusal; `Reason` and the documentation list them in this order.
 fn consider(
     cx: &Context<'_>,
-    state: &State,
+    state: &mut State,
     health: &HealthCounts<'_>,
     plan: &Plan,
     candidate: &Candidate<'_>,
@@ -151,7 +152,8 @@ fn prepare(
     let pod = candidate.pod;
     let workload = cx.view.workload(pod);
     let dry_run = workload.is_ok_and(|workload| state.dry_runs.contains_key(&workload.id()));
-    let needs = state.needs.contains_key(&pod.uid);
+    state.readings.keep(&candidate.read_for());
+    let needs = state.readings.known(&pod.uid).is_some();
     if dry_run && needs || candidate.mode != Mode::Enforce {
         return;
     }

@@ -5,25 +5,41 @@ use super::case::{Case, Skip};
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
     lookup::{Lookup, NeedsQuery},
-    needs::Needs,
+    needs::{Needs, NeedsAt},
     object::Pod,
     reason::{Reason, Refusal},
     view::View,
 };
 
+/// What was read recently allows or refuses the quarantine. What was read earlier can only refuse it.
 pub(super) fn check(
     cx: &Context<'_>,
-    state: &State,
+    state: &mut State,
     plan: &Plan,
     case: &Case<'_, '_>,
 ) -> Result<(), Skip> {
-    let pod = case.candidate.pod;
     if case.stays_in_workload() {
         return Ok(());
     }
-    let Some((known, _)) = state.needs.get(&pod.uid) else {
-        return Err(Skip::NeedsLookup);
-    };
+    let read_for = case.candidate.read_for();
+    if let Some(known) = state.readings.known(&read_for.0) {
+        let checked = check_needs(cx, plan, case, known);
+        state.readings.record_check(read_for, &checked);
+        return Ok(checked?);
+    }
+    match state.readings.refusal(&read_for, cx.now.moment) {
+        Some(refusal) => Err(refusal.clone().into()),
+        None => Err(Skip::NeedsLookup),
+    }
+}
+
+fn check_needs(
+    cx: &Context<'_>,
+    plan: &Plan,
+    case: &Case<'_, '_>,
+    known: &NeedsAt,
+) -> Result<(), Refusal> {
+    let pod = case.candidate.pod;
     if !case.candidate.allows_exclusive() {
         check_exclusive(cx.view, pod, &known.needs)?;
     }
@@ -34,8 +50,7 @@ pub(super) fn check(
     let planned = plan
         .quarantines()
         .filter(|other| other.pod.key.namespace == pod.key.namespace);
-    check_quotas(&known.needs, slots.count() + planned.count())?;
-    Ok(())
+    check_quotas(&known.needs, slots.count() + planned.count())
 }
 
 /// Whether the pod and its replacement could share everything that both would use.
@@ -113,12 +128,12 @@ fn check_quotas(needs: &Needs, others: usize) -> Result<(), Refusal> {
     }
 }
 
-/// Requests the needs of a replacement, unless that request is still unanswered.
+/// Requests the needs of a replacement, unless that request is still unanswered or too many of its namespace are.
 pub(super) fn look_up(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) {
-    if state.needs_asked.contains_key(&pod.uid) {
+    if !state.readings.has_room(pod) {
         return;
     }
-    state.needs_asked.insert(pod.uid.clone(), cx.now.moment);
+    state.readings.begin(pod, cx.now.moment);
     plan.lookups.push(Lookup::Needs(NeedsQuery {
         pod: pod.key.clone(),
         uid: pod.uid.clone(),

@@ -1,0 +1,152 @@
+//! When the needs of replacements are read: what was read counts for a short time, what it refused for longer and longer.
+//!
+//! A tenant decides for how many pods: by annotations. So no namespace reads for many at once, nor for one again and again.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::{
+    needs::NeedsAt,
+    object::{Pod, Uid},
+    reason::Refusal,
+    time::Moment,
+};
+
+/// How long the needs of a replacement count as current: quotas and nodes change.
+const NEEDS_LAST: Duration = Duration::from_secs(10);
+
+/// How long they count however long the reading took: those of a large cluster are not out of date when they arrive.
+const NEEDS_LAST_AT_LEAST: Duration = Duration::from_secs(2);
+
+/// How long a refusal counts, at most, before the needs are read again.
+const LONGEST_REFUSAL: Duration = Duration::from_mins(5);
+
+/// After this an unanswered look-up is repeated: all its requests have ended by then.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(25);
+
+/// So many readings of one namespace are unanswered, or were begun within [`SPACING`]: half of those that the reader does
+/// at once.
+const READINGS_OF_NAMESPACE: usize = 4;
+
+/// An answered reading takes its place for so long.
+const SPACING: Duration = Duration::from_secs(1);
+
+/// The needs of replacements, by the pod that would be replaced.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Readings {
+    /// The readings that are unanswered, or were begun a moment ago.
+    begun: BTreeMap<Uid, Reading>,
+    /// The needs that were read recently, and until when they count.
+    known: BTreeMap<Uid, (NeedsAt, Moment)>,
+    /// The quarantines that they refused.
+    refused: BTreeMap<ReadFor, RefusedByNeeds>,
+}
+
+/// A pod, and whether the policy that would quarantine it has `allowExclusive`.
+pub(super) type ReadFor = (Uid, bool);
+
+#[derive(Clone, Debug)]
+struct Reading {
+    namespace: Arc<str>,
+    at: Moment,
+    is_answered: bool,
+}
+
+/// A quarantine that was refused for what its replacement needs, several times in a row perhaps.
+#[derive(Clone, Debug)]
+struct RefusedByNeeds {
+    refusal: Refusal,
+    /// When the reading began.
+    read: Moment,
+    /// How many readings in a row have refused it.
+    times: u32,
+    /// Until when the needs are not read again.
+    until: Moment,
+    /// Whether its quarantine was in question in this decision.
+    is_candidate: bool,
+}
+
+impl Readings {
+    /// Drops everything that has expired, and the refusals of pods that were no candidates in the last decision.
+    pub(super) fn expire(&mut self, now: Moment) {
+        self.begun.retain(|_, reading| {
+            let lasts = if reading.is_answered {
+                SPACING
+            } else {
+                ASK_AGAIN_AFTER
+            };
+            now.saturating_sub(reading.at) < lasts
+        });
+        self.known.retain(|_, (_, until)| now < *until);
+        self.refused
+            .retain(|_, refused| std::mem::take(&mut refused.is_candidate));
+    }
+
+    /// Whether the needs of that pod may be read now: it is not being done, and its namespace has room.
+    pub(super) fn has_room(&self, pod: &Pod) -> bool {
+        let of_pod = self.begun.get(&pod.uid);
+        let is_asked = of_pod.is_some_and(|reading| !reading.is_answered);
+        let begun = self.begun.values();
+        let of_namespace = begun.filter(|reading| reading.namespace == pod.key.namespace);
+        !is_asked && of_namespace.count() < READINGS_OF_NAMESPACE
+    }
+
+    pub(super) fn begin(&mut self, pod: &Pod, now: Moment) {
+        let reading = Reading {
+            namespace: pod.key.namespace.clone(),
+            at: now,
+            is_answered: false,
+        };
+        self.begun.insert(pod.uid.clone(), reading);
+    }
+
+    pub(super) fn record(&mut self, pod: &Uid, needs: NeedsAt, now: Moment) {
+        if let Some(reading) = self.begun.get_mut(pod) {
+            reading.is_answered = true;
+        }
+        let until = (needs.at.moment + NEEDS_LAST).max(now + NEEDS_LAST_AT_LEAST);
+        self.known.insert(pod.clone(), (needs, until));
+    }
+
+    /// The needs of a pod's replacement, if they were read recently.
+    pub(super) fn known(&self, pod: &Uid) -> Option<&NeedsAt> {
+        self.known.get(pod).map(|(needs, _)| needs)
+    }
+
+    /// What the last reading refused a quarantine for, while the needs are not read again.
+    pub(super) fn refusal(&self, read_for: &ReadFor, now: Moment) -> Option<&Refusal> {
+        let refused = self.refused.get(read_for)?;
+        (now < refused.until).then_some(&refused.refusal)
+    }
+
+    /// Records what follows from the needs that are known: each reading that refuses after another one did, except for the
+    /// second, is good for twice as long.
+    pub(super) fn record_check(&mut self, read_for: ReadFor, checked: &Result<(), Refusal>) {
+        let known = self.known.get(&read_for.0);
+        let (Some((needs, until)), Err(refusal)) = (known, checked) else {
+            self.refused.remove(&read_for);
+            return;
+        };
+        let before = self.refused.get(&read_for);
+        let times = match before {
+            Some(before) if before.read == needs.at.moment => before.times,
+            Some(before) => before.times.saturating_add(1),
+            None => 1,
+        };
+        let lasts = NEEDS_LAST.saturating_mul(1 << times.saturating_sub(2).min(16));
+        let refused = RefusedByNeeds {
+            refusal: refusal.clone(),
+            read: needs.at.moment,
+            times,
+            until: *until + lasts.min(LONGEST_REFUSAL).saturating_sub(NEEDS_LAST),
+            is_candidate: true,
+        };
+        self.refused.insert(read_for, refused);
+    }
+
+    /// Lets what is known of a candidate's refusal hold on.
+    pub(super) fn keep(&mut self, read_for: &ReadFor) {
+        if let Some(refused) = self.refused.get_mut(read_for) {
+            refused.is_candidate = true;
+        }
+    }
+}

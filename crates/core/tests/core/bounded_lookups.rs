@@ -1,0 +1,125 @@
+//! What is looked up of the pods of one namespace is bounded, whatever its people write. Look-ups are counted, not timed.
+
+use std::{sync::Arc, time::Duration};
+
+use pod_quarantine_core::{
+    keys,
+    lookup::{Lookup, NeedsQuery},
+    reason::Reason,
+};
+
+use crate::{
+    bounded_work::with_victim,
+    outcome::{lookups, quarantines, refusals},
+    world::{World, policy},
+};
+
+/// People ask for the quarantine of so many pods of `web` whose replacements could not run beside them.
+fn with_exclusive(pods: u32) -> World {
+    let mut world = World::new();
+    world.deployment("web", pods);
+    for index in 0..pods {
+        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
+    }
+    world.needs.claims = Err("PersistentVolumeClaim x is ReadWriteOnce".into());
+    world
+}
+
+/// A decision that much later: the readings that it asks for.
+fn asked_after(world: &mut World, time: Duration) -> Vec<NeedsQuery> {
+    world.pass(time);
+    let lookups = lookups(&world.decide());
+    let needs = lookups.into_iter().filter_map(|lookup| match lookup {
+        Lookup::Needs(query) => Some(query),
+        _ => None,
+    });
+    needs.collect()
+}
+
+/// Decides each second, and answers. Gives the seconds in which needs were read.
+fn read_in_seconds(world: &mut World, seconds: u64) -> Vec<u64> {
+    let mut read = Vec::new();
+    for second in 0..seconds {
+        for query in asked_after(world, Duration::from_secs(1)) {
+            world.read(&query);
+            read.push(second);
+        }
+        world.decide();
+    }
+    read
+}
+
+#[test]
+fn the_needs_of_many_pods_of_one_namespace_are_read_a_few_at_a_time() {
+    let mut world = with_exclusive(500);
+    world.file.limits.namespace.max = 5;
+    let mut needs = 0;
+    for _ in 0..600 {
+        for query in asked_after(&mut world, Duration::from_millis(100)) {
+            needs += 1;
+            world.read(&query);
+        }
+    }
+    assert!((200..=240).contains(&needs), "{needs} readings in a minute");
+}
+
+#[test]
+fn readings_that_have_no_answer_leave_room_for_those_of_other_namespaces() {
+    let mut world = with_exclusive(20);
+    world.file.limits.cluster.max = 100;
+    assert_eq!(asked_after(&mut world, Duration::ZERO).len(), 4);
+    assert!(asked_after(&mut world, Duration::from_secs(20)).is_empty());
+    let victim = with_victim(&mut world);
+    let asked = asked_after(&mut world, Duration::from_secs(1));
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].pod, victim);
+    let again = asked_after(&mut world, Duration::from_secs(5));
+    assert_eq!(again.len(), 4, "all requests have ended");
+}
+
+#[test]
+fn needs_that_refuse_are_read_again_after_longer_and_longer_times() {
+    let mut world = with_exclusive(1);
+    let read = read_in_seconds(&mut world, 1000);
+    assert_eq!(read, [0, 10, 20, 40, 80, 160, 320, 620, 920]);
+    let uid = world.pod("web-0").uid.clone();
+    let refused = world.state.refused(&uid).next().unwrap();
+    assert_eq!(refused.refusal.reason, Reason::ExclusiveResource);
+}
+
+#[test]
+fn once_needs_allow_the_quarantine_or_it_is_no_longer_asked_for_the_times_begin_anew() {
+    let mut world = with_exclusive(1);
+    read_in_seconds(&mut world, 100);
+    let refuses = std::mem::replace(&mut world.needs, test_objects::no_needs());
+    read_in_seconds(&mut world, 60);
+    assert_eq!(quarantines(&world.decide()), [] as [&_; 0], "not read yet");
+    let read = read_in_seconds(&mut world, 20);
+    assert_eq!(read, [0, 10], "it is not carried out, and read again");
+    assert_eq!(quarantines(&world.decide()).len(), 1);
+    world.needs = refuses;
+    assert_eq!(read_in_seconds(&mut world, 50), [0, 10, 20, 40]);
+
+    world.change("web-0", |pod| {
+        pod.annotations.remove(keys::QUARANTINE);
+    });
+    assert_eq!(read_in_seconds(&mut world, 30), [] as [u64; 0]);
+    world.annotate("web-0", keys::QUARANTINE, "x");
+    assert_eq!(read_in_seconds(&mut world, 30), [0, 10, 20]);
+}
+
+#[test]
+fn what_needs_refuse_to_one_policy_they_may_allow_to_another() {
+    let mut world = with_exclusive(1);
+    read_in_seconds(&mut world, 100);
+    let mut allows = policy("allows");
+    allows.allow_exclusive = true;
+    world.file.policies.push(Arc::new(allows));
+    let mut finding = world.finding("web-0");
+    finding.policy = world.file.policies[1].clone();
+    world.findings.push(finding);
+    let planned = world.tick();
+    let of_person = ("web-0", Reason::ExclusiveResource);
+    assert!(!refusals(&planned).contains(&of_person), "reported before");
+    assert_eq!(&*quarantines(&planned)[0].record.policy, "allows");
+}
