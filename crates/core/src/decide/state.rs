@@ -32,6 +32,12 @@ const ACCEPTED_FOR: Duration = Duration::from_mins(1);
 /// How often a dry run is repeated until it is accepted.
 const DRY_RUN_EVERY: Duration = Duration::from_secs(1);
 
+/// How many dry runs are begun within that time, answered or not: it is a rate, too.
+const DRY_RUNS_AT_ONCE: usize = 8;
+
+/// Of these, so many in one namespace.
+const DRY_RUNS_OF_NAMESPACE: usize = DRY_RUNS_AT_ONCE / 2;
+
 /// How long a pod is left alone after the API server denied a write of it; twice as long each time that it does again.
 const DENIED_FOR: Duration = Duration::from_mins(1);
 
@@ -54,7 +60,9 @@ pub struct State {
     /// Writes of pods that were denied or failed.
     setbacks: BTreeMap<(Uid, Act), Setback>,
     /// Dry runs, by workload.
-    pub(super) dry_runs: BTreeMap<WorkloadId, DryRun>,
+    dry_runs: BTreeMap<WorkloadId, DryRun>,
+    /// When dry runs were begun a moment ago, and in which namespaces.
+    dry_runs_begun: VecDeque<(Moment, Arc<str>)>,
     /// The needs of replacements.
     pub(super) readings: Readings,
     /// The pods that the last decision quarantined, or would quarantine once more is known: their slots are kept.
@@ -119,9 +127,9 @@ pub(super) struct RecentReap {
 
 /// When a change of a workload's pod was last sent as a dry run, and whether the API server accepted it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DryRun {
-    pub(super) asked: Moment,
-    pub(super) accepted: bool,
+struct DryRun {
+    asked: Moment,
+    accepted: bool,
 }
 
 /// A storm, as this agent has observed it.
@@ -196,6 +204,32 @@ impl State {
         (now < setback.until).then_some(setback)
     }
 
+    /// Whether the dry run of a change of that workload is under way, or was accepted recently.
+    pub(super) fn has_dry_run(&self, workload: &WorkloadId) -> bool {
+        self.dry_runs.contains_key(workload)
+    }
+
+    /// Whether another dry run may be begun in that namespace.
+    pub(super) fn has_room_for_dry_run(&self, namespace: &Arc<str>) -> bool {
+        let begun = self.dry_runs_begun.iter();
+        let of_namespace = begun.filter(|(_, of)| of == namespace).count();
+        self.dry_runs_begun.len() < DRY_RUNS_AT_ONCE && of_namespace < DRY_RUNS_OF_NAMESPACE
+    }
+
+    pub(super) fn begin_dry_run(
+        &mut self,
+        workload: &WorkloadId,
+        namespace: &Arc<str>,
+        now: Moment,
+    ) {
+        let dry_run = DryRun {
+            asked: now,
+            accepted: false,
+        };
+        self.dry_runs.insert(workload.clone(), dry_run);
+        self.dry_runs_begun.push_back((now, namespace.clone()));
+    }
+
     /// Records that the API server accepted the dry run of a change of a pod of that workload.
     pub fn record_dry_run(&mut self, workload: &WorkloadId) {
         if let Some(dry_run) = self.dry_runs.get_mut(workload) {
@@ -253,6 +287,8 @@ impl State {
             };
             age(dry_run.asked) < lasts
         });
+        self.dry_runs_begun
+            .retain(|(begun, _)| age(*begun) < DRY_RUN_EVERY);
         self.readings.expire(now);
         self.reaps.retain(|reap| age(reap.at) < MINUTE);
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();

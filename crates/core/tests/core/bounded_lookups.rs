@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
+    judge::Verdict,
     keys,
     lookup::{Lookup, NeedsQuery},
     reason::Reason,
@@ -69,7 +70,7 @@ fn readings_that_have_no_answer_leave_room_for_those_of_other_namespaces() {
     world.file.limits.cluster.max = 100;
     assert_eq!(asked_after(&mut world, Duration::ZERO).len(), 4);
     assert!(asked_after(&mut world, Duration::from_secs(20)).is_empty());
-    let victim = with_victim(&mut world);
+    let victim = with_victim(&mut world, "web-0");
     let asked = asked_after(&mut world, Duration::from_secs(1));
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].pod, victim);
@@ -122,4 +123,74 @@ fn what_needs_refuse_to_one_policy_they_may_allow_to_another() {
     let of_person = ("web-0", Reason::ExclusiveResource);
     assert!(!refusals(&planned).contains(&of_person), "reported before");
     assert_eq!(&*quarantines(&planned)[0].record.policy, "allows");
+}
+
+/// Suspect pods of so many Deployments.
+fn with_suspects(deployments: u32) -> World {
+    let mut world = World::new();
+    world.file.limits.namespace.max = 5;
+    for number in 0..deployments {
+        let name = format!("d{number}");
+        world.deployment(&name, 2);
+        world.service(&name, &[("app", &*name)]);
+        let mut finding = world.finding(&format!("{name}-0"));
+        finding.verdict = Verdict::Suspect;
+        world.findings.push(finding);
+    }
+    world
+}
+
+/// How many dry runs are begun in a second, and how many readings of needs: decisions come as fast as samples do.
+fn in_a_second(world: &mut World, are_accepted: bool) -> (u32, u32) {
+    let (mut dry_runs, mut needs) = (0, 0);
+    for _ in 0..50 {
+        world.pass(Duration::from_millis(20));
+        for lookup in lookups(&world.decide()) {
+            match lookup {
+                Lookup::DryRun(quarantine) => {
+                    dry_runs += 1;
+                    if are_accepted {
+                        world.state.record_dry_run(&quarantine.slot.workload);
+                    }
+                }
+                Lookup::Needs(query) => {
+                    needs += 1;
+                    world.read(&query);
+                }
+                Lookup::Drain(query) => panic!("nothing is quarantined: {query:?}"),
+            }
+        }
+    }
+    (dry_runs, needs)
+}
+
+#[test]
+fn the_suspect_pods_of_one_namespace_are_prepared_a_few_at_a_time() {
+    for are_accepted in [false, true] {
+        let mut world = with_suspects(100);
+        for _ in 0..3 {
+            let (dry_runs, needs) = in_a_second(&mut world, are_accepted);
+            assert_eq!((dry_runs, needs), (4, 4));
+        }
+    }
+}
+
+#[test]
+fn the_suspect_pods_of_one_namespace_leave_room_for_the_dry_runs_of_others() {
+    let mut world = with_suspects(20);
+    let victim = with_victim(&mut world, "d0-0");
+    world.findings.last_mut().unwrap().verdict = Verdict::Suspect;
+    world.pass(Duration::from_secs(1));
+    let mut dry_run = Vec::new();
+    for _ in 0..2 {
+        for lookup in lookups(&world.decide()) {
+            match lookup {
+                Lookup::DryRun(quarantine) => dry_run.push(quarantine.pod.key.clone()),
+                Lookup::Needs(query) => world.read(&query),
+                Lookup::Drain(query) => panic!("nothing is quarantined: {query:?}"),
+            }
+        }
+    }
+    assert_eq!(dry_run.len(), 5, "{dry_run:?}");
+    assert_eq!(dry_run.last(), Some(&victim));
 }

@@ -104,11 +104,11 @@ fn deployment_in(world: &mut World, namespace: &str) -> ObjectKey {
     key("db-0")
 }
 
-/// A pod of another namespace is unhealthy, of the Deployment in `victim`.
-pub(crate) fn with_victim(world: &mut World) -> ObjectKey {
+/// A pod of another namespace is unhealthy, of the Deployment in `victim`: as that pod would be.
+pub(crate) fn with_victim(world: &mut World, like: &str) -> ObjectKey {
     let key = deployment_in(world, "victim");
     let pod = world.view.pod(&key).unwrap();
-    let mut finding = world.finding("web-0");
+    let mut finding = world.finding(like);
     finding.pod = key.clone();
     finding.uid = pod.uid.clone();
     finding.place = world.view.place_of(pod);
@@ -249,7 +249,7 @@ fn long_searches_of_one_namespace_put_off_no_other() {
     for index in 0..20 {
         world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
     }
-    let victim = with_victim(&mut world);
+    let victim = with_victim(&mut world, "web-0");
     let after = decisions_until(&mut world, &victim, 1, |_, _| {});
     assert_eq!(after, Some(1));
     assert!(world.put_off > 10);
@@ -271,7 +271,7 @@ fn each_namespace_has_its_turn_whatever_the_others_change() {
             world.put(pod);
         }
     }
-    let victim = with_victim(&mut world);
+    let victim = with_victim(&mut world, "web-0");
     let after = decisions_until(&mut world, &victim, 10, |world, number| {
         for tenant in tenants {
             let selects = selector(&[("a", &format!("b{number}"))]);

@@ -20,13 +20,7 @@ use self::{
     limits::Budget,
     ready_pods::ReadyPods,
 };
-use super::{
-    context::Context,
-    plan::Plan,
-    searches::Searches,
-    state::{DryRun, State},
-    storms::HealthCounts,
-};
+use super::{context::Context, plan::Plan, searches::Searches, state::State, storms::HealthCounts};
 use crate::{
     judge::{Finding, Verdict},
     lookup::Lookup,
@@ -140,7 +134,7 @@ fn needs_dry_run(state: &State, case: &Case<'_, '_>) -> bool {
 }
 
 /// Sends the change of a suspect pod as a dry run, and reads the needs of its replacement: once the pod is unhealthy, its
-/// quarantine need not wait for either.
+/// quarantine need not wait for either. There are only so many of both at once, in all and in one namespace.
 fn prepare(
     cx: &Context<'_>,
     state: &mut State,
@@ -150,22 +144,19 @@ fn prepare(
     so_far: &mut SoFar,
 ) {
     let pod = candidate.pod;
-    let workload = cx.view.workload(pod);
-    let dry_run = workload.is_ok_and(|workload| state.dry_runs.contains_key(&workload.id()));
     state.readings.keep(&candidate.read_for());
-    let needs = state.readings.known(&pod.uid).is_some();
-    if dry_run && needs || candidate.mode != Mode::Enforce {
+    let workload = cx.view.workload(pod);
+    let has_dry_run = workload.is_ok_and(|workload| state.has_dry_run(&workload.id()));
+    let has_needs = state.readings.known(&pod.uid).is_some();
+    let dry_run = !has_dry_run && state.has_room_for_dry_run(&pod.key.namespace);
+    let needs = !has_needs && state.readings.has_room(pod);
+    if !dry_run && !needs || candidate.mode != Mode::Enforce {
         return;
     }
     match consider(cx, state, health, plan, candidate, so_far) {
-        Ok(quarantine) if quarantine.dry_run_first && !dry_run => {
-            let asked = DryRun {
-                asked: cx.now.moment,
-                accepted: false,
-            };
-            state
-                .dry_runs
-                .insert(quarantine.slot.workload.clone(), asked);
+        Ok(quarantine) if quarantine.dry_run_first && dry_run => {
+            let workload = &quarantine.slot.workload;
+            state.begin_dry_run(workload, &pod.key.namespace, cx.now.moment);
             plan.lookups.push(Lookup::DryRun(Box::new(quarantine)));
         }
         Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
