@@ -1,6 +1,6 @@
 //! What must outlive a restart besides the slots: every entry is bounded, and can be read by people.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ const PACE: &str = "pace.";
 /// The beginning of the key of a storm.
 const STORM: &str = "storm.";
 
-/// Workloads with a pacing record. Beyond this the record that would expire first is dropped.
+/// Workloads with a pacing record. Beyond this a record of the namespace that has most is dropped.
 pub const MAX_PACING_RECORDS: usize = 500;
 
 /// Storms of workloads that outlive a restart, and as many of nodes and zones. That of the cluster always does.
@@ -53,7 +53,7 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PacingRecord {
-    /// The workload, for people: `shop/Deployment web`.
+    /// The workload, for people: `shop/Deployment web`; of the controllers that the agent reads the top one.
     pub workload: Arc<str>,
     /// The uid of the ReplicaSet that owned its pods: after a rollout it is another one.
     pub replica_set: Uid,
@@ -66,6 +66,12 @@ pub struct PacingRecord {
     /// The workload's annotation [`RESET`](crate::keys::RESET) at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Fingerprint>,
+}
+
+impl PacingRecord {
+    fn namespace(&self) -> &str {
+        namespace_of(&self.workload)
+    }
 }
 
 /// Too many pods are unhealthy at once.
@@ -81,7 +87,7 @@ pub struct Storm {
 impl Storm {
     /// Of a workload: its namespace.
     fn namespace(&self) -> &str {
-        self.place.split('/').next().unwrap_or_default()
+        namespace_of(&self.place)
     }
 }
 
@@ -221,19 +227,30 @@ impl Memory {
         *count = count.saturating_add(1);
     }
 
-    /// Records the pacing of a workload.
+    /// Records the pacing of a workload. If there is no room, the namespace that has most records loses the one that would
+    /// expire first: who may create workloads there can have any number of them.
     pub(super) fn put_pacing(&mut self, workload: &WorkloadId, record: PacingRecord) {
         if self.pacing.len() >= MAX_PACING_RECORDS && !self.pacing.contains_key(workload) {
-            let soonest = self
-                .pacing
-                .iter()
-                .min_by_key(|(_, record)| (record.retries, record.last));
-            if let Some(soonest) = soonest.map(|(workload, _)| workload.clone()) {
-                self.pacing.remove(&soonest);
+            let mut of_namespaces: BTreeMap<&str, u32> = BTreeMap::new();
+            for known in self.pacing.values() {
+                *of_namespaces.entry(known.namespace()).or_default() += 1;
+            }
+            *of_namespaces.entry(record.namespace()).or_default() += 1;
+            let least_needed = self.pacing.iter().max_by_key(|(_, known)| {
+                let of_namespace = of_namespaces.get(known.namespace());
+                (of_namespace, Reverse((known.retries, known.last)))
+            });
+            if let Some(least_needed) = least_needed.map(|(workload, _)| workload.clone()) {
+                self.pacing.remove(&least_needed);
             }
         }
         self.pacing.insert(workload.clone(), record);
     }
+}
+
+/// The namespace of `shop/Deployment web`.
+fn namespace_of(place: &str) -> &str {
+    place.split('/').next().unwrap_or_default()
 }
 
 /// The key of a storm: `cluster` follows [`STORM`], or the kind and the name of the scope, or its fingerprint where that

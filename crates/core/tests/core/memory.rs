@@ -337,3 +337,27 @@ fn beyond_the_bound_the_least_important_pacing_record_is_forgotten() {
     );
     assert!(!ledger.memory.pacing.contains_key("workload-1"));
 }
+
+#[test]
+fn the_pacing_records_of_one_namespace_take_no_room_from_those_of_others() {
+    let mut ledger = empty();
+    let mut begin = |number: usize, namespace: &str, retries: u32| {
+        let mut slot = slot(&format!("pod-{number}"), 0);
+        slot.workload = WorkloadId::from(&*format!("workload-{number}"));
+        let at = i64::try_from(number).unwrap();
+        let mut pace = pace(at, retries);
+        pace.workload = format!("{namespace}/Deployment {number}").into();
+        assert!(ledger.begin(slot, Some(&pace)));
+    };
+    for number in 0..10 {
+        begin(number, "shop", 0);
+    }
+    for number in 10..2 * MAX_PACING_RECORDS {
+        begin(number, "evil", 3);
+    }
+    begin(2 * MAX_PACING_RECORDS, "shop", 0);
+    assert_eq!(ledger.memory.pacing.len(), MAX_PACING_RECORDS);
+    let of = ledger.memory.pacing.values();
+    let of_shop = of.filter(|pace| pace.workload.starts_with("shop/"));
+    assert_eq!(of_shop.count(), 11);
+}

@@ -277,3 +277,18 @@ fn a_forged_record_makes_the_agent_ask_for_nothing() {
         assert_eq!(crate::outcome::lookups(&world.tick()), []);
     }
 }
+
+/// A control character takes six bytes of JSON.
+#[test]
+fn the_text_of_a_custom_parent_does_not_reach_the_ledger() {
+    let mut world = World::with_web();
+    let text = "\u{1}".repeat(253);
+    world.set_controller(ControllerKind::ReplicaSet, "web-rs", |set| {
+        set.owner = Some(reference(&text, &text));
+    });
+    world.unhealthy("web-0");
+    let quarantine = the_quarantine(&world.planned()).clone();
+    world.carry_out(&quarantine);
+    let pacing: Vec<_> = world.ledger().memory.pacing.values().collect();
+    assert_eq!(&*pacing[0].workload, "shop/ReplicaSet web-rs");
+}

@@ -127,7 +127,8 @@ pub(super) fn next_record(cx: &Context<'_>, case: &Case<'_, '_>) -> Option<Pacin
         None => 0,
     };
     Some(PacingRecord {
-        workload: format!("{}/{}", pod.key.namespace, workload.reference()).into(),
+        // A parent that only an ownerReference names may be any text.
+        workload: format!("{}/{}", pod.key.namespace, workload.top().reference()).into(),
         replica_set: workload.owner.uid.clone(),
         since: known.map_or(cx.now.wall, |record| record.since),
         last: cx.now.wall,
