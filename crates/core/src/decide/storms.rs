@@ -4,10 +4,13 @@
 //! unhealthy, one of a node or a zone when at least three, of two workloads, are. It ends once the share was at or below
 //! that threshold for the cooldown. Suspect pods begin no storm, but count as unhealthy for the question whether a pod may
 //! be quarantined: of thirty pods that turn bad at once, one is past its threshold first.
+//!
+//! Exempt pods stay in service however long they are bad: they count in their own workload, and hold back no other.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -21,7 +24,7 @@ use crate::{
     notice::{Notice, Notification, Topic},
     object::{Pod, Reference, Uid},
     scope::{PodScopes, Scope},
-    time::age,
+    time::{Moment, age},
     workload::WorkloadId,
     write::Write,
 };
@@ -35,6 +38,8 @@ pub(super) struct HealthCount<'a> {
     workloads: HashSet<&'a WorkloadId>,
     /// Quarantined within the window, and in none of the other counts.
     quarantined: u32,
+    /// Bad and exempt, and in none of the other counts.
+    exempt: HashSet<&'a Uid>,
     with_verdict: u32,
 }
 
@@ -77,8 +82,18 @@ impl HealthCount<'_> {
 #[derive(Debug, Default)]
 pub(super) struct HealthCounts<'a> {
     scopes: HashMap<Scope, HealthCount<'a>>,
-    /// The workloads of Ready pods that the agent got no connection to, whatever their kubelets got.
-    unreached: HashSet<&'a WorkloadId>,
+    /// The Ready pods that the agent gets no connection to, whatever their kubelets got; those that have been unreached for
+    /// longest first.
+    unreached: Vec<Unreached<'a>>,
+}
+
+/// Pods of one workload that the agent gets no connection to, and of none other in between.
+#[derive(Debug)]
+struct Unreached<'a> {
+    workload: &'a WorkloadId,
+    /// Since when the first and the last of them have been bad.
+    first: Moment,
+    last: Moment,
 }
 
 impl<'a> HealthCounts<'a> {
@@ -86,9 +101,33 @@ impl<'a> HealthCounts<'a> {
         self.scopes.get(scope)
     }
 
-    /// How many workloads have Ready pods that the agent got no connection to.
-    pub(super) fn unreached_workloads(&self) -> usize {
-        self.unreached.len()
+    /// Whether the agent lost the connection to a Ready pod of another workload about then, too.
+    pub(super) fn is_another_unreached(
+        &self,
+        workload: &WorkloadId,
+        since: Moment,
+        within: Duration,
+    ) -> bool {
+        let ends = self
+            .unreached
+            .partition_point(|pods| pods.last + within < since);
+        let mut about_then = self.unreached[ends..]
+            .iter()
+            .take_while(|pods| pods.first <= since + within);
+        about_then.any(|pods| pods.workload != workload)
+    }
+
+    /// Counts a Ready pod that the agent gets no connection to; later ones come later.
+    fn count_unreached(&mut self, finding: &'a Finding) {
+        let workload = &finding.place.workload;
+        match self.unreached.last_mut() {
+            Some(pods) if pods.workload == workload => pods.last = finding.since,
+            _ => self.unreached.push(Unreached {
+                workload,
+                first: finding.since,
+                last: finding.since,
+            }),
+        }
     }
 }
 
@@ -123,11 +162,17 @@ fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
         let Some(pod) = in_service(cx, finding) else {
             continue;
         };
-        if finding.unreached && pod.ready {
-            health.unreached.insert(&finding.place.workload);
+        let is_exempt = pod.overrides().exempt;
+        if finding.unreached && pod.ready && !is_exempt {
+            health.count_unreached(finding);
         }
         for scope in finding.place.scopes() {
+            let is_of_others = !matches!(scope, Scope::Workload(_));
             let count = health.scopes.entry(scope).or_default();
+            if is_exempt && is_of_others {
+                count.exempt.insert(&finding.uid);
+                continue;
+            }
             count.bad.insert(&finding.uid);
             count.workloads.insert(&finding.place.workload);
             if finding.verdict == Verdict::Unhealthy {
@@ -136,7 +181,9 @@ fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
         }
     }
     for (scope, count) in &mut health.scopes {
-        count.with_verdict = findings.with_verdict.get(scope).copied().unwrap_or(0);
+        let with_verdict = findings.with_verdict.get(scope).copied().unwrap_or(0);
+        let exempt = u32::try_from(count.exempt.len()).unwrap_or(u32::MAX);
+        count.with_verdict = with_verdict.saturating_sub(exempt);
     }
     let slots = cx
         .ledger

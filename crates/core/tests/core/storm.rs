@@ -506,7 +506,7 @@ fn ready_pods_of_two_workloads_without_a_connection_are_not_quarantined() {
         .clone();
     assert_eq!(
         detail,
-        "there is no connection to Ready pods of 2 workloads: it may be the agent's network"
+        "there is no connection to Ready pods of other workloads either: it may be the agent's network"
     );
     // A pod that answers, and a pod whose kubelet agrees, are another matter.
     world.unhealthy("web-1");
@@ -530,4 +530,64 @@ fn a_pod_that_answers_with_an_error_is_no_sign_of_a_broken_network() {
     unreached(&mut world, &["web-0"]);
     world.unhealthy("api-0");
     assert_eq!(quarantines(&world.planned()).len(), 2);
+}
+
+#[test]
+fn pods_that_lost_their_connections_longer_ago_than_the_cooldown_are_another_matter() {
+    for (apart, reason) in [(10, Some(Reason::Storm)), (11, None)] {
+        let mut world = world();
+        unreached(&mut world, &["api-0", "web-0"]);
+        let [of_api, of_web] = &mut *world.findings else {
+            panic!("two findings");
+        };
+        of_web.since = of_api.since + Duration::from_mins(apart);
+        // Its own quarantine is not in question.
+        of_api.verdict = Verdict::Suspect;
+        world.pass(Duration::from_hours(1));
+        let planned = world.planned();
+        let expected: Vec<_> = reason.map(|reason| ("web-0", reason)).into_iter().collect();
+        assert_eq!(refusals(&planned), expected, "{apart}");
+    }
+}
+
+#[test]
+fn an_exempt_pod_that_nobody_gets_a_connection_to_holds_no_other_back() {
+    let mut world = world();
+    world.annotate("api-0", keys::EXEMPT, "true");
+    unreached(&mut world, &["api-0", "web-0"]);
+    let planned = world.planned();
+    assert_eq!(&*quarantines(&planned)[0].pod.key.name, "web-0");
+    assert_eq!(refusals(&planned), [("api-0", Reason::Exempt)]);
+}
+
+#[test]
+fn exempt_pods_that_stay_bad_hold_no_other_workload_back() {
+    let mut world = world();
+    for index in 0..9 {
+        let name = format!("api-{index}");
+        world.annotate(&name, keys::EXEMPT, "true");
+        world.unhealthy(&name);
+    }
+    world.unhealthy("api-9");
+    world.unhealthy("web-0");
+    let planned = world.planned();
+    assert_eq!(&*quarantines(&planned)[0].pod.key.name, "web-0");
+    assert!(refusals(&planned).contains(&("api-9", Reason::Storm)));
+    assert_eq!(storm_count(&world), (0, 1));
+}
+
+/// 2 of the 11 that are left are not more than 20%, 3 are.
+#[test]
+fn bad_exempt_pods_are_left_out_of_all_pods_too() {
+    for (unhealthy_pods, storms) in [(2, 0), (3, 1)] {
+        let mut world = world();
+        for index in 0..9 {
+            let name = format!("api-{index}");
+            world.annotate(&name, keys::EXEMPT, "true");
+            world.unhealthy(&name);
+        }
+        unhealthy(&mut world, "web", unhealthy_pods);
+        world.planned();
+        assert_eq!(storm_count(&world).0, storms, "{unhealthy_pods}");
+    }
 }

@@ -11,6 +11,7 @@ use crate::{
     policy::{DEFAULT_AGENT, Detach, MANUAL, Mode, Policy},
     reason::Refusal,
     record::Evidence,
+    time::Moment,
 };
 
 /// A pod whose quarantine a person or a policy requests.
@@ -23,8 +24,8 @@ pub(super) struct Candidate<'a> {
     pub(super) reason: Arc<str>,
     pub(super) evidence: &'a [Evidence],
     pub(super) contrast: bool,
-    /// Whether the signal got no connection to it.
-    pub(super) unreached: bool,
+    /// Since when the signal has got no connection to it.
+    pub(super) unreached_since: Option<Moment>,
 }
 
 impl Candidate<'_> {
@@ -123,7 +124,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             reason,
             evidence: &[],
             contrast: true,
-            unreached: false,
+            unreached_since: None,
         });
     }
     candidates
@@ -150,6 +151,6 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option
         reason: finding.reason.clone(),
         evidence: &finding.evidence,
         contrast: finding.contrast,
-        unreached: finding.unreached,
+        unreached_since: finding.unreached.then_some(finding.since),
     })
 }

@@ -41,12 +41,14 @@ pub(super) fn check(
         }
     }
     // Two applications seldom lose their sockets at once while their kubelets still reach them.
-    let unreached = health.unreached_workloads();
-    if case.candidate.unreached && case.candidate.pod.ready && unreached >= 2 {
-        let detail = format!(
-            "there is no connection to Ready pods of {unreached} workloads: it may be the agent's network"
-        );
-        return Err(Refusal::new(Reason::Storm, detail));
+    if let Some(since) = case.candidate.unreached_since
+        && case.candidate.pod.ready
+    {
+        let within = limits.cooldown;
+        if health.is_another_unreached(&case.workload.id(), since, within) {
+            let detail = "there is no connection to Ready pods of other workloads either: it may be the agent's network";
+            return Err(Refusal::new(Reason::Storm, detail));
+        }
     }
     Ok(())
 }
