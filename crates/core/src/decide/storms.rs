@@ -111,8 +111,10 @@ impl<'a> HealthCounts<'a> {
         let ends = self
             .unreached
             .partition_point(|pods| pods.last + within < since);
-        let mut about_then = self.unreached[ends..]
+        let mut about_then = self
+            .unreached
             .iter()
+            .skip(ends)
             .take_while(|pods| pods.first <= since + within);
         about_then.any(|pods| pods.workload != workload)
     }
