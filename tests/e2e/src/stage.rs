@@ -20,7 +20,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::{Agent, Labels, Traffic, Web, proxy, web::CONTROL};
 
 /// Long enough for anything that should happen at once, on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// The running cluster.
 #[derive(Clone)]

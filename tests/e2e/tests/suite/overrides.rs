@@ -193,7 +193,7 @@ async fn a_held_pod_outlives_its_ttl_until_the_hold_ends() -> anyhow::Result<()>
         anyhow::bail!("{:?}", scene.pods)
     };
     let now = Timestamp::now();
-    let end = now + Duration::from_secs(16);
+    let end = now + Duration::from_secs(30);
     let ended = now - Duration::from_mins(1);
     for (pod, hold) in [
         (open, "true"),

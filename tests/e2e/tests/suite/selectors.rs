@@ -25,6 +25,19 @@ async fn take_out(scene: &Scene, app: &str, count: usize) -> anyhow::Result<(Pod
     Ok((scene.labelled(&first).await?, pods))
 }
 
+/// Waits until a Service has no endpoint for that pod.
+async fn without_endpoint(scene: &Scene, service: &str, pod: &String) -> anyhow::Result<()> {
+    let what = format!("{service} has no endpoint for {pod}");
+    scene
+        .until(&what, async || {
+            let endpoints = scene.stage.endpoints(scene.namespace(), service, false);
+            let pods = endpoints.await?;
+            ensure!(!pods.contains(pod), "{pods:?}");
+            Ok(())
+        })
+        .await
+}
+
 #[tokio::test]
 async fn a_pod_leaves_all_its_services_headless_services_and_those_that_publish_unready_pods_too()
 -> anyhow::Result<()> {
@@ -50,11 +63,7 @@ async fn a_pod_leaves_all_its_services_headless_services_and_those_that_publish_
         .ready_endpoints(scene.namespace(), "web", 2)
         .await?;
     for name in ["headless", "unready", "web"] {
-        let pods = scene
-            .stage
-            .endpoints(scene.namespace(), name, false)
-            .await?;
-        assert!(!pods.contains(bad), "{name}: {pods:?}");
+        without_endpoint(&scene, name, bad).await?;
     }
     scene
         .event(
@@ -193,11 +202,7 @@ async fn a_new_or_edited_service_is_left_too_and_the_release_is_exact() -> anyho
         .await?;
     let slots = scene.agent.slots().await?;
     assert_eq!(slots.len(), 1, "one slot all along");
-    let pods = scene
-        .stage
-        .endpoints(scene.namespace(), "trap", false)
-        .await?;
-    assert!(!pods.contains(pod), "{pods:?}");
+    without_endpoint(&scene, "trap", pod).await?;
     let quarantines = [("namespace", scene.namespace())];
     assert_eq!(
         scene.agent.sum("quarantines_total", &quarantines).await?,
