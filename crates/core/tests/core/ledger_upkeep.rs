@@ -22,6 +22,8 @@ fn no_slot_is_taken_before_the_lease_names_the_ledger() {
     assert_eq!(world.planned(), [Planned::Write(Write::NameLedger)]);
     world.view.lease = LeaseView::NotLoaded;
     assert_eq!(world.planned(), []);
+    name_in_lease(&mut world, Some("another"));
+    assert_eq!(quarantines(&world.planned()).len(), 0);
     name_in_lease(&mut world, Some(""));
     the_quarantine(&world.planned());
 }
@@ -152,6 +154,12 @@ fn no_pod_is_reaped_while_the_clock_is_off_and_none_quarantined_while_the_policy
     let planned = world.planned();
     assert_eq!(reaps(&planned).len(), 1, "reaping continues");
     assert_eq!(refusals(&planned), [("web-1", Reason::StaleView)]);
+    let refused = world.pod("web-1").uid.clone();
+    let refused = world.state.refused(&refused).next().unwrap();
+    assert_eq!(
+        refused.refusal.detail,
+        "the policy file has changed, and is refused"
+    );
 }
 
 #[test]

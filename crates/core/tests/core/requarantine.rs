@@ -143,10 +143,15 @@ fn an_altered_change_is_undone_to_the_first_quarantine() {
     let first = world.pod("web-0").clone();
     let quarantine = requarantine(&mut world);
     world.patch(&quarantine.pod, &quarantine.change);
+    assert_eq!(quarantine.difference(world.pod("web-0")), None);
     world.change("web-0", |pod| {
         pod.labels.insert("app".into(), "altered".into());
+        pod.annotations.remove(keys::RECORD);
     });
-    assert!(quarantine.difference(world.pod("web-0")).is_some());
+    assert_eq!(
+        quarantine.difference(world.pod("web-0")).unwrap(),
+        "annotation pod-quarantine.io/record, label app"
+    );
     let altered = world.pod("web-0").clone();
     let undone = crate::outcome::changed(&altered, &quarantine.undo(&altered));
     assert_eq!(undone.labels, first.labels);

@@ -291,3 +291,9 @@ fn each_of_many_refusals_of_one_pod_is_reported_once() {
     assert_eq!(refusals(&world.tick()).len(), 21);
     assert_eq!(refusals(&world.tick()), []);
 }
+
+#[test]
+fn acts_are_verbs() {
+    assert_eq!(Act::Quarantine.as_str(), "quarantine");
+    assert_eq!(Act::Reap.as_str(), "reap");
+}
