@@ -1,5 +1,7 @@
 //! A patch is not a quarantine: its effect is measured, and Events say where it has had none.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use kube::ResourceExt;
 use pod_quarantine::core::keys;
@@ -13,6 +15,8 @@ use test_e2e::{
 #[tokio::test]
 async fn the_drain_time_and_the_replacement_time_are_measured() -> anyhow::Result<()> {
     let scene = Scene::set("measured", 2, Labels::NoToggle, PROBE).await?;
+    // Clocks may differ by two seconds: a pod that is younger could be a replacement.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     scene.quarantine_manually(&scene.pods[0]).await?;
     let of_web = [("policy", "web")];
     for name in ["drain_duration_seconds", "replacement_duration_seconds"] {

@@ -151,8 +151,6 @@ async fn two_pods_of_two_hundred_that_turn_bad_ten_seconds_apart_are_both_quaran
     tokio::time::sleep(Duration::from_secs(10).saturating_sub(began.elapsed())).await;
     cluster.goes_out(&second[0]).await?;
     assert_eq!(cluster.storms().await?, [0.0; 3]);
-    let refused = cluster.agent.sum("refusals_total", &[("policy", "web")]);
-    assert!(refused.await? < 1.0);
     cluster.end().await
 }
 
