@@ -23,11 +23,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.lookups.is_empty() && self.notices.is_empty()
-    }
-
     /// The quarantines decided so far.
     pub(super) fn quarantines(&self) -> impl Iterator<Item = &Quarantine> {
         self.writes.iter().filter_map(|write| match write {
