@@ -233,7 +233,7 @@ fn write_policy(text: &mut String, policy: &Policy) -> fmt::Result {
         let words = format!("if its replacement is not Ready in time, the pod {then}");
         line(text, "timeout", &words)?;
         if policy.allow_exclusive {
-            let words = "allowed: the replacement may share a volume, a port of the node or an identity with the pod";
+            let words = "allowed: the replacement may share a volume or a port of the node with the pod, and the strategy may be Recreate";
             line(text, "exclusive", words)?;
         }
     }

@@ -66,7 +66,7 @@ pub(super) fn policy(fields: &mut Fields, file: &FileDefaults) -> Option<Policy>
     let labels = label_rules(fields, &default);
     let allow_exclusive = fields.or(
         "allowExclusive",
-        "whether a pod is quarantined even if its replacement would share a volume, a port of the node or an identity with it",
+        "whether a pod is quarantined even if its replacement would share a volume or a port of the node with it, or the strategy of its Deployment is Recreate",
         Boolean,
         default.allow_exclusive,
     );

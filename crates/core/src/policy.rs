@@ -37,9 +37,9 @@ pub struct PolicyFile {
     /// The server for the policies with a query; `Some` if there is such a policy.
     pub prometheus: Option<PrometheusServer>,
     pub limits: Limits,
-    /// How long a pod that no policy selects is kept after a manual quarantine.
+    /// How long a pod is kept after a manual quarantine that no policy says more of.
     pub ttl: Duration,
-    /// The mode for manual requests for a pod that no policy selects.
+    /// The mode where no policy says more: for manual requests, and for quarantined pods whose policy is gone.
     pub mode: Mode,
     /// Whether the autoscalers are asked to keep a node while a quarantined pod runs on it.
     pub keep_node: bool,
@@ -136,14 +136,14 @@ pub struct Policy {
     pub also_leave: Vec<Selector>,
     /// What happens if a NetworkPolicy would no longer select the pod.
     pub network_policies: NetworkPolicies,
-    /// Whether a pod is quarantined even if its replacement would share a volume, a port of the node or an identity
-    /// with it.
+    /// Whether a pod is quarantined even if its replacement would share a volume or a port of the node with it, or if the
+    /// strategy of its Deployment is `Recreate`.
     pub allow_exclusive: bool,
     /// How long a released pod is left alone: 1 s to 24 h.
     pub settle: Duration,
     /// What happens if the replacement is not Ready in time.
     pub on_replacement_timeout: OnReplacementTimeout,
-    /// Whether another pod must have been seen good.
+    /// Whether this pod, or another pod of its workload, must have been seen good.
     pub contrast: Contrast,
 }
 

@@ -15,7 +15,7 @@ use crate::{
     text::{Fingerprint, truncate},
 };
 
-/// The version that is written; a pod with a record of a newer version is left alone.
+/// The version that is written. A pod with a record of a newer version is left alone until people force its release.
 pub const VERSION: u32 = 1;
 
 /// The bound on the JSON text. The API server allows 256 KiB for all annotations of an object.

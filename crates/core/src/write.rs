@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     CreateLedger {
-        /// When the loss was found, if one was lost: there are quarantined pods, so there was a ledger before.
+        /// When the loss was found, if one was lost: the Lease names a ledger that is not there.
         lost: Option<Timestamp>,
         /// The memory of the ledger before, as far as it is known.
         memory: Memory,
@@ -29,7 +29,8 @@ pub enum Write {
     },
     /// Write the ledger's uid into the Lease: no slot is taken before that.
     NameLedger,
-    /// Remove the finalizer from a ledger that is being deleted: none of its slots is needed any more.
+    /// Remove the finalizer from a ledger that is being deleted: none of its slots is needed any more, or its whole namespace
+    /// is being deleted.
     ReleaseLedger,
     /// Take a slot, then change the pod.
     Quarantine(Box<Quarantine>),
@@ -107,7 +108,8 @@ pub struct Quarantine {
     pub pod: PodVersion,
     /// The slot to take, or to move forward, before anything else.
     pub slot: Slot,
-    /// The pacing record of the workload after this quarantine; `None` for a manual request.
+    /// The pacing record of the workload after this quarantine; `None` where nothing is paced: for a manual request, where
+    /// the pod stays in its workload, and where it is already quarantined.
     pub pacing: Option<PacingRecord>,
     /// Whether it is not known yet that the API server accepts such changes in this workload: then the change is sent
     /// as a dry run first, and a denial takes no slot.

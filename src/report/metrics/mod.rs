@@ -303,7 +303,7 @@ impl Metrics {
             .inc();
     }
 
-    /// A decision took that long, and left that many pods to the next one.
+    /// A decision took that long, and left that many searches to the next one.
     pub fn decided(&self, took: Duration, put_off: u32) {
         self.decide_duration
             .with_label_values::<&str>(&[])

@@ -29,7 +29,7 @@ pub fn decide(
 ) -> Plan {
     let cx = Context::new(file, view, doubt, now);
     let mut plan = Plan::default();
-    state.expire(view, now.moment);
+    state.begin(view, now.moment);
     ledger_upkeep::run(&cx, state, &mut plan);
     quarantined::run(&cx, state, &mut plan);
     let health = storms::run(&cx, state, findings, &mut plan);

@@ -18,7 +18,7 @@ pub struct Plan {
     pub lookups: Vec<Lookup>,
     /// For the report.
     pub notices: Vec<Notice>,
-    /// How many pods were left to the next decision, because this one would have taken too long.
+    /// How many searches for labels were left to the next decision, because this one would have taken too long.
     pub put_off: u32,
 }
 

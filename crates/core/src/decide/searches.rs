@@ -54,7 +54,7 @@ struct Answered {
     is_used: bool,
 }
 
-/// Everything that an answer depends on.
+/// Everything that an answer may depend on.
 #[derive(Clone, Debug)]
 struct Asked {
     labels: Labels,

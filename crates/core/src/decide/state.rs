@@ -142,12 +142,6 @@ pub(super) struct ObservedStorm {
     pub(super) over: bool,
 }
 
-impl ObservedStorm {
-    pub(super) fn is_over(&self) -> bool {
-        self.over
-    }
-}
-
 impl State {
     pub(super) fn awaits_ledger(&self, now: Moment) -> bool {
         let since = self.ledger_awaited;
@@ -256,7 +250,7 @@ impl State {
     pub fn storms(&self) -> BTreeMap<&'static str, i64> {
         let mut counts = BTreeMap::from(Scope::KINDS.map(|kind| (kind, 0)));
         for (scope, storm) in &self.storms {
-            *counts.entry(scope.kind()).or_default() += i64::from(!storm.is_over());
+            *counts.entry(scope.kind()).or_default() += i64::from(!storm.over);
         }
         counts
     }
@@ -272,8 +266,8 @@ impl State {
         dry_run.is_some_and(|dry_run| dry_run.accepted)
     }
 
-    /// Drops everything that has expired.
-    pub(super) fn expire(&mut self, view: &View, now: Moment) {
+    /// Begins a decision: drops what has expired, and what only the last decision has said.
+    pub(super) fn begin(&mut self, view: &View, now: Moment) {
         let age = |at: Moment| now.saturating_sub(at);
         self.refused.clear();
         self.searches.begin();

@@ -245,7 +245,9 @@ fn begin_or_extend(
     let Some(count) = health.of(scope) else {
         return;
     };
-    let (namespace, about) = whereabouts(cx, scope, findings);
+    let Some((namespace, about)) = whereabouts(cx, scope, findings) else {
+        return;
+    };
     let limits = &cx.file.limits.storm;
     let threshold = limits.of(scope);
     let place: Arc<str> = match scope {
@@ -289,19 +291,23 @@ fn begin_or_extend(
     state.storms.insert(scope.clone(), storm);
 }
 
-/// The workload, or the ledger, which stands for the whole agent.
-fn whereabouts(cx: &Context<'_>, scope: &Scope, findings: &Findings) -> (Arc<str>, Reference) {
-    let of_workload = || {
-        let Scope::Workload(id) = scope else {
-            return None;
-        };
-        let mut of_workload = findings.pods.iter();
-        let finding = of_workload.find(|finding| finding.place.workload == *id)?;
+/// The workload, or the ledger, which stands for the whole agent. `None` for pods of controllers that the agent does not
+/// read: none of them is ever quarantined, so no storm has to prevent it.
+fn whereabouts(
+    cx: &Context<'_>,
+    scope: &Scope,
+    findings: &Findings,
+) -> Option<(Arc<str>, Reference)> {
+    let Scope::Workload(id) = scope else {
+        return Some((cx.view.own_namespace.clone(), cx.ledger_object()));
+    };
+    let pods = findings.pods.iter();
+    let mut of_workload = pods.filter(|finding| finding.place.workload == *id);
+    of_workload.find_map(|finding| {
         let pod = cx.view.pod(&finding.pod)?;
         let workload = cx.view.workload(pod).ok()?;
         Some((pod.key.namespace.clone(), workload.top().reference()))
-    };
-    of_workload().unwrap_or_else(|| (cx.view.own_namespace.clone(), cx.ledger_object()))
+    })
 }
 
 /// A storm in the ledger, which another agent or this one before a restart has observed, lasts until the share was at or

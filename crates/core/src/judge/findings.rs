@@ -41,7 +41,7 @@ pub struct Finding {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// How many pods have a verdict, in each scope that has a pod among the findings, and in the cluster.
+    /// How many pods have a verdict, in the cluster and in each scope that has a finding with contrast.
     pub with_verdict: HashMap<Scope, u32>,
 }
 

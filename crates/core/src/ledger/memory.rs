@@ -20,7 +20,7 @@ const PACE: &str = "pace.";
 const STORM: &str = "storm.";
 
 /// Workloads with a pacing record. Beyond this a record of the namespace that has most is dropped.
-pub const MAX_PACING_RECORDS: usize = 500;
+pub const MAX_PACING_RECORDS: usize = 300;
 
 /// Storms of workloads that outlive a restart, and as many of nodes and zones. That of the cluster always does.
 pub const MAX_STORMS: usize = 50;
@@ -53,7 +53,8 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PacingRecord {
-    /// The workload, for people: `shop/Deployment web`; of the controllers that the agent reads the top one.
+    /// The namespace, then the workload, for people: `shop/Deployment web`; of the controllers that the agent reads the top
+    /// one.
     pub workload: Arc<str>,
     /// The uid of the ReplicaSet that owned its pods: after a rollout it is another one.
     pub replica_set: Uid,
@@ -78,7 +79,8 @@ impl PacingRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storm {
     pub scope: Scope,
-    /// The scope, for people: `shop/Deployment web`, `node NAME`, `zone NAME` or `cluster`.
+    /// The scope, for people: `node NAME`, `zone NAME`, `cluster`, or of a workload the namespace first,
+    /// `shop/Deployment web`.
     #[serde(rename = "where")]
     pub place: Arc<str>,
     pub since: Timestamp,

@@ -41,19 +41,21 @@ pub(in crate::decide) fn label_edits(
         found
     };
     // Only NetworkPolicies are among the wishes to keep.
-    if policy.is_some_and(|policy| policy.network_policies == NetworkPolicies::Keep) {
+    let found = if policy.is_some_and(|policy| policy.network_policies == NetworkPolicies::Keep) {
         let wished = std::mem::take(&mut constraints.wish_to_keep);
         let without = detach(&constraints);
         constraints.keep.extend(wished.iter().cloned());
-        if let Ok(without) = without
-            && detach(&constraints).is_err()
-        {
+        let found = detach(&constraints);
+        if let (Ok(without), Err(_)) = (without, &found) {
             let detail = left(&wished, &without).join("; ");
             return Err(Refusal::new(Reason::NetworkPolicy, detail));
         }
-    }
-    let detachment = detach(&constraints)
-        .map_err(|no_way_out| Refusal::new(Reason::NoWayOut, no_way_out.to_string()))?;
+        found
+    } else {
+        detach(&constraints)
+    };
+    let detachment =
+        found.map_err(|no_way_out| Refusal::new(Reason::NoWayOut, no_way_out.to_string()))?;
     let edits = detachment.edits.iter();
     Ok(LabelEdits {
         edits: edits

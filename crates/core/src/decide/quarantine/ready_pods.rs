@@ -49,8 +49,9 @@ impl ReadyPods {
             let services = cx.view.services_of(pod);
             let services = services.map(|service| Whose::service(service, pod));
             for whose in budgets.chain(services).chain([Whose::Workload(workload)]) {
-                let counted = self.counts.entry(whose);
-                counted.and_modify(|count| *count = count.saturating_sub(1));
+                if let Some(count) = self.counts.get_mut(&whose) {
+                    *count = count.saturating_sub(1);
+                }
             }
         }
         self.planned.insert(pod.uid.clone());

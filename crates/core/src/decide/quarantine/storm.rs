@@ -27,7 +27,7 @@ pub(super) fn check(
             Scope::Workload(_) => case.workload.reference().to_string(),
         };
         if let Some(observed) = state.storms.get(&scope)
-            && !observed.is_over()
+            && !observed.over
         {
             let since = to_the_second(observed.storm.since);
             let detail = format!("more than {threshold}% of {of} are unhealthy, since {since}");

@@ -28,7 +28,7 @@ pub(super) fn reap_if_expired(
     quarantined: &QuarantinedPod<'_>,
 ) -> bool {
     let QuarantinedPod { pod, overrides, .. } = *quarantined;
-    let expires = expires(plan, quarantined);
+    let expires = note_expiry(plan, quarantined);
     if cx.now.wall < expires {
         return false;
     }
@@ -50,8 +50,7 @@ pub(super) fn reap_if_expired(
     }
 }
 
-/// Deletes a pod, unless it must be kept, is held, or enough pods were deleted within the minute. True if it is to be
-/// deleted.
+/// Plans the deletion of a pod, unless it must be kept or is held. True if it is planned: [`ration`] may put it off.
 pub(super) fn reap_now(
     cx: &Context<'_>,
     state: &mut State,
@@ -202,9 +201,9 @@ fn costs_a_budget(pod: &Pod) -> bool {
     pod.owner.is_some() && pod.ready
 }
 
-/// When its TTL expires. An unreadable annotation is ignored, but shortens nothing: what a readable one said is in the
-/// slot.
-fn expires(plan: &mut Plan, quarantined: &QuarantinedPod<'_>) -> Timestamp {
+/// Tells when its TTL expires, and notes what its annotation says in its slot. An unreadable annotation is ignored, but
+/// shortens nothing: what a readable one said is in the slot.
+fn note_expiry(plan: &mut Plan, quarantined: &QuarantinedPod<'_>) -> Timestamp {
     let QuarantinedPod {
         pod,
         record,

@@ -17,6 +17,9 @@ const EXEMPT: &str = "pod-quarantine.io/exempt";
 /// Longest wait after an event, in milliseconds.
 const WAIT: u64 = 1_200;
 
+/// After people have asked for all pods, so much is done in any case.
+const ALL_TAKE: u64 = 3_000;
+
 /// Longer than any request of people or of this may take; one is not answered while the API server is away.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -25,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Event {
     /// People ask for the quarantine of some pods.
     Ask,
+    /// They ask for all: the limits stand in the way.
+    AskForAll,
     /// They ask no more, for some pods or all.
     Withdraw,
     /// They want some back.
@@ -50,8 +55,9 @@ pub(crate) enum Event {
 }
 
 /// How often what happens in a hundred rounds: whatever the seed, each does.
-const OFTEN: [(Event, usize); 12] = [
-    (Event::Ask, 30),
+const OFTEN: [(Event, usize); 13] = [
+    (Event::Ask, 27),
+    (Event::AskForAll, 3),
     (Event::Withdraw, 9),
     (Event::Release, 12),
     (Event::Hold, 4),
@@ -104,7 +110,13 @@ impl Round<'_> {
             // A pod may be gone by now, or has not begun to serve.
             event => drop(tokio::time::timeout(PATIENCE, self.befall_pods(event)).await),
         }
-        tokio::time::sleep(Duration::from_millis(self.rng.u64(0..WAIT))).await;
+        let least = if event == Event::AskForAll {
+            ALL_TAKE
+        } else {
+            0
+        };
+        let wait = least + self.rng.u64(0..WAIT);
+        tokio::time::sleep(Duration::from_millis(wait)).await;
         Ok(())
     }
 
@@ -117,6 +129,11 @@ impl Round<'_> {
                 let chosen = chosen.map(|pod| app(&pod.seen));
                 let alike = |pod: &Seen| !pod.is_marked() && chosen == Some(app(pod));
                 for pod in self.some(4, alike) {
+                    self.annotate(&pod, QUARANTINE, Some("by chance")).await?;
+                }
+            }
+            Event::AskForAll => {
+                for pod in self.all(|pod| !pod.is_marked()) {
                     self.annotate(&pod, QUARANTINE, Some("by chance")).await?;
                 }
             }
@@ -200,7 +217,15 @@ impl Round<'_> {
 
     /// At most so many pods of the scene that are like that.
     fn some(&mut self, most: usize, like: impl Fn(&Seen) -> bool) -> Vec<Target> {
-        let mut found: Vec<Target> = self.watcher.register(|register| {
+        let mut found = self.all(like);
+        self.rng.shuffle(&mut found);
+        found.truncate(self.rng.usize(1..=most.min(found.len().max(1))));
+        found
+    }
+
+    /// All pods of the scene that are like that.
+    fn all(&self, like: impl Fn(&Seen) -> bool) -> Vec<Target> {
+        self.watcher.register(|register| {
             let pods = register.pods().iter();
             let alike = pods.filter(|(_, pod)| self.scene.has(pod) && like(pod));
             let target = |(uid, seen): (&String, &Seen)| Target {
@@ -208,10 +233,7 @@ impl Round<'_> {
                 seen: seen.clone(),
             };
             alike.map(target).collect()
-        });
-        self.rng.shuffle(&mut found);
-        found.truncate(self.rng.usize(1..=most.min(found.len().max(1))));
-        found
+        })
     }
 
     async fn restart_api_server(&mut self) -> anyhow::Result<()> {
