@@ -345,15 +345,17 @@ impl Decider {
         for effect in &outcome.effects {
             self.handles.report.effect(effect);
         }
-        self.record_outcome(outcome.updates, &outcome.effects);
         for failure in &outcome.failures {
             self.handles.report.write_failed(failure);
         }
-        self.tries = match (outcome.failures.is_empty(), outcome.conflicts) {
+        // What has changed nothing would be decided again at once.
+        let is_idle = outcome.effects.is_empty() && outcome.updates.is_empty();
+        self.tries = match (outcome.failures.is_empty(), outcome.conflicts || is_idle) {
             (false, _) => TRIES,
             (true, true) => self.tries + 1,
             (true, false) => self.tries,
         };
+        self.record_outcome(outcome.updates, &outcome.effects);
     }
 
     fn record_outcome(&mut self, updates: Vec<Update>, effects: &[Effect]) {

@@ -2,6 +2,7 @@
 
 mod context;
 mod doubt;
+mod held_by_others;
 mod ledger_upkeep;
 mod plan;
 mod quarantine;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{readings::Readings, searches::Searches};
+use super::{held_by_others::HeldByOthers, readings::Readings, searches::Searches};
 use crate::{
     ledger::Storm,
     needs::NeedsAt,
@@ -63,6 +63,10 @@ pub struct State {
     dry_runs: BTreeMap<WorkloadId, DryRun>,
     /// When dry runs were begun a moment ago, and in which namespaces.
     dry_runs_begun: VecDeque<(Moment, Arc<str>)>,
+    /// The pods that others held back.
+    pub(super) held_by_others: HeldByOthers,
+    /// Ready pods that were quarantined though the agent got no connection to them: of which workload, and since when.
+    pub(super) unreached: Vec<(WorkloadId, Moment)>,
     /// The needs of replacements.
     pub(super) readings: Readings,
     /// The pods that the last decision quarantined, or would quarantine once more is known: their slots are kept.
@@ -283,6 +287,7 @@ impl State {
         });
         self.dry_runs_begun
             .retain(|(begun, _)| age(*begun) < DRY_RUN_EVERY);
+        self.held_by_others.begin();
         self.readings.expire(now);
         self.reaps.retain(|reap| age(reap.at) < MINUTE);
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();

@@ -38,6 +38,8 @@ pub(super) struct HealthCount<'a> {
     workloads: HashSet<&'a WorkloadId>,
     /// Quarantined within the window, and in none of the other counts.
     quarantined: u32,
+    /// The first of the findings: the pod that has been bad for longest.
+    first: Option<&'a Finding>,
     /// Bad and exempt, and in none of the other counts.
     exempt: HashSet<&'a Uid>,
     with_verdict: u32,
@@ -82,15 +84,15 @@ impl HealthCount<'_> {
 #[derive(Debug, Default)]
 pub(super) struct HealthCounts<'a> {
     scopes: HashMap<Scope, HealthCount<'a>>,
-    /// The Ready pods that the agent gets no connection to, whatever their kubelets got; those that have been unreached for
-    /// longest first.
-    unreached: Vec<Unreached<'a>>,
+    /// The Ready pods that the agent gets no connection to, whatever their kubelets got, also those that were quarantined
+    /// for it a short time ago; those that have been unreached for longest first.
+    unreached: Vec<Unreached>,
 }
 
 /// Pods of one workload that the agent gets no connection to, and of none other in between.
 #[derive(Debug)]
-struct Unreached<'a> {
-    workload: &'a WorkloadId,
+struct Unreached {
+    workload: WorkloadId,
     /// Since when the first and the last of them have been bad.
     first: Moment,
     last: Moment,
@@ -116,19 +118,21 @@ impl<'a> HealthCounts<'a> {
             .iter()
             .skip(ends)
             .take_while(|pods| pods.first <= since + within);
-        about_then.any(|pods| pods.workload != workload)
+        about_then.any(|pods| pods.workload != *workload)
     }
 
-    /// Counts a Ready pod that the agent gets no connection to; later ones come later.
-    fn count_unreached(&mut self, finding: &'a Finding) {
-        let workload = &finding.place.workload;
-        match self.unreached.last_mut() {
-            Some(pods) if pods.workload == workload => pods.last = finding.since,
-            _ => self.unreached.push(Unreached {
-                workload,
-                first: finding.since,
-                last: finding.since,
-            }),
+    /// Counts the Ready pods that the agent gets no connection to: of which workload, and since when.
+    fn count_unreached(&mut self, mut pods: Vec<(WorkloadId, Moment)>) {
+        pods.sort_by_key(|(_, since)| *since);
+        for (workload, since) in pods {
+            match self.unreached.last_mut() {
+                Some(pods) if pods.workload == workload => pods.last = since,
+                _ => self.unreached.push(Unreached {
+                    workload,
+                    first: since,
+                    last: since,
+                }),
+            }
         }
     }
 }
@@ -140,7 +144,13 @@ pub(super) fn run<'a>(
     findings: &'a Findings,
     plan: &mut Plan,
 ) -> HealthCounts<'a> {
-    let health = count(cx, findings);
+    // Longer than pods can be unreached at once.
+    let lasts = cx.file.limits.storm.cooldown * 2;
+    let now = cx.now.moment;
+    state
+        .unreached
+        .retain(|(_, since)| now.saturating_sub(*since) <= lasts);
+    let health = count(cx, findings, state.unreached.clone());
     let limits = &cx.file.limits.storm;
     let above = health
         .scopes
@@ -148,14 +158,18 @@ pub(super) fn run<'a>(
         .filter(|(scope, count)| count.is_storm(scope, limits.of(scope)));
     let above: BTreeSet<&Scope> = above.map(|(scope, _)| scope).collect();
     for scope in above {
-        begin_or_extend(cx, state, scope, findings, &health, plan);
+        begin_or_extend(cx, state, scope, &health, plan);
     }
     read_from_ledger(cx, state);
     end(cx, state, plan);
     health
 }
 
-fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
+fn count<'a>(
+    cx: &Context<'a>,
+    findings: &'a Findings,
+    mut unreached: Vec<(WorkloadId, Moment)>,
+) -> HealthCounts<'a> {
     let mut health = HealthCounts::default();
     for finding in &findings.pods {
         if !finding.contrast {
@@ -166,11 +180,12 @@ fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
         };
         let is_exempt = pod.overrides().exempt;
         if finding.unreached && pod.ready && !is_exempt {
-            health.count_unreached(finding);
+            unreached.push((finding.place.workload.clone(), finding.since));
         }
         for scope in finding.place.scopes() {
             let is_of_others = !matches!(scope, Scope::Workload(_));
             let count = health.scopes.entry(scope).or_default();
+            count.first.get_or_insert(finding);
             if is_exempt && is_of_others {
                 count.exempt.insert(&finding.uid);
                 continue;
@@ -182,6 +197,7 @@ fn count<'a>(cx: &Context<'a>, findings: &'a Findings) -> HealthCounts<'a> {
             }
         }
     }
+    health.count_unreached(unreached);
     for (scope, count) in &mut health.scopes {
         let with_verdict = findings.with_verdict.get(scope).copied().unwrap_or(0);
         let exempt = u32::try_from(count.exempt.len()).unwrap_or(u32::MAX);
@@ -232,7 +248,6 @@ fn begin_or_extend(
     cx: &Context<'_>,
     state: &mut State,
     scope: &Scope,
-    findings: &Findings,
     health: &HealthCounts<'_>,
     plan: &mut Plan,
 ) {
@@ -245,7 +260,7 @@ fn begin_or_extend(
     let Some(count) = health.of(scope) else {
         return;
     };
-    let Some((namespace, about)) = whereabouts(cx, scope, findings) else {
+    let Some((namespace, about)) = whereabouts(cx, scope, count) else {
         return;
     };
     let limits = &cx.file.limits.storm;
@@ -296,18 +311,14 @@ fn begin_or_extend(
 fn whereabouts(
     cx: &Context<'_>,
     scope: &Scope,
-    findings: &Findings,
+    count: &HealthCount<'_>,
 ) -> Option<(Arc<str>, Reference)> {
-    let Scope::Workload(id) = scope else {
+    let Scope::Workload(_) = scope else {
         return Some((cx.view.own_namespace.clone(), cx.ledger_object()));
     };
-    let pods = findings.pods.iter();
-    let mut of_workload = pods.filter(|finding| finding.place.workload == *id);
-    of_workload.find_map(|finding| {
-        let pod = cx.view.pod(&finding.pod)?;
-        let workload = cx.view.workload(pod).ok()?;
-        Some((pod.key.namespace.clone(), workload.top().reference()))
-    })
+    let pod = cx.view.pod(&count.first?.pod)?;
+    let workload = cx.view.workload(pod).ok()?;
+    Some((pod.key.namespace.clone(), workload.top().reference()))
 }
 
 /// A storm in the ledger, which another agent or this one before a restart has observed, lasts until the share was at or
@@ -343,10 +354,9 @@ fn end(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
 
 /// The note that writes the begin or the end of a storm into the ledger; `None` if the ledger has it already, or is full.
 fn note(ledger: &Ledger, scope: &Scope, storm: &ObservedStorm) -> Option<Note> {
-    let memory = &ledger.memory;
-    match (storm.over, memory.storms.contains_key(scope)) {
+    match (storm.over, ledger.memory.storms.contains_key(scope)) {
         (true, true) => Some(Note::StormEnded(scope.clone())),
-        (false, false) if memory.has_room_for(&storm.storm) => {
+        (false, false) if ledger.has_room_for(&storm.storm) => {
             Some(Note::StormBegan(storm.storm.clone()))
         }
         _ => None,

@@ -26,6 +26,8 @@ pub struct Finding {
     pub place: PodScopes,
     /// When the streak of bad answers began.
     pub since: Moment,
+    /// When the last of them came.
+    pub last: Moment,
     /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload.
     pub contrast: bool,
     /// Whether none of the bad answers came over a connection.

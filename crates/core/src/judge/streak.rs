@@ -235,6 +235,7 @@ impl PolicyStreaks {
                 return None;
             }
             let bad = streak.bad.as_ref()?;
+            let (last, _) = streak.last?;
             Some(Finding {
                 policy: self.policy.clone(),
                 verdict,
@@ -242,6 +243,7 @@ impl PolicyStreaks {
                 uid: uid.clone(),
                 place: streak.place.clone(),
                 since: *since,
+                last,
                 contrast: self.has_contrast(uid, streak, *since, now),
                 unreached: bad.unreached,
                 reason: bad.reason.clone(),

@@ -197,7 +197,7 @@ impl Memory {
     }
 
     /// Whether a storm may be added.
-    pub(crate) fn has_room_for(&self, storm: &Storm) -> bool {
+    pub(super) fn has_room_for(&self, storm: &Storm) -> bool {
         let is_of_workload = |known: &&Storm| matches!(known.scope, Scope::Workload(_));
         let is_of_place = |known: &&Storm| matches!(known.scope, Scope::Zone(_) | Scope::Node(_));
         let storms = self.storms.values();

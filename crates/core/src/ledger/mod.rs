@@ -198,9 +198,7 @@ impl Ledger {
             Note::Expires(slot) => self.note_slot(slot, |known| known.expires = slot.expires),
             Note::StormBegan(storm) => {
                 let storms = &self.memory.storms;
-                let new = !storms.contains_key(&storm.scope)
-                    && self.memory.has_room_for(storm)
-                    && !self.unreadable.contains_key(&*storm_key(&storm.scope));
+                let new = !storms.contains_key(&storm.scope) && self.has_room_for(storm);
                 if new {
                     let scope = storm.scope.clone();
                     self.memory.storms.insert(scope, storm.clone());
@@ -210,6 +208,12 @@ impl Ledger {
             Note::StormEnded(scope) => self.memory.storms.remove(scope).is_some(),
             Note::Forgotten(workload) => self.memory.pacing.remove(workload).is_some(),
         }
+    }
+
+    /// Whether a storm may be added: there is room, and its entry is none that cannot be read.
+    pub(crate) fn has_room_for(&self, storm: &Storm) -> bool {
+        let key = storm_key(&storm.scope);
+        self.memory.has_room_for(storm) && !self.unreadable.contains_key(&*key)
     }
 
     /// Changes a slot into that one, if it then is that one: in all else it is as at the decision.

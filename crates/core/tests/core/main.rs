@@ -16,6 +16,7 @@ mod detach;
 mod detach_model;
 mod dry_run;
 mod effect;
+mod ends_of_failures;
 mod explain;
 mod judge;
 mod ledger;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pod_quarantine_core::{
     judge::Verdict,
     keys,
-    ledger::{LedgerView, MAX_STORMS, Note, Storm},
+    ledger::{Ledger, LedgerView, MAX_STORMS, Note, Storm},
     notice::Topic,
     reason::Reason,
     scope::Scope,
@@ -13,8 +13,8 @@ use pod_quarantine_core::{
 };
 
 use crate::{
-    outcome::{Planned, notices, quarantines, refusals, the_quarantine},
-    world::{START, World, at, reference, workload_id},
+    outcome::{Planned, notices, quarantines, refusals, the_quarantine, writes},
+    world::{START, World, at, reference, version, workload_id},
 };
 
 /// Ten pods each of `web` and `api`, all with a verdict; the thresholds are 50% and 20%.
@@ -592,4 +592,32 @@ fn bad_exempt_pods_are_left_out_of_all_pods_too() {
         world.planned();
         assert_eq!(storm_count(&world).0, storms, "{unhealthy_pods}");
     }
+}
+
+/// Nothing there is ever quarantined, and no Event may read as if it was a storm of the cluster.
+#[test]
+fn there_is_no_storm_of_a_workload_that_the_agent_does_not_read() {
+    let mut world = World::with_web();
+    world.file.limits.storm.workload = 50;
+    for name in ["web-0", "web-1", "web-2"] {
+        world.change(name, |pod| pod.owner = Some(reference("Job", "crunch")));
+        world.unhealthy(name);
+    }
+    let planned = world.planned();
+    assert_eq!(storms(&planned), [""; 0]);
+    assert_eq!(storm_count(&world).1, 0);
+}
+
+/// It would be planned again at once, for ever.
+#[test]
+fn a_note_that_the_ledger_never_takes_is_not_planned() {
+    let mut world = world();
+    *world.ledger() = Ledger::read(version(1), [("storm.cluster", "?")]);
+    unhealthy(&mut world, "web", 5);
+    let writes = writes(&world.tick());
+    assert_eq!(storm_count(&world).0, 1);
+    let notes = writes
+        .iter()
+        .filter(|write| matches!(write, Write::Note(_)));
+    assert_eq!(notes.count(), 0, "{writes:?}");
 }

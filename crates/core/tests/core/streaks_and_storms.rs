@@ -21,18 +21,18 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// A cluster with the default limits, probed every ten seconds. Quarantines are carried out at once, and every pod that
 /// is taken out has a Ready replacement.
-struct Cluster {
-    world: World,
-    judge: Judge,
+pub(crate) struct Cluster {
+    pub(crate) world: World,
+    pub(crate) judge: Judge,
     /// What was taken out, and when.
-    taken: Vec<(Duration, String)>,
-    refused: Vec<Reason>,
-    began: Moment,
+    pub(crate) taken: Vec<(Duration, String)>,
+    pub(crate) refused: Vec<Reason>,
+    pub(crate) began: Moment,
 }
 
 impl Cluster {
     /// Deployments `d0`, `d1` and so on; the pods of each are on the nodes in turn.
-    fn new(deployments: u32, replicas: u32, nodes: u32) -> Self {
+    pub(crate) fn new(deployments: u32, replicas: u32, nodes: u32) -> Self {
         let mut world = World::new();
         world.file.limits = Limits::default();
         for index in 0..deployments {
@@ -57,7 +57,7 @@ impl Cluster {
         cluster
     }
 
-    fn watch(&mut self) {
+    pub(crate) fn watch(&mut self) {
         for pod in self.world.view.pods() {
             if !pod.counts_as_quarantined() {
                 let place = self.world.view.place_of(pod);
@@ -94,7 +94,7 @@ impl Cluster {
         self.decide();
     }
 
-    fn decide(&mut self) {
+    pub(crate) fn decide(&mut self) {
         for _ in 0..2 {
             let findings = self.judge.findings(self.world.now.moment);
             let world = &mut self.world;
@@ -145,7 +145,7 @@ impl Cluster {
         self.taken.push((at, name));
     }
 
-    fn taken(&self) -> Vec<&str> {
+    pub(crate) fn taken(&self) -> Vec<&str> {
         self.taken.iter().map(|(_, name)| &**name).collect()
     }
 

@@ -3,7 +3,9 @@
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use crate::{
-    decide::{context::Context, plan::Plan, readings::ReadFor, state::State},
+    decide::{
+        context::Context, held_by_others::HeldAs, plan::Plan, readings::ReadFor, state::State,
+    },
     judge::{Finding, Verdict},
     keys,
     notice::RefusedPod,
@@ -24,6 +26,8 @@ pub(super) struct Candidate<'a> {
     pub(super) reason: Arc<str>,
     pub(super) evidence: &'a [Evidence],
     pub(super) contrast: bool,
+    /// When the signal's last bad answer came; `None` of a manual request.
+    pub(super) last_bad: Option<Moment>,
     /// Since when the signal has got no connection to it.
     pub(super) unreached_since: Option<Moment>,
 }
@@ -44,6 +48,11 @@ impl Candidate<'_> {
     pub(super) fn allows_exclusive(&self) -> bool {
         let policy = self.policy.as_ref();
         policy.is_some_and(|policy| policy.allow_exclusive)
+    }
+
+    /// What it is held back as.
+    pub(super) fn held_as(&self) -> HeldAs {
+        (self.pod.uid.clone(), self.policy_name())
     }
 
     /// What the needs of its replacement are read for.
@@ -124,6 +133,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             reason,
             evidence: &[],
             contrast: true,
+            last_bad: None,
             unreached_since: None,
         });
     }
@@ -151,6 +161,7 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option
         reason: finding.reason.clone(),
         evidence: &finding.evidence,
         contrast: finding.contrast,
+        last_bad: Some(finding.last),
         unreached_since: finding.unreached.then_some(finding.since),
     })
 }
