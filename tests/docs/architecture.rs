@@ -140,12 +140,12 @@ fn the_wall_around_the_core_names_its_dependencies() {
 #[test]
 fn the_numbers_of_the_protocol_are_the_codes() {
     let text = page("docs/architecture.md").flat();
-    assert_eq!((MAX_SLOTS, MAX_PACING_RECORDS, MAX_STORMS), (1000, 500, 50));
+    assert_eq!((MAX_SLOTS, MAX_PACING_RECORDS, MAX_STORMS), (1000, 300, 50));
     assert_eq!((REBUILD_WAIT.as_secs(), FENCE_AFTER.as_secs()), (600, 30));
     assert_eq!(MAX_BYTES, 8 << 10);
     for said in [
         "At most 1,000 slots",
-        "500 at most",
+        "300 at most",
         "50 at most of workloads",
         "no slot is taken for ten minutes",
         "Only slots older than 30 s are fenced",

@@ -281,10 +281,9 @@ fn each_namespace_has_its_turn_whatever_the_others_change() {
     });
     assert!(after > Some(1), "they take all of the first decision");
     assert!(after <= Some(6), "{after:?}");
-    assert!(after.is_some());
 }
 
-/// Helm charts of other sorts: 300 Deployments with ten old ReplicaSets each, and a NetworkPolicy that cannot be kept.
+/// Helm charts of other sorts, and a NetworkPolicy that cannot be kept.
 #[test]
 fn selectors_of_other_applications_are_not_searched() {
     let mut world = World::with_web();
@@ -335,13 +334,9 @@ fn what_was_found_for_a_pod_is_found_anew_once_a_selector_changes() {
         });
     }
     world.service("web", &[("enabled", "true"), ("app", "web")]);
-    world.policy(|policy| policy.mode = Mode::Observe);
     world.unhealthy("web-0");
     world.planned();
     world.service("web", &[("enabled", "false")]);
-    world.policy(|policy| policy.mode = Mode::Enforce);
-    world.findings.clear();
-    world.unhealthy("web-0");
     let quarantine = the_quarantine(&world.planned()).clone();
     let enters = quarantine
         .labels
