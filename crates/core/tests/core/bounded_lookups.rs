@@ -6,11 +6,12 @@ use pod_quarantine_core::{
     judge::Verdict,
     keys,
     lookup::{Lookup, NeedsQuery},
+    object::ObjectKey,
     reason::Reason,
 };
 
 use crate::{
-    bounded_work::with_victim,
+    bounded_work::{deployment_in, with_victim},
     outcome::{lookups, quarantines, refusals},
     world::{World, policy},
 };
@@ -193,4 +194,20 @@ fn the_suspect_pods_of_one_namespace_leave_room_for_the_dry_runs_of_others() {
     }
     assert_eq!(dry_run.len(), 5, "{dry_run:?}");
     assert_eq!(dry_run.last(), Some(&victim));
+}
+
+/// Each of them has fewer dry runs than a namespace may have.
+#[test]
+fn the_suspect_pods_of_several_namespaces_are_prepared_a_few_at_a_time_in_all() {
+    let mut world = with_suspects(3);
+    for namespace in ["a", "b", "c", "d", "e", "f", "g"] {
+        deployment_in(&mut world, namespace);
+        let pod = world.view.pod(&ObjectKey::new(namespace, "db-0")).unwrap();
+        let mut finding = world.findings[0].clone();
+        finding.pod = pod.key.clone();
+        finding.uid = pod.uid.clone();
+        finding.place = world.view.place_of(pod);
+        world.findings.push(finding);
+    }
+    assert_eq!(in_a_second(&mut world, true).0, 8);
 }

@@ -75,7 +75,7 @@ fn with_puzzle(pods: u32) -> World {
 }
 
 /// A Deployment of four pods in a namespace of its own, behind a Service. Gives the first pod.
-fn deployment_in(world: &mut World, namespace: &str) -> ObjectKey {
+pub(crate) fn deployment_in(world: &mut World, namespace: &str) -> ObjectKey {
     world.view.put_namespace(test_objects::namespace(namespace));
     let key = |name: &str| ObjectKey::new(namespace, name);
     let app = format!("db-of-{namespace}");

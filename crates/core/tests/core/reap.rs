@@ -6,13 +6,15 @@ use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView},
     notice::Topic,
+    object::ObjectKey,
     policy::Mode,
     text::Fingerprint,
     write::Write,
 };
 
 use crate::{
-    outcome::{Planned, notices, reaps, the_notice},
+    bounded_work::with_victim,
+    outcome::{Planned, notices, reaps, the_notice, the_quarantine},
     world::World,
 };
 
@@ -97,6 +99,61 @@ fn no_more_pods_than_the_limit_are_reaped_in_a_minute() {
         }
     }
     assert_eq!(gone, ["web-0", "web-1", "web-2", "web-3"]);
+}
+
+/// A pod of another namespace is out, too.
+fn with_another_namespace(world: &mut World) -> ObjectKey {
+    let another = with_victim(world, "web-3");
+    world.findings.retain(|finding| finding.pod == another);
+    let quarantine = the_quarantine(&world.planned()).clone();
+    world.carry_out(&quarantine);
+    world.findings.clear();
+    another
+}
+
+fn reaped(world: &mut World) -> Vec<ObjectKey> {
+    let planned = world.planned();
+    let reaped = reaps(&planned).into_iter();
+    reaped.map(|reap| reap.pod.key.clone()).collect()
+}
+
+#[test]
+fn each_namespace_has_its_turn_before_any_has_a_second_one() {
+    let mut world = World::with_web();
+    for name in ["web-0", "web-1"] {
+        world.beside(name);
+        world.quarantine(name);
+    }
+    let another = with_another_namespace(&mut world);
+    world.file.limits.reap.per_minute = 2;
+    world.pass(Duration::from_hours(5));
+    assert_eq!(
+        reaped(&mut world),
+        [ObjectKey::new("shop", "web-0"), another]
+    );
+}
+
+#[test]
+fn the_deletions_of_the_last_minute_are_turns_too() {
+    let mut world = World::with_web();
+    for name in ["web-0", "web-1"] {
+        world.beside(name);
+        world.quarantine(name);
+    }
+    let another = with_another_namespace(&mut world);
+    world.annotate("web-1", keys::HOLD, "true");
+    let mut held = world.view.pod(&another).unwrap().clone();
+    held.annotations.insert(keys::HOLD.into(), "true".into());
+    world.put(held.clone());
+    world.file.limits.reap.per_minute = 2;
+    world.pass(Duration::from_hours(5));
+    assert_eq!(reaped(&mut world), [ObjectKey::new("shop", "web-0")]);
+    world.change("web-1", |pod| {
+        pod.annotations.remove(keys::HOLD);
+    });
+    held.annotations.remove(keys::HOLD);
+    world.put(held);
+    assert_eq!(reaped(&mut world), [another]);
 }
 
 #[test]

@@ -170,6 +170,42 @@ fn pods_that_cannot_be_deleted_take_no_turns_of_others_and_are_told_of() {
     );
 }
 
+/// One deletion a minute: that of `web-0` is denied and gives its place back; a minute later it comes last.
+#[test]
+fn a_deletion_that_is_denied_takes_no_place_within_the_minute_and_comes_last_afterwards() {
+    let mut world = World::with_web();
+    world.file.limits.reap.per_minute = 1;
+    for name in ["web-0", "web-1", "web-2"] {
+        world.beside(name);
+        world.quarantine(name);
+    }
+    world.pass(Duration::from_hours(5));
+    let mut deleted = Vec::new();
+    for second in 0..140 {
+        for reap in reaps(&world.tick()) {
+            let name = reap.pod.key.name.to_string();
+            match &*name {
+                "web-0" if deleted.is_empty() => deny(&mut world, &name, Act::Reap),
+                _ => assert!(world.view.remove_pod(&reap.pod.key, &reap.pod.uid)),
+            }
+            deleted.push((second, name));
+        }
+    }
+    let expected = [(0, "web-0"), (1, "web-1"), (61, "web-2"), (121, "web-0")];
+    let expected = expected.map(|(second, name)| (second, name.to_owned()));
+    assert_eq!(deleted, expected);
+}
+
+#[test]
+fn after_a_success_the_times_begin_anew() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    assert_eq!(tried(&mut world, "web-0", Act::Quarantine, 70), [0, 60]);
+    let uid = world.pod("web-0").uid.clone();
+    world.state.record_success(&uid, Act::Quarantine);
+    assert_eq!(tried(&mut world, "web-0", Act::Quarantine, 70), [0, 60]);
+}
+
 #[test]
 fn a_write_that_failed_is_tried_again_soon_and_refuses_nothing() {
     let mut world = World::with_web();
