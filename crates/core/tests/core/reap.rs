@@ -148,6 +148,8 @@ fn the_deletions_of_the_last_minute_are_turns_too() {
     world.file.limits.reap.per_minute = 2;
     world.pass(Duration::from_hours(5));
     assert_eq!(reaped(&mut world), [ObjectKey::new("shop", "web-0")]);
+    let gone = world.pod("web-0").clone();
+    assert!(world.view.remove_pod(&gone.key, &gone.uid));
     world.change("web-1", |pod| {
         pod.annotations.remove(keys::HOLD);
     });
