@@ -7,6 +7,7 @@ use pod_quarantine::{
     core::{
         keys,
         object::{ObjectKey, Pod},
+        text::Fingerprint,
         view::Update,
     },
 };
@@ -309,4 +310,42 @@ async fn a_page_that_is_too_large_is_asked_for_in_halves() {
         .filter_map(|uri| uri.split("limit=").nth(1)?.split('&').next())
         .collect();
     assert_eq!(limits, ["500", "250", "125", "62", "31", "15"]);
+}
+
+/// What a watch of that kind passes on first of a list of that object.
+async fn first_update(kind: &str, object: Value) -> Update {
+    let (client, _) = client(move |uri| {
+        if uri.contains("watch=true") {
+            None
+        } else {
+            Some(list(std::slice::from_ref(&object), "9"))
+        }
+    });
+    let (sender, mut receiver) = mpsc::channel(64);
+    let mut watches = watches(&client, "shop", "default", &sender).into_iter();
+    let (_, watch) = watches.find(|(watched, _)| *watched == kind).unwrap();
+    let watch = tokio::spawn(watch);
+    loop {
+        let event = timeout(Duration::from_mins(10), receiver.recv()).await;
+        if let WatchEvent::Update(_, update) = event.unwrap().unwrap() {
+            watch.abort();
+            return *update;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_revision_of_a_replica_set_is_bounded_where_it_is_read() {
+    let revision = "1".repeat(250_000);
+    let set = json!({
+        "metadata": {
+            "namespace": "shop", "name": "web", "uid": "u-rs", "resourceVersion": "7",
+            "annotations": { "deployment.kubernetes.io/revision": revision },
+        },
+        "spec": { "replicas": 0, "selector": { "matchLabels": { "app": "web" } } },
+    });
+    let Update::Controller(set) = first_update("replicasets", set).await else {
+        panic!("a ReplicaSet is a controller");
+    };
+    assert_eq!(set.revision, Some(Fingerprint::of(&revision)));
 }

@@ -198,9 +198,7 @@ impl Converter {
             selector: self.interner.selector(&spec.selector)?,
             owner: self.owner(meta),
             desired,
-            revision: meta
-                .annotation(keys::REVISION)
-                .map(|text| self.interner.text(text)),
+            revision: meta.annotation(keys::REVISION).map(Fingerprint::of),
             terminating: meta.is_terminating(),
             rolling: is_rolling(kind, meta, spec, status),
             reset: meta.annotation(keys::RESET).map(Fingerprint::of),

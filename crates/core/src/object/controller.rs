@@ -16,8 +16,8 @@ pub struct Controller {
     pub owner: Option<Reference>,
     /// `spec.replicas`; of a DaemonSet, `status.desiredNumberScheduled`.
     pub desired: u32,
-    /// The annotation [`keys::REVISION`].
-    pub revision: Option<Arc<str>>,
+    /// The annotation [`REVISION`](crate::keys::REVISION): only whether two are the same matters.
+    pub revision: Option<Fingerprint>,
     pub terminating: bool,
     /// Of a Deployment: whether its strategy is `Recreate`.
     pub recreate: bool,

@@ -9,6 +9,7 @@ use pod_quarantine_core::{
     policy::Mode,
     reason::Reason,
     selector::{Operator, Requirement, Selector},
+    text::Fingerprint,
     write::{PodVersion, Write},
 };
 use test_objects::namespace;
@@ -83,12 +84,12 @@ pub(crate) fn deployment_in(world: &mut World, namespace: &str) -> ObjectKey {
     let selects = selector(&[("app", &app)]);
     let mut deployment = controller(ControllerKind::Deployment, &app, 4, selects.clone());
     deployment.key = key("db");
-    deployment.revision = Some("1".into());
+    deployment.revision = Some(Fingerprint::of("1"));
     let set_name = format!("{app}-rs");
     let mut set = controller(ControllerKind::ReplicaSet, &set_name, 4, of_set);
     set.key = key("db-rs");
     set.owner = Some(deployment.reference());
-    set.revision = Some("1".into());
+    set.revision = Some(Fingerprint::of("1"));
     let owner = set.reference();
     world.view.put_controller(deployment);
     world.view.put_controller(set);

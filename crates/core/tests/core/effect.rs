@@ -230,7 +230,9 @@ fn a_late_replacement_releases_the_pod_ready_or_not_if_the_policy_says_release()
 fn a_late_replacement_releases_no_pod_that_would_be_deleted() {
     let mut world = on_timeout(OnReplacementTimeout::Release);
     let deployment = ControllerKind::Deployment;
-    world.set_controller(deployment, "web", |web| web.revision = Some("2".into()));
+    world.set_controller(deployment, "web", |web| {
+        web.revision = Some(Fingerprint::of("2"));
+    });
     let planned = late(&mut world);
     assert_eq!(
         about(&planned, Topic::ReleaseRefused).len(),

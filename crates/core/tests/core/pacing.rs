@@ -227,7 +227,7 @@ fn a_rollout_clears_the_retries() {
     assert!(!forgotten(&mut world));
     world.another_revision("web", 4);
     world.set_controller(ControllerKind::Deployment, "web", |web| {
-        web.revision = Some("2".into());
+        web.revision = Some(Fingerprint::of("2"));
     });
     assert!(
         forgotten(&mut world),

@@ -8,6 +8,7 @@ use pod_quarantine_core::{
     object::{ControllerKind, ObjectKey, Pod},
     policy::Mode,
     restore::HIGHEST_COST,
+    text::Fingerprint,
     write::Write,
 };
 use proptest::{collection::btree_map, option, prelude::*, sample::select};
@@ -112,7 +113,9 @@ fn a_harmful_release_is_refused_with_its_reason_and_carried_out_by_force() {
 
     let deployment = ControllerKind::Deployment;
     let why = refused(|world| {
-        world.set_controller(deployment, "web", |web| web.revision = Some("2".into()));
+        world.set_controller(deployment, "web", |web| {
+            web.revision = Some(Fingerprint::of("2"));
+        });
     });
     assert_eq!(
         why,

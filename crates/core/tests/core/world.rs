@@ -20,6 +20,7 @@ use pod_quarantine_core::{
     record::Evidence,
     scope::Scope,
     selector::Selector,
+    text::Fingerprint,
     time::Now,
     view::{LeaseView, View},
     workload::WorkloadId,
@@ -202,11 +203,11 @@ impl World {
             replicas,
             selector(&[("app", name)]),
         );
-        deployment.revision = Some("1".into());
+        deployment.revision = Some(Fingerprint::of("1"));
         let set_name = format!("{name}-rs");
         let mut set = controller(ControllerKind::ReplicaSet, &set_name, replicas, of_set);
         set.owner = Some(deployment.reference());
-        set.revision = Some("1".into());
+        set.revision = Some(Fingerprint::of("1"));
         let owner = set.reference();
         self.view.put_controller(deployment);
         self.view.put_controller(set);
@@ -224,7 +225,7 @@ impl World {
         let set_name = format!("{name}-rs-2");
         let mut set = controller(ControllerKind::ReplicaSet, &set_name, replicas, of_set);
         set.owner = Some(reference("Deployment", name));
-        set.revision = Some("2".into());
+        set.revision = Some(Fingerprint::of("2"));
         let owner = set.reference();
         self.view.put_controller(set);
         for index in 0..replicas {
