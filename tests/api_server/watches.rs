@@ -6,7 +6,7 @@ use pod_quarantine::{
     cluster::{WatchEvent, WatchState, watches},
     core::{
         keys,
-        object::{ObjectKey, Pod},
+        object::{MAX_LABELS, ObjectKey, Pod},
         text::Fingerprint,
         view::Update,
     },
@@ -348,4 +348,25 @@ async fn the_revision_of_a_replica_set_is_bounded_where_it_is_read() {
         panic!("a ReplicaSet is a controller");
     };
     assert_eq!(set.revision, Some(Fingerprint::of(&revision)));
+}
+
+/// An object has room for 100,000 labels. The pod may be quarantined already: it is not left out.
+#[tokio::test(start_paused = true)]
+async fn of_many_labels_of_a_pod_the_first_are_kept_and_the_agents_own() {
+    let mut crowded = pod("7");
+    for number in 0..50_000 {
+        crowded["metadata"]["labels"][format!("a{number}")] = "".into();
+    }
+    for key in [keys::STATE, keys::WORKLOAD] {
+        crowded["metadata"]["labels"][key] = keys::QUARANTINED.into();
+    }
+    let Update::Pod(crowded) = first_update("pods", crowded).await else {
+        panic!("it is in the view");
+    };
+    assert_eq!(crowded.labels.len(), MAX_LABELS + 2);
+    assert!(crowded.has_more_labels && crowded.is_marked_quarantined());
+    let Update::Pod(ordinary) = first_update("pods", pod("7")).await else {
+        panic!("it is in the view");
+    };
+    assert!(!ordinary.has_more_labels);
 }

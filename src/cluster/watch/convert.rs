@@ -21,10 +21,11 @@ use crate::{
         ledger::Ledger,
         object::{
             Annotations, BudgetStatus, Container, ContainerRun, ContainerState, Controller,
-            ControllerKind, DisruptionBudget, HostPort, MAX_ANNOTATION_BYTES, Namespace,
-            NetworkPolicy, NodeZone, ObjectKind, Pod, PodSelectingObject, Reference, Service,
+            ControllerKind, DisruptionBudget, HostPort, MAX_ANNOTATION_BYTES, MAX_LABELS,
+            Namespace, NetworkPolicy, NodeZone, ObjectKind, Pod, PodSelectingObject, Reference,
+            Service,
         },
-        selector::Selector,
+        selector::{Labels, Selector},
         text::{Fingerprint, truncate},
     },
 };
@@ -45,6 +46,7 @@ impl Converter {
             spec,
             status,
         } = wire;
+        let labels = self.labels_of_pod(meta);
         let mut containers = Vec::new();
         for container in spec.running_on() {
             containers.push(self.container(container, status));
@@ -59,7 +61,11 @@ impl Converter {
             key: meta.key()?,
             uid: meta.uid()?,
             resource_version: meta.version()?,
-            labels: self.interner.labels(meta.labels.as_ref()),
+            has_more_labels: meta
+                .labels
+                .as_ref()
+                .is_some_and(|all| all.len() > labels.len()),
+            labels,
             annotations: annotations(meta),
             owner: self.owner(meta),
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
@@ -81,6 +87,16 @@ impl Converter {
             spread_over: self.spread_over(spec)?,
             repels: self.repels(spec)?,
         })
+    }
+
+    /// The first ones, and those by which a quarantined pod is known, wherever they stand among the others.
+    fn labels_of_pod(&mut self, meta: &WireMeta) -> Labels {
+        let all = meta.labels.iter().flatten().enumerate();
+        let kept = all.filter(|(index, (key, _))| {
+            *index < MAX_LABELS || [keys::STATE, keys::WORKLOAD].contains(&&***key)
+        });
+        kept.map(|(_, (key, value))| (self.interner.text(key), self.interner.text(value)))
+            .collect()
     }
 
     fn container(&mut self, wire: &WireContainer, status: &WirePodStatus) -> Container {

@@ -17,7 +17,7 @@ use super::{
     },
 };
 use crate::{
-    object::{Reference, Uid},
+    object::{MAX_LABELS, Reference, Uid},
     policy::{Detach, Policy},
     reason::{Reason, Refusal},
     selector::Labels,
@@ -58,6 +58,7 @@ struct Answered {
 #[derive(Clone, Debug)]
 struct Asked {
     labels: Labels,
+    has_more_labels: bool,
     owner: Option<Reference>,
     name: Arc<str>,
     detach: Detach,
@@ -71,6 +72,7 @@ impl Asked {
         let pod = leaving.pod;
         Self {
             labels: pod.labels.clone(),
+            has_more_labels: pod.has_more_labels,
             owner: pod.owner.clone(),
             name: leaving.name.into(),
             detach: leaving.detach,
@@ -83,6 +85,7 @@ impl Asked {
     fn is(&self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> bool {
         let Self {
             labels,
+            has_more_labels,
             owner,
             name,
             detach,
@@ -91,6 +94,7 @@ impl Asked {
         } = self;
         let pod = leaving.pod;
         *labels == pod.labels
+            && *has_more_labels == pod.has_more_labels
             && *owner == pod.owner
             && **name == *leaving.name
             && *detach == leaving.detach
@@ -190,6 +194,9 @@ impl Searches {
         let mut unreadable = cx.view.unreadable_in(namespace);
         let edits = if let Some((kind, name)) = unreadable.next() {
             let detail = format!("{kind}/{name} cannot be read: what it selects is not known");
+            Err(Refusal::new(Reason::NoWayOut, detail))
+        } else if leaving.pod.has_more_labels {
+            let detail = format!("more than {MAX_LABELS} labels do not fit into a record");
             Err(Refusal::new(Reason::NoWayOut, detail))
         } else if leaving.detach == Detach::Service && selected_by.is_empty() {
             Err(Refusal::new(Reason::NothingToLeave, ""))

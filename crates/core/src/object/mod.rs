@@ -16,7 +16,7 @@ pub use self::{
     annotations::{Annotations, MAX_ANNOTATION_BYTES},
     container::{Container, ContainerRun, ContainerState},
     controller::Controller,
-    pod::{HostPort, Phase, Pod},
+    pod::{HostPort, MAX_LABELS, Phase, Pod},
     pod_selecting_object::{
         BudgetStatus, DisruptionBudget, NetworkPolicy, PodSelectingKind, PodSelectingObject,
         Service,

@@ -18,12 +18,20 @@ use crate::{
     text::Fingerprint,
 };
 
+/// How many labels of a pod are kept. An object has room for 100,000, and whoever may patch a pod may write them. A record
+/// holds all labels of its pod, and has room for fewer than that: a pod that has more cannot be quarantined. It is not
+/// left out of the view: it may have been quarantined before, and then it counts, is deleted and is released as any other.
+pub const MAX_LABELS: usize = 1000;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
     pub key: ObjectKey,
     pub uid: Uid,
     pub resource_version: ResourceVersion,
+    /// The first [`MAX_LABELS`], and the agent's own.
     pub labels: Labels,
+    /// Whether it has labels besides: then it is not known what selects it.
+    pub has_more_labels: bool,
     pub annotations: Annotations,
     /// Its controller.
     pub owner: Option<Reference>,

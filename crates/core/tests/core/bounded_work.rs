@@ -1,6 +1,6 @@
 //! A decision has a budget, whatever tenants write. Work is counted, not timed: machines are shared.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     detach::detach,
@@ -15,7 +15,7 @@ use pod_quarantine_core::{
 use test_objects::namespace;
 
 use crate::{
-    outcome::{Planned, quarantines, refusals, the_quarantine, writes},
+    outcome::{Planned, quarantines, reaps, refusals, the_quarantine, writes},
     world::{SHOP, World, controller, labels, pod, policy, selecting, selector},
 };
 
@@ -381,4 +381,38 @@ fn a_decision_settles_a_bounded_number_of_pods_and_some_of_each_namespace() {
         }
     }
     assert_eq!(counts, [(64, 1), (37, 0), (0, 0)]);
+}
+
+/// Labels by the thousand are not kept, so it is not known what selects the pod.
+#[test]
+fn a_pod_with_more_labels_than_are_kept_has_no_way_out() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    world.change("web-0", |pod| pod.has_more_labels = true);
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::NoWayOut)]);
+    world.change("web-0", |pod| pod.has_more_labels = false);
+    assert_eq!(quarantines(&world.planned()).len(), 1);
+}
+
+/// Nor is it known that it is behind a Service, where it might be the only other Ready pod.
+#[test]
+fn a_pod_with_more_labels_than_are_kept_is_no_other_ready_pod() {
+    let mut world = World::new();
+    world.deployment("web", 2);
+    world.service("web", &[("app", "web")]);
+    world.unhealthy("web-0");
+    world.change("web-1", |pod| pod.has_more_labels = true);
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::LastEndpoint)]);
+}
+
+/// Whoever may patch a quarantined pod adds labels to it: it counts, and is deleted at its time.
+#[test]
+fn a_quarantined_pod_that_gets_more_labels_than_are_kept_is_deleted_as_any_other() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.change("web-0", |pod| pod.has_more_labels = true);
+    world.pass(Duration::from_hours(48));
+    assert_eq!(reaps(&world.tick()).len(), 1);
 }

@@ -109,10 +109,11 @@ impl ReadyPods {
     }
 }
 
-/// Whether a pod is Ready and is not being quarantined.
+/// Whether a pod is Ready and is not being quarantined. Where some of its labels are not known, it may not be selected.
 fn stays(cx: &Context<'_>, planned: &BTreeSet<Uid>, pod: &Pod) -> bool {
     pod.ready
         && !pod.terminating
+        && !pod.has_more_labels
         && !pod.counts_as_quarantined()
         && !planned.contains(&pod.uid)
         && cx
