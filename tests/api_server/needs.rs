@@ -1,15 +1,35 @@
-//! What a look-up makes of objects that it cannot read.
+//! What a look-up makes of objects that it cannot read, and how much it asks for.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_quarantine::{
     cluster::Reader,
-    core::{lookup::NeedsQuery, needs::Needs, object::ObjectKey, quantity::Quantity, time::Now},
+    core::{
+        lookup::NeedsQuery,
+        needs::{Claim, Needs},
+        object::ObjectKey,
+        quantity::Quantity,
+        time::Now,
+    },
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::server::{Answer, client, list, ok, refused};
+
+/// The question about the needs of the pod at [`POD`].
+fn query(with_nodes: bool) -> NeedsQuery {
+    NeedsQuery {
+        pod: ObjectKey::new("shop", "web-0"),
+        uid: "u-0".into(),
+        with_nodes,
+        at: Now {
+            wall: Timestamp::UNIX_EPOCH,
+            moment: Duration::ZERO,
+        },
+    }
+}
 
 /// What a pod's replacement needs, where these paths have these objects.
 async fn needs(objects: Vec<(&'static str, Answer)>) -> Needs {
@@ -18,20 +38,12 @@ async fn needs(objects: Vec<(&'static str, Answer)>) -> Needs {
         let found = objects.iter().find(|(known, _)| *known == path);
         Some(found.map_or_else(|| refused(404), |(_, answer)| answer.clone()))
     });
-    let query = NeedsQuery {
-        pod: ObjectKey::new("shop", "web-0"),
-        uid: "u-0".into(),
-        with_nodes: true,
-        at: Now {
-            wall: Timestamp::UNIX_EPOCH,
-            moment: Duration::ZERO,
-        },
-    };
-    Reader::new(client).needs(query).await.1.needs
+    Reader::new(client).needs(query(true)).await.1.needs
 }
 
 const POD: &str = "/api/v1/namespaces/shop/pods/web-0";
 const CLAIM: &str = "/api/v1/namespaces/shop/persistentvolumeclaims/data";
+const CLAIMS: &str = "/api/v1/namespaces/shop/persistentvolumeclaims/";
 const QUOTAS: &str = "/api/v1/namespaces/shop/resourcequotas";
 const NODES: &str = "/api/v1/nodes";
 
@@ -154,4 +166,62 @@ async fn needs_that_cannot_be_read_are_errors() {
 
     let gone = needs(Vec::new()).await;
     assert_eq!(gone.claims.unwrap_err(), "the pod is gone");
+}
+
+/// How many claims of a pod with so many volumes are asked for, and what is known of them after a minute. Where claims are
+/// not answered, these are the requests at the same time.
+async fn claims_asked_for(
+    volumes: usize,
+    claim: impl Fn(usize) -> String,
+    answered: bool,
+) -> (usize, Result<Vec<Claim>, String>) {
+    let volumes = (0..volumes).map(|number| {
+        let claim = claim(number);
+        json!({ "name": format!("v{number}"), "persistentVolumeClaim": { "claimName": claim } })
+    });
+    let volumes: Vec<Value> = volumes.collect();
+    let pod = spec(&json!({ "containers": [], "volumes": volumes }));
+    let (client, asked) = client(move |uri| {
+        let path = uri.split('?').next().unwrap_or_default();
+        match path {
+            POD => Some(pod.clone()),
+            QUOTAS => Some(list(&[], "1")),
+            _ if path.starts_with(CLAIMS) && !answered => None,
+            _ => Some(refused(404)),
+        }
+    });
+    let reader = Reader::new(client);
+    let read = timeout(Duration::from_mins(1), reader.needs(query(false)));
+    let claims = read.await.unwrap().1.needs.claims;
+    let asked = asked.lock().unwrap();
+    let asked = asked.iter().filter(|path| path.starts_with(CLAIMS)).count();
+    (asked, claims)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_claims_of_a_pod_are_read_a_few_at_a_time() {
+    let (at_once, claims) = claims_asked_for(100, |number| format!("c{number}"), false).await;
+    assert_eq!(at_once, 8);
+    let why = claims.unwrap_err();
+    assert_eq!(
+        why,
+        "its PersistentVolumeClaims could not be read: no answer within 10s"
+    );
+    let (asked, claims) = claims_asked_for(100, |number| format!("c{number}"), true).await;
+    assert_eq!((asked, claims.unwrap().len()), (100, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_many_volumes_name_is_read_once() {
+    let (asked, claims) = claims_asked_for(5_000, |number| format!("c{}", number % 2), true).await;
+    let claims = claims.unwrap();
+    let names: Vec<&str> = claims.iter().map(|claim| &*claim.name).collect();
+    assert_eq!((asked, names), (2, vec!["c0", "c1"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_names_too_many_claims_is_refused_without_a_request() {
+    let (asked, claims) = claims_asked_for(5_000, |number| format!("c{number}"), true).await;
+    let why = "it names 5000 PersistentVolumeClaims, and at most 100 are read";
+    assert_eq!((asked, claims), (0, Err(why.to_owned())));
 }

@@ -1,8 +1,8 @@
 //! Reads what a pod's replacement would need, only when the pod is about to leave its workload.
 
-use std::fmt::Debug;
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
 
-use futures::future::{join3, try_join_all};
+use futures::{StreamExt, TryStreamExt, future::join3, stream};
 use k8s_openapi::api::core::v1::{self, PersistentVolumeClaim, Pod, PodSpec, ResourceQuota};
 use kube::{Api, Client, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
@@ -20,7 +20,17 @@ use crate::{
         placement::Node,
         quota::Quota,
     },
+    deadline::within,
 };
+
+/// Claims of one pod that are read: whoever may create a pod can have it name twenty thousand.
+const MOST_CLAIMS: usize = 100;
+
+/// Of these, so many are read at once.
+const CLAIMS_AT_ONCE: usize = 8;
+
+/// How long the claims of one pod may take together: as long as one request.
+const CLAIMS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Reads everything that a replacement would need, or why that cannot be read.
 pub(super) async fn needs(client: &Client, query: &NeedsQuery) -> Needs {
@@ -40,7 +50,7 @@ pub(super) async fn needs(client: &Client, query: &NeedsQuery) -> Needs {
     )
     .await;
     Needs {
-        claims: claims.map_err(|error| could_not("its PersistentVolumeClaims", &error)),
+        claims,
         quotas: quotas
             .and_then(|quotas| Ok((quota::taken(&pod, spec)?, quotas)))
             .map_err(|error| could_not("the ResourceQuotas of its namespace", &error)),
@@ -62,22 +72,29 @@ fn all_failed(why: &str) -> Needs {
     }
 }
 
-/// The claims that the replacement would name, too. The claims of ephemeral volumes are each pod's own.
-async fn claims(
-    client: &Client,
-    pod: &ObjectKey,
-    spec: &PodSpec,
-) -> Result<Vec<Claim>, ClientError> {
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &pod.namespace);
+/// The claims that the replacement would name, too, each once. The claims of ephemeral volumes are each pod's own.
+async fn claims(client: &Client, pod: &ObjectKey, spec: &PodSpec) -> Result<Vec<Claim>, String> {
     let volumes = spec.volumes.iter().flatten();
-    let named = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-    let read = named.map(|source| claim(&api, &source.claim_name));
-    try_join_all(read).await
+    let sources = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    let names: BTreeSet<Arc<str>> = sources
+        .map(|source| source.claim_name.as_str().into())
+        .collect();
+    if names.len() > MOST_CLAIMS {
+        let count = names.len();
+        return Err(format!(
+            "it names {count} PersistentVolumeClaims, and at most {MOST_CLAIMS} are read"
+        ));
+    }
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &pod.namespace);
+    let read = stream::iter(names).map(|name| claim(&api, name));
+    let all = within(CLAIMS_WITHIN, read.buffered(CLAIMS_AT_ONCE).try_collect()).await;
+    let all = all.map_err(ClientError::from).flatten();
+    all.map_err(|error| could_not("its PersistentVolumeClaims", &error))
 }
 
 /// The access modes are those of the volume that the claim is bound to, else those it requests.
-async fn claim(api: &Api<PersistentVolumeClaim>, name: &str) -> Result<Claim, ClientError> {
-    let found = request(api.get_opt(name)).await?;
+async fn claim(api: &Api<PersistentVolumeClaim>, name: Arc<str>) -> Result<Claim, ClientError> {
+    let found = request(api.get_opt(&name)).await?;
     let found = found.unwrap_or_default();
     let bound = found.status.and_then(|status| status.access_modes);
     let asked = found.spec.and_then(|spec| spec.access_modes);
@@ -86,7 +103,7 @@ async fn claim(api: &Api<PersistentVolumeClaim>, name: &str) -> Result<Claim, Cl
         _ => asked.unwrap_or_default(),
     };
     Ok(Claim {
-        name: name.into(),
+        name,
         modes: modes.into_iter().map(Into::into).collect(),
     })
 }

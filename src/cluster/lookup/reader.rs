@@ -12,7 +12,7 @@ use crate::core::{
     object::Uid,
 };
 
-/// Pods whose needs are read concurrently, by three requests each: the API server has other clients to serve.
+/// Pods whose needs are read concurrently, by a few requests each: the API server has other clients to serve.
 const NEEDS_AT_ONCE: usize = 8;
 
 /// Pods whose drain is awaited concurrently, by a watch for each of their Services.
