@@ -1,6 +1,6 @@
 //! What runs in the background: look-ups, for which no decision waits.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use futures::future::FutureExt;
 use pod_quarantine_writer::Outcome;
@@ -9,7 +9,7 @@ use super::Decider;
 use crate::core::{
     lookup::{DrainQuery, Lookup},
     needs::NeedsAt,
-    object::Uid,
+    object::{Pod, Uid},
 };
 
 /// The result of a background task.
@@ -17,8 +17,8 @@ pub(super) enum Background {
     DryRun(Outcome),
     /// What the replacement of a pod would need.
     Needs(Uid, NeedsAt),
-    /// The drain of a pod was awaited from that time on; the slices of these Services still contain the pod.
-    Drain(DrainQuery, Instant, Vec<Arc<str>>),
+    /// The drain of a pod was followed; the slices of these Services still contain the pod.
+    Drain(DrainQuery, Vec<Arc<str>>),
 }
 
 impl Decider {
@@ -34,7 +34,14 @@ impl Decider {
                     };
                     self.background.push(read.boxed());
                 }
-                Lookup::Drain(query) => self.await_drain(query, Instant::now()),
+                Lookup::Drain(query) => {
+                    let reader = self.handles.reader.clone();
+                    let followed = async move {
+                        let still_in = reader.drain(&query).await;
+                        Background::Drain(query, still_in)
+                    };
+                    self.background.push(followed.boxed());
+                }
                 Lookup::DryRun(quarantine) => dry_runs.push(*quarantine),
             }
         }
@@ -53,33 +60,20 @@ impl Decider {
                 let now = self.handles.clock.now().moment;
                 self.state.record_needs(&pod, needs, now);
             }
-            Background::Drain(query, since, still_in) => self.on_drain(query, since, still_in),
+            Background::Drain(query, still_in) => self.on_drain(&query, still_in),
         }
     }
 
-    fn await_drain(&mut self, query: DrainQuery, since: Instant) {
-        let reader = self.handles.reader.clone();
-        let drained = async move {
-            let still_in = reader.drain(&query).await;
-            Background::Drain(query, since, still_in)
-        };
-        self.background.push(drained.boxed());
-    }
-
-    /// Awaits the drain again if the pod is not out yet, for as long as the pod is quarantined.
-    fn on_drain(&mut self, query: DrainQuery, since: Instant, still_in: Vec<Arc<str>>) {
-        let Some(pod) = self.view.pod(&query.pod) else {
-            return;
-        };
-        if pod.uid != query.uid || !pod.counts_as_quarantined() {
-            return;
-        }
+    /// A pod that is not out yet is followed again by the next decision, for as long as it is quarantined.
+    fn on_drain(&mut self, query: &DrainQuery, still_in: Vec<Arc<str>>) {
         let is_out = still_in.is_empty();
         self.state.record_drain(&query.uid, still_in);
-        if is_out {
-            self.handles.report.drained(&query, since.elapsed());
-        } else {
-            self.await_drain(query, since);
+        let pod = self.view.pod(&query.pod);
+        let mut pod = pod.into_iter().filter(|pod| pod.uid == query.uid);
+        if is_out && pod.any(Pod::counts_as_quarantined) {
+            let now = self.handles.clock.now().moment;
+            let took = now.saturating_sub(query.since);
+            self.handles.report.drained(query, took);
         }
     }
 }

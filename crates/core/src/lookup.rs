@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     object::{ObjectKey, Uid},
-    time::Now,
+    time::{Moment, Now},
     write::Quarantine,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub enum Lookup {
     /// Read the needs of the replacement of a pod.
     Needs(NeedsQuery),
-    /// Wait until a quarantined pod is out of the EndpointSlices of its Services.
+    /// Wait for a while until a quarantined pod is out of the EndpointSlices of its Services.
     Drain(DrainQuery),
     /// Send a change as a dry run before it is needed.
     DryRun(Box<Quarantine>),
@@ -42,4 +42,6 @@ pub struct DrainQuery {
     pub services: Vec<Arc<str>>,
     /// When it was quarantined.
     pub at: Timestamp,
+    /// Since when its drain is followed.
+    pub since: Moment,
 }

@@ -73,10 +73,8 @@ pub struct State {
     pub(super) wanted: BTreeSet<Uid>,
     /// Which labels pods change.
     pub(super) searches: Searches,
-    /// For each quarantined pod the record for which its drain was last awaited.
-    pub(super) drains: BTreeMap<Uid, Fingerprint>,
-    /// The Services whose slices still contain a quarantined pod.
-    pub(super) undrained: BTreeMap<Uid, Vec<Arc<str>>>,
+    /// How the drains of quarantined pods were last followed.
+    pub(super) drains: BTreeMap<Uid, Drain>,
     /// Storms, also those that are over but still in the ledger.
     pub(super) storms: BTreeMap<Scope, ObservedStorm>,
     /// Whether the last reported state of the agent was `paused`.
@@ -85,6 +83,19 @@ pub struct State {
     pub(super) ledger_awaited: Option<Moment>,
     /// When the slots that no pod seems to need were last checked.
     pub(super) slots_checked: Option<Moment>,
+}
+
+/// How the drain of a quarantined pod was last followed.
+#[derive(Clone, Debug)]
+pub(super) struct Drain {
+    /// The record for which.
+    pub(super) record: Fingerprint,
+    /// Since when the drain for that record is followed.
+    pub(super) since: Moment,
+    /// Whether a look-up is unanswered: meanwhile there is no second one of the same pod, whatever becomes of its record.
+    pub(super) is_followed: bool,
+    /// The Services whose slices still contained the pod in the last answer.
+    pub(super) still_in: Vec<Arc<str>>,
 }
 
 /// A condition of a pod that is reported once, and again only after it has ceased to hold in between.
@@ -235,12 +246,11 @@ impl State {
         }
     }
 
-    /// Records the Services whose slices still contain a quarantined pod.
+    /// Records that the drain of a quarantined pod is followed no longer, and the Services whose slices still contain it.
     pub fn record_drain(&mut self, pod: &Uid, still_in: Vec<Arc<str>>) {
-        if still_in.is_empty() {
-            self.undrained.remove(pod);
-        } else {
-            self.undrained.insert(pod.clone(), still_in);
+        if let Some(drain) = self.drains.get_mut(pod) {
+            drain.is_followed = false;
+            drain.still_in = still_in;
         }
     }
 
@@ -291,8 +301,11 @@ impl State {
         self.readings.expire(now);
         self.reaps.retain(|reap| age(reap.at) < MINUTE);
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();
-        self.drains.retain(|uid, _| tracked.contains(uid));
-        self.undrained.retain(|uid, _| tracked.contains(uid));
+        // A pod with a slot may lack its record for a moment only: whoever may patch it takes the record off and puts it back.
+        let ledger = view.ledger.present();
+        let has_slot = |uid: &Uid| ledger.is_some_and(|ledger| ledger.slots.contains_key(uid));
+        self.drains
+            .retain(|uid, drain| drain.is_followed || tracked.contains(uid) || has_slot(uid));
         self.reported.begin();
         // A write that is tried again, and denied again, is not reported again.
         for (uid, _) in self.setbacks.keys() {

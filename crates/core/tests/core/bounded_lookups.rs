@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use pod_quarantine_core::{
     judge::Verdict,
     keys,
-    lookup::{Lookup, NeedsQuery},
+    lookup::{DrainQuery, Lookup, NeedsQuery},
     object::ObjectKey,
     reason::Reason,
 };
 
 use crate::{
     bounded_work::{deployment_in, with_victim},
-    outcome::{lookups, quarantines, refusals},
+    outcome::{lookups, quarantines, refusals, the_quarantine},
     world::{World, policy},
 };
 
@@ -210,4 +210,92 @@ fn the_suspect_pods_of_several_namespaces_are_prepared_a_few_at_a_time_in_all() 
         world.findings.push(finding);
     }
     assert_eq!(in_a_second(&mut world, true).0, 8);
+}
+
+/// The drains that a decision a moment later follows.
+fn followed(world: &mut World) -> Vec<DrainQuery> {
+    world.pass(Duration::from_millis(20));
+    let lookups = lookups(&world.decide()).into_iter();
+    let drains = lookups.filter_map(|lookup| match lookup {
+        Lookup::Drain(query) => Some(query),
+        _ => None,
+    });
+    drains.collect()
+}
+
+/// A person takes label and record off a quarantined pod and puts them back, a hundred times, before its slot is checked. Gives
+/// how many drains are followed meanwhile.
+fn followed_while_the_record_comes_and_goes(world: &mut World) -> usize {
+    let mut count = 0;
+    for _ in 0..100 {
+        let quarantined = world.pod("web-0").clone();
+        world.change("web-0", |pod| {
+            pod.labels.remove(keys::STATE);
+            pod.annotations.remove(keys::RECORD);
+        });
+        count += followed(world).len();
+        world.put(quarantined);
+        count += followed(world).len();
+    }
+    count
+}
+
+#[test]
+fn a_pod_whose_record_comes_and_goes_is_followed_once() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    let uid = world.pod("web-0").uid.clone();
+    let first = followed(&mut world);
+    assert_eq!(first.len(), 1);
+    assert_eq!(
+        followed_while_the_record_comes_and_goes(&mut world),
+        0,
+        "the first is under way"
+    );
+    world.state.record_drain(&uid, vec!["web".into()]);
+    let second = followed(&mut world);
+    assert_eq!(
+        second, first,
+        "it is not out yet: followed from the same time on"
+    );
+    world.state.record_drain(&uid, Vec::new());
+    assert_eq!(
+        followed_while_the_record_comes_and_goes(&mut world),
+        0,
+        "it is out"
+    );
+}
+
+#[test]
+fn a_follow_that_ends_after_its_pod_was_taken_back_is_the_last() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    let uid = world.pod("web-0").uid.clone();
+    assert_eq!(followed(&mut world).len(), 1);
+    world.change("web-0", |pod| {
+        pod.labels.remove(keys::STATE);
+        pod.annotations.remove(keys::RECORD);
+    });
+    assert_eq!(followed(&mut world), []);
+    world.state.record_drain(&uid, vec!["web".into()]);
+    for _ in 0..100 {
+        assert_eq!(followed(&mut world), []);
+    }
+}
+
+#[test]
+fn the_drain_of_another_record_is_followed_once_that_of_the_first_has_ended() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    let uid = world.pod("web-0").uid.clone();
+    assert_eq!(followed(&mut world)[0].services, ["web".into()]);
+    world.service("trap", &[("app", "quarantined")]);
+    let again = the_quarantine(&world.planned()).clone();
+    world.carry_out(&again);
+    assert_eq!(followed(&mut world), [], "the first is under way");
+    world.state.record_drain(&uid, Vec::new());
+    assert_eq!(
+        followed(&mut world)[0].services,
+        ["web".into(), "trap".into()]
+    );
 }

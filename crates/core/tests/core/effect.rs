@@ -82,6 +82,8 @@ fn the_drain_of_a_pod_is_looked_up_once_and_again_after_a_restart() {
     assert_eq!(drain(world.tick()), None);
     world.restart();
     assert!(drain(world.tick()).is_some());
+    let uid = world.pod("web-0").uid.clone();
+    world.state.record_drain(&uid, Vec::new());
     world.service("trap", &[("app", "quarantined")]);
     let again = the_quarantine(&world.planned()).clone();
     world.carry_out(&again);
@@ -92,6 +94,7 @@ fn the_drain_of_a_pod_is_looked_up_once_and_again_after_a_restart() {
 #[test]
 fn an_event_names_the_endpoint_slices_that_a_pod_is_still_in() {
     let mut world = unreplaced();
+    assert_eq!(world.planned(), []);
     let uid = world.pod("web-0").uid.clone();
     world.state.record_drain(&uid, vec!["web".into()]);
     let planned = world.planned();
