@@ -1,6 +1,7 @@
 //! When the needs of replacements are read: what was read counts for a short time, what it refused for longer and longer.
 //!
-//! A tenant decides for how many pods: by annotations. So no namespace reads for many at once, nor for one again and again.
+//! A tenant decides for how many pods: by annotations. So no namespace reads for many at once, nor for one again and again,
+//! and its pods have their turns: those that were never read, then those that were read longest ago.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -33,8 +34,10 @@ const SPACING: Duration = Duration::from_secs(1);
 /// The needs of replacements, by the pod that would be replaced.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Readings {
-    /// The readings that are unanswered, or were begun a moment ago.
-    begun: BTreeMap<Uid, Reading>,
+    /// The readings that are unanswered, or were begun a moment ago, by namespace.
+    begun: BTreeMap<Arc<str>, BTreeMap<Uid, Reading>>,
+    /// When the needs of the present candidates were last read.
+    last: BTreeMap<Uid, LastReading>,
     /// The needs that were read recently, and until when they count.
     known: BTreeMap<Uid, (NeedsAt, Moment)>,
     /// The quarantines that they refused.
@@ -46,9 +49,15 @@ pub(super) type ReadFor = (Uid, bool);
 
 #[derive(Clone, Debug)]
 struct Reading {
-    namespace: Arc<str>,
     at: Moment,
     is_answered: bool,
+}
+
+#[derive(Clone, Debug)]
+struct LastReading {
+    at: Moment,
+    /// Whether the quarantine of its pod was in question in this decision.
+    is_candidate: bool,
 }
 
 /// A quarantine that was refused for what its replacement needs, several times in a row perhaps.
@@ -66,16 +75,21 @@ struct RefusedByNeeds {
 }
 
 impl Readings {
-    /// Drops everything that has expired, and the refusals of pods that were no candidates in the last decision.
+    /// Drops everything that has expired, and what is known of pods that were no candidates in the last decision.
     pub(super) fn expire(&mut self, now: Moment) {
-        self.begun.retain(|_, reading| {
-            let lasts = if reading.is_answered {
-                SPACING
-            } else {
-                ASK_AGAIN_AFTER
-            };
-            now.saturating_sub(reading.at) < lasts
+        self.begun.retain(|_, of_namespace| {
+            of_namespace.retain(|_, reading| {
+                let lasts = if reading.is_answered {
+                    SPACING
+                } else {
+                    ASK_AGAIN_AFTER
+                };
+                now.saturating_sub(reading.at) < lasts
+            });
+            !of_namespace.is_empty()
         });
+        self.last
+            .retain(|_, last| std::mem::take(&mut last.is_candidate));
         self.known.retain(|_, (_, until)| now < *until);
         self.refused
             .retain(|_, refused| std::mem::take(&mut refused.is_candidate));
@@ -83,24 +97,36 @@ impl Readings {
 
     /// Whether the needs of that pod may be read now: it is not being done, and its namespace has room.
     pub(super) fn has_room(&self, pod: &Pod) -> bool {
-        let of_pod = self.begun.get(&pod.uid);
+        let Some(of_namespace) = self.begun.get(&pod.key.namespace) else {
+            return true;
+        };
+        let of_pod = of_namespace.get(&pod.uid);
         let is_asked = of_pod.is_some_and(|reading| !reading.is_answered);
-        let begun = self.begun.values();
-        let of_namespace = begun.filter(|reading| reading.namespace == pod.key.namespace);
-        !is_asked && of_namespace.count() < READINGS_OF_NAMESPACE
+        !is_asked && of_namespace.len() < READINGS_OF_NAMESPACE
+    }
+
+    /// When the needs of a candidate were last read, if ever.
+    pub(super) fn last(&self, pod: &Uid) -> Option<Moment> {
+        self.last.get(pod).map(|last| last.at)
     }
 
     pub(super) fn begin(&mut self, pod: &Pod, now: Moment) {
+        let of_namespace = self.begun.entry(pod.key.namespace.clone()).or_default();
         let reading = Reading {
-            namespace: pod.key.namespace.clone(),
             at: now,
             is_answered: false,
         };
-        self.begun.insert(pod.uid.clone(), reading);
+        of_namespace.insert(pod.uid.clone(), reading);
+        let last = LastReading {
+            at: now,
+            is_candidate: true,
+        };
+        self.last.insert(pod.uid.clone(), last);
     }
 
     pub(super) fn record(&mut self, pod: &Uid, needs: NeedsAt, now: Moment) {
-        if let Some(reading) = self.begun.get_mut(pod) {
+        let mut begun = self.begun.values_mut();
+        if let Some(reading) = begun.find_map(|of_namespace| of_namespace.get_mut(pod)) {
             reading.is_answered = true;
         }
         let until = (needs.at.moment + NEEDS_LAST).max(now + NEEDS_LAST_AT_LEAST);
@@ -112,10 +138,15 @@ impl Readings {
         self.known.get(pod).map(|(needs, _)| needs)
     }
 
-    /// What the last reading refused a quarantine for, while the needs are not read again.
-    pub(super) fn refusal(&self, read_for: &ReadFor, now: Moment) -> Option<&Refusal> {
-        let refused = self.refused.get(read_for)?;
-        (now < refused.until).then_some(&refused.refusal)
+    /// What the last reading refused a quarantine for: it counts until the next reading allows it.
+    pub(super) fn refusal(&self, read_for: &ReadFor) -> Option<&Refusal> {
+        self.refused.get(read_for).map(|refused| &refused.refusal)
+    }
+
+    /// Whether needs that are not known are to be read now: they were not refused, or that was long enough ago.
+    pub(super) fn is_due(&self, read_for: &ReadFor, now: Moment) -> bool {
+        let refused = self.refused.get(read_for);
+        refused.is_none_or(|refused| now >= refused.until)
     }
 
     /// Records what follows from the needs that are known: each reading that refuses after another one did, except for the
@@ -143,10 +174,13 @@ impl Readings {
         self.refused.insert(read_for, refused);
     }
 
-    /// Lets what is known of a candidate's refusal hold on.
+    /// Lets what is known of a candidate's readings hold on.
     pub(super) fn keep(&mut self, read_for: &ReadFor) {
         if let Some(refused) = self.refused.get_mut(read_for) {
             refused.is_candidate = true;
+        }
+        if let Some(last) = self.last.get_mut(&read_for.0) {
+            last.is_candidate = true;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is looked up of the pods of one namespace is bounded, whatever its people write. Look-ups are counted, not timed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     judge::Verdict,
@@ -124,6 +124,59 @@ fn what_needs_refuse_to_one_policy_they_may_allow_to_another() {
     let of_person = ("web-0", Reason::ExclusiveResource);
     assert!(!refusals(&planned).contains(&of_person), "reported before");
     assert_eq!(&*quarantines(&planned)[0].record.policy, "allows");
+}
+
+/// The pods whose needs are read in so many tenths of a second; those of `web` refuse, and others do not.
+fn read_where_web_refuses(world: &mut World, tenths: u32) -> Vec<Arc<str>> {
+    let refuses = world.needs.clone();
+    let mut read = Vec::new();
+    for _ in 0..tenths {
+        for query in asked_after(world, Duration::from_millis(100)) {
+            world.needs = if query.pod.name.starts_with("web") {
+                refuses.clone()
+            } else {
+                test_objects::no_needs()
+            };
+            world.read(&query);
+            read.push(query.pod.name);
+        }
+    }
+    world.needs = refuses;
+    read
+}
+
+#[test]
+fn needs_that_were_never_read_are_read_before_those_that_have_refused() {
+    let mut world = with_exclusive(100);
+    world.file.limits.namespace.max = 5;
+    world.deployment("api", 4);
+    world.unhealthy("api-0");
+    let read = read_where_web_refuses(&mut world, 251);
+    let first: BTreeSet<_> = read[..101].iter().collect();
+    assert_eq!(first.len(), 101, "each once");
+    let quarantined = quarantines(&world.decide())[0].pod.key.name.clone();
+    assert_eq!(&*quarantined, "api-0");
+}
+
+#[test]
+fn needs_that_have_refused_are_read_again_in_the_order_of_their_last_readings() {
+    let mut world = with_exclusive(60);
+    let read = read_where_web_refuses(&mut world, 300);
+    assert_eq!(read.len(), 120);
+    assert_eq!(read[..60], read[60..]);
+}
+
+#[test]
+fn a_refusal_stands_while_the_needs_are_read_again() {
+    let mut world = with_exclusive(1);
+    read_in_seconds(&mut world, 10);
+    assert_eq!(asked_after(&mut world, Duration::from_secs(1)).len(), 1);
+    for _ in 0..60 {
+        asked_after(&mut world, Duration::from_secs(1));
+        let uid = world.pod("web-0").uid.clone();
+        let refused = world.state.refused(&uid).next().unwrap();
+        assert_eq!(refused.refusal.reason, Reason::ExclusiveResource);
+    }
 }
 
 /// Suspect pods of so many Deployments.

@@ -24,23 +24,26 @@ use super::{context::Context, plan::Plan, searches::Searches, state::State, stor
 use crate::{
     judge::{Finding, Verdict},
     lookup::Lookup,
+    object::Pod,
     policy::Mode,
     reason::{Reason, Refusal},
     write::{Quarantine, Write},
 };
 
 /// What a decision has reserved, counted and searched for.
-struct SoFar {
+struct SoFar<'a> {
     budget: Budget,
     ready_pods: ReadyPods,
     searches: Searches,
+    /// The pods whose replacements' needs are to be read.
+    due: Vec<&'a Pod>,
 }
 
 /// Considers every candidate, then the pods that may be unhealthy soon.
-pub(super) fn run(
-    cx: &Context<'_>,
+pub(super) fn run<'a>(
+    cx: &Context<'a>,
     state: &mut State,
-    findings: &[Finding],
+    findings: &'a [Finding],
     health: &HealthCounts<'_>,
     plan: &mut Plan,
 ) {
@@ -48,6 +51,7 @@ pub(super) fn run(
         budget: Budget::new(cx),
         ready_pods: ReadyPods::default(),
         searches: std::mem::take(&mut state.searches),
+        due: Vec::new(),
     };
     state.wanted.clear();
     for candidate in candidates(cx, state, findings, plan) {
@@ -75,15 +79,10 @@ pub(super) fn run(
                 Skip::SlotAhead
                 | Skip::LedgerAhead
                 | Skip::AskedOnceMore
+                | Skip::NeedsLookup
                 | Skip::BacksOff
                 | Skip::PutOff,
-            ) => {
-                state.reported.keep(&pod.uid);
-            }
-            Err(Skip::NeedsLookup) => {
-                state.reported.keep(&pod.uid);
-                replacement::look_up(cx, state, plan, pod);
-            }
+            ) => state.reported.keep(&pod.uid),
             Err(Skip::Refused(refusal)) => {
                 if matches!(refusal.reason, Reason::Storm | Reason::NeverSeenGood) {
                     state
@@ -94,6 +93,7 @@ pub(super) fn run(
             }
         }
     }
+    replacement::look_up(cx, state, plan, std::mem::take(&mut so_far.due));
     for finding in findings {
         if finding.verdict == Verdict::Suspect
             && let Some(candidate) = from_finding(cx, finding)
@@ -106,13 +106,13 @@ pub(super) fn run(
 }
 
 /// The first check that fails is the refusal; `Reason` and the documentation list them in this order.
-fn consider(
-    cx: &Context<'_>,
+fn consider<'a>(
+    cx: &Context<'a>,
     state: &mut State,
     health: &HealthCounts<'_>,
     plan: &Plan,
-    candidate: &Candidate<'_>,
-    so_far: &mut SoFar,
+    candidate: &Candidate<'a>,
+    so_far: &mut SoFar<'a>,
 ) -> Result<Quarantine, Skip> {
     admission::check(cx, state, candidate)?; // Off to Mutated
     let case = Case::open(cx, state, candidate)?; // LedgerUnavailable, OwnerKind
@@ -122,7 +122,7 @@ fn consider(
     limits::check(cx, &so_far.budget, &case)?; // WorkloadLimit to HourlyLimit
     let quarantine = labels::plan(cx, &mut so_far.searches, &case)?; // NothingToLeave, NetworkPolicy, NoWayOut
     availability::check(cx, plan, &case, &mut so_far.ready_pods)?; // MinReady, DisruptionBudget, LastEndpoint
-    let replacement = replacement::check(cx, state, plan, &case); // ExclusiveResource, QuotaExhausted
+    let replacement = replacement::check(cx, state, plan, &case, &mut so_far.due); // ExclusiveResource, QuotaExhausted
     // The outstanding look-up may allow the quarantine: until then no other candidate takes the place.
     if !matches!(replacement, Err(Skip::Refused(_))) {
         so_far.budget.reserve(&case);
@@ -167,13 +167,13 @@ fn needs_dry_run(state: &State, case: &Case<'_, '_>) -> bool {
 
 /// Sends the change of a suspect pod as a dry run, and reads the needs of its replacement: once the pod is unhealthy, its
 /// quarantine need not wait for either. There are only so many of both at once, in all and in one namespace.
-fn prepare(
-    cx: &Context<'_>,
+fn prepare<'a>(
+    cx: &Context<'a>,
     state: &mut State,
     health: &HealthCounts<'_>,
     plan: &mut Plan,
-    candidate: &Candidate<'_>,
-    so_far: &mut SoFar,
+    candidate: &Candidate<'a>,
+    so_far: &mut SoFar<'a>,
 ) {
     let pod = candidate.pod;
     state.readings.keep(&candidate.read_for());
@@ -185,21 +185,13 @@ fn prepare(
     if !dry_run && !needs || candidate.mode != Mode::Enforce {
         return;
     }
-    match consider(cx, state, health, plan, candidate, so_far) {
-        Ok(quarantine) if quarantine.dry_run_first && dry_run => {
-            let workload = &quarantine.slot.workload;
-            state.begin_dry_run(workload, &pod.key.namespace, cx.now.moment);
-            plan.lookups.push(Lookup::DryRun(Box::new(quarantine)));
-        }
-        Err(Skip::NeedsLookup) => replacement::look_up(cx, state, plan, pod),
-        Ok(_)
-        | Err(
-            Skip::Refused(_)
-            | Skip::SlotAhead
-            | Skip::LedgerAhead
-            | Skip::AskedOnceMore
-            | Skip::BacksOff
-            | Skip::PutOff,
-        ) => {}
+    if let Ok(quarantine) = consider(cx, state, health, plan, candidate, so_far)
+        && quarantine.dry_run_first
+        && dry_run
+    {
+        let workload = &quarantine.slot.workload;
+        state.begin_dry_run(workload, &pod.key.namespace, cx.now.moment);
+        plan.lookups.push(Lookup::DryRun(Box::new(quarantine)));
     }
+    replacement::look_up(cx, state, plan, std::mem::take(&mut so_far.due));
 }

@@ -11,12 +11,14 @@ use crate::{
     view::View,
 };
 
-/// What was read recently allows or refuses the quarantine. What was read earlier can only refuse it.
-pub(super) fn check(
-    cx: &Context<'_>,
+/// What was read recently allows or refuses the quarantine. What was read earlier can only refuse it. Where it is to be read
+/// again, the pod is among `due` afterwards.
+pub(super) fn check<'a>(
+    cx: &Context<'a>,
     state: &mut State,
     plan: &Plan,
-    case: &Case<'_, '_>,
+    case: &Case<'_, 'a>,
+    due: &mut Vec<&'a Pod>,
 ) -> Result<(), Skip> {
     if case.stays_in_workload() {
         return Ok(());
@@ -27,7 +29,10 @@ pub(super) fn check(
         state.readings.record_check(read_for, &checked);
         return Ok(checked?);
     }
-    match state.readings.refusal(&read_for, cx.now.moment) {
+    if state.readings.is_due(&read_for, cx.now.moment) {
+        due.push(case.candidate.pod);
+    }
+    match state.readings.refusal(&read_for) {
         Some(refusal) => Err(refusal.clone().into()),
         None => Err(Skip::NeedsLookup),
     }
@@ -128,16 +133,22 @@ fn check_quotas(needs: &Needs, others: usize) -> Result<(), Refusal> {
     }
 }
 
-/// Requests the needs of a replacement, unless that request is still unanswered or too many of its namespace are.
-pub(super) fn look_up(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) {
-    if !state.readings.has_room(pod) {
-        return;
+/// Requests the needs of the replacements of these pods, as far as their namespaces have room. Those that were never read
+/// come first, then those that were read longest ago: so each has its turn.
+pub(super) fn look_up(cx: &Context<'_>, state: &mut State, plan: &mut Plan, mut due: Vec<&Pod>) {
+    let readings = &mut state.readings;
+    due.retain(|pod| readings.has_room(pod));
+    due.sort_by_key(|pod| readings.last(&pod.uid));
+    for pod in due {
+        if !readings.has_room(pod) {
+            continue;
+        }
+        readings.begin(pod, cx.now.moment);
+        plan.lookups.push(Lookup::Needs(NeedsQuery {
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            with_nodes: pod.takes_host_ports(),
+            at: cx.now,
+        }));
     }
-    state.readings.begin(pod, cx.now.moment);
-    plan.lookups.push(Lookup::Needs(NeedsQuery {
-        pod: pod.key.clone(),
-        uid: pod.uid.clone(),
-        with_nodes: pod.takes_host_ports(),
-        at: cx.now,
-    }));
 }
