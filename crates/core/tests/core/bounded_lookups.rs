@@ -1,12 +1,17 @@
 //! What is looked up of the pods of one namespace is bounded, whatever its people write. Look-ups are counted, not timed.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use pod_quarantine_core::{
     judge::Verdict,
     keys,
     lookup::{DrainQuery, Lookup, NeedsQuery},
     object::ObjectKey,
+    policy::Mode,
     reason::Reason,
 };
 
@@ -177,6 +182,38 @@ fn a_refusal_stands_while_the_needs_are_read_again() {
         let refused = world.state.refused(&uid).next().unwrap();
         assert_eq!(refused.refusal.reason, Reason::ExclusiveResource);
     }
+}
+
+#[test]
+fn all_pods_that_are_observed_have_their_turn() {
+    let mut world = World::new();
+    world.file.limits.cluster.max = 100;
+    world.file.limits.namespace.max = 100;
+    world.policy(|policy| policy.mode = Mode::Observe);
+    for number in 0..60 {
+        let name = format!("d{number}");
+        world.deployment(&name, 2);
+        world.unhealthy(&format!("{name}-0"));
+    }
+    let mut reported = BTreeSet::new();
+    let mut read: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+    for _ in 0..600 {
+        world.pass(Duration::from_millis(100));
+        let planned = world.decide();
+        for (pod, reason) in refusals(&planned) {
+            assert_eq!(reason, Reason::Observe);
+            assert!(reported.insert(pod.to_owned()), "{pod} is reported once");
+        }
+        for lookup in lookups(&planned) {
+            let Lookup::Needs(query) = lookup else {
+                panic!("only observed: {lookup:?}");
+            };
+            world.read(&query);
+            *read.entry(query.pod.name).or_default() += 1;
+        }
+    }
+    assert_eq!((reported.len(), read.len()), (60, 60));
+    assert!(read.values().all(|times| *times == 4), "{read:?}");
 }
 
 /// Suspect pods of so many Deployments.
