@@ -1,6 +1,10 @@
 //! What a watch passes on when it is interrupted, and where objects cannot be read.
 
-use std::{collections::VecDeque, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Mutex,
+    time::Duration,
+};
 
 use pod_quarantine::{
     cluster::{WatchEvent, WatchState, watches},
@@ -312,7 +316,7 @@ async fn a_page_that_is_too_large_is_asked_for_in_halves() {
     assert_eq!(limits, ["500", "250", "125", "62", "31", "15"]);
 }
 
-/// What a watch of that kind passes on first of a list of that object.
+/// What a watch of that kind passes on of that object, which is the only one.
 async fn first_update(kind: &str, object: Value) -> Update {
     let (client, _) = client(move |uri| {
         if uri.contains("watch=true") {
@@ -327,9 +331,14 @@ async fn first_update(kind: &str, object: Value) -> Update {
     let watch = tokio::spawn(watch);
     loop {
         let event = timeout(Duration::from_mins(10), receiver.recv()).await;
-        if let WatchEvent::Update(_, update) = event.unwrap().unwrap() {
-            watch.abort();
-            return *update;
+        match event.unwrap().unwrap() {
+            WatchEvent::Update(_, all)
+                if matches!(*all, Update::AllControllers(..) | Update::AllSelecting(..)) => {}
+            WatchEvent::Update(_, update) => {
+                watch.abort();
+                return *update;
+            }
+            _ => {}
         }
     }
 }
@@ -369,4 +378,42 @@ async fn of_many_labels_of_a_pod_the_first_are_kept_and_the_agents_own() {
         panic!("it is in the view");
     };
     assert!(!ordinary.has_more_labels);
+}
+
+/// The API server takes a selector as long as an object may be: 1.5 MB.
+#[tokio::test(start_paused = true)]
+async fn an_object_whose_selector_is_too_large_is_left_out() {
+    let object = |spec: Value| {
+        json!({
+            "metadata": { "namespace": "shop", "name": "web", "uid": "u", "resourceVersion": "7" },
+            "spec": spec,
+        })
+    };
+    let not_in = |count: usize| -> Vec<Value> {
+        let one =
+            |value| json!({ "key": "app", "operator": "NotIn", "values": [format!("v{value}")] });
+        (0..count).map(one).collect()
+    };
+    let values: Vec<String> = (0..1000).map(|value| format!("v{value}")).collect();
+    let labels: BTreeMap<String, &str> = (0..501).map(|key| (format!("k{key}"), "")).collect();
+    let many = json!({ "matchExpressions": not_in(501) });
+    let long =
+        json!({ "matchExpressions": [{ "key": "app", "operator": "In", "values": values }] });
+    let both = json!({ "matchLabels": { "app": "web" }, "matchExpressions": not_in(500) });
+    for (kind, spec) in [
+        ("poddisruptionbudgets", json!({ "selector": many })),
+        ("poddisruptionbudgets", json!({ "selector": long })),
+        ("replicasets", json!({ "selector": both })),
+        ("networkpolicies", json!({ "podSelector": many })),
+        ("services", json!({ "selector": labels })),
+    ] {
+        let update = first_update(kind, object(spec)).await;
+        assert_eq!(
+            update,
+            Update::Unreadable(kind, ObjectKey::new("shop", "web"))
+        );
+    }
+    let large = object(json!({ "selector": { "matchExpressions": not_in(500) } }));
+    let update = first_update("poddisruptionbudgets", large).await;
+    assert!(matches!(update, Update::Selecting(_)), "{update:?}");
 }

@@ -11,6 +11,11 @@ use std::{
 
 use crate::keys;
 
+/// The largest selector that is read, by its [`Selector::size`]. The API server bounds an object at 1.5 MB, and with it a
+/// selector at tens of thousands of requirements; the largest ones that people write have dozens. Each is looked at
+/// again and again in the search for a pod's way out.
+pub const MAX_SIZE: usize = 1000;
+
 /// Labels of one object. Keys and values are shared: thousands of pods carry the same ones.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
@@ -88,6 +93,19 @@ impl Selector {
     #[must_use]
     pub fn requirements(&self) -> &[Requirement] {
         &self.requirements
+    }
+
+    /// How many requirements it has, and values in them.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let values = self
+            .requirements
+            .iter()
+            .map(|requirement| match &requirement.operator {
+                Operator::In(values) | Operator::NotIn(values) => values.len(),
+                Operator::Exists | Operator::DoesNotExist => 0,
+            });
+        self.requirements.len() + values.sum::<usize>()
     }
 
     /// The keys of the requirements.

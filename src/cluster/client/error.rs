@@ -3,7 +3,7 @@
 use kube::Error;
 
 use crate::{
-    core::{object::BadResourceVersion, quantity::BadQuantity},
+    core::{object::BadResourceVersion, quantity::BadQuantity, selector::MAX_SIZE},
     deadline::TimedOut,
 };
 
@@ -60,6 +60,9 @@ pub(crate) enum BadObject {
     /// The API server refuses such selectors.
     #[error("read a selector: unknown operator {0:?}")]
     Operator(String),
+    /// The API server takes selectors as long as an object may be.
+    #[error("read a selector: it has more than {MAX_SIZE} requirements and values")]
+    SelectorTooLarge,
     /// The API server refuses such amounts.
     #[error(transparent)]
     Quantity(#[from] BadQuantity),

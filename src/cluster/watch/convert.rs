@@ -25,7 +25,7 @@ use crate::{
             Namespace, NetworkPolicy, NodeZone, ObjectKind, Pod, PodSelectingObject, Reference,
             Service,
         },
-        selector::{Labels, Selector},
+        selector::{Labels, MAX_SIZE, Selector},
         text::{Fingerprint, truncate},
     },
 };
@@ -150,13 +150,20 @@ impl Converter {
         self.selectors(terms.filter_map(|term| term.label_selector.as_ref()))
     }
 
+    /// All of them together are as large as one may be. A pod in which they are larger cannot be read; nor could it ever:
+    /// nobody can change them, so it was not quarantined before.
     fn selectors<'w>(
         &mut self,
         wire: impl Iterator<Item = &'w LabelSelector>,
     ) -> Result<Vec<Selector>, BadObject> {
         let mut selectors = Vec::new();
+        let mut size = 0;
         for wire in wire {
             let selector = self.interner.selector(wire)?;
+            size += selector.size();
+            if size > MAX_SIZE {
+                return Err(BadObject::SelectorTooLarge);
+            }
             if !selector.is_empty() {
                 selectors.push(selector);
             }
@@ -225,18 +232,14 @@ impl Converter {
 
     /// An empty selector of a Service counts as none.
     pub(crate) fn service(&mut self, wire: &WireService) -> Result<PodSelectingObject, BadObject> {
-        let labels = self.interner.labels(wire.spec.selector.as_ref());
+        let selector = self.interner.labels_selector(wire.spec.selector.as_ref())?;
         let policies = [
             wire.spec.internal_traffic_policy.as_deref(),
             wire.spec.external_traffic_policy.as_deref(),
         ];
         Ok(PodSelectingObject::Service(Service {
             key: wire.metadata.key()?,
-            selector: if labels.is_empty() {
-                None
-            } else {
-                Some(Selector::from_labels(&labels))
-            },
+            selector: Some(selector).filter(|selector| !selector.is_empty()),
             local: policies.contains(&Some("Local")),
         }))
     }

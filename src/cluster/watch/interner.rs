@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::{
     cluster::client::BadObject,
-    core::selector::{Labels, Operator, Requirement, Selector},
+    core::selector::{Labels, MAX_SIZE, Operator, Requirement, Selector},
 };
 
 /// The longest text that objects have in common: the key of a label, with its prefix.
@@ -73,14 +73,35 @@ impl Interner {
         })
     }
 
+    /// The selector of `matchLabels`, or of a Service's plain map.
+    pub(crate) fn labels_selector(
+        &mut self,
+        map: Option<&BTreeMap<String, String>>,
+    ) -> Result<Selector, BadObject> {
+        // Of each label a requirement and its value.
+        check_size(2 * map.map_or(0, BTreeMap::len))?;
+        Ok(Selector::from_labels(&self.labels(map)))
+    }
+
     pub(crate) fn selector(&mut self, wire: &LabelSelector) -> Result<Selector, BadObject> {
-        let labels = Selector::from_labels(&self.labels(wire.match_labels.as_ref()));
+        let labels = self.labels_selector(wire.match_labels.as_ref())?;
+        let expressions = wire.match_expressions.iter().flatten();
+        let sizes = expressions.map(|one| 1 + one.values.as_ref().map_or(0, Vec::len));
+        check_size(labels.size() + sizes.sum::<usize>())?;
         let mut requirements = labels.requirements().to_vec();
         for one in wire.match_expressions.iter().flatten() {
             requirements.push(self.requirement(&one.key, &one.operator, one.values.as_ref())?);
         }
         Ok(Selector::new(requirements))
     }
+}
+
+/// Before anything of it is kept.
+fn check_size(size: usize) -> Result<(), BadObject> {
+    if size > MAX_SIZE {
+        return Err(BadObject::SelectorTooLarge);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
