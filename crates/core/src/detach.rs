@@ -96,6 +96,8 @@ pub struct Detachment {
     pub missed: Vec<Arc<str>>,
     /// How many sets of edits were tried.
     pub tried: u32,
+    /// What a search takes time for: how many requirements of selectors were looked at; a set of edits counts as ten more.
+    pub work: usize,
 }
 
 /// No set of edits satisfies the constraints.
@@ -105,10 +107,16 @@ pub struct NoWayOut {
     pub in_the_way: Vec<String>,
     /// How many sets of edits were tried.
     pub tried: u32,
+    /// What a search takes time for: how many requirements of selectors were looked at; a set of edits counts as ten more.
+    pub work: usize,
 }
 
 impl NoWayOut {
-    fn new<'a>(in_the_way: impl Iterator<Item = &'a NamedSelector>, tried: u32) -> Self {
+    fn new<'a>(
+        in_the_way: impl Iterator<Item = &'a NamedSelector>,
+        tried: u32,
+        work: usize,
+    ) -> Self {
         let all: Vec<&NamedSelector> = in_the_way.collect();
         let mut in_the_way: Vec<String> = all
             .iter()
@@ -118,7 +126,11 @@ impl NoWayOut {
         if all.len() > MAX_NAMED {
             in_the_way.push(format!("and {} more", all.len() - MAX_NAMED));
         }
-        Self { in_the_way, tried }
+        Self {
+            in_the_way,
+            tried,
+            work,
+        }
     }
 }
 
@@ -143,8 +155,18 @@ impl fmt::Display for NoWayOut {
 /// best set found so far is as safe as any other.
 const MAX_TRIED: u32 = 10_000;
 
+/// As many requirements as are looked at in the time in which a set of edits is tried that the first one rules out.
+const WORK_OF_A_SET: usize = 10;
+
+/// How much work the search is at most, for one pod: a selector may have hundreds of requirements, and a namespace hundreds
+/// of selectors. 10,000 sets beside selectors of a few requirements are less.
+const MAX_WORK: usize = 200_000;
+
 /// How many sets are tried at most to name what stands in the way, after the search has failed.
 const MAX_TRIED_TO_EXPLAIN: u32 = 2_000;
+
+/// How much work that is at most.
+const MAX_WORK_TO_EXPLAIN: usize = 50_000;
 
 /// How many objects in the way are named; the others are counted.
 const MAX_NAMED: usize = 5;
@@ -165,7 +187,7 @@ pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, 
             .filter(|named| !reach.can_leave(&named.selector))
     };
     if stuck().next().is_some() {
-        return Err(NoWayOut::new(stuck(), 0));
+        return Err(NoWayOut::new(stuck(), 0, 0));
     }
     // Most selectors of a namespace are of other applications: no edit makes a pod match them.
     let relevant = Constraints {
@@ -178,11 +200,13 @@ pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, 
         ..constraints.clone()
     };
     let uses = constraints.uses();
-    let mut search = Search::new(labels, &relevant, &uses, MAX_TRIED);
+    let mut search = Search::new(labels, &relevant, &uses, MAX_TRIED, MAX_WORK);
     search.run();
-    let Search { best, tried, .. } = search;
+    let Search {
+        best, tried, work, ..
+    } = search;
     let Some(best) = best else {
-        return Err(explain(labels, &relevant, &uses, tried));
+        return Err(explain(labels, &relevant, &uses, tried, work));
     };
     let labels = edited(labels, &best.edits, &constraints.added);
     let missed = constraints
@@ -196,6 +220,7 @@ pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, 
         labels,
         missed,
         tried,
+        work,
     })
 }
 
@@ -257,15 +282,12 @@ pub fn edited(labels: &Labels, edits: &Edits, added: &Labels) -> Labels {
 }
 
 impl Constraints {
-    /// The first constraint that the labels violate.
-    fn broken(&self, labels: &Labels) -> Option<&NamedSelector> {
-        for named in self.leave.iter().chain(&self.avoid) {
-            if named.selector.matches(labels) {
-                return Some(named);
-            }
-        }
+    /// Whether the labels violate a constraint; counts the requirements that are looked at.
+    fn is_broken(&self, labels: &Labels, work: &mut usize) -> bool {
+        let mut taking = self.leave.iter().chain(&self.avoid);
         let mut keep = self.keep.iter();
-        keep.find(|named| !named.selector.matches(labels))
+        taking.any(|named| named.selector.matches_counting(labels, work))
+            || keep.any(|named| !named.selector.matches_counting(labels, work))
     }
 
     /// The wishes that the labels do not fulfil.
@@ -306,6 +328,11 @@ impl Constraints {
         uses
     }
 
+    /// How many requirements, and values in them, all selectors have.
+    fn size(&self) -> usize {
+        self.all().map(|named| named.selector.size()).sum()
+    }
+
     fn all(&self) -> impl Iterator<Item = &NamedSelector> {
         self.leave
             .iter()
@@ -335,6 +362,8 @@ struct Search<'a> {
     edits: Edits,
     tried: u32,
     may_try: u32,
+    work: usize,
+    may_work: usize,
     best: Option<EditSet>,
 }
 
@@ -344,6 +373,7 @@ impl<'a> Search<'a> {
         constraints: &'a Constraints,
         uses: &BTreeMap<Arc<str>, usize>,
         may_try: u32,
+        may_work: usize,
     ) -> Self {
         let named: BTreeSet<&Arc<str>> = constraints
             .all()
@@ -372,6 +402,8 @@ impl<'a> Search<'a> {
             edits: Edits::new(),
             tried: 0,
             may_try,
+            work: 0,
+            may_work,
             best: None,
         }
     }
@@ -384,10 +416,15 @@ impl<'a> Search<'a> {
                 .best
                 .as_ref()
                 .is_some_and(|best| best.missed_wishes == 0);
-            if perfect || self.tried >= self.may_try {
+            if perfect || self.is_over() {
                 return;
             }
         }
+    }
+
+    /// Whether it has tried as many sets, or worked as much, as it may.
+    fn is_over(&self) -> bool {
+        self.tried >= self.may_try || self.work >= self.may_work
     }
 
     /// Tries every way to add `missing` more edits to keys from `first` on.
@@ -402,7 +439,7 @@ impl<'a> Search<'a> {
                 return;
             };
             for edit in edits {
-                if self.tried >= self.may_try {
+                if self.is_over() {
                     return;
                 }
                 self.set(&key, edit.value());
@@ -423,9 +460,16 @@ impl<'a> Search<'a> {
 
     fn try_edits(&mut self) {
         self.tried += 1;
-        if self.constraints.broken(&self.labels).is_some() {
+        self.work += WORK_OF_A_SET;
+        let constraints = self.constraints;
+        if constraints.is_broken(&self.labels, &mut self.work) {
             return;
         }
+        let wishes = constraints.wish_to_leave.iter();
+        let wishes = wishes.chain(&constraints.wish_to_keep);
+        let of_wishes = wishes.map(|named| named.selector.requirements().len());
+        // The keys are gone through, too, to compare sets that will do.
+        self.work += of_wishes.sum::<usize>() + self.options.len();
         let uses = self
             .options
             .iter()
@@ -437,7 +481,7 @@ impl<'a> Search<'a> {
             .filter(|edit| **edit == LabelEdit::SwitchOff)
             .count();
         let set = EditSet {
-            missed_wishes: self.constraints.missed(&self.labels).count(),
+            missed_wishes: constraints.missed(&self.labels).count(),
             size: self.edits.len(),
             keeps_instance: !self.edits.contains_key(keys::INSTANCE),
             switches: Reverse(switches),
@@ -456,10 +500,13 @@ fn explain(
     constraints: &Constraints,
     uses: &BTreeMap<Arc<str>, usize>,
     mut tried: u32,
+    mut work: usize,
 ) -> NoWayOut {
     let mut may_try = MAX_TRIED_TO_EXPLAIN;
+    let mut may_work = MAX_WORK_TO_EXPLAIN;
+    let size = constraints.size();
     let mut possible_without = |left_out: &NamedSelector| {
-        if may_try == 0 {
+        if may_try == 0 || may_work == 0 {
             return false;
         }
         let others = |list: &[NamedSelector]| -> Vec<NamedSelector> {
@@ -476,10 +523,14 @@ fn explain(
             fixed: constraints.fixed.clone(),
             added: constraints.added.clone(),
         };
-        let mut search = Search::new(labels, &constraints, uses, may_try);
+        let mut search = Search::new(labels, &constraints, uses, may_try, may_work);
         search.run();
         may_try = may_try.saturating_sub(search.tried);
         tried += search.tried;
+        // All the others were copied.
+        let work_here = size + search.work;
+        may_work = may_work.saturating_sub(work_here);
+        work += work_here;
         search.best.is_some()
     };
     let hard = || {
@@ -491,7 +542,7 @@ fn explain(
     };
     let in_the_way: Vec<&NamedSelector> = hard().filter(|named| possible_without(named)).collect();
     if in_the_way.is_empty() {
-        return NoWayOut::new(hard(), tried);
+        return NoWayOut::new(hard(), tried, work);
     }
-    NoWayOut::new(in_the_way.into_iter(), tried)
+    NoWayOut::new(in_the_way.into_iter(), tried, work)
 }

@@ -79,9 +79,15 @@ impl Selector {
 
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.requirements
-            .iter()
-            .all(|requirement| requirement.matches(labels))
+        self.matches_counting(labels, &mut 0)
+    }
+
+    /// The same, and counts the requirements that are looked at.
+    pub(crate) fn matches_counting(&self, labels: &Labels, work: &mut usize) -> bool {
+        self.requirements.iter().all(|requirement| {
+            *work += 1;
+            requirement.matches(labels)
+        })
     }
 
     /// Whether the selector selects every object there is.

@@ -1,7 +1,7 @@
 //! Which labels a pod changes: searched for once, for as long as nothing changes that the answer depends on.
 //!
-//! A search may try thousands of sets of edits, and a tenant decides how many: by the selectors in its namespace, and by the
-//! pods there that ask for a quarantine. What does not fit into one decision is put off to the next, in which the
+//! A search may try thousands of sets of edits, and look at the requirements of hundreds of selectors for each. A tenant
+//! decides how many: by the selectors in its namespace, and by the pods there that ask for a quarantine. What does not fit into one decision is put off to the next, in which the
 //! namespaces that wait have their turns.
 
 use std::{
@@ -23,19 +23,20 @@ use crate::{
     selector::Labels,
 };
 
-/// After that many sets of edits a decision begins no further search.
-const MAX_TRIED: u32 = 5_000;
+/// After that much work (see [`Detachment`](crate::detach::Detachment)) a decision begins no further search: some 25 ms. The
+/// sets of edits alone would not do: what one of them takes grows with the selectors in the namespace.
+const MAX_WORK: usize = 200_000;
 
-/// After that many of one namespace it begins no further search there. What the last search tries beyond them is not
-/// taken from the others.
-const SHARE: u32 = MAX_TRIED / 2;
+/// After that much work for one namespace it begins no further search there. What the last search takes beyond that is
+/// not taken from the others.
+const SHARE: usize = MAX_WORK / 2;
 
 /// The searches of this decision, and the answers of earlier ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Searches {
     answers: BTreeMap<AskedFor, Answered>,
-    /// How many sets of edits were tried in this decision, by namespace.
-    tried: BTreeMap<Arc<str>, u32>,
+    /// The work of the searches of this decision, by namespace.
+    work: BTreeMap<Arc<str>, usize>,
     /// How many searches were put off in this decision, by namespace.
     put_off: BTreeMap<Arc<str>, u32>,
     /// The namespaces of which searches were put off in the last decision, in the order of their turns: the first one has
@@ -119,7 +120,7 @@ impl Searches {
     pub(super) fn begin(&mut self) {
         self.answers
             .retain(|_, answered| std::mem::take(&mut answered.is_used));
-        self.tried.clear();
+        self.work.clear();
         let put_off = std::mem::take(&mut self.put_off);
         self.waiting.pop_front();
         self.waiting
@@ -170,17 +171,18 @@ impl Searches {
     /// kept for it.
     fn has_room(&self, namespace: &Arc<str>) -> bool {
         let turn = self.waiting.front();
-        let tried = self.tried.get(namespace);
-        if tried.is_some_and(|tried| *tried >= SHARE) {
+        let work = self.work.get(namespace);
+        if work.is_some_and(|work| *work >= SHARE) {
             return false;
         }
         if turn == Some(namespace) {
             return true;
         }
-        let others = self.tried.iter().filter(|(of, _)| turn != Some(*of));
-        let taken: u32 = others.map(|(_, tried)| SHARE.min(*tried)).sum();
+        let others = self.work.iter();
+        let others = others.filter(|(of, _)| turn != Some(*of));
+        let taken: usize = others.map(|(_, work)| SHARE.min(*work)).sum();
         let kept = turn.map_or(0, |_| SHARE);
-        taken < MAX_TRIED - kept
+        taken < MAX_WORK - kept
     }
 
     fn search(&mut self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> Found {
@@ -201,8 +203,8 @@ impl Searches {
         } else if leaving.detach == Detach::Service && selected_by.is_empty() {
             Err(Refusal::new(Reason::NothingToLeave, ""))
         } else {
-            let tried = self.tried.entry(namespace.clone()).or_default();
-            label_edits(leaving, constraints, tried)
+            let work = self.work.entry(namespace.clone()).or_default();
+            label_edits(leaving, constraints, work)
         };
         Found { selected_by, edits }
     }

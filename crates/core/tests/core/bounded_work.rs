@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    detach::detach,
+    detach::{Constraints, NamedSelector, detach},
     keys,
     object::{ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
     policy::Mode,
@@ -305,18 +305,18 @@ fn selectors_of_other_applications_are_not_searched() {
     }
     world.unhealthy("web-0");
     assert_eq!(quarantines(&world.planned()).len(), 1);
-    let constraints = pod_quarantine_core::detach::Constraints {
-        leave: vec![pod_quarantine_core::detach::NamedSelector {
+    let constraints = Constraints {
+        leave: vec![NamedSelector {
             whose: "Service web".into(),
             selector: selector(&[("app", "web")]),
         }],
         avoid: (0..3000)
-            .map(|index| pod_quarantine_core::detach::NamedSelector {
+            .map(|index| NamedSelector {
                 whose: format!("Service x{index}").into(),
                 selector: selector(&[("app", &format!("x{index}")), ("release", "r")]),
             })
             .collect(),
-        wish_to_keep: vec![pod_quarantine_core::detach::NamedSelector {
+        wish_to_keep: vec![NamedSelector {
             whose: "NetworkPolicy web".into(),
             selector: selector(&[("app", "web")]),
         }],
@@ -415,4 +415,87 @@ fn a_quarantined_pod_that_gets_more_labels_than_are_kept_is_deleted_as_any_other
     world.change("web-0", |pod| pod.has_more_labels = true);
     world.pass(Duration::from_hours(48));
     assert_eq!(reaps(&world.tick()).len(), 1);
+}
+
+fn requirement(key: &str, operator: Operator) -> Requirement {
+    Requirement {
+        key: key.into(),
+        operator,
+    }
+}
+
+/// So many selectors that [`puzzled`] labels must not enter. Each has so many requirements that hold, before one that does
+/// not.
+fn long_selectors(selectors: u32, requirements: u32) -> Vec<Selector> {
+    let long = (0..selectors).map(|_| {
+        let not = |value| Operator::NotIn([format!("v{value}").into()].into());
+        let not = (0..requirements).map(|value| requirement("app", not(value)));
+        let last = requirement("k0", Operator::In(["quarantined".into()].into()));
+        Selector::new(not.chain([last]).collect())
+    });
+    long.collect()
+}
+
+#[test]
+fn a_search_ends_in_time_whatever_the_length_and_number_of_selectors() {
+    let named = |selector| NamedSelector {
+        whose: "a selector".into(),
+        selector,
+    };
+    let mut pod = pod("web-0");
+    puzzled(&mut pod);
+    // No set of edits leaves the first selector, which all of them must try.
+    for (selectors, requirements) in [(1, 1), (1, 900), (300, 3), (300, 900)] {
+        let keys = (0..16).map(|key| format!("k{key}"));
+        let any = keys.map(|key| requirement(&key, Operator::Exists));
+        let none = keys_absent();
+        let constraints = Constraints {
+            leave: vec![named(Selector::new(any.collect()))],
+            avoid: long_selectors(selectors, requirements)
+                .into_iter()
+                .chain(none)
+                .map(named)
+                .collect(),
+            ..Constraints::default()
+        };
+        let work = match detach(&pod.labels, &constraints) {
+            Ok(found) => found.work,
+            Err(no_way_out) => no_way_out.work,
+        };
+        // The last set of edits, and the last copy, may take more.
+        let size = (selectors * (2 * requirements + 2)) as usize;
+        assert!(
+            work < 300_000 + 3 * size,
+            "{selectors} selectors of {requirements} requirements: {work}"
+        );
+    }
+}
+
+/// A selector for each key of [`puzzled`] that a pod without the key enters.
+fn keys_absent() -> Vec<Selector> {
+    let keys = (0..16).map(|key| format!("k{key}"));
+    let absent = keys.map(|key| Selector::new(vec![requirement(&key, Operator::DoesNotExist)]));
+    absent.collect()
+}
+
+/// Half a dozen sets of edits, each beside thousands of requirements.
+#[test]
+fn a_few_searches_beside_long_selectors_fill_a_decision() {
+    let mut world = World::new();
+    world.deployment("web", 20);
+    let budget = PodSelectingKind::PodDisruptionBudget;
+    for (number, long) in long_selectors(40, 450).into_iter().enumerate() {
+        let long = selecting(budget, &format!("b{number}"), long);
+        world.view.put_selecting(long);
+    }
+    for index in 0..20 {
+        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
+    }
+    let mut put_off = Vec::new();
+    for _ in 0..20 {
+        world.decide();
+        put_off.push(world.put_off);
+    }
+    assert!(put_off[0] >= 10, "{put_off:?}");
+    assert_eq!(put_off.last(), Some(&0), "{put_off:?}");
 }

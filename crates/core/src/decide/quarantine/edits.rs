@@ -24,19 +24,19 @@ pub(in crate::decide) struct LabelEdits {
     pub(in crate::decide) network_policies_left: usize,
 }
 
-/// The edits that quarantine a pod, if the policy allows any.
+/// The edits that quarantine a pod, if the policy allows any. Adds the work that it took.
 pub(in crate::decide) fn label_edits(
     leaving: &LeavingPod<'_>,
     mut constraints: Constraints,
-    tried: &mut u32,
+    work: &mut usize,
 ) -> Result<LabelEdits, Refusal> {
     let labels = &leaving.pod.labels;
     let policy = leaving.policy;
     let mut detach = |constraints: &Constraints| {
         let found = detach(labels, constraints);
-        *tried += match &found {
-            Ok(detachment) => detachment.tried,
-            Err(no_way_out) => no_way_out.tried,
+        *work += match &found {
+            Ok(detachment) => detachment.work,
+            Err(no_way_out) => no_way_out.work,
         };
         found
     };
