@@ -38,10 +38,20 @@ pub(super) struct Readings {
     begun: BTreeMap<Arc<str>, BTreeMap<Uid, Reading>>,
     /// When the needs of the present candidates were last read.
     last: BTreeMap<Uid, LastReading>,
-    /// The needs that were read recently, and until when they count.
-    known: BTreeMap<Uid, (NeedsAt, Moment)>,
+    /// The needs that were read recently.
+    known: BTreeMap<Uid, KnownNeeds>,
     /// The quarantines that they refused.
     refused: BTreeMap<ReadFor, RefusedByNeeds>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownNeeds {
+    pub(super) read: NeedsAt,
+    /// So many of the nodes have been looked at, and have no room for the replacement. That holds for as long as this reading
+    /// counts: who looks at all of them in each decision looks at thousands.
+    pub(super) without_room: usize,
+    /// Until when they count.
+    until: Moment,
 }
 
 /// A pod, and whether the policy that would quarantine it has `allowExclusive`.
@@ -90,7 +100,7 @@ impl Readings {
         });
         self.last
             .retain(|_, last| std::mem::take(&mut last.is_candidate));
-        self.known.retain(|_, (_, until)| now < *until);
+        self.known.retain(|_, known| now < known.until);
         self.refused
             .retain(|_, refused| std::mem::take(&mut refused.is_candidate));
     }
@@ -130,12 +140,17 @@ impl Readings {
             reading.is_answered = true;
         }
         let until = (needs.at.moment + NEEDS_LAST).max(now + NEEDS_LAST_AT_LEAST);
-        self.known.insert(pod.clone(), (needs, until));
+        let known = KnownNeeds {
+            read: needs,
+            without_room: 0,
+            until,
+        };
+        self.known.insert(pod.clone(), known);
     }
 
     /// The needs of a pod's replacement, if they were read recently.
-    pub(super) fn known(&self, pod: &Uid) -> Option<&NeedsAt> {
-        self.known.get(pod).map(|(needs, _)| needs)
+    pub(super) fn known(&mut self, pod: &Uid) -> Option<&mut KnownNeeds> {
+        self.known.get_mut(pod)
     }
 
     /// What the last reading refused a quarantine for: it counts until the next reading allows it.
@@ -153,22 +168,22 @@ impl Readings {
     /// second, is good for twice as long.
     pub(super) fn record_check(&mut self, read_for: ReadFor, checked: &Result<(), Refusal>) {
         let known = self.known.get(&read_for.0);
-        let (Some((needs, until)), Err(refusal)) = (known, checked) else {
+        let (Some(known), Err(refusal)) = (known, checked) else {
             self.refused.remove(&read_for);
             return;
         };
         let before = self.refused.get(&read_for);
         let times = match before {
-            Some(before) if before.read == needs.at.moment => before.times,
+            Some(before) if before.read == known.read.at.moment => before.times,
             Some(before) => before.times.saturating_add(1),
             None => 1,
         };
         let lasts = NEEDS_LAST.saturating_mul(1 << times.saturating_sub(2).min(16));
         let refused = RefusedByNeeds {
             refusal: refusal.clone(),
-            read: needs.at.moment,
+            read: known.read.at.moment,
             times,
-            until: *until + lasts.min(LONGEST_REFUSAL).saturating_sub(NEEDS_LAST),
+            until: known.until + lasts.min(LONGEST_REFUSAL).saturating_sub(NEEDS_LAST),
             is_candidate: true,
         };
         self.refused.insert(read_for, refused);

@@ -210,6 +210,39 @@ fn a_pod_on_the_host_network_needs_a_node_without_a_pod_of_its_workload() {
     assert_eq!(refusals(&planned), [("web-0", Reason::ExclusiveResource)]);
 }
 
+/// A node is looked at once for each reading: who looks at all of them in each decision looks at thousands.
+#[test]
+fn a_node_that_had_no_room_is_looked_at_again_once_the_nodes_are_read_again() {
+    let mut world = with_ports();
+    neighbour(&mut world, None, 80, "TCP");
+    assert_eq!(
+        refusals(&world.tick()),
+        [("web-0", Reason::ExclusiveResource)]
+    );
+    world.change("neighbour", |pod| pod.phase = Phase::Failed);
+    for _ in 0..9 {
+        world.pass(Duration::from_secs(1));
+        assert_eq!(world.decide(), [], "that the port is free is not seen");
+    }
+    world.pass(Duration::from_secs(1));
+    the_quarantine(&world.planned());
+}
+
+#[test]
+fn a_node_that_had_room_is_looked_at_again_in_each_decision() {
+    let mut world = with_ports();
+    world.policy(|policy| policy.mode = Mode::Observe);
+    world.findings.clear();
+    world.unhealthy("web-0");
+    assert_eq!(refusals(&world.tick()), [("web-0", Reason::Observe)]);
+    neighbour(&mut world, None, 80, "TCP");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(
+        refusals(&world.decide()),
+        [("web-0", Reason::ExclusiveResource)]
+    );
+}
+
 fn amounts(pairs: &[(&str, &str)]) -> Amounts {
     let pair =
         |(name, amount): &(&str, &str)| (Arc::from(*name), amount.parse().expect("an amount"));

@@ -3,9 +3,9 @@
 
 use super::case::{Case, Skip};
 use crate::{
-    decide::{context::Context, plan::Plan, state::State},
+    decide::{context::Context, plan::Plan, readings::KnownNeeds, state::State},
     lookup::{Lookup, NeedsQuery},
-    needs::{Needs, NeedsAt},
+    needs::Needs,
     object::Pod,
     reason::{Reason, Refusal},
     view::View,
@@ -42,25 +42,26 @@ fn check_needs(
     cx: &Context<'_>,
     plan: &Plan,
     case: &Case<'_, '_>,
-    known: &NeedsAt,
+    known: &mut KnownNeeds,
 ) -> Result<(), Refusal> {
     let pod = case.candidate.pod;
     if !case.candidate.allows_exclusive() {
-        check_exclusive(cx.view, pod, &known.needs)?;
+        check_exclusive(cx.view, pod, known)?;
     }
     // The quotas that were read may not include the replacements of these pods.
     let slots = case.ledger.slots.values().filter(|slot| {
-        slot.namespace == pod.key.namespace && slot.uid != pod.uid && slot.at >= known.at.wall
+        slot.namespace == pod.key.namespace && slot.uid != pod.uid && slot.at >= known.read.at.wall
     });
     let planned = plan
         .quarantines()
         .filter(|other| other.pod.key.namespace == pod.key.namespace);
-    check_quotas(&known.needs, slots.count() + planned.count())
+    check_quotas(&known.read.needs, slots.count() + planned.count())
 }
 
 /// Whether the pod and its replacement could share everything that both would use.
-fn check_exclusive(view: &View, pod: &Pod, needs: &Needs) -> Result<(), Refusal> {
+fn check_exclusive(view: &View, pod: &Pod, known: &mut KnownNeeds) -> Result<(), Refusal> {
     let refused = |detail: String| Err(Refusal::new(Reason::ExclusiveResource, detail));
+    let needs = &known.read.needs;
     let claims = match &needs.claims {
         Ok(claims) => claims,
         Err(why) => return refused(why.clone()),
@@ -82,9 +83,12 @@ fn check_exclusive(view: &View, pod: &Pod, needs: &Needs) -> Result<(), Refusal>
         Ok(nodes) => nodes,
         Err(why) => return refused(why.clone()),
     };
-    let mut nodes = nodes.iter();
-    if nodes.any(|node| placement.fits(node) && !takes_its_ports(view, pod, &node.name)) {
-        return Ok(());
+    // The node that had room the last time is looked at again: another pod may have taken the ports meanwhile.
+    for node in nodes.iter().skip(known.without_room) {
+        if placement.fits(node) && !takes_its_ports(view, pod, &node.name) {
+            return Ok(());
+        }
+        known.without_room += 1;
     }
     refused(
         "the pod takes ports of its node, and no other node that it fits has them free".to_owned(),
