@@ -187,7 +187,7 @@ pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, 
             .filter(|named| !reach.can_leave(&named.selector))
     };
     if stuck().next().is_some() {
-        return Err(NoWayOut::new(stuck(), 0, 0));
+        return Err(NoWayOut::new(stuck(), 0, constraints.size()));
     }
     // Most selectors of a namespace are of other applications: no edit makes a pod match them.
     let relevant = Constraints {
@@ -202,9 +202,9 @@ pub fn detach(labels: &Labels, constraints: &Constraints) -> Result<Detachment, 
     let uses = constraints.uses();
     let mut search = Search::new(labels, &relevant, &uses, MAX_TRIED, MAX_WORK);
     search.run();
-    let Search {
-        best, tried, work, ..
-    } = search;
+    let Search { best, tried, .. } = search;
+    // Before the search, all selectors were looked at.
+    let work = search.work + constraints.size();
     let Some(best) = best else {
         return Err(explain(labels, &relevant, &uses, tried, work));
     };
@@ -328,9 +328,9 @@ impl Constraints {
         uses
     }
 
-    /// How many requirements, and values in them, all selectors have.
-    fn size(&self) -> usize {
-        self.all().map(|named| named.selector.size()).sum()
+    /// How many selectors there are, with all their requirements and values.
+    pub(crate) fn size(&self) -> usize {
+        self.all().map(|named| 1 + named.selector.size()).sum()
     }
 
     fn all(&self) -> impl Iterator<Item = &NamedSelector> {

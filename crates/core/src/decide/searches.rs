@@ -188,6 +188,9 @@ impl Searches {
     fn search(&mut self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> Found {
         let namespace = &leaving.pod.key.namespace;
         let constraints = constraints_for(cx.view, leaving);
+        // All selectors were gone through and copied, whatever comes of it.
+        let work = self.work.entry(namespace.clone()).or_default();
+        *work += constraints.size();
         let selected_by: Vec<Arc<str>> = constraints
             .leave
             .iter()
@@ -203,7 +206,6 @@ impl Searches {
         } else if leaving.detach == Detach::Service && selected_by.is_empty() {
             Err(Refusal::new(Reason::NothingToLeave, ""))
         } else {
-            let work = self.work.entry(namespace.clone()).or_default();
             label_edits(leaving, constraints, work)
         };
         Found { selected_by, edits }

@@ -132,18 +132,26 @@ fn decisions_until(
     })
 }
 
-/// 50 PodDisruptionBudgets of sixteen `NotIn`, and 50 pods that people ask to quarantine, in `observe`.
-pub(crate) fn with_budgets_that_cannot_be_left() -> World {
+/// Pods that people ask to quarantine, and PodDisruptionBudgets of sixteen `NotIn`.
+fn with_asked_and_stuck(pods: u32, budgets: u32) -> World {
     let mut world = World::new();
-    world.deployment("web", 50);
-    for index in 0..50 {
+    world.deployment("web", pods);
+    for index in 0..pods {
+        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
+    }
+    for index in 0..budgets {
         let budget = PodSelectingKind::PodDisruptionBudget;
         let name = format!("b{index}");
         world
             .view
             .put_selecting(selecting(budget, &name, cannot_be_left()));
-        world.annotate(&format!("web-{index}"), keys::QUARANTINE, "x");
     }
+    world
+}
+
+/// 50 PodDisruptionBudgets of sixteen `NotIn`, and 50 pods that people ask to quarantine, in `observe`.
+pub(crate) fn with_budgets_that_cannot_be_left() -> World {
+    let mut world = with_asked_and_stuck(50, 50);
     world.file.mode = Mode::Observe;
     world.policy(|policy| policy.mode = Mode::Observe);
     world
@@ -152,14 +160,12 @@ pub(crate) fn with_budgets_that_cannot_be_left() -> World {
 #[test]
 fn selectors_that_cannot_be_left_are_found_without_a_search() {
     let mut world = with_budgets_that_cannot_be_left();
-    let planned = world.tick();
-    let refused = refusals(&planned);
-    assert_eq!(refused.len(), 50);
-    assert!(
-        refused
-            .iter()
-            .all(|(_, reason)| *reason == Reason::NoWayOut)
-    );
+    let mut refused = Vec::new();
+    for _ in 0..2 {
+        let planned = world.tick();
+        refused.extend(refusals(&planned).into_iter().map(|(_, reason)| reason));
+    }
+    assert_eq!(refused, [Reason::NoWayOut; 50]);
     let uid = world.pod("web-0").uid.clone();
     let detail = world
         .state
@@ -498,4 +504,23 @@ fn a_few_searches_beside_long_selectors_fill_a_decision() {
     }
     assert!(put_off[0] >= 10, "{put_off:?}");
     assert_eq!(put_off.last(), Some(&0), "{put_off:?}");
+}
+
+/// What cannot be left is found without a search, but all selectors are looked at.
+#[test]
+fn searches_that_fail_at_once_are_put_off_too() {
+    let mut world = with_asked_and_stuck(100, 100);
+    let decisions = |world: &mut World| {
+        let mut put_off = Vec::new();
+        while put_off.last() != Some(&0) {
+            world.decide();
+            put_off.push(world.put_off);
+        }
+        put_off
+    };
+    let first = decisions(&mut world);
+    assert!(first[0] > 80 && first.len() <= 10, "{first:?}");
+    world.service("other", &[("a", "b")]);
+    let again = decisions(&mut world);
+    assert!(again[0] > 80 && again.len() <= 10, "{again:?}");
 }
