@@ -210,7 +210,7 @@ async fn the_initial_delay_begins_anew_with_each_container() -> anyhow::Result<(
         PROBE,
         &[(
             "failureThreshold: 2",
-            "failureThreshold: 2\n      initialDelaySeconds: 15",
+            "failureThreshold: 5\n      initialDelaySeconds: 15",
         )],
     );
     let scene = Scene::set("delay-anew", 2, Labels::NoToggle, &policy).await?;
@@ -236,7 +236,8 @@ async fn the_initial_delay_begins_anew_with_each_container() -> anyhow::Result<(
             r#"{ "traffic": { "answer": { "status": 500 } } }"#,
         )
         .await?;
-    // Three bad answers end the container, fifteen seconds are waited for, and two bad answers are enough.
+    // Three bad answers end the container. Then fifteen seconds are waited for: five bad answers are more than there are
+    // before the agent knows that the container has ended.
     tokio::time::sleep(Duration::from_secs(15)).await;
     let out = scene.labelled(&pods[0]).await?;
     let statuses = out
