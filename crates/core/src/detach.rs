@@ -283,11 +283,11 @@ pub fn edited(labels: &Labels, edits: &Edits, added: &Labels) -> Labels {
 
 impl Constraints {
     /// Whether the labels violate a constraint; counts the requirements that are looked at.
-    fn is_broken(&self, labels: &Labels, work: &mut usize) -> bool {
+    fn reject(&self, labels: &Labels, work: &mut usize) -> bool {
         let mut taking = self.leave.iter().chain(&self.avoid);
         let mut keep = self.keep.iter();
-        taking.any(|named| named.selector.matches_counting(labels, work))
-            || keep.any(|named| !named.selector.matches_counting(labels, work))
+        taking.any(|named| named.selector.compare(labels, work))
+            || keep.any(|named| !named.selector.compare(labels, work))
     }
 
     /// The wishes that the labels do not fulfil.
@@ -462,7 +462,7 @@ impl<'a> Search<'a> {
         self.tried += 1;
         self.work += WORK_OF_A_SET;
         let constraints = self.constraints;
-        if constraints.is_broken(&self.labels, &mut self.work) {
+        if constraints.reject(&self.labels, &mut self.work) {
             return;
         }
         let wishes = constraints.wish_to_leave.iter();

@@ -79,11 +79,11 @@ impl Selector {
 
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.matches_counting(labels, &mut 0)
+        self.compare(labels, &mut 0)
     }
 
     /// The same, and counts the requirements that are looked at.
-    pub(crate) fn matches_counting(&self, labels: &Labels, work: &mut usize) -> bool {
+    pub(crate) fn compare(&self, labels: &Labels, work: &mut usize) -> bool {
         self.requirements.iter().all(|requirement| {
             *work += 1;
             requirement.matches(labels)

@@ -61,10 +61,10 @@ impl Converter {
             key: meta.key()?,
             uid: meta.uid()?,
             resource_version: meta.version()?,
-            has_more_labels: meta
+            labels_left_out: meta
                 .labels
                 .as_ref()
-                .is_some_and(|all| all.len() > labels.len()),
+                .map_or(0, |all| all.len() - labels.len()),
             labels,
             annotations: annotations(meta),
             owner: self.owner(meta),

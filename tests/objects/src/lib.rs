@@ -59,7 +59,7 @@ pub fn pod(key: ObjectKey, uid: Uid) -> Pod {
         uid,
         resource_version: ResourceVersion::new(1),
         labels: Labels::new(),
-        has_more_labels: false,
+        labels_left_out: 0,
         annotations: Annotations::default(),
         owner: None,
         created: None,

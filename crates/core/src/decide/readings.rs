@@ -149,7 +149,7 @@ impl Readings {
     }
 
     /// The needs of a pod's replacement, if they were read recently.
-    pub(super) fn known(&mut self, pod: &Uid) -> Option<&mut KnownNeeds> {
+    pub(super) fn recall(&mut self, pod: &Uid) -> Option<&mut KnownNeeds> {
         self.known.get_mut(pod)
     }
 

@@ -59,7 +59,7 @@ struct Answered {
 #[derive(Clone, Debug)]
 struct Asked {
     labels: Labels,
-    has_more_labels: bool,
+    labels_left_out: usize,
     owner: Option<Reference>,
     name: Arc<str>,
     detach: Detach,
@@ -73,7 +73,7 @@ impl Asked {
         let pod = leaving.pod;
         Self {
             labels: pod.labels.clone(),
-            has_more_labels: pod.has_more_labels,
+            labels_left_out: pod.labels_left_out,
             owner: pod.owner.clone(),
             name: leaving.name.into(),
             detach: leaving.detach,
@@ -86,7 +86,7 @@ impl Asked {
     fn is(&self, cx: &Context<'_>, leaving: &LeavingPod<'_>) -> bool {
         let Self {
             labels,
-            has_more_labels,
+            labels_left_out,
             owner,
             name,
             detach,
@@ -95,7 +95,7 @@ impl Asked {
         } = self;
         let pod = leaving.pod;
         *labels == pod.labels
-            && *has_more_labels == pod.has_more_labels
+            && *labels_left_out == pod.labels_left_out
             && *owner == pod.owner
             && **name == *leaving.name
             && *detach == leaving.detach
@@ -200,7 +200,7 @@ impl Searches {
         let edits = if let Some((kind, name)) = unreadable.next() {
             let detail = format!("{kind}/{name} cannot be read: what it selects is not known");
             Err(Refusal::new(Reason::NoWayOut, detail))
-        } else if leaving.pod.has_more_labels {
+        } else if leaving.pod.labels_left_out > 0 {
             let detail = format!("more than {MAX_LABELS} labels do not fit into a record");
             Err(Refusal::new(Reason::NoWayOut, detail))
         } else if leaving.detach == Detach::Service && selected_by.is_empty() {

@@ -30,8 +30,8 @@ pub struct Pod {
     pub resource_version: ResourceVersion,
     /// The first [`MAX_LABELS`], and the agent's own.
     pub labels: Labels,
-    /// Whether it has labels besides: then it is not known what selects it.
-    pub has_more_labels: bool,
+    /// How many labels it has besides: if any, it is not known what selects it.
+    pub labels_left_out: usize,
     pub annotations: Annotations,
     /// Its controller.
     pub owner: Option<Reference>,

@@ -394,10 +394,10 @@ fn a_decision_settles_a_bounded_number_of_pods_and_some_of_each_namespace() {
 fn a_pod_with_more_labels_than_are_kept_has_no_way_out() {
     let mut world = World::with_web();
     world.unhealthy("web-0");
-    world.change("web-0", |pod| pod.has_more_labels = true);
+    world.change("web-0", |pod| pod.labels_left_out = 1);
     let planned = world.planned();
     assert_eq!(refusals(&planned), [("web-0", Reason::NoWayOut)]);
-    world.change("web-0", |pod| pod.has_more_labels = false);
+    world.change("web-0", |pod| pod.labels_left_out = 0);
     assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
@@ -408,7 +408,7 @@ fn a_pod_with_more_labels_than_are_kept_is_no_other_ready_pod() {
     world.deployment("web", 2);
     world.service("web", &[("app", "web")]);
     world.unhealthy("web-0");
-    world.change("web-1", |pod| pod.has_more_labels = true);
+    world.change("web-1", |pod| pod.labels_left_out = 1);
     let planned = world.planned();
     assert_eq!(refusals(&planned), [("web-0", Reason::LastEndpoint)]);
 }
@@ -418,7 +418,7 @@ fn a_pod_with_more_labels_than_are_kept_is_no_other_ready_pod() {
 fn a_quarantined_pod_that_gets_more_labels_than_are_kept_is_deleted_as_any_other() {
     let mut world = World::with_web();
     world.quarantine("web-0");
-    world.change("web-0", |pod| pod.has_more_labels = true);
+    world.change("web-0", |pod| pod.labels_left_out = 1);
     world.pass(Duration::from_hours(48));
     assert_eq!(reaps(&world.tick()).len(), 1);
 }

@@ -179,7 +179,7 @@ fn prepare<'a>(
     state.readings.keep(&candidate.read_for());
     let workload = cx.view.workload(pod);
     let has_dry_run = workload.is_ok_and(|workload| state.has_dry_run(&workload.id()));
-    let has_needs = state.readings.known(&pod.uid).is_some();
+    let has_needs = state.readings.recall(&pod.uid).is_some();
     let dry_run = !has_dry_run && state.has_room_for_dry_run(&pod.key.namespace);
     let needs = !has_needs && state.readings.has_room(pod);
     if !dry_run && !needs || candidate.mode != Mode::Enforce {

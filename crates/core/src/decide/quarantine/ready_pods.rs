@@ -113,7 +113,7 @@ impl ReadyPods {
 fn stays(cx: &Context<'_>, planned: &BTreeSet<Uid>, pod: &Pod) -> bool {
     pod.ready
         && !pod.terminating
-        && !pod.has_more_labels
+        && pod.labels_left_out == 0
         && !pod.counts_as_quarantined()
         && !planned.contains(&pod.uid)
         && cx

@@ -24,7 +24,7 @@ pub(super) fn check<'a>(
         return Ok(());
     }
     let read_for = case.candidate.read_for();
-    if let Some(known) = state.readings.known(&read_for.0) {
+    if let Some(known) = state.readings.recall(&read_for.0) {
         let checked = check_needs(cx, plan, case, known);
         state.readings.record_check(read_for, &checked);
         return Ok(checked?);
