@@ -32,6 +32,8 @@ impl Whose {
 #[derive(Default)]
 pub(super) struct ReadyPods {
     counts: HashMap<Whose, u32>,
+    /// The Services whose pods are counted: those of all nodes at once.
+    services: BTreeSet<ObjectKey>,
     planned: BTreeSet<Uid>,
 }
 
@@ -84,12 +86,16 @@ impl ReadyPods {
 
     /// How many pods of one of its Services stay Ready without a pod; on its node, if the traffic policy is `Local`.
     pub(super) fn of_service(&mut self, cx: &Context<'_>, pod: &Pod, service: &Service) -> u32 {
-        self.without(cx, pod, Whose::service(service, pod), || {
+        if self.services.insert(service.key.clone()) {
             let pods = cx.view.pods_in(&pod.key.namespace);
-            pods.filter(|other| {
-                service.selects(&other.labels) && (!service.local || other.node == pod.node)
-            })
-        })
+            let staying = pods
+                .filter(|other| service.selects(&other.labels) && stays(cx, &self.planned, other));
+            for other in staying {
+                let count = self.counts.entry(Whose::service(service, other));
+                *count.or_default() += 1;
+            }
+        }
+        self.without(cx, pod, Whose::service(service, pod), std::iter::empty)
     }
 
     /// How many of those pods stay Ready without a pod that is one of them.
@@ -100,7 +106,9 @@ impl ReadyPods {
         whose: Whose,
         pods: impl FnOnce() -> Pods,
     ) -> u32 {
-        let Self { counts, planned } = self;
+        let Self {
+            counts, planned, ..
+        } = self;
         let count = *counts.entry(whose).or_insert_with(|| {
             let staying = pods().filter(|other| stays(cx, planned, other));
             u32::try_from(staying.count()).unwrap_or(u32::MAX)
