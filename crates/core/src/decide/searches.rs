@@ -1,8 +1,8 @@
 //! Which labels a pod changes: searched for once, for as long as nothing changes that the answer depends on.
 //!
 //! A search may try thousands of sets of edits, and look at the requirements of hundreds of selectors for each. A tenant
-//! decides how many: by the selectors in its namespace, and by the pods there that ask for a quarantine. What does not fit into one decision is put off to the next, in which the
-//! namespaces that wait have their turns.
+//! decides how many: by the selectors in its namespace, and by the pods there that ask for a quarantine. What does not
+//! fit into one decision is put off to the next, in which the namespaces that wait have their turns.
 
 use std::{
     collections::{BTreeMap, VecDeque},

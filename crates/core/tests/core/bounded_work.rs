@@ -524,3 +524,20 @@ fn searches_that_fail_at_once_are_put_off_too() {
     let again = decisions(&mut world);
     assert!(again[0] > 80 && again.len() <= 10, "{again:?}");
 }
+
+#[test]
+fn labels_that_are_too_long_for_a_record_are_refused_before_one_is_written() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    world.change("web-0", |pod| {
+        for label in 0..200 {
+            let key = format!("label-{label}");
+            pod.labels.insert(key.into(), "v".repeat(60).into());
+        }
+    });
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::NoWayOut)]);
+    let uid = world.pod("web-0").uid.clone();
+    let detail = world.state.refused(&uid).next().unwrap();
+    let detail = &detail.refusal.detail;
+    assert!(detail.contains("its labels alone have"), "{detail}");
+}

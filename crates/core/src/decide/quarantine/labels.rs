@@ -51,6 +51,7 @@ pub(super) fn plan(
         missed,
         network_policies_left,
     } = answer.edits.clone()?;
+    check_length(&pod.labels)?;
     let protection = protection(cx, pod, &labels);
     let before = |key: &Arc<str>| (key.clone(), pod.annotations.get(key).cloned());
     let ttl = pod.overrides().ttl;
@@ -123,6 +124,20 @@ pub(super) fn plan(
         missed,
         network_policies_left,
     })
+}
+
+/// Whether labels may fit into a record, which holds them all. A record is written several times to make it fit, in each
+/// decision that asks for it: for labels that alone are too long, not once.
+fn check_length(labels: &Labels) -> Result<(), Refusal> {
+    let pairs = labels.iter();
+    let bytes: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > record::MAX_BYTES {
+        let most = record::MAX_BYTES;
+        let detail =
+            format!("write the record: its labels alone have {bytes} bytes, at most {most} fit");
+        return Err(Refusal::new(Reason::NoWayOut, detail));
+    }
+    Ok(())
 }
 
 /// The annotations that keep a quarantined pod on its node, and keep the node.
