@@ -23,7 +23,7 @@ use crate::{
     selector::Labels,
 };
 
-/// After that much work (see [`Detachment`](crate::detach::Detachment)) a decision begins no further search: some 25 ms. The
+/// After that much work (see [`Detachment`](crate::detach::Detachment)) a decision begins no further search. The
 /// sets of edits alone would not do: what one of them takes grows with the selectors in the namespace.
 const MAX_WORK: usize = 200_000;
 
