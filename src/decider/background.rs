@@ -9,7 +9,7 @@ use super::Decider;
 use crate::core::{
     lookup::{DrainQuery, Lookup},
     needs::NeedsAt,
-    object::{Pod, Uid},
+    object::Uid,
 };
 
 /// The result of a background task.
@@ -69,8 +69,9 @@ impl Decider {
         let is_out = still_in.is_empty();
         self.state.record_drain(&query.uid, still_in);
         let pod = self.view.pod(&query.pod);
-        let mut pod = pod.into_iter().filter(|pod| pod.uid == query.uid);
-        if is_out && pod.any(Pod::counts_as_quarantined) {
+        let is_quarantined =
+            pod.is_some_and(|pod| pod.uid == query.uid && pod.counts_as_quarantined());
+        if is_out && is_quarantined {
             let now = self.handles.clock.now().moment;
             let took = now.saturating_sub(query.since);
             self.handles.report.drained(query, took);

@@ -66,7 +66,7 @@ pub struct State {
     /// The pods that others held back.
     pub(super) held_by_others: HeldByOthers,
     /// Ready pods that were quarantined though the agent got no connection to them: of which workload, and since when.
-    pub(super) unreached: Vec<(WorkloadId, Moment)>,
+    pub(super) unreached: BTreeMap<Uid, (WorkloadId, Moment)>,
     /// The needs of replacements.
     pub(super) readings: Readings,
     /// The pods that the last decision quarantined, or would quarantine once more is known: their slots are kept.

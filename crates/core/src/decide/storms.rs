@@ -149,8 +149,9 @@ pub(super) fn run<'a>(
     let now = cx.now.moment;
     state
         .unreached
-        .retain(|(_, since)| now.saturating_sub(*since) <= lasts);
-    let health = count(cx, findings, state.unreached.clone());
+        .retain(|_, (_, since)| now.saturating_sub(*since) <= lasts);
+    let unreached = state.unreached.values().cloned().collect();
+    let health = count(cx, findings, unreached);
     let limits = &cx.file.limits.storm;
     let above = health
         .scopes

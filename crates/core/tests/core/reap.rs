@@ -101,14 +101,19 @@ fn no_more_pods_than_the_limit_are_reaped_in_a_minute() {
     assert_eq!(gone, ["web-0", "web-1", "web-2", "web-3"]);
 }
 
-/// A pod of another namespace is out, too.
-fn with_another_namespace(world: &mut World) -> ObjectKey {
-    let another = with_victim(world, "web-3");
-    world.findings.retain(|finding| finding.pod == another);
+/// `web-0`, `web-1` and a pod of another namespace are quarantined, and two pods may be deleted in a minute.
+fn two_namespaces() -> (World, ObjectKey) {
+    let mut world = World::with_web();
+    for name in ["web-0", "web-1"] {
+        world.beside(name);
+        world.quarantine(name);
+    }
+    let another = with_victim(&mut world, "web-3");
     let quarantine = the_quarantine(&world.planned()).clone();
     world.carry_out(&quarantine);
     world.findings.clear();
-    another
+    world.file.limits.reap.per_minute = 2;
+    (world, another)
 }
 
 fn reaped(world: &mut World) -> Vec<ObjectKey> {
@@ -119,13 +124,7 @@ fn reaped(world: &mut World) -> Vec<ObjectKey> {
 
 #[test]
 fn each_namespace_has_its_turn_before_any_has_a_second_one() {
-    let mut world = World::with_web();
-    for name in ["web-0", "web-1"] {
-        world.beside(name);
-        world.quarantine(name);
-    }
-    let another = with_another_namespace(&mut world);
-    world.file.limits.reap.per_minute = 2;
+    let (mut world, another) = two_namespaces();
     world.pass(Duration::from_hours(5));
     assert_eq!(
         reaped(&mut world),
@@ -135,17 +134,11 @@ fn each_namespace_has_its_turn_before_any_has_a_second_one() {
 
 #[test]
 fn the_deletions_of_the_last_minute_are_turns_too() {
-    let mut world = World::with_web();
-    for name in ["web-0", "web-1"] {
-        world.beside(name);
-        world.quarantine(name);
-    }
-    let another = with_another_namespace(&mut world);
+    let (mut world, another) = two_namespaces();
     world.annotate("web-1", keys::HOLD, "true");
     let mut held = world.view.pod(&another).unwrap().clone();
     held.annotations.insert(keys::HOLD.into(), "true".into());
     world.put(held.clone());
-    world.file.limits.reap.per_minute = 2;
     world.pass(Duration::from_hours(5));
     assert_eq!(reaped(&mut world), [ObjectKey::new("shop", "web-0")]);
     let gone = world.pod("web-0").clone();

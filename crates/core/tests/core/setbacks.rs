@@ -122,15 +122,21 @@ fn a_slot_that_cannot_be_fenced_is_checked_again_once_its_pod_has_changed() {
     );
 }
 
-/// The tenant changes the value of the state label, or a webhook denies the deletions of one namespace.
-#[test]
-fn pods_that_cannot_be_deleted_take_no_turns_of_others_and_are_told_of() {
+/// Three pods are quarantined, and one may be deleted in a minute.
+fn with_three_out() -> World {
     let mut world = World::with_web();
     world.file.limits.reap.per_minute = 1;
     for name in ["web-0", "web-1", "web-2"] {
         world.beside(name);
         world.quarantine(name);
     }
+    world
+}
+
+/// The tenant changes the value of the state label, or a webhook denies the deletions of one namespace.
+#[test]
+fn pods_that_cannot_be_deleted_take_no_turns_of_others_and_are_told_of() {
+    let mut world = with_three_out();
     world.change("web-0", |pod| {
         pod.labels.insert(keys::STATE.into(), "x".into());
     });
@@ -173,12 +179,7 @@ fn pods_that_cannot_be_deleted_take_no_turns_of_others_and_are_told_of() {
 /// One deletion a minute: that of `web-0` is denied and gives its place back; a minute later it comes last.
 #[test]
 fn a_deletion_that_is_denied_takes_no_place_within_the_minute_and_comes_last_afterwards() {
-    let mut world = World::with_web();
-    world.file.limits.reap.per_minute = 1;
-    for name in ["web-0", "web-1", "web-2"] {
-        world.beside(name);
-        world.quarantine(name);
-    }
+    let mut world = with_three_out();
     world.pass(Duration::from_hours(5));
     let mut deleted = Vec::new();
     for second in 0..140 {

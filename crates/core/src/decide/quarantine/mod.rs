@@ -71,7 +71,8 @@ pub(super) fn run<'a>(
                 let workload = quarantine.slot.workload.clone();
                 so_far.ready_pods.plan(cx, pod, workload.clone());
                 if let Some(since) = candidate.unreached_since.filter(|_| pod.ready) {
-                    state.unreached.push((workload, since));
+                    let uid = pod.uid.clone();
+                    state.unreached.insert(uid, (workload, since));
                 }
                 plan.writes.push(Write::Quarantine(Box::new(quarantine)));
             }
