@@ -8,6 +8,7 @@ use pod_quarantine_core::{
     object::{ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
     policy::Mode,
     reason::Reason,
+    restore::HIGHEST_COST,
     selector::{Operator, Requirement, Selector},
     text::Fingerprint,
     write::{PodVersion, Write},
@@ -387,6 +388,38 @@ fn a_decision_settles_a_bounded_number_of_pods_and_some_of_each_namespace() {
         }
     }
     assert_eq!(counts, [(64, 1), (37, 0), (0, 0)]);
+}
+
+/// In a namespace with 2,000 pods that seem to wait for their adoption, 50 of 100 ReplicaSets are compared with them.
+#[test]
+fn a_decision_compares_a_bounded_number_of_controllers_with_the_pods_that_wait() {
+    let mut world = World::new();
+    let released = r#"{"at":"2030-01-01T00:00:00Z","until":"2100-01-01T00:00:00Z"}"#;
+    for index in 0..2000 {
+        let mut waiting = pod(&format!("waiting-{index}"));
+        waiting.labels = labels(&[("app", "none")]);
+        let annotations = &mut waiting.annotations;
+        annotations.insert(keys::RELEASED.into(), released.into());
+        world.put(waiting);
+    }
+    for index in 0..100 {
+        let name = format!("d{index}");
+        world.deployment(&name, 1);
+        let pod = format!("{name}-0");
+        world.annotate(&pod, keys::RELEASED, "x");
+        world.annotate(&pod, keys::DELETION_COST, HIGHEST_COST);
+    }
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        let planned = world.decide();
+        counts.push(settled(&planned).len());
+        for write in writes(&planned) {
+            if let Write::Settle { pod, change } = write {
+                world.patch(&pod, &change);
+            }
+        }
+    }
+    assert_eq!(counts, [50, 50, 0]);
 }
 
 /// Labels by the thousand are not kept, so it is not known what selects the pod.

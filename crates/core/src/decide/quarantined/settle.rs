@@ -1,6 +1,6 @@
 //! The time after a release, until the pod is an ordinary pod again.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     release::{check_owner, check_ready},
@@ -20,15 +20,26 @@ use crate::{
 /// How many pods one decision settles; the others wait for the next.
 const MAX_SETTLED: usize = 64;
 
+/// How many requirements of selectors one decision compares with the awaited pods of a namespace. Controllers that are left
+/// then wait for a decision in which fewer pods ask: tenants can make many controllers and many pods that seem to wait.
+const MAX_COMPARED: usize = 100_000;
+
 /// What a decision has found out about released pods, and the writes that settle them.
 #[derive(Default)]
 pub(super) struct Settling<'a> {
     /// Whether the controllers of that uid have settled.
     settled: HashMap<&'a Uid, bool>,
-    /// The pods that some controller may be about to own again.
-    awaited: Option<Vec<&'a Pod>>,
+    /// The pods that some controller may be about to own again, by namespace.
+    awaited: Option<HashMap<&'a Arc<str>, Awaited<'a>>>,
     turns: Turns,
     due: Vec<(usize, Write)>,
+}
+
+#[derive(Default)]
+struct Awaited<'a> {
+    pods: Vec<&'a Pod>,
+    /// How many requirements were compared with them.
+    compared: usize,
 }
 
 /// Restores the deletion cost of a released pod once its ReplicaSet has settled, and removes the annotation
@@ -86,17 +97,36 @@ impl<'a> Settling<'a> {
         else {
             return false;
         };
-        let awaited = self.awaited.get_or_insert_with(|| {
-            cx.view
-                .tracked()
-                .filter(|pod| is_awaited(cx, pod))
-                .collect()
-        });
-        let settled = self.settled.entry(&owner.uid);
-        *settled.or_insert_with(|| {
-            has_enough(cx, owner) && !awaited.iter().any(|pod| comes_back(cx, pod, owner))
+        if let Some(settled) = self.settled.get(&owner.uid) {
+            return *settled;
+        }
+        let awaited = self.awaited.get_or_insert_with(|| awaited_pods(cx));
+        let awaited = awaited.entry(&owner.key.namespace).or_default();
+        let settled = has_enough(cx, owner) && awaited.has_none_for(cx, owner);
+        self.settled.insert(&owner.uid, settled);
+        settled
+    }
+}
+
+impl Awaited<'_> {
+    /// Whether it is known that no pod is about to be owned by that controller.
+    fn has_none_for(&mut self, cx: &Context<'_>, owner: &Controller) -> bool {
+        self.pods.iter().all(|pod| {
+            self.compared < MAX_COMPARED && !comes_back(cx, pod, owner, &mut self.compared)
         })
     }
+}
+
+fn awaited_pods<'a>(cx: &Context<'a>) -> HashMap<&'a Arc<str>, Awaited<'a>> {
+    let mut awaited: HashMap<_, Awaited<'_>> = HashMap::new();
+    for pod in cx.view.tracked().filter(|pod| is_awaited(cx, pod)) {
+        awaited
+            .entry(&pod.key.namespace)
+            .or_default()
+            .pods
+            .push(pod);
+    }
+    awaited
 }
 
 /// Whether a ReplicaSet has no more pods than it wants; it does not count those that have ended (`FilterActivePods` in
@@ -124,14 +154,12 @@ fn is_awaited(cx: &Context<'_>, pod: &Pod) -> bool {
     }
 }
 
-/// Whether that controller is about to own an awaited pod again: nothing prevents it.
-fn comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller) -> bool {
-    if pod.key.namespace != owner.key.namespace {
-        return false;
-    }
+/// Whether that controller is about to own an awaited pod of its namespace again: nothing prevents it.
+fn comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller, compared: &mut usize) -> bool {
     let Some(record) = cx.known(pod).map(|known| known.record()) else {
-        return owner.selector.matches(&pod.labels);
+        return owner.selector.compare(&pod.labels, compared);
     };
+    *compared += 1;
     let is_forced = pod.overrides().release == Some(ReleaseCommand::Force);
     let does_no_harm =
         || check_ready(pod, record).is_ok() && check_owner(cx, pod, record, Some(owner)).is_ok();
