@@ -155,3 +155,25 @@ fn the_numbers_of_the_protocol_are_the_codes() {
         assert!(text.contains(said), "{said}");
     }
 }
+
+/// Whether some constant of a file is that number.
+fn has_constant(text: &str, number: &str) -> bool {
+    let digits = number.replace(',', "");
+    let mut constants = text.lines().filter(|line| line.contains("const "));
+    constants.any(|line| line.replace('_', "").ends_with(&format!(" = {digits};")))
+}
+
+#[test]
+fn every_share_names_its_number_as_the_code_has_it_and_its_test() {
+    for row in page("docs/architecture.md").rows("shared") {
+        let code = file(&row[2].replace('`', ""));
+        let words = row[0].split_whitespace();
+        for number in words.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())) {
+            assert!(has_constant(&code, number), "{number}: {}", row[2]);
+        }
+        let (test, rest) = row[3].split_once("`](../").unwrap();
+        let tests = file(rest.strip_suffix(')').unwrap());
+        let test = format!("fn {}()", test.strip_prefix("[`").unwrap());
+        assert!(tests.contains(&test), "{test}: {rest}");
+    }
+}
