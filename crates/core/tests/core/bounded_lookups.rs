@@ -373,6 +373,24 @@ fn a_follow_that_ends_after_its_pod_was_taken_back_is_the_last() {
     }
 }
 
+/// Released, and quarantined again.
+#[test]
+fn a_pod_whose_slot_comes_and_goes_too_is_followed_once() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    let (quarantined, ledger) = (world.pod("web-0").clone(), world.ledger().clone());
+    assert_eq!(followed(&mut world).len(), 1);
+    world.change("web-0", |pod| {
+        pod.labels.remove(keys::STATE);
+        pod.annotations.remove(keys::RECORD);
+    });
+    world.ledger().slots.clear();
+    assert_eq!(followed(&mut world), []);
+    world.put(quarantined);
+    *world.ledger() = ledger;
+    assert_eq!(followed(&mut world), [], "the first is under way");
+}
+
 #[test]
 fn the_drain_of_another_record_is_followed_once_that_of_the_first_has_ended() {
     let mut world = World::with_web();

@@ -112,26 +112,31 @@ fn a_network_that_fails_bit_by_bit_costs_one_pod_at_most() {
     assert!(pods.cluster.taken().len() <= 1, "{:?}", pods.cluster.taken);
 }
 
-/// What was quarantined because the agent got no connection to it holds others back for twice the cooldown at most.
-#[test]
-fn another_pod_that_is_lost_half_an_hour_later_is_another_matter() {
+/// Which pods are taken out if one is lost, and one of another workload so long after it.
+fn taken_of_two_lost(seconds_apart: u64) -> Vec<String> {
     let mut pods = InTurns::new(20, 10);
-    pods.until(80, |name| {
-        if name == "d0-0" {
-            Is::Unreached
-        } else {
-            Is::Good
-        }
-    });
-    pods.until(1800, |_| Is::Good);
-    pods.until(1860, |name| {
-        if name == "d1-0" {
-            Is::Unreached
-        } else {
-            Is::Good
-        }
-    });
-    assert_eq!(pods.cluster.taken(), ["d0-0", "d1-0"]);
+    for (second, lost) in [(20, "d0-0"), (20 + seconds_apart, "d1-0")] {
+        pods.until(second, |_| Is::Good);
+        pods.until(second + 60, |name| {
+            if name == lost {
+                Is::Unreached
+            } else {
+                Is::Good
+            }
+        });
+    }
+    pods.cluster
+        .taken()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What was quarantined because the agent got no connection to it holds back what is lost within the cooldown of ten minutes.
+#[test]
+fn a_pod_that_is_lost_half_an_hour_after_another_is_another_matter() {
+    assert_eq!(taken_of_two_lost(540), ["d0-0"]);
+    assert_eq!(taken_of_two_lost(1800), ["d0-0", "d1-0"]);
 }
 
 #[test]
