@@ -102,7 +102,7 @@ impl<'a> Settling<'a> {
         }
         let awaited = self.awaited.get_or_insert_with(|| awaited_pods(cx));
         let awaited = awaited.entry(&owner.key.namespace).or_default();
-        let settled = has_enough(cx, owner) && awaited.has_none_for(cx, owner);
+        let settled = has_enough(cx, owner) && awaited.check_none_for(cx, owner);
         self.settled.insert(&owner.uid, settled);
         settled
     }
@@ -110,9 +110,9 @@ impl<'a> Settling<'a> {
 
 impl Awaited<'_> {
     /// Whether it is known that no pod is about to be owned by that controller.
-    fn has_none_for(&mut self, cx: &Context<'_>, owner: &Controller) -> bool {
+    fn check_none_for(&mut self, cx: &Context<'_>, owner: &Controller) -> bool {
         self.pods.iter().all(|pod| {
-            self.compared < MAX_COMPARED && !comes_back(cx, pod, owner, &mut self.compared)
+            self.compared < MAX_COMPARED && !check_comes_back(cx, pod, owner, &mut self.compared)
         })
     }
 }
@@ -155,7 +155,7 @@ fn is_awaited(cx: &Context<'_>, pod: &Pod) -> bool {
 }
 
 /// Whether that controller is about to own an awaited pod of its namespace again: nothing prevents it.
-fn comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller, compared: &mut usize) -> bool {
+fn check_comes_back(cx: &Context<'_>, pod: &Pod, owner: &Controller, compared: &mut usize) -> bool {
     let Some(record) = cx.known(pod).map(|known| known.record()) else {
         return owner.selector.compare(&pod.labels, compared);
     };
