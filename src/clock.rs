@@ -13,11 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::core::{
     decide::Doubt,
-    time::{Moment, Now},
+    time::{CLOCKS_APART, Moment, Now},
 };
-
-/// Clocks further apart than this cannot be trusted.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long the API server may be silent: the leader renews its Lease every two seconds.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -137,7 +134,7 @@ impl ServerTime {
         let Some(server) = self.at(moment).filter(|_| since(self.heard) <= SILENCE) else {
             return Some(Doubt::TimeUnknown);
         };
-        if server.duration_since(machine).abs() > CLOCKS_APART {
+        if server.duration_since(machine).unsigned_abs() > CLOCKS_APART {
             return Some(Doubt::ClockIsOff);
         }
         let stepped = self.stepped.is_some_and(|at| since(at) < AFTER_STEP);

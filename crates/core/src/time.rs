@@ -19,6 +19,9 @@ pub struct Now {
 /// The API server writes whole seconds, and its clock is not the agent's.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
+/// With clocks that are further apart the time is in doubt: nothing is quarantined, released or deleted.
+pub const CLOCKS_APART: Duration = Duration::from_mins(1);
+
 /// The time that much later, or the latest possible time if that would overflow.
 #[must_use]
 pub fn after(at: Timestamp, duration: Duration) -> Timestamp {

@@ -57,6 +57,8 @@ pub struct State {
     pub(super) refused: Vec<RefusedPod>,
     /// The pods that were reaped within the last minute.
     pub(super) reaps: VecDeque<RecentReap>,
+    /// When a pod of each namespace was last reaped, as long as there are others.
+    pub(super) last_reaps: BTreeMap<Arc<str>, Moment>,
     /// Writes of pods that were denied or failed.
     setbacks: BTreeMap<(Uid, Act), Setback>,
     /// Dry runs, by workload.
@@ -301,6 +303,10 @@ impl State {
         self.readings.expire(now);
         self.reaps.retain(|reap| age(reap.at) < MINUTE);
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();
+        let namespaces: BTreeSet<&Arc<str>> =
+            view.tracked().map(|pod| &pod.key.namespace).collect();
+        self.last_reaps
+            .retain(|namespace, _| namespaces.contains(namespace));
         // A pod with a slot may lack its record for a moment only: whoever may patch it takes the record off and puts it back.
         let ledger = view.ledger.present();
         let has_slot = |uid: &Uid| ledger.is_some_and(|ledger| ledger.slots.contains_key(uid));

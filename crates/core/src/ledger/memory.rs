@@ -5,7 +5,13 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{object::Uid, scope::Scope, text::Fingerprint, time::age, workload::WorkloadId};
+use crate::{
+    object::Uid,
+    scope::Scope,
+    text::Fingerprint,
+    time::{CLOCKS_APART, after, age},
+    workload::WorkloadId,
+};
 
 /// The key of the entry with the times of quarantines.
 const BEGUN: &str = "begun";
@@ -268,7 +274,8 @@ pub(super) fn storm_key(scope: &Scope) -> String {
     }
 }
 
-/// Whether a minute ended more than an hour ago, or lies in the future: a clock that was wrong wrote it.
+/// Whether a minute ended more than an hour ago, or is further in the future than clocks may be apart: a clock that was
+/// wrong wrote it.
 fn is_past(minute: Timestamp, now: Timestamp) -> bool {
-    age(now, minute).is_none_or(|age| age >= HOUR + MINUTE)
+    age(after(now, CLOCKS_APART), minute).is_none_or(|age| age >= HOUR + MINUTE + CLOCKS_APART)
 }

@@ -274,20 +274,30 @@ impl View {
 
     fn selectors_changed_in(&mut self, namespace: &Arc<str>) {
         self.changes += 1;
-        self.selectors_changed
-            .insert(namespace.clone(), self.changes);
+        let is_any = self.selecting.contains_key(namespace)
+            || self.controllers.contains_key(namespace)
+            || self.unreadable_in(namespace).next().is_some();
+        if is_any {
+            self.selectors_changed
+                .insert(namespace.clone(), self.changes);
+        } else {
+            self.selectors_changed.remove(namespace);
+        }
     }
 
-    /// Another number after each change of what selects pods in a namespace, or owns them.
+    /// Another number after each change of what selects pods in a namespace, or owns them; 0 where nothing does.
     #[must_use]
     pub fn selectors_version(&self, namespace: &str) -> u64 {
         self.selectors_changed.get(namespace).copied().unwrap_or(0)
     }
 
     pub fn remove_selecting(&mut self, kind: PodSelectingKind, key: &ObjectKey) {
-        if let Some(of_namespace) = self.selecting.get_mut(&key.namespace)
-            && of_namespace.remove(&(kind, key.name.clone())).is_some()
-        {
+        let removed = remove_from(
+            &mut self.selecting,
+            &key.namespace,
+            &(kind, key.name.clone()),
+        );
+        if removed.is_some() {
             self.selectors_changed_in(&key.namespace);
         }
     }
@@ -352,9 +362,7 @@ impl View {
     pub fn remove_controller(&mut self, kind: ControllerKind, key: &ObjectKey) {
         let ObjectKey { namespace, name } = key;
         let key = (kind, name.clone());
-        if let Some(of_namespace) = self.controllers.get_mut(namespace)
-            && let Some(known) = of_namespace.remove(&key)
-        {
+        if let Some(known) = remove_from(&mut self.controllers, namespace, &key) {
             self.controllers_of_owners
                 .remove(namespace, known.owner.as_ref(), &key);
             self.controllers_by_uid.remove(&known.uid);
@@ -507,4 +515,18 @@ fn remove(pods: &mut ByNode, node: &Arc<str>, pod: &ObjectKey) {
             pods.remove(node);
         }
     }
+}
+
+/// Removes an object; of a namespace without any, nothing is kept.
+fn remove_from<Kind: Ord, Object>(
+    objects: &mut ByNamespace<Kind, Object>,
+    namespace: &str,
+    key: &(Kind, Arc<str>),
+) -> Option<Object> {
+    let of_namespace = objects.get_mut(namespace)?;
+    let removed = of_namespace.remove(key);
+    if of_namespace.is_empty() {
+        objects.remove(namespace);
+    }
+    removed
 }

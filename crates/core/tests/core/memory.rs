@@ -364,3 +364,17 @@ fn the_pacing_records_of_one_namespace_take_no_room_from_those_of_others() {
     let of_shop = of.filter(|pace| pace.workload.starts_with("shop/"));
     assert_eq!(of_shop.count(), 11);
 }
+
+/// As it may without a doubt: another API server answers.
+#[test]
+fn the_hourly_limit_holds_though_the_clock_goes_back_a_little() {
+    let mut world = World::with_web();
+    world.file.limits.cluster.per_hour = 1;
+    world.quarantine("web-0");
+    assert_eq!(world.now.wall, at("2030-01-31T12:00:01Z"));
+    // Another API server answers, four seconds behind.
+    world.now.wall = at("2030-01-31T11:59:56Z");
+    world.unhealthy("web-1");
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-1", Reason::HourlyLimit)]);
+}

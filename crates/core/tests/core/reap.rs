@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pod_quarantine_core::{
     keys,
-    ledger::{Ledger, LedgerView},
+    ledger::{Ledger, LedgerView, Pause},
     notice::Topic,
     object::ObjectKey,
     policy::Mode,
@@ -360,4 +360,40 @@ fn a_successor_of_the_same_name_is_not_reaped() {
         Topic::BadAnnotation,
         "its record is another pod's"
     );
+}
+
+#[test]
+fn an_unreadable_ttl_never_shortens_one_that_was_written_during_a_pause() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    world.ledger().memory.pause = Some(Pause {
+        reason: "x".into(),
+        since: None,
+    });
+    world.annotate("web-0", keys::TTL, "6h");
+    world.planned();
+    world.annotate("web-0", keys::TTL, "six hours");
+    world.planned();
+    world.ledger().memory.pause = None;
+    world.pass(Duration::from_hours(5));
+    assert_eq!(reaps(&world.planned()).len(), 0);
+}
+
+/// One pod a minute: the namespace that comes first by name has only every second one.
+#[test]
+fn each_namespace_has_its_turn_whatever_the_limit_of_a_minute() {
+    let (mut world, another) = two_namespaces();
+    world.file.limits.reap.per_minute = 1;
+    world.pass(Duration::from_hours(5));
+    let mut gone = Vec::new();
+    for _ in 0..3 {
+        for key in reaped(&mut world) {
+            let uid = world.view.pod(&key).unwrap().uid.clone();
+            assert!(world.view.remove_pod(&key, &uid));
+            gone.push(key);
+        }
+        world.pass(Duration::from_mins(1));
+    }
+    let web = |name| ObjectKey::new("shop", name);
+    assert_eq!(gone, [web("web-0"), another, web("web-1")]);
 }

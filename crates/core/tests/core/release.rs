@@ -414,3 +414,25 @@ proptest! {
         prop_assert_eq!(world.planned(), []);
     }
 }
+
+/// Labels by the thousand are not kept: one that the quarantine changed may be among those that are left out.
+#[test]
+fn a_pod_with_more_labels_than_are_kept_is_not_released() {
+    for command in ["true", "force"] {
+        let (mut world, _) = with_quarantined_pod();
+        world.change("web-0", |pod| {
+            pod.labels.remove("app");
+            pod.labels_left_out = 1;
+        });
+        request_release(&mut world, command);
+        let planned = world.planned();
+        let is_write = |one: &Planned| matches!(one, Planned::Write(_));
+        assert!(!planned.iter().any(is_write), "{planned:?}");
+        let notice = the_notice(&planned);
+        assert_eq!(notice.topic, Topic::ReleaseRefused);
+        assert_eq!(
+            notice.message,
+            "the pod has more than the 1000 labels that are read: remove some first"
+        );
+    }
+}

@@ -8,9 +8,9 @@ use pod_quarantine_core::{
     notice::Notice,
     object::{ControllerKind, ObjectKey, Phase},
     policy::Mode,
-    reason::Reason,
+    reason::{Reason, Refusal},
     restore::HIGHEST_COST,
-    write::Write,
+    write::{Act, Write},
 };
 
 use crate::{
@@ -338,4 +338,25 @@ fn each_replica_set_settles_by_itself() {
         other => panic!("{other:?}"),
     });
     assert_eq!(settled.collect::<Vec<_>>(), ["web-0", "web-1"]);
+}
+
+#[test]
+fn a_release_that_is_denied_keeps_no_other_pod_from_settling() {
+    for is_denied in [false, true] {
+        let mut world = World::with_web();
+        world.quarantine("web-1");
+        world.annotate("web-1", keys::RELEASE, "true");
+        world.annotate("web-0", keys::RELEASED, "x");
+        world.annotate("web-0", keys::DELETION_COST, HIGHEST_COST);
+        if is_denied {
+            let refusal = Refusal::new(Reason::AdmissionDenied, "no");
+            let (uid, now) = (world.pod("web-1").uid.clone(), world.now.moment);
+            world.state.record_denial(&uid, Act::Release, refusal, now);
+        }
+        let planned = world.planned();
+        let is_settled = planned
+            .iter()
+            .any(|one| matches!(one, Planned::Write(Write::Settle { .. })));
+        assert_eq!(is_settled, is_denied, "{planned:?}");
+    }
 }

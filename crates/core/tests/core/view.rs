@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView},
-    object::{ControllerKind, ObjectKey, Pod, PodSelectingKind},
+    object::{ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
     view::{Update, View},
     workload::WorkloadId,
 };
 use proptest::{collection::vec, prelude::*};
+use test_objects::{namespace, service};
 
 use crate::world::{SHOP, World, controller, pod, reference, selecting, selector, version};
 
@@ -295,4 +296,25 @@ fn objects_that_cannot_be_read_are_counted_by_kind_until_they_can() {
     }
     assert_eq!(view.unreadable(), [("pods", 1), ("services", 1)].into());
     assert_eq!(view.unreadable_in(SHOP).next(), None);
+}
+
+#[test]
+fn nothing_is_kept_of_a_namespace_that_is_gone() {
+    let mut view = View::default();
+    let key = ObjectKey::new("preview-4711", "web");
+    let kind = ControllerKind::ReplicaSet;
+    let mut set = controller(kind, "web", 1, selector(&[("a", "b")]));
+    set.key = key.clone();
+    let service = service(key.clone(), selector(&[("a", "b")]));
+    let service = PodSelectingObject::Service(service);
+    view.put_namespace(namespace(&key.namespace));
+    view.update(Update::Selecting(service));
+    view.update(Update::Controller(set));
+    view.update(Update::SelectingGone(
+        PodSelectingKind::Service,
+        key.clone(),
+    ));
+    view.update(Update::ControllerGone(kind, key.clone()));
+    view.update(Update::NamespaceGone(key.namespace.clone()));
+    assert!(!format!("{view:?}").contains(&*key.namespace), "{view:?}");
 }

@@ -162,12 +162,14 @@ fn handle_recorded(
     if let Some(ReplacementState::Ready(slot)) = &replacement {
         plan.writes.push(Write::Note(Note::Replaced(slot.clone())));
     }
+    // Also where nothing is deleted now: what a readable annotation said is kept.
+    let expires = reap::note_expiry(plan, quarantined);
     if mode != Mode::Enforce {
         return;
     }
     let is_late = matches!(replacement, Some(ReplacementState::Late));
     let is_ending = is_late && replacement::apply_timeout(cx, state, plan, quarantined)
-        || reap::reap_if_expired(cx, state, plan, quarantined);
+        || reap::reap_if_expired(cx, state, plan, quarantined, expires);
     if !is_ending && pod.has_state_label() {
         requarantine::requarantine_if_selected_again(cx, state, plan, quarantined);
     }

@@ -26,9 +26,9 @@ pub(super) fn reap_if_expired(
     state: &mut State,
     plan: &mut Plan,
     quarantined: &QuarantinedPod<'_>,
+    expires: Timestamp,
 ) -> bool {
     let QuarantinedPod { pod, overrides, .. } = *quarantined;
-    let expires = note_expiry(plan, quarantined);
     if cx.now.wall < expires {
         return false;
     }
@@ -78,7 +78,7 @@ fn reap(plan: &mut Plan, known: KnownPod<'_>, why: String) {
 }
 
 /// Of the planned deletions, keeps those for which there is room within the minute: each namespace has its turn before
-/// any has a second one, and what was denied comes last. A pod that is already being deleted counts once.
+/// any has a second one, those come first that had theirs longest ago, and what was denied comes last. A pod that is already being deleted counts once.
 pub(super) fn ration(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     let mut turns = Turns::default();
     for reap in &state.reaps {
@@ -89,9 +89,11 @@ pub(super) fn ration(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     for write in std::mem::take(&mut plan.writes) {
         match write {
             Write::Reap(reap) => {
-                let turn = turns.take(&reap.pod.key.namespace);
+                let namespace = &reap.pod.key.namespace;
+                let turn = turns.take(namespace);
+                let last = state.last_reaps.get(namespace).copied();
                 let setbacks = state.setbacks_of(&reap.pod.uid, Act::Reap);
-                due.push(((setbacks, turn), reap));
+                due.push(((setbacks, turn, last), reap));
             }
             other => others.push(other),
         }
@@ -115,6 +117,8 @@ pub(super) fn ration(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
         } else {
             Vec::new()
         };
+        let namespace = pod.key.namespace.clone();
+        state.last_reaps.insert(namespace, cx.now.moment);
         state.reaps.push_back(RecentReap {
             at: cx.now.moment,
             pod: pod.uid.clone(),
@@ -203,7 +207,7 @@ fn costs_a_budget(pod: &Pod) -> bool {
 
 /// Tells when its TTL expires, and notes what its annotation says in its slot. An unreadable annotation is ignored, but
 /// shortens nothing: what a readable one said is in the slot.
-fn note_expiry(plan: &mut Plan, quarantined: &QuarantinedPod<'_>) -> Timestamp {
+pub(super) fn note_expiry(plan: &mut Plan, quarantined: &QuarantinedPod<'_>) -> Timestamp {
     let QuarantinedPod {
         pod,
         record,

@@ -4,7 +4,7 @@ use super::quarantined_pod::QuarantinedPod;
 use crate::{
     decide::{context::Context, plan::Plan, state::State},
     notice::Topic,
-    object::{Controller, ControllerKind, ObjectKind, Pod},
+    object::{Controller, ControllerKind, MAX_LABELS, ObjectKind, Pod},
     overrides::ReleaseCommand,
     policy::{DEFAULT_SETTLE, Detach},
     record::Record,
@@ -36,6 +36,10 @@ pub(super) fn release(
 ) -> bool {
     let QuarantinedPod { pod, record, .. } = *quarantined;
     if report_setback(cx, state, plan, pod) {
+        return false;
+    }
+    if let Err(why) = check_labels(pod) {
+        plan.notify(state, pod, Topic::ReleaseRefused, why);
         return false;
     }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
@@ -71,6 +75,10 @@ pub(super) fn release_unreplaced(
     if report_setback(cx, state, plan, pod) {
         return false;
     }
+    if let Err(why) = check_labels(pod) {
+        plan.notify(state, pod, Topic::ReleaseRefused, why);
+        return false;
+    }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
     match check_owner(cx, pod, record, owner) {
         Ok(()) => {
@@ -88,6 +96,16 @@ pub(super) fn release_unreplaced(
             false
         }
     }
+}
+
+/// Whether all labels of the pod are known: one that is not would be lost, since the record goes.
+fn check_labels(pod: &Pod) -> Result<(), String> {
+    if pod.labels_left_out > 0 {
+        return Err(format!(
+            "the pod has more than the {MAX_LABELS} labels that are read: remove some first"
+        ));
+    }
+    Ok(())
 }
 
 /// True if the API server denied the release a short time ago, which is reported, or the release failed.

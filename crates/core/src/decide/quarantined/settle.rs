@@ -65,7 +65,7 @@ pub(super) fn settle<'a>(
         }
         return;
     }
-    let change = restore::settle(pod, || settling.check_settled(cx, pod), cx.now.wall);
+    let change = restore::settle(pod, || settling.check_settled(cx, state, pod), cx.now.wall);
     if !change.is_empty() {
         let turn = settling.turns.take(&pod.key.namespace);
         let pod = PodVersion::from(pod);
@@ -91,7 +91,7 @@ fn anything_is_touched(cx: &Context<'_>, pod: &Pod) -> bool {
 
 impl<'a> Settling<'a> {
     /// Whether the ReplicaSet owns the pod again and has settled.
-    fn check_settled(&mut self, cx: &Context<'a>, pod: &Pod) -> bool {
+    fn check_settled(&mut self, cx: &Context<'a>, state: &State, pod: &Pod) -> bool {
         let owner = pod.owner.as_ref();
         let Some(owner) = owner.and_then(|owner| cx.view.controller(&pod.key.namespace, owner))
         else {
@@ -100,7 +100,7 @@ impl<'a> Settling<'a> {
         if let Some(settled) = self.settled.get(&owner.uid) {
             return *settled;
         }
-        let awaited = self.awaited.get_or_insert_with(|| awaited_pods(cx));
+        let awaited = self.awaited.get_or_insert_with(|| awaited_pods(cx, state));
         let awaited = awaited.entry(&owner.key.namespace).or_default();
         let settled = has_enough(cx, owner) && awaited.check_none_for(cx, owner);
         self.settled.insert(&owner.uid, settled);
@@ -117,9 +117,9 @@ impl Awaited<'_> {
     }
 }
 
-fn awaited_pods<'a>(cx: &Context<'a>) -> HashMap<&'a Arc<str>, Awaited<'a>> {
+fn awaited_pods<'a>(cx: &Context<'a>, state: &State) -> HashMap<&'a Arc<str>, Awaited<'a>> {
     let mut awaited: HashMap<_, Awaited<'_>> = HashMap::new();
-    for pod in cx.view.tracked().filter(|pod| is_awaited(cx, pod)) {
+    for pod in cx.view.tracked().filter(|pod| is_awaited(cx, state, pod)) {
         awaited
             .entry(&pod.key.namespace)
             .or_default()
@@ -140,15 +140,19 @@ fn has_enough(cx: &Context<'_>, owner: &Controller) -> bool {
     u32::try_from(staying.count()).is_ok_and(|count| count <= owner.desired)
 }
 
-/// Whether a pod was released and is not adopted yet, or people request its release.
-fn is_awaited(cx: &Context<'_>, pod: &Pod) -> bool {
+/// Whether a pod was released and is not adopted yet, or people request its release and the API server does not deny it.
+fn is_awaited(cx: &Context<'_>, state: &State, pod: &Pod) -> bool {
     // No controller adopts a pod that has ended.
     if pod.terminating || pod.has_ended() {
         return false;
     }
     match cx.known(pod) {
         Some(known) => {
-            known.record().detach == Detach::Workload && pod.overrides().release.is_some()
+            known.record().detach == Detach::Workload
+                && pod.overrides().release.is_some()
+                && state
+                    .setback(&pod.uid, Act::Release, cx.now.moment)
+                    .is_none()
         }
         None => pod.annotations.contains_key(keys::RELEASED) && pod.owner.is_none(),
     }
