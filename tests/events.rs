@@ -55,6 +55,7 @@ fn quarantine() -> Quarantine {
             record: Fingerprint::of(""),
             record_before: None,
             ready: false,
+            unreached: None,
             replaced: None,
             expires: None,
         },

@@ -123,6 +123,7 @@ impl Stage {
                 wall,
                 moment: self.moment,
             },
+            asked: self.moment,
             answer: Answer::Bad,
             unreached: false,
             saw: "HTTP 500".into(),

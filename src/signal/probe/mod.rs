@@ -14,7 +14,7 @@ mod result;
 mod schedule;
 mod url;
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use futures::{
     StreamExt,
@@ -91,7 +91,10 @@ struct Prober {
 impl Prober {
     /// One turn of one pod, until its sample has been sent.
     async fn probe_and_send(&self, turn: Turn) -> Result<Uid, SignalError> {
-        let result = self.probe(&turn).await;
+        let (result, took) = match self.probe(&turn).await {
+            Ok(answered) => answered,
+            Err(not_asked) => (not_asked, Duration::ZERO),
+        };
         if let Some(cause) = result.cause {
             self.output.observe(SignalEvent::Error(cause));
         } else if result.answer != Answer::None {
@@ -104,6 +107,7 @@ impl Prober {
             pod: uid.clone(),
             run: turn.target.run,
             at,
+            asked: at.moment.saturating_sub(took),
             answer: result.answer,
             unreached: result.unreached,
             saw: result.saw,
@@ -111,23 +115,26 @@ impl Prober {
         sent.await.map(|()| uid)
     }
 
-    async fn probe(&self, turn: &Turn) -> ProbeResult {
+    /// What the pod answered, and how long that took. An error if it was not asked.
+    async fn probe(&self, turn: &Turn) -> Result<(ProbeResult, Duration), ProbeResult> {
         let Some(address) = turn.target.address else {
-            return ProbeResult::none("the pod has no address");
+            return Err(ProbeResult::none("the pod has no address"));
         };
         let Some(port) = turn.target.port else {
-            return ProbeResult::none("the pod has no such port");
+            return Err(ProbeResult::none("the pod has no such port"));
         };
         if turn.target.run.is_none() {
-            return ProbeResult::none("the container has not started");
+            return Err(ProbeResult::none("the container has not started"));
         }
         let permit = timeout_at(turn.next, self.permits.acquire(&turn.target.pod.namespace)).await;
         let Ok(Ok(_permits)) = permit else {
-            return ProbeResult::error(ErrorCause::Busy, "not probed: too many probes at once");
+            let saw = "not probed: too many probes at once";
+            return Err(ProbeResult::error(ErrorCause::Busy, saw));
         };
         let begun = Instant::now();
         let result = self.client.probe(SocketAddr::new(address, port)).await;
-        self.output.observe(SignalEvent::Probe(begun.elapsed()));
-        result
+        let took = begun.elapsed();
+        self.output.observe(SignalEvent::Probe(took));
+        Ok((result, took))
     }
 }

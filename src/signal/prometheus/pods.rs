@@ -63,6 +63,7 @@ impl WatchedPods {
             pod,
             run,
             at,
+            asked: at.moment,
             answer: reading.answer,
             unreached: false,
             saw: reading.saw,

@@ -78,6 +78,7 @@ pub(crate) fn slot(pod: &Pod) -> Slot {
         record: pod.record_fingerprint().expect("a record").clone(),
         record_before: None,
         ready: true,
+        unreached: None,
         replaced: Some(start()),
         expires: None,
     }

@@ -2,8 +2,8 @@
 
 mod context;
 mod doubt;
-mod held_by_others;
 mod ledger_upkeep;
+mod lost;
 mod plan;
 mod quarantine;
 mod quarantined;

@@ -1,6 +1,7 @@
 //! What a decision remembers from one tick to the next.
 //!
-//! All of it can be lost: an agent that was restarted reports some things twice and waits a little longer.
+//! All of it can be lost: an agent that was restarted reports some things twice and waits a little longer, and does not know
+//! of lost pods that people deleted or quarantined.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{held_by_others::HeldByOthers, readings::Readings, searches::Searches};
+use super::{readings::Readings, searches::Searches};
 use crate::{
     ledger::Storm,
     needs::NeedsAt,
@@ -65,10 +66,8 @@ pub struct State {
     dry_runs: BTreeMap<WorkloadId, DryRun>,
     /// When dry runs were begun a moment ago, and in which namespaces.
     dry_runs_begun: VecDeque<(Moment, Arc<str>)>,
-    /// The pods that others held back.
-    pub(super) held_by_others: HeldByOthers,
-    /// Ready pods that were quarantined though the agent got no connection to them: of which workload, and since when.
-    pub(super) unreached: BTreeMap<Uid, (WorkloadId, Moment)>,
+    /// The Ready pods that the agent got no connection to, whatever has become of them since.
+    pub(super) lost: BTreeMap<Uid, LostPod>,
     /// The needs of replacements.
     pub(super) readings: Readings,
     /// The pods that the last decision quarantined, or would quarantine once more is known: their slots are kept.
@@ -85,6 +84,16 @@ pub struct State {
     pub(super) ledger_awaited: Option<Moment>,
     /// When the slots that no pod seems to need were last checked.
     pub(super) slots_checked: Option<Moment>,
+}
+
+/// A Ready pod that was unhealthy and that the agent got no connection to.
+#[derive(Clone, Debug)]
+pub(super) struct LostPod {
+    pub(super) key: ObjectKey,
+    pub(super) workload: WorkloadId,
+    pub(super) since: Moment,
+    /// When it was last found so.
+    pub(super) found: Moment,
 }
 
 /// How the drain of a quarantined pod was last followed.
@@ -299,7 +308,6 @@ impl State {
         });
         self.dry_runs_begun
             .retain(|(begun, _)| age(*begun) < DRY_RUN_EVERY);
-        self.held_by_others.begin();
         self.readings.expire(now);
         self.reaps.retain(|reap| age(reap.at) < MINUTE);
         let tracked: BTreeSet<&Uid> = view.tracked().map(|pod| &pod.uid).collect();

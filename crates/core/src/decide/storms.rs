@@ -5,6 +5,9 @@
 //! that threshold for the cooldown. Suspect pods begin no storm, but count as unhealthy for the question whether a pod may
 //! be quarantined: of thirty pods that turn bad at once, one is past its threshold first.
 //!
+//! When a failure ends, each pod answers at its own turn. What a pod answered during the failure is held against those that
+//! were bad then, also if they have answered since, or are gone.
+//!
 //! Exempt pods stay in service however long they are bad: they count in their own workload, and hold back no other.
 
 use std::{
@@ -15,11 +18,12 @@ use std::{
 
 use super::{
     context::Context,
+    lost,
     plan::Plan,
     state::{ObservedStorm, State},
 };
 use crate::{
-    judge::{Finding, Findings, Verdict},
+    judge::{Finding, Findings, Recovered, Verdict},
     ledger::{Ledger, Note, Slot, Storm},
     notice::{Notice, Notification, Topic},
     object::{Pod, Reference, Uid},
@@ -43,18 +47,45 @@ pub(super) struct HealthCount<'a> {
     /// Bad and exempt, and in none of the other counts.
     exempt: HashSet<&'a Uid>,
     with_verdict: u32,
+    recovered: RecoveredCount<'a>,
+}
+
+/// The pods of a scope that were bad a short time ago.
+#[derive(Debug, Default)]
+struct RecoveredCount<'a> {
+    /// Since when, in order.
+    from: Vec<Moment>,
+    /// Until when, in order.
+    until: Vec<Moment>,
+    /// Theirs, and those of the others that count.
+    workloads: HashSet<&'a WorkloadId>,
+}
+
+impl<'a> RecoveredCount<'a> {
+    fn add(&mut self, recovered: &'a Recovered) {
+        self.from.push(recovered.from);
+        self.until.push(recovered.until);
+        self.workloads.insert(&recovered.place.workload);
+    }
+
+    /// How many were bad at that time: those that have become so, less those that had ceased to be.
+    fn at(&self, moment: Moment) -> usize {
+        let began = self.from.partition_point(|from| *from <= moment);
+        let ended = self.until.partition_point(|until| *until <= moment);
+        began.saturating_sub(ended)
+    }
 }
 
 impl HealthCount<'_> {
     /// A node or a zone has pods of many workloads: what two pods of one have in common is not their node.
-    fn is_above(&self, scope: &Scope, bad: usize, threshold: u8) -> bool {
+    fn is_above(&self, scope: &Scope, bad: usize, workloads: usize, threshold: u8) -> bool {
         let (least, of_workloads) = match scope {
             Scope::Cluster | Scope::Workload(_) => (2, 1),
             Scope::Node(_) | Scope::Zone(_) => (3, 2),
         };
         let share = u64::try_from(bad).unwrap_or(u64::MAX).saturating_mul(100);
         bad >= least
-            && self.workloads.len() >= of_workloads
+            && workloads >= of_workloads
             && share > u64::from(self.of()) * u64::from(threshold)
     }
 
@@ -70,13 +101,23 @@ impl HealthCount<'_> {
     }
 
     fn is_storm(&self, scope: &Scope, threshold: u8) -> bool {
-        self.is_above(scope, self.unhealthy(), threshold)
+        self.is_above(scope, self.unhealthy(), self.workloads.len(), threshold)
     }
 
     /// Whether there would be a storm if all suspect pods were unhealthy.
     pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
         let bad = self.bad.len() + self.quarantined as usize;
-        self.is_above(scope, bad, threshold)
+        self.is_above(scope, bad, self.workloads.len(), threshold)
+    }
+
+    /// The same of that time: with the pods that were bad then, and are so no longer.
+    pub(super) fn may_have_been_storm(&self, scope: &Scope, threshold: u8, then: Moment) -> bool {
+        let recovered = self.recovered.at(then);
+        if recovered == 0 {
+            return false;
+        }
+        let bad = self.bad.len() + self.quarantined as usize + recovered;
+        self.is_above(scope, bad, self.recovered.workloads.len(), threshold)
     }
 }
 
@@ -84,18 +125,20 @@ impl HealthCount<'_> {
 #[derive(Debug, Default)]
 pub(super) struct HealthCounts<'a> {
     scopes: HashMap<Scope, HealthCount<'a>>,
-    /// The Ready pods that the agent gets no connection to, whatever their kubelets got, also those that were quarantined
-    /// for it a short time ago; those that have been unreached for longest first.
+    /// The Ready pods that the agent gets, or a short time ago got, no connection to, whatever their kubelets got and
+    /// whatever has become of them since; those that have been unreached for longest first.
     unreached: Vec<Unreached>,
 }
 
-/// Pods of one workload that the agent gets no connection to, and of none other in between.
+/// Pods of one workload that the agent gets, or got, no connection to, and of none other in between.
 #[derive(Debug)]
 struct Unreached {
     workload: WorkloadId,
     /// Since when the first and the last of them have been bad.
     first: Moment,
     last: Moment,
+    /// Until when the last of them was; [`Moment::MAX`] if nothing says that it is reached again.
+    until: Moment,
 }
 
 impl<'a> HealthCounts<'a> {
@@ -103,12 +146,14 @@ impl<'a> HealthCounts<'a> {
         self.scopes.get(scope)
     }
 
-    /// Whether the agent lost the connection to a Ready pod of another workload about then, too.
+    /// Whether the agent lost the connection to a Ready pod of another workload about then, too, and had not got it back
+    /// when it asked this one.
     pub(super) fn is_another_unreached(
         &self,
         workload: &WorkloadId,
         since: Moment,
         within: Duration,
+        asked: Moment,
     ) -> bool {
         let ends = self
             .unreached
@@ -118,19 +163,23 @@ impl<'a> HealthCounts<'a> {
             .iter()
             .skip(ends)
             .take_while(|pods| pods.first <= since + within);
-        about_then.any(|pods| pods.workload != *workload)
+        about_then.any(|pods| pods.workload != *workload && pods.until > asked)
     }
 
-    /// Counts the Ready pods that the agent gets no connection to: of which workload, and since when.
-    fn count_unreached(&mut self, mut pods: Vec<(WorkloadId, Moment)>) {
-        pods.sort_by_key(|(_, since)| *since);
-        for (workload, since) in pods {
+    /// Counts Ready pods that the agent gets, or got, no connection to: of which workload, since when, until when.
+    fn count_unreached(&mut self, mut pods: Vec<(WorkloadId, Moment, Moment)>) {
+        pods.sort_by_key(|(_, since, _)| *since);
+        for (workload, since, until) in pods {
             match self.unreached.last_mut() {
-                Some(pods) if pods.workload == workload => pods.last = since,
+                Some(pods) if pods.workload == workload => {
+                    pods.last = since;
+                    pods.until = pods.until.max(until);
+                }
                 _ => self.unreached.push(Unreached {
                     workload,
                     first: since,
                     last: since,
+                    until,
                 }),
             }
         }
@@ -144,14 +193,8 @@ pub(super) fn run<'a>(
     findings: &'a Findings,
     plan: &mut Plan,
 ) -> HealthCounts<'a> {
-    // Longer than pods can be unreached at once.
-    let lasts = cx.file.limits.storm.cooldown * 2;
-    let now = cx.now.moment;
-    state
-        .unreached
-        .retain(|_, (_, since)| now.saturating_sub(*since) <= lasts);
-    let unreached = state.unreached.values().cloned().collect();
-    let health = count(cx, findings, unreached);
+    lost::remember(cx, state, findings);
+    let health = count(cx, findings, lost::out_of_service(cx, state));
     let limits = &cx.file.limits.storm;
     let above = health
         .scopes
@@ -169,9 +212,12 @@ pub(super) fn run<'a>(
 fn count<'a>(
     cx: &Context<'a>,
     findings: &'a Findings,
-    mut unreached: Vec<(WorkloadId, Moment)>,
+    lost: Vec<(WorkloadId, Moment)>,
 ) -> HealthCounts<'a> {
     let mut health = HealthCounts::default();
+    let lost = lost.into_iter();
+    let lost = lost.map(|(workload, since)| (workload, since, Moment::MAX));
+    let mut unreached: Vec<(WorkloadId, Moment, Moment)> = lost.collect();
     for finding in &findings.pods {
         if !finding.contrast {
             continue;
@@ -181,7 +227,8 @@ fn count<'a>(
         };
         let is_exempt = pod.overrides().exempt;
         if finding.unreached && pod.ready && !is_exempt {
-            unreached.push((finding.place.workload.clone(), finding.since));
+            let workload = finding.place.workload.clone();
+            unreached.push((workload, finding.since, Moment::MAX));
         }
         for scope in finding.place.scopes() {
             let is_of_others = !matches!(scope, Scope::Workload(_));
@@ -195,6 +242,27 @@ fn count<'a>(
             count.workloads.insert(&finding.place.workload);
             if finding.verdict == Verdict::Unhealthy {
                 count.unhealthy.insert(&finding.uid);
+            }
+        }
+    }
+    for recovered in &findings.recovered {
+        let pod = cx.view.pod(&recovered.pod);
+        let pod = pod.filter(|pod| pod.uid == recovered.uid);
+        if pod.is_some_and(Pod::counts_as_quarantined) {
+            continue;
+        }
+        let is_exempt = pod.is_some_and(|pod| pod.overrides().exempt);
+        if recovered.unreached && pod.is_none_or(|pod| pod.ready) && !is_exempt {
+            let workload = recovered.place.workload.clone();
+            unreached.push((workload, recovered.from, recovered.until));
+        }
+        for scope in recovered.place.scopes() {
+            let is_of_others = !matches!(scope, Scope::Workload(_));
+            if let Some(count) = health.scopes.get_mut(&scope)
+                && !(is_exempt && is_of_others)
+                && !count.bad.contains(&recovered.uid)
+            {
+                count.recovered.add(recovered);
             }
         }
     }
@@ -229,6 +297,11 @@ fn count<'a>(
                 count.workloads.insert(&slot.workload);
             }
         }
+    }
+    for count in health.scopes.values_mut() {
+        count.recovered.from.sort_unstable();
+        count.recovered.until.sort_unstable();
+        count.recovered.workloads.extend(&count.workloads);
     }
     health
 }

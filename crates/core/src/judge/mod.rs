@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use strum::{IntoStaticStr, VariantArray};
 
-pub use self::findings::{Finding, Findings};
+pub use self::findings::{Finding, Findings, Recovered};
 use self::{healthy::Healthy, streak::PolicyStreaks};
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
@@ -52,6 +52,8 @@ pub struct Sample {
     /// The run of the container that was asked, where the signal asks one.
     pub run: Option<ContainerRun>,
     pub at: Now,
+    /// When the pod was asked: what a late answer says is as old as this.
+    pub asked: Moment,
     pub answer: Answer,
     /// Of a bad answer: whether there was no connection to the pod. That may be the agent's network, too.
     pub unreached: bool,

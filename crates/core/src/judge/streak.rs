@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Finding, Sample, Verdict};
+use super::{Answer, Finding, Recovered, Sample, Verdict};
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
     policy::{Contrast, Policy, Signal},
@@ -37,7 +37,10 @@ pub(super) struct Streak {
 pub(super) struct BadStreak {
     since: Moment,
     count: u32,
-    /// Whether none of them came over a connection.
+    /// When the pod was asked for the first and for the last of them.
+    asked_first: Moment,
+    asked_last: Moment,
+    /// Whether there was no connection for at least one of them.
     unreached: bool,
     /// One line for people.
     pub(super) reason: Arc<str>,
@@ -50,11 +53,22 @@ pub(super) struct BadStreak {
 pub(super) struct PolicyStreaks {
     pub(super) policy: Arc<Policy>,
     pub(super) pods: HashMap<Uid, Streak>,
-    /// The last good answers of each workload's pods.
-    goods: BTreeMap<WorkloadId, BTreeSet<(Moment, Uid)>>,
+    /// The good answers of each workload's pods.
+    goods: BTreeMap<WorkloadId, Goods>,
     /// The pods whose last answer was bad, and since when: few, so that a decision need not visit all pods; in the order of
     /// the findings.
     bad: BTreeSet<(Moment, ObjectKey, Uid)>,
+    /// The pods that were bad a short time ago.
+    recovered: HashMap<Uid, Recovered>,
+}
+
+/// The good answers of a workload's pods.
+#[derive(Clone, Debug, Default)]
+struct Goods {
+    /// Since when they have been coming, none of them longer than a window after the one before.
+    since: Moment,
+    /// The last one of each pod.
+    last: BTreeSet<(Moment, Uid)>,
 }
 
 impl PolicyStreaks {
@@ -64,7 +78,42 @@ impl PolicyStreaks {
             pods: HashMap::new(),
             goods: BTreeMap::new(),
             bad: BTreeSet::new(),
+            recovered: HashMap::new(),
         }
+    }
+
+    /// The pods that were bad after that time, and are so no longer.
+    pub(super) fn recovered_after(&self, asked: Moment) -> impl Iterator<Item = &Recovered> {
+        let recovered = self.recovered.values();
+        recovered.filter(move |recovered| asked < recovered.until)
+    }
+
+    /// Drops those that were bad until before that time: nothing that counts is as old.
+    pub(super) fn expire_recovered(&mut self, before: Moment) {
+        self.recovered
+            .retain(|_, recovered| recovered.until >= before);
+    }
+
+    /// Ends a pod's bad answers: with another answer, or without one.
+    fn end_bad(&mut self, uid: &Uid, answered: Option<Moment>) -> Option<BadStreak> {
+        let streak = self.pods.get_mut(uid)?;
+        let bad = streak.bad.take()?;
+        let (last, _) = streak.last?;
+        self.bad
+            .remove(&(bad.since, streak.pod.clone(), uid.clone()));
+        let recovered = Recovered {
+            pod: streak.pod.clone(),
+            uid: uid.clone(),
+            place: streak.place.clone(),
+            from: bad.asked_first,
+            until: answered.unwrap_or(last + self.policy.stale_after()),
+            unreached: bad.unreached,
+        };
+        let streak = self.pods.get(uid)?;
+        if self.has_contrast(streak, &bad, last) {
+            self.recovered.insert(uid.clone(), recovered);
+        }
+        Some(bad)
     }
 
     pub(super) fn watch(&mut self, uid: &Uid, pod: &ObjectKey, place: &PodScopes) {
@@ -98,13 +147,10 @@ impl PolicyStreaks {
     }
 
     pub(super) fn forget(&mut self, uid: &Uid) {
+        self.end_bad(uid, None);
         let Some(streak) = self.pods.remove(uid) else {
             return;
         };
-        if let Some(bad) = &streak.bad {
-            self.bad
-                .remove(&(bad.since, streak.pod.clone(), uid.clone()));
-        }
         if let Some(at) = streak.last_good {
             self.drop_good(&streak.place.workload, at, uid);
         }
@@ -112,8 +158,8 @@ impl PolicyStreaks {
 
     fn drop_good(&mut self, workload: &WorkloadId, at: Moment, uid: &Uid) {
         if let Some(goods) = self.goods.get_mut(workload) {
-            goods.remove(&(at, uid.clone()));
-            if goods.is_empty() {
+            goods.last.remove(&(at, uid.clone()));
+            if goods.last.is_empty() {
                 self.goods.remove(workload);
             }
         }
@@ -131,11 +177,8 @@ impl PolicyStreaks {
 
     /// The answers so far make no streak.
     pub(super) fn restart(&mut self, uid: &Uid) {
+        self.end_bad(uid, None);
         if let Some(streak) = self.pods.get_mut(uid) {
-            if let Some(bad) = streak.bad.take() {
-                self.bad
-                    .remove(&(bad.since, streak.pod.clone(), uid.clone()));
-            }
             streak.last = None;
             streak.seen.clear();
         }
@@ -143,7 +186,7 @@ impl PolicyStreaks {
 
     /// Records a sample. False if the pod is not watched, is in another run, or a later sample is known.
     pub(super) fn record(&mut self, sample: &Sample) -> bool {
-        let stale_after = self.policy.stale_after();
+        let (stale_after, window) = (self.policy.stale_after(), self.policy.window());
         let Some(streak) = self.pods.get_mut(&sample.pod) else {
             return false;
         };
@@ -155,9 +198,24 @@ impl PolicyStreaks {
         if streak.last.is_some_and(|(last, _)| at <= last) {
             return false;
         }
-        let gap = streak
-            .last
-            .is_some_and(|(last, _)| at.saturating_sub(last) > stale_after);
+        let goes_on = sample.answer == Answer::Bad
+            && streak
+                .last
+                .is_some_and(|(last, _)| at.saturating_sub(last) <= stale_after);
+        let before = if goes_on {
+            let bad = streak.bad.take();
+            if let Some(bad) = &bad {
+                let key = (bad.since, streak.pod.clone(), sample.pod.clone());
+                self.bad.remove(&key);
+            }
+            bad
+        } else {
+            self.end_bad(&sample.pod, Some(at));
+            None
+        };
+        let Some(streak) = self.pods.get_mut(&sample.pod) else {
+            return false;
+        };
         streak.last = Some((at, sample.answer));
         if streak.seen.len() == EVIDENCE {
             streak.seen.pop_front();
@@ -166,29 +224,28 @@ impl PolicyStreaks {
             at: sample.at.wall,
             saw: sample.saw.clone(),
         });
-        let before = streak.bad.take();
-        if let Some(bad) = &before {
-            let key = (bad.since, streak.pod.clone(), sample.pod.clone());
-            self.bad.remove(&key);
-        }
         match sample.answer {
             Answer::Good => {
                 let goods = self.goods.entry(streak.place.workload.clone());
                 let goods = goods.or_default();
-                if let Some(before) = streak.last_good.replace(at) {
-                    goods.remove(&(before, sample.pod.clone()));
+                let latest = goods.last.last().map(|(latest, _)| *latest);
+                if latest.is_none_or(|latest| latest + window < at) {
+                    goods.since = at;
                 }
-                goods.insert((at, sample.pod.clone()));
+                if let Some(before) = streak.last_good.replace(at) {
+                    goods.last.remove(&(before, sample.pod.clone()));
+                }
+                goods.last.insert((at, sample.pod.clone()));
             }
             Answer::Bad => {
-                let before = before.filter(|_| !gap);
-                let before = before.map(|bad| (bad.since, bad.count, bad.unreached));
-                let (since, count, unreached) = before.unwrap_or((at, 0, true));
-                let count = count.saturating_add(1);
+                let since = before.as_ref().map_or(at, |bad| bad.since);
+                let count = before.as_ref().map_or(0, |bad| bad.count).saturating_add(1);
                 streak.bad = Some(BadStreak {
                     since,
                     count,
-                    unreached: unreached && sample.unreached,
+                    asked_first: before.as_ref().map_or(sample.asked, |bad| bad.asked_first),
+                    asked_last: sample.asked,
+                    unreached: sample.unreached || before.is_some_and(|bad| bad.unreached),
                     reason: reason(
                         &self.policy.signal,
                         count,
@@ -235,7 +292,6 @@ impl PolicyStreaks {
                 return None;
             }
             let bad = streak.bad.as_ref()?;
-            let (last, _) = streak.last?;
             Some(Finding {
                 policy: self.policy.clone(),
                 verdict,
@@ -243,8 +299,8 @@ impl PolicyStreaks {
                 uid: uid.clone(),
                 place: streak.place.clone(),
                 since: *since,
-                last,
-                contrast: self.has_contrast(uid, streak, *since, now),
+                asked: bad.asked_last,
+                contrast: self.has_contrast(streak, bad, now),
                 unreached: bad.unreached,
                 reason: bad.reason.clone(),
                 evidence: bad.evidence.clone(),
@@ -252,16 +308,19 @@ impl PolicyStreaks {
         })
     }
 
-    /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload.
-    fn has_contrast(&self, uid: &Uid, streak: &Streak, since: Moment, now: Moment) -> bool {
+    /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload, before
+    /// this pod was asked for the last time.
+    fn has_contrast(&self, streak: &Streak, bad: &BadStreak, now: Moment) -> bool {
         if self.policy.contrast == Contrast::None || streak.last_good.is_some() {
             return true;
         }
-        let window_began = since.min(now.saturating_sub(self.policy.window()));
-        let goods = self.goods.get(&streak.place.workload);
-        let mut latest = goods.into_iter().flatten().rev();
-        let of_another = latest.find(|(_, other)| other != uid);
-        of_another.is_some_and(|(last_good, _)| *last_good >= window_began)
+        // It was never good: what is known of its workload is of others.
+        let window_began = bad.since.min(now.saturating_sub(self.policy.window()));
+        self.goods.get(&streak.place.workload).is_some_and(|goods| {
+            let latest = goods.last.last();
+            let is_recent = latest.is_some_and(|(latest, _)| *latest >= window_began);
+            is_recent && goods.since <= bad.asked_last
+        })
     }
 }
 

@@ -114,6 +114,7 @@ fn all_answer(answer: Answer) -> (Duration, Duration) {
                 pod: pod.uid.clone(),
                 run: None,
                 at: world.now,
+                asked: world.now.moment,
                 answer,
                 saw: "HTTP 500".into(),
                 unreached: false,

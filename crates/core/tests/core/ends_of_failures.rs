@@ -70,6 +70,7 @@ impl InTurns {
                 pod: pod.uid.clone(),
                 run: None,
                 at: self.cluster.world.now,
+                asked: self.cluster.world.now.moment,
                 answer: if is == Is::Good {
                     Answer::Good
                 } else {

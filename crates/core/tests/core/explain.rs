@@ -31,6 +31,7 @@ fn judge(world: &World, answers: &[Answer]) -> Judge {
                 wall: world.now.wall,
                 moment: world.now.moment + Duration::from_secs(second),
             },
+            asked: world.now.moment + Duration::from_secs(second),
             answer: *answer,
             unreached: false,
             saw: format!("HTTP {second}").into(),

@@ -67,6 +67,7 @@ impl Court {
                 wall: at(START),
                 moment: Duration::from_secs(second),
             },
+            asked: Duration::from_secs(second),
             answer,
             unreached: false,
             saw: format!("{answer:?} at {second}").into(),
@@ -378,4 +379,97 @@ fn answers_and_verdicts_have_the_words_of_the_metrics() {
     ];
     let words = verdicts.map(Verdict::as_str);
     assert_eq!(words, ["healthy", "suspect", "unhealthy", "unknown"]);
+}
+
+/// The pods that were bad when `b` was asked last, with the seconds from and until which they were.
+fn recovered(court: &mut Court, second: u64) -> Vec<(String, u64, u64)> {
+    let findings = court.judge.findings(Duration::from_secs(second));
+    let recovered = findings.recovered.into_iter();
+    let recovered = recovered.map(|pod| {
+        let name = pod.pod.name.to_string();
+        (name, pod.from.as_secs(), pod.until.as_secs())
+    });
+    recovered.collect()
+}
+
+/// `a` and `b` were good, then `a` is bad from 10 s.
+fn court_of_two() -> Court {
+    let mut court = court(|_| {});
+    for pod in ["a", "b"] {
+        court.watch(pod, "web");
+        court.record(pod, 5, Good);
+    }
+    court.record("a", 10, Bad);
+    court
+}
+
+#[test]
+fn a_pod_that_has_answered_since_was_bad_until_then() {
+    for answer in [Good, NoAnswer] {
+        let mut court = court_of_two();
+        court.record("a", 20, Bad);
+        assert_eq!(recovered(&mut court, 20), []);
+        court.record("b", 25, Bad);
+        assert_eq!(recovered(&mut court, 25), [], "it is bad");
+        court.record("a", 30, answer);
+        assert_eq!(recovered(&mut court, 30), [("a".to_owned(), 10, 30)]);
+        court.record("b", 35, Bad);
+        assert_eq!(recovered(&mut court, 35), [], "it was not bad then");
+    }
+}
+
+#[test]
+fn a_pod_that_is_judged_no_longer_may_have_been_bad_until_its_answer_is_stale() {
+    let ends: [fn(&mut Judge); 2] = [
+        |judge| judge.forget("answers", &"a".into()),
+        |judge| judge.restart("answers", &"a".into()),
+    ];
+    for end in ends {
+        let mut court = court_of_two();
+        court.record("b", 20, Bad);
+        end(&mut court.judge);
+        assert_eq!(recovered(&mut court, 20), [("a".to_owned(), 10, 40)]);
+        court.record("b", 39, Bad);
+        assert_eq!(recovered(&mut court, 39), [("a".to_owned(), 10, 40)]);
+        court.record("b", 40, Bad);
+        assert_eq!(recovered(&mut court, 40), []);
+    }
+}
+
+#[test]
+fn a_pod_of_which_the_signal_never_said_good_has_not_recovered() {
+    let mut court = court(|_| {});
+    for pod in ["a", "b"] {
+        court.watch(pod, "web");
+        court.record(pod, 10, Bad);
+    }
+    court.judge.forget("answers", &"a".into());
+    assert_eq!(recovered(&mut court, 10), []);
+}
+
+#[test]
+fn nothing_is_kept_of_a_pod_that_was_bad_long_ago() {
+    let mut court = court_of_two();
+    court.judge.forget("answers", &"a".into());
+    for (second, is_kept) in [(70, true), (71, false)] {
+        assert_eq!(recovered(&mut court, second), []);
+        let text = format!("{:?}", court.judge);
+        assert_eq!(text.contains("name: \"a\""), is_kept, "{second}: {text}");
+    }
+}
+
+/// The other pod of the workload was never good before: what it was asked before the first good answer says nothing.
+#[test]
+fn a_pod_that_was_never_good_has_contrast_once_it_was_asked_after_another_was_good() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "web");
+    bad_from(&mut court, "a", 10);
+    court.record("b", 31, Good);
+    assert!(!court.has_contrast(31));
+    court.record("a", 40, Bad);
+    assert!(court.has_contrast(40));
+    // Good answers go on, the last of them after it was asked.
+    court.record("b", 41, Good);
+    assert!(court.has_contrast(41));
 }

@@ -50,6 +50,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         record: Fingerprint::of(""),
         record_before: None,
         ready: false,
+        unreached: None,
         replaced: None,
         expires: None,
     }

@@ -38,6 +38,7 @@ mod quarantine;
 mod quota;
 mod reap;
 mod record;
+mod recovered;
 mod refusals;
 mod release;
 mod replacement;

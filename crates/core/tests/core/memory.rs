@@ -30,6 +30,7 @@ fn slot(uid: &str, second: i64) -> Slot {
         record: Fingerprint::of("0123"),
         record_before: None,
         ready: false,
+        unreached: None,
         replaced: None,
         expires: None,
     }

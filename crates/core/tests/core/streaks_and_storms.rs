@@ -83,6 +83,7 @@ impl Cluster {
                 pod: pod.uid.clone(),
                 run: None,
                 at: self.world.now,
+                asked: self.world.now.moment,
                 answer,
                 unreached: false,
                 saw: "HTTP 500".into(),

@@ -189,6 +189,7 @@ fn a_pod_of_another_namespace_lends_no_contrast() {
                 pod: pod.uid.clone(),
                 run: None,
                 at: world.now,
+                asked: world.now.moment,
                 answer,
                 unreached: false,
                 saw: "x".into(),

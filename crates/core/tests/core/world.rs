@@ -327,7 +327,7 @@ impl World {
             uid: pod.uid.clone(),
             place: self.view.place_of(pod),
             since: Duration::ZERO,
-            last: self.now.moment,
+            asked: self.now.moment,
             contrast: true,
             unreached: false,
             reason: "3 bad probes in a row: HTTP 500".into(),
@@ -356,13 +356,14 @@ impl World {
     /// Every pod of the findings has just been bad again.
     pub(crate) fn all_findings(&self) -> Findings {
         let again = |finding: &Finding| Finding {
-            last: self.now.moment,
+            asked: self.now.moment,
             ..finding.clone()
         };
         let in_all = self.with_verdict.values().sum();
         let of_workloads = self.with_verdict.iter();
         let of_workloads = of_workloads.map(|(id, count)| (Scope::Workload(id.clone()), *count));
         Findings {
+            recovered: Vec::new(),
             pods: self.findings.iter().map(again).collect(),
             with_verdict: of_workloads
                 .chain([(Scope::Cluster, in_all)])

@@ -169,7 +169,7 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         uid: pod.uid.clone(),
         place: PodScopes::of(WorkloadId::of_pod(&pod.uid)),
         since: std::time::Duration::ZERO,
-        last: std::time::Duration::ZERO,
+        asked: std::time::Duration::ZERO,
         contrast: true,
         unreached: false,
         reason: "HTTP 500".into(),

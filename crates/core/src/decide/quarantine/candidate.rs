@@ -2,10 +2,10 @@
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
-    decide::{
-        context::Context, held_by_others::HeldAs, plan::Plan, readings::ReadFor, state::State,
-    },
+    decide::{context::Context, plan::Plan, readings::ReadFor, state::State},
     judge::{Finding, Verdict},
     keys,
     notice::RefusedPod,
@@ -13,7 +13,7 @@ use crate::{
     policy::{DEFAULT_AGENT, Detach, MANUAL, Mode, Policy},
     reason::Refusal,
     record::Evidence,
-    time::Moment,
+    time::{Moment, to_the_second},
 };
 
 /// A pod whose quarantine a person or a policy requests.
@@ -26,8 +26,8 @@ pub(super) struct Candidate<'a> {
     pub(super) reason: Arc<str>,
     pub(super) evidence: &'a [Evidence],
     pub(super) contrast: bool,
-    /// When the signal's last bad answer came; `None` of a manual request.
-    pub(super) last_bad: Option<Moment>,
+    /// When the signal asked for the pod's last answer; a person has seen the pod.
+    pub(super) asked_at: Option<Moment>,
     /// Since when the signal has got no connection to it.
     pub(super) unreached_since: Option<Moment>,
 }
@@ -50,9 +50,12 @@ impl Candidate<'_> {
         policy.is_some_and(|policy| policy.allow_exclusive)
     }
 
-    /// What it is held back as.
-    pub(super) fn held_as(&self) -> HeldAs {
-        (self.pod.uid.clone(), self.policy_name())
+    /// Since when a Ready pod has been lost.
+    pub(super) fn lost_since(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let since = self.unreached_since.filter(|_| self.pod.ready)?;
+        let lost_for = SignedDuration::try_from(cx.now.moment.saturating_sub(since)).ok()?;
+        let since = cx.now.wall.saturating_sub(lost_for).ok()?;
+        Some(to_the_second(since))
     }
 
     /// What the needs of its replacement are read for.
@@ -133,7 +136,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             reason,
             evidence: &[],
             contrast: true,
-            last_bad: None,
+            asked_at: None,
             unreached_since: None,
         });
     }
@@ -161,7 +164,7 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option
         reason: finding.reason.clone(),
         evidence: &finding.evidence,
         contrast: finding.contrast,
-        last_bad: Some(finding.last),
+        asked_at: Some(finding.asked),
         unreached_since: finding.unreached.then_some(finding.since),
     })
 }

@@ -22,8 +22,6 @@ pub(super) enum Skip {
     LedgerAhead,
     /// The needs of its replacement were not read recently.
     NeedsLookup,
-    /// Others have held it back since its last bad answer: the next one decides.
-    AskedOnceMore,
     /// Its last change failed a short time ago, or two changes of this version of it may yet arrive.
     BacksOff,
     /// Which labels change is not searched for in this decision any more.

@@ -96,6 +96,7 @@ pub(super) fn plan(
         record: fingerprint,
         record_before: other_record,
         ready: pod.ready,
+        unreached: case.candidate.lost_since(cx),
         replaced: None,
         expires: None,
     };

@@ -57,7 +57,6 @@ pub(super) fn run<'a>(
     for candidate in candidates(cx, state, findings, plan) {
         let pod = candidate.pod;
         state.readings.keep(&candidate.read_for());
-        state.held_by_others.keep(&candidate.held_as());
         if so_far.ready_pods.is_planned(pod) {
             continue;
         }
@@ -69,27 +68,17 @@ pub(super) fn run<'a>(
         match considered {
             Ok(quarantine) => {
                 let workload = quarantine.slot.workload.clone();
-                so_far.ready_pods.plan(cx, pod, workload.clone());
-                if let Some(since) = candidate.unreached_since.filter(|_| pod.ready) {
-                    let uid = pod.uid.clone();
-                    state.unreached.insert(uid, (workload, since));
-                }
+                so_far.ready_pods.plan(cx, pod, workload);
                 plan.writes.push(Write::Quarantine(Box::new(quarantine)));
             }
             Err(
                 Skip::SlotAhead
                 | Skip::LedgerAhead
-                | Skip::AskedOnceMore
                 | Skip::NeedsLookup
                 | Skip::BacksOff
                 | Skip::PutOff,
             ) => state.reported.keep(&pod.uid),
             Err(Skip::Refused(refusal)) => {
-                if matches!(refusal.reason, Reason::Storm | Reason::NeverSeenGood) {
-                    state
-                        .held_by_others
-                        .record(candidate.held_as(), cx.now.moment);
-                }
                 plan.refuse(state, candidate.refused(refusal));
             }
         }
@@ -118,7 +107,6 @@ fn consider<'a>(
     admission::check(cx, state, candidate)?; // Off to Mutated
     let case = Case::open(cx, state, candidate)?; // LedgerUnavailable, OwnerKind
     storm::check(cx, state, health, &case)?; // Storm
-    check_held_by_others(state, candidate)?;
     pacing::check(cx, plan, &case)?; // Rollout, RetriesExhausted, Pacing
     limits::check(cx, &so_far.budget, &case)?; // WorkloadLimit to HourlyLimit
     let quarantine = labels::plan(cx, &mut so_far.searches, &case)?; // NothingToLeave, NetworkPolicy, NoWayOut
@@ -135,20 +123,6 @@ fn consider<'a>(
         dry_run_first: needs_dry_run(state, &case),
         ..quarantine
     })
-}
-
-/// Whether the signal has said `bad` of the pod since others last held it back.
-fn check_held_by_others(state: &State, candidate: &Candidate<'_>) -> Result<(), Skip> {
-    match candidate.last_bad {
-        Some(last_bad)
-            if state
-                .held_by_others
-                .is_held_since(&candidate.held_as(), last_bad) =>
-        {
-            Err(Skip::AskedOnceMore)
-        }
-        _ => Ok(()),
-    }
 }
 
 /// `Observe`: the last check, so that `observe` reports exactly what `enforce` would do.

@@ -14,9 +14,10 @@ pub(super) fn check(
     health: &HealthCounts<'_>,
     case: &Case<'_, '_>,
 ) -> Result<(), Refusal> {
-    if case.candidate.manual {
+    // People have seen the pod.
+    let Some(asked) = case.candidate.asked_at else {
         return Ok(());
-    }
+    };
     let limits = &cx.file.limits.storm;
     for scope in cx.view.place_of(case.candidate.pod).scopes() {
         let threshold = limits.of(&scope);
@@ -33,10 +34,17 @@ pub(super) fn check(
             let detail = format!("more than {threshold}% of {of} are unhealthy, since {since}");
             return Err(Refusal::new(Reason::Storm, detail));
         }
-        if let Some(count) = health.of(&scope)
-            && count.may_be_storm(&scope, threshold)
-        {
+        let Some(count) = health.of(&scope) else {
+            continue;
+        };
+        if count.may_be_storm(&scope, threshold) {
             let detail = format!("more than {threshold}% of {of} are unhealthy or about to be");
+            return Err(Refusal::new(Reason::Storm, detail));
+        }
+        if count.may_have_been_storm(&scope, threshold, asked) {
+            let detail = format!(
+                "more than {threshold}% of {of} were unhealthy or about to be when this one was last asked: its next answer counts"
+            );
             return Err(Refusal::new(Reason::Storm, detail));
         }
     }
@@ -45,7 +53,7 @@ pub(super) fn check(
         && case.candidate.pod.ready
     {
         let within = limits.cooldown;
-        if health.is_another_unreached(&case.workload.id(), since, within) {
+        if health.is_another_unreached(&case.workload.id(), since, within, asked) {
             let detail = "there is no connection to Ready pods of other workloads either: it may be the agent's network";
             return Err(Refusal::new(Reason::Storm, detail));
         }

@@ -13,7 +13,7 @@ use self::{quarantined_pod::QuarantinedPod, replacement::ReplacementState, settl
 use super::{context::Context, plan::Plan, state::State};
 use crate::{
     keys,
-    ledger::Note,
+    ledger::{Note, Slot},
     notice::Topic,
     object::Pod,
     overrides::{Overrides, ReleaseCommand},
@@ -158,16 +158,20 @@ fn handle_recorded(
     {
         return;
     }
-    let replacement = known.map(|known| replacement::state_of(cx, known));
-    if let Some(ReplacementState::Ready(slot)) = &replacement {
-        plan.writes.push(Write::Note(Note::Replaced(slot.clone())));
+    let replacement = known.map(|known| (known, replacement::state_of(cx, known)));
+    if let Some((known, ReplacementState::Ready)) = &replacement {
+        let slot = Slot {
+            replaced: Some(cx.now.wall),
+            ..known.slot().clone()
+        };
+        plan.writes.push(Write::Note(Note::Replaced(slot)));
     }
     // Also where nothing is deleted now: what a readable annotation said is kept.
     let expires = reap::note_expiry(plan, quarantined);
     if mode != Mode::Enforce {
         return;
     }
-    let is_late = matches!(replacement, Some(ReplacementState::Late));
+    let is_late = matches!(replacement, Some((_, ReplacementState::Late)));
     let is_ending = is_late && replacement::apply_timeout(cx, state, plan, quarantined)
         || reap::reap_if_expired(cx, state, plan, quarantined, expires);
     if !is_ending && pod.has_state_label() {

@@ -14,8 +14,8 @@ use crate::{
 pub(super) enum ReplacementState {
     /// No replacement is awaited: none starts, or it was already Ready.
     NotAwaited,
-    /// The replacement is Ready now: the slot that records it.
-    Ready(Slot),
+    /// The replacement is Ready now, which its slot does not record yet.
+    Ready,
     /// The replacement is not Ready, and its timeout has not passed.
     Pending,
     /// The replacement is not Ready, and its timeout has passed.
@@ -35,10 +35,7 @@ pub(super) fn state_of(cx: &Context<'_>, known: KnownPod<'_>) -> ReplacementStat
         return ReplacementState::NotAwaited;
     };
     if is_replaced(cx, known, controller.desired) {
-        return ReplacementState::Ready(Slot {
-            replaced: Some(cx.now.wall),
-            ..slot.clone()
-        });
+        return ReplacementState::Ready;
     }
     let is_time_known = !cx.doubt.is_some_and(Doubt::is_about_time);
     if is_time_known && cx.now.wall >= after(slot.at, cx.file.limits.pacing.replacement_timeout) {
