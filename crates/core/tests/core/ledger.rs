@@ -165,6 +165,7 @@ fn only_the_slot_that_was_checked_is_freed() {
 fn an_unreadable_entry_is_never_overwritten() {
     let uid = pod("a").uid;
     let mut ledger = Ledger::read(version(1), [(&*uid, "{\"of\":\"a newer agent\"}")]);
+    assert_eq!(ledger.closed(at(START)), None, "others take slots");
     assert!(!ledger.take(slot("a", 5)));
     assert_eq!(ledger.entries()[&*uid], "{\"of\":\"a newer agent\"}");
 }

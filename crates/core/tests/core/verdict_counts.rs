@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     judge::Answer::{Bad, Good},
-    object::ObjectKey,
+    object::{ContainerRun, ObjectKey},
+    policy::Policy,
     scope::{PodScopes, Scope},
 };
 
 use crate::{
     judge::{Court, bad_from, court},
-    world::policy,
+    world::{START, at, policy, selector},
 };
 
 /// A court with a second policy, which probes as often.
@@ -132,4 +133,51 @@ fn a_healthy_pod_counts_where_it_is_now() {
     watch_at(&mut court, "answers", "a", "n2");
     let expected = [Some(1), Some(2), Some(3), Some(3)];
     assert_eq!(with_verdict(&mut court, 10), expected);
+}
+
+/// A court in which `bad` is bad, and a policy each finds `a` and `b` healthy.
+fn with_two_healthy() -> Court {
+    let mut court = of_two_policies();
+    for (policy, pod, second, answer) in [
+        ("answers", "bad", 5, Good),
+        ("answers", "bad", 10, Bad),
+        ("answers", "a", 10, Good),
+        ("other", "b", 10, Good),
+    ] {
+        watch_at(&mut court, policy, pod, "n1");
+        court.record_for(policy, pod, second, answer);
+    }
+    let expected = [Some(3), None, Some(3), Some(3)];
+    assert_eq!(with_verdict(&mut court, 10), expected);
+    court
+}
+
+#[test]
+fn what_a_policy_found_healthy_counts_no_longer_once_it_has_changed_or_is_gone() {
+    let changes: [fn(&mut Vec<Arc<Policy>>); 2] = [
+        |policies| {
+            policies.pop();
+        },
+        |policies| Arc::make_mut(&mut policies[1]).pods = selector(&[("app", "web")]),
+    ];
+    for change in changes {
+        let mut court = with_two_healthy();
+        court.new_policies(change);
+        let expected = [Some(2), None, Some(2), Some(2)];
+        assert_eq!(with_verdict(&mut court, 10), expected);
+    }
+}
+
+#[test]
+fn a_healthy_pod_counts_no_longer_once_its_container_is_in_another_run() {
+    let mut court = with_two_healthy();
+    let run = ContainerRun {
+        since: at(START),
+        restarts: 1,
+    };
+    for (run, healthy) in [(None, 3), (Some(run), 2)] {
+        court.judge.set_run("answers", &"a".into(), run);
+        let expected = [Some(healthy), None, Some(healthy), Some(healthy)];
+        assert_eq!(with_verdict(&mut court, 10), expected);
+    }
 }
