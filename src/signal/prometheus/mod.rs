@@ -62,10 +62,12 @@ pub async fn run(
             turn = schedule.next(&policy, begun, begun);
             continue;
         }
-        let asked = pods.wait_for(within(limit, server.ask())).await?;
+        // What the answer says is of this time, however long it takes.
+        let asked = pods.output.now();
+        let answer = pods.wait_for(within(limit, server.ask())).await?;
         pods.output.observe(SignalEvent::Query(begun.elapsed()));
         let at = pods.output.now();
-        let result = asked
+        let result = answer
             .unwrap_or_else(|timed_out| Err(timed_out.into()))
             .and_then(|body| QueryResult::parse(&body, &labels))
             .and_then(|result| freshness.check(result, query.interval, at.wall));
@@ -73,8 +75,8 @@ pub async fn run(
         if let Ok(result) = &result {
             remarks.report(&pods.output, &result.remarks);
         }
-        for (pod, reading) in read(&result, &query, at.wall, pods.iter()) {
-            pods.send(pod, at, reading).await?;
+        for (pod, reading) in read(&result, &query, asked.wall, pods.iter()) {
+            pods.send(pod, asked, reading).await?;
         }
         turn = schedule.next(&policy, begun, Instant::now());
     }
