@@ -157,3 +157,14 @@ async fn a_signal_whose_targets_or_samples_are_closed_ends_with_an_error() {
         "report samples of policy web-probe: the channel of samples is closed"
     );
 }
+
+#[tokio::test]
+async fn a_late_answer_is_as_old_as_its_probe() {
+    let late = Duration::from_millis(60);
+    let server = Server::start(move |_| Reply::Late(late, FINE.to_vec())).await;
+    let mut rig = Rig::probe(quick_probe());
+    rig.put(pod("a", server.address));
+    let (sample, age) = rig.sample_and_age().await;
+    assert!(age >= late, "{age:?}");
+    assert!(sample.at.moment >= sample.asked + late, "{sample:?}");
+}

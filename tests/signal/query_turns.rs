@@ -88,6 +88,26 @@ async fn a_body_that_drips_is_cut_at_the_timeout() {
 }
 
 #[tokio::test]
+async fn what_a_slow_query_says_is_as_old_as_its_beginning() {
+    let late = Duration::from_millis(300);
+    let vector = vector(&[("a", "0.01")]);
+    let server = Server::start(move |asked| match vector(asked) {
+        Reply::Bytes(bytes) => Reply::Late(late, bytes),
+        other => other,
+    })
+    .await;
+    let (mut query, mut prometheus) = quick_query(&server);
+    query.interval = Duration::from_secs(1);
+    prometheus.timeout = query.interval;
+    let mut rig = Rig::query((query, prometheus));
+    rig.put(silent_pod("a"));
+    let (sample, age) = rig.sample_and_age().await;
+    assert_eq!(sample.answer, Good);
+    assert!(age >= late, "{age:?}");
+    assert_eq!(sample.at.moment, sample.asked);
+}
+
+#[tokio::test]
 async fn a_pod_that_is_removed_during_a_query_gets_no_sample() {
     let server = Server::start(|_| Reply::Hang).await;
     let (mut query, mut prometheus) = quick_query(&server);

@@ -144,6 +144,7 @@ pub(crate) struct Rig {
     samples: mpsc::Receiver<Sample>,
     recorder: Arc<Recorder>,
     tasks: JoinSet<String>,
+    clock: Clock,
 }
 
 impl Rig {
@@ -183,11 +184,12 @@ impl Rig {
         let (output, samples) = mpsc::channel(room);
         let recorder = Arc::new(Recorder::default());
         let mut tasks = JoinSet::new();
+        let clock = Clock::new();
         tasks.spawn(run(SignalContext {
             policy: policy(name).0,
             targets: changes,
             samples: output,
-            clock: Clock::new(),
+            clock: clock.clone(),
             observer: recorder.clone(),
         }));
         Self {
@@ -195,6 +197,7 @@ impl Rig {
             samples,
             recorder,
             tasks,
+            clock,
         }
     }
 
@@ -214,6 +217,13 @@ impl Rig {
     pub(crate) async fn sample(&mut self) -> Sample {
         let sample = timeout(LONG, self.samples.recv()).await;
         sample.expect("a sample").expect("the signal runs")
+    }
+
+    /// The next sample, and how long ago its pod was asked.
+    pub(crate) async fn sample_and_age(&mut self) -> (Sample, Duration) {
+        let sample = self.sample().await;
+        let age = self.clock.now().moment.saturating_sub(sample.asked);
+        (sample, age)
     }
 
     /// The next sample's answer and what it saw.
