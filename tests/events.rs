@@ -55,7 +55,7 @@ fn quarantine() -> Quarantine {
             record: Fingerprint::of(""),
             record_before: None,
             ready: false,
-            unreached: None,
+            lost: false,
             replaced: None,
             expires: None,
         },

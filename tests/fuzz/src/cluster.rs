@@ -78,7 +78,7 @@ pub(crate) fn slot(pod: &Pod) -> Slot {
         record: pod.record_fingerprint().expect("a record").clone(),
         record_before: None,
         ready: true,
-        unreached: None,
+        lost: false,
         replaced: Some(start()),
         expires: None,
     }

@@ -46,7 +46,8 @@ fn is_lost(cx: &Context<'_>, finding: &Finding) -> bool {
         && pod.is_some_and(|pod| pod.uid == finding.uid && pod.ready && !pod.overrides().exempt)
 }
 
-/// The pods that were lost and are out of service since: of which workload, and since when they were lost.
+/// The pods that were lost and are out of service: of which workload, and since when they were lost, or, of those that only
+/// the ledger knows, since when they are out.
 pub(super) fn out_of_service(cx: &Context<'_>, state: &State) -> Vec<(WorkloadId, Moment)> {
     let now = cx.now;
     let lost = state
@@ -58,12 +59,10 @@ pub(super) fn out_of_service(cx: &Context<'_>, state: &State) -> Vec<(WorkloadId
         .ledger
         .into_iter()
         .flat_map(|ledger| ledger.slots.values());
-    let noted = slots.filter_map(|slot| {
-        let since = age(now.wall, slot.unreached?)?;
-        let is_current = age(now.wall, slot.at).is_some_and(|age| age <= lasts(cx));
-        let is_remembered = state.lost.contains_key(&slot.uid);
-        (is_current && !is_remembered)
-            .then(|| (slot.workload.clone(), now.moment.saturating_sub(since)))
+    let lost = slots.filter(|slot| slot.lost && !state.lost.contains_key(&slot.uid));
+    let noted = lost.filter_map(|slot| {
+        let age = age(now.wall, slot.at).filter(|age| *age <= lasts(cx))?;
+        Some((slot.workload.clone(), now.moment.saturating_sub(age)))
     });
     remembered.chain(noted).collect()
 }

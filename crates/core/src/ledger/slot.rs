@@ -38,9 +38,9 @@ pub struct Slot {
     /// Whether the pod was Ready: then its quarantine counts against its PodDisruptionBudgets.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ready: bool,
-    /// If it was Ready and quarantined for lost connections: since when they were lost. That may be the agent's network, too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreached: Option<Timestamp>,
+    /// Whether it was Ready and the agent got no connection to it. That may be the agent's network, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
     /// When the pod's replacement was Ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Timestamp>,

@@ -23,7 +23,7 @@ fn slot(name: &str, resource_version: u64) -> Slot {
         record: Fingerprint::of("0123"),
         record_before: None,
         ready: false,
-        unreached: None,
+        lost: false,
         replaced: None,
         expires: None,
     }
@@ -150,7 +150,7 @@ fn only_the_slot_that_was_checked_is_freed() {
         record: Fingerprint::of("4567"),
         record_before: None,
         ready: false,
-        unreached: None,
+        lost: false,
         replaced: None,
         ..slot("a", 5)
     };

@@ -50,7 +50,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         record: Fingerprint::of(""),
         record_before: None,
         ready: false,
-        unreached: None,
+        lost: false,
         replaced: None,
         expires: None,
     }

@@ -30,7 +30,7 @@ fn slot(uid: &str, second: i64) -> Slot {
         record: Fingerprint::of("0123"),
         record_before: None,
         ready: false,
-        unreached: None,
+        lost: false,
         replaced: None,
         expires: None,
     }
@@ -265,6 +265,7 @@ fn a_full_ledger_fits_into_its_object() {
         slot.record = Fingerprint::of("");
         slot.record_before = Some(Fingerprint::of("before"));
         slot.expires = Some(slot.at);
+        slot.lost = true;
         slot.replaced = Some(slot.at);
         slot.ready = true;
         let mut pace = pace(3600, 100);

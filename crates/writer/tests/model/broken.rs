@@ -225,7 +225,7 @@ fn slot_of(pod: &Pod) -> Slot {
         record: Fingerprint::of(""),
         record_before: None,
         ready: false,
-        unreached: None,
+        lost: false,
         replaced: None,
         expires: None,
     }

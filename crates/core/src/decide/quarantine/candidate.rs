@@ -2,8 +2,6 @@
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
-use jiff::{SignedDuration, Timestamp};
-
 use crate::{
     decide::{context::Context, plan::Plan, readings::ReadFor, state::State},
     judge::{Finding, Verdict},
@@ -13,7 +11,7 @@ use crate::{
     policy::{DEFAULT_AGENT, Detach, MANUAL, Mode, Policy},
     reason::Refusal,
     record::Evidence,
-    time::{Moment, to_the_second},
+    time::Moment,
 };
 
 /// A pod whose quarantine a person or a policy requests.
@@ -50,12 +48,9 @@ impl Candidate<'_> {
         policy.is_some_and(|policy| policy.allow_exclusive)
     }
 
-    /// Since when a Ready pod has been lost.
-    pub(super) fn lost_since(&self, cx: &Context<'_>) -> Option<Timestamp> {
-        let since = self.unreached_since.filter(|_| self.pod.ready)?;
-        let lost_for = SignedDuration::try_from(cx.now.moment.saturating_sub(since)).ok()?;
-        let since = cx.now.wall.saturating_sub(lost_for).ok()?;
-        Some(to_the_second(since))
+    /// Whether it is Ready, and the agent gets no connection to it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.unreached_since.is_some() && self.pod.ready
     }
 
     /// What the needs of its replacement are read for.

@@ -96,7 +96,7 @@ pub(super) fn plan(
         record: fingerprint,
         record_before: other_record,
         ready: pod.ready,
-        unreached: case.candidate.lost_since(cx),
+        lost: case.candidate.is_lost(),
         replaced: None,
         expires: None,
     };
