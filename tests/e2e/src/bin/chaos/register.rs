@@ -257,13 +257,13 @@ impl Register {
         namespaces.len()
     }
 
-    /// Nobody but the agent deletes what nobody owns and nobody asked to be deleted; and the agent, only what it has
-    /// quarantined itself.
+    /// Nobody but the agent deletes what nobody owns and nobody asked to be deleted; and the agent, only what carries the
+    /// record that it wrote itself, also if a tenant has taken all marks off and put them back meanwhile.
     fn is_deleted(&mut self, pod: &Seen) {
         let is_let_go = pod.unowned.is_some_and(|since| since.elapsed() > LET_GO);
         let is_explained = pod.done.iter().any(|done| *done != Doing::Record) || !is_let_go;
-        let is_as_written = pod.annotations.get(RECORD) == pod.written.as_ref();
-        let is_the_agents = pod.quarantine.is_some() && is_as_written;
+        let record = pod.annotations.get(RECORD);
+        let is_the_agents = record.is_some() && record == pod.written.as_ref();
         if !is_explained && !is_the_agents {
             self.find(pod, Wrong::Unasked("it was deleted"));
         }

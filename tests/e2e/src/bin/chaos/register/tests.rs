@@ -263,6 +263,8 @@ fn the_deletion_of_a_tenants_pod_is_wrong_unless_it_carries_the_record_that_the_
     let mut taken_off = out.clone();
     taken_off["annotations"] = json!({});
     taken_off["managedFields"] = json!([]);
+    let mut all_taken_off = taken_off.clone();
+    all_taken_off["labels"] = pod(name, 2)["labels"].clone();
     let written_back = quarantined_by(TENANT, out.clone());
     let mut forged = written_back.clone();
     forged["annotations"][RECORD] = "{}".into();
@@ -272,7 +274,12 @@ fn the_deletion_of_a_tenants_pod_is_wrong_unless_it_carries_the_record_that_the_
             vec![out.clone(), taken_off.clone(), written_back.clone()],
             0,
         ),
+        (
+            vec![out.clone(), all_taken_off.clone(), written_back.clone()],
+            0,
+        ),
         (vec![out.clone(), forged], 1),
+        (vec![out.clone(), all_taken_off], 1),
         (vec![out, taken_off], 1),
         (vec![written_back], 1),
     ] {
