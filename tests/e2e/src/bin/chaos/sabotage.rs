@@ -56,10 +56,11 @@ impl Sabotage {
             let here = pods.filter(|pod| scene.has(pod) && !pod.is_marked());
             here.cloned().collect()
         });
-        let mut untouched = pods
-            .iter()
-            .filter(|pod| pod.is_quiet() && !pod.is_asked_for());
-        let pod = untouched.next().context("no pod")?;
+        let untouched = || {
+            let mut untouched = pods.iter();
+            let pod = untouched.find(|pod| pod.is_quiet() && !pod.is_asked_for());
+            pod.context("no quiet pod is untouched at this moment: try another SEED")
+        };
         match self {
             Self::Cap => {
                 let too_many = of_one_namespace(&pods, scene.limits.namespace + 1)?;
@@ -73,8 +74,9 @@ impl Sabotage {
                 }
                 Ok(())
             }
-            Self::Label => write(scene, pod, &json!({ "labels": { "team": null } })).await,
+            Self::Label => write(scene, untouched()?, &json!({ "labels": { "team": null } })).await,
             Self::Quarantine => {
+                let pod = untouched()?;
                 let record =
                     json!({ "labels": { STATE: "quarantined" }, "annotations": { RECORD: "{}" } });
                 write(scene, pod, &record).await?;
