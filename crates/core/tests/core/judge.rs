@@ -473,3 +473,19 @@ fn a_pod_that_was_never_good_has_contrast_once_it_was_asked_after_another_was_go
     court.record("b", 41, Good);
     assert!(court.has_contrast(41));
 }
+
+/// A good answer after more than a window without any is a new beginning: the pod must be asked after it.
+#[test]
+fn good_answers_that_are_a_window_apart_go_on() {
+    for (apart, contrast) in [(31, true), (32, false)] {
+        let mut court = court(|_| {});
+        court.watch("a", "web");
+        court.watch("b", "web");
+        court.record("b", 10, Good);
+        bad_from(&mut court, "a", apart - 15);
+        court.record("b", 10 + apart, Good);
+        assert_eq!(court.has_contrast(10 + apart), contrast, "{apart}");
+        court.record("a", 15 + apart, Bad);
+        assert!(court.has_contrast(15 + apart), "{apart}");
+    }
+}
