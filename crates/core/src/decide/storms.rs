@@ -298,7 +298,8 @@ fn count<'a>(
             }
         }
     }
-    for count in health.scopes.values_mut() {
+    let counts = health.scopes.values_mut();
+    for count in counts.filter(|count| !count.recovered.from.is_empty()) {
         count.recovered.from.sort_unstable();
         count.recovered.until.sort_unstable();
         count.recovered.workloads.extend(&count.workloads);

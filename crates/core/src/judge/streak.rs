@@ -94,13 +94,28 @@ impl PolicyStreaks {
             .retain(|_, recovered| recovered.until >= before);
     }
 
-    /// Ends a pod's bad answers: with another answer, or without one.
-    fn end_bad(&mut self, uid: &Uid, answered: Option<Moment>) -> Option<BadStreak> {
+    fn take_bad(&mut self, uid: &Uid) -> Option<BadStreak> {
         let streak = self.pods.get_mut(uid)?;
         let bad = streak.bad.take()?;
-        let (last, _) = streak.last?;
         self.bad
             .remove(&(bad.since, streak.pod.clone(), uid.clone()));
+        Some(bad)
+    }
+
+    /// Ends a pod's bad answers: with another answer, or without one.
+    fn end_bad(&mut self, uid: &Uid, answered: Option<Moment>) {
+        let Some(bad) = self.take_bad(uid) else {
+            return;
+        };
+        let Some(streak) = self.pods.get(uid) else {
+            return;
+        };
+        let Some((last, _)) = streak.last else {
+            return;
+        };
+        if !self.has_contrast(streak, &bad, last) {
+            return;
+        }
         let recovered = Recovered {
             pod: streak.pod.clone(),
             uid: uid.clone(),
@@ -109,11 +124,7 @@ impl PolicyStreaks {
             until: answered.unwrap_or(last + self.policy.stale_after()),
             unreached: bad.unreached,
         };
-        let streak = self.pods.get(uid)?;
-        if self.has_contrast(streak, &bad, last) {
-            self.recovered.insert(uid.clone(), recovered);
-        }
-        Some(bad)
+        self.recovered.insert(uid.clone(), recovered);
     }
 
     pub(super) fn watch(&mut self, uid: &Uid, pod: &ObjectKey, place: &PodScopes) {
@@ -203,12 +214,7 @@ impl PolicyStreaks {
                 .last
                 .is_some_and(|(last, _)| at.saturating_sub(last) <= stale_after);
         let before = if goes_on {
-            let bad = streak.bad.take();
-            if let Some(bad) = &bad {
-                let key = (bad.since, streak.pod.clone(), sample.pod.clone());
-                self.bad.remove(&key);
-            }
-            bad
+            self.take_bad(&sample.pod)
         } else {
             self.end_bad(&sample.pod, Some(at));
             None

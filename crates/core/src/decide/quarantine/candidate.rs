@@ -48,9 +48,9 @@ impl Candidate<'_> {
         policy.is_some_and(|policy| policy.allow_exclusive)
     }
 
-    /// Whether it is Ready, and the agent gets no connection to it.
-    pub(super) fn is_lost(&self) -> bool {
-        self.unreached_since.is_some() && self.pod.ready
+    /// Since when the agent gets no connection to it, if it is Ready.
+    pub(super) fn lost_since(&self) -> Option<Moment> {
+        self.unreached_since.filter(|_| self.pod.ready)
     }
 
     /// What the needs of its replacement are read for.

@@ -49,9 +49,7 @@ pub(super) fn check(
         }
     }
     // Two applications seldom lose their sockets at once while their kubelets still reach them.
-    if let Some(since) = case.candidate.unreached_since
-        && case.candidate.pod.ready
-    {
+    if let Some(since) = case.candidate.lost_since() {
         let within = limits.cooldown;
         if health.is_another_unreached(&case.workload.id(), since, within, asked) {
             let detail = "there is no connection to Ready pods of other workloads either: it may be the agent's network";

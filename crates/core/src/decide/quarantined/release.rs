@@ -35,11 +35,7 @@ pub(super) fn release(
     command: ReleaseCommand,
 ) -> bool {
     let QuarantinedPod { pod, record, .. } = *quarantined;
-    if report_setback(cx, state, plan, pod) {
-        return false;
-    }
-    if let Err(why) = check_labels(pod) {
-        plan.notify(state, pod, Topic::ReleaseRefused, why);
+    if report_hindrance(cx, state, plan, pod) {
         return false;
     }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
@@ -72,11 +68,7 @@ pub(super) fn release_unreplaced(
     quarantined: &QuarantinedPod<'_>,
 ) -> bool {
     let QuarantinedPod { pod, record, .. } = *quarantined;
-    if report_setback(cx, state, plan, pod) {
-        return false;
-    }
-    if let Err(why) = check_labels(pod) {
-        plan.notify(state, pod, Topic::ReleaseRefused, why);
+    if report_hindrance(cx, state, plan, pod) {
         return false;
     }
     let owner = cx.view.controller(&pod.key.namespace, &record.owner);
@@ -98,26 +90,24 @@ pub(super) fn release_unreplaced(
     }
 }
 
-/// Whether all labels of the pod are known: one that is not would be lost, since the record goes.
-fn check_labels(pod: &Pod) -> Result<(), String> {
+/// True if the pod cannot be released now, which is reported unless a release only failed: the API server denied it a short
+/// time ago, or not all labels are known. One that is not would be lost, since the record goes.
+fn report_hindrance(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) -> bool {
+    if let Some(setback) = state.setback(&pod.uid, Act::Release, cx.now.moment) {
+        if let Some(refusal) = &setback.refusal {
+            let message = format!("the API server denied it: {}", refusal.detail);
+            plan.notify(state, pod, Topic::ReleaseRefused, message);
+        }
+        return true;
+    }
     if pod.labels_left_out > 0 {
-        return Err(format!(
+        let message = format!(
             "the pod has more than the {MAX_LABELS} labels that are read: remove some first"
-        ));
-    }
-    Ok(())
-}
-
-/// True if the API server denied the release a short time ago, which is reported, or the release failed.
-fn report_setback(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) -> bool {
-    let Some(setback) = state.setback(&pod.uid, Act::Release, cx.now.moment) else {
-        return false;
-    };
-    if let Some(refusal) = &setback.refusal {
-        let message = format!("the API server denied it: {}", refusal.detail);
+        );
         plan.notify(state, pod, Topic::ReleaseRefused, message);
+        return true;
     }
-    true
+    false
 }
 
 fn put_back(
