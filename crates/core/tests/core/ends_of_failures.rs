@@ -2,25 +2,12 @@
 
 use std::time::Duration;
 
-use pod_quarantine_core::{
-    judge::{Answer, Judge, Sample},
-    object::ObjectKey,
-    reason::Reason,
-};
+use pod_quarantine_core::{judge::Judge, object::ObjectKey, reason::Reason};
 
-use crate::streaks_and_storms::Cluster;
+use crate::streaks_and_storms::{Cluster, Is};
 
 /// How often each pod is probed.
 const PERIOD: Duration = Duration::from_secs(10);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Is {
-    Good,
-    /// It answers 500.
-    Bad,
-    /// There is no connection, says the agent; to its kubelet the pod is Ready.
-    Unreached,
-}
 
 /// A cluster of which each pod is probed at its own turn in the period, with a decision after each answer.
 struct InTurns {
@@ -65,20 +52,8 @@ impl InTurns {
                 continue;
             }
             let is = is(&pod.key.name);
-            self.cluster.judge.record(&Sample {
-                policy: "answers".into(),
-                pod: pod.uid.clone(),
-                run: None,
-                at: self.cluster.world.now,
-                asked: self.cluster.world.now.moment,
-                answer: if is == Is::Good {
-                    Answer::Good
-                } else {
-                    Answer::Bad
-                },
-                unreached: is == Is::Unreached,
-                saw: "x".into(),
-            });
+            let now = self.cluster.world.now;
+            self.cluster.hear(&pod, is, now, now.moment);
             self.cluster.decide();
         }
     }

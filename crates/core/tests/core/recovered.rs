@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    judge::{Answer, Judge, Sample},
+    judge::Judge,
     keys,
     object::ObjectKey,
     policy::{PrometheusQuery, Signal, Threshold},
@@ -14,16 +14,9 @@ use pod_quarantine_core::{
 
 use crate::{
     outcome::{quarantines, refusals},
-    streaks_and_storms::Cluster,
+    streaks_and_storms::{Cluster, Is},
     world::World,
 };
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Is {
-    Good,
-    Bad,
-    Unreached,
-}
 
 /// Thirty Deployments of two pods, with the default limits. All pods but the `special` ones are good every ten seconds;
 /// what those say, the test says, to the tenth of a second.
@@ -92,20 +85,7 @@ impl Scene {
         if pod.counts_as_quarantined() {
             return;
         }
-        self.cluster.judge.record(&Sample {
-            policy: "answers".into(),
-            pod: pod.uid,
-            run: None,
-            at,
-            asked,
-            answer: if is == Is::Good {
-                Answer::Good
-            } else {
-                Answer::Bad
-            },
-            unreached: is == Is::Unreached,
-            saw: "x".into(),
-        });
+        self.cluster.hear(&pod, is, at, asked);
     }
 
     /// At that time a pod answers, and a decision is made.
@@ -256,8 +236,8 @@ fn lose(scene: &mut Scene, name: &'static str, from: u64) {
     }
 }
 
-/// Which pods are taken out if one is lost, and one of another workload 100 s later.
-fn taken_of_two_lost(restart: bool) -> Vec<String> {
+/// One pod is lost and taken out; the agent restarts perhaps.
+fn with_one_lost(restart: bool) -> Scene {
     let mut scene = Scene::new(&["d0-0", "d1-0"]);
     scene.says(105, "d0-0", Is::Good);
     scene.says(106, "d1-0", Is::Good);
@@ -267,6 +247,12 @@ fn taken_of_two_lost(restart: bool) -> Vec<String> {
         scene.restart();
     }
     scene.special = vec!["d1-0"];
+    scene
+}
+
+/// Which pods are taken out if one is lost, and one of another workload 100 s later.
+fn taken_of_two_lost(restart: bool) -> Vec<String> {
+    let mut scene = with_one_lost(restart);
     scene.at(1100);
     scene.says(1105, "d1-0", Is::Good);
     lose(&mut scene, "d1-0", 112);
@@ -395,15 +381,7 @@ fn something_says_why_a_pod_that_is_asked_once_more_is_not_quarantined() {
 #[test]
 fn a_pod_that_stays_lost_is_held_back_by_one_that_is_out_for_twice_the_cooldown() {
     for restart in [false, true] {
-        let mut scene = Scene::new(&["d0-0", "d1-0"]);
-        scene.says(105, "d0-0", Is::Good);
-        scene.says(106, "d1-0", Is::Good);
-        lose(&mut scene, "d0-0", 11);
-        assert_eq!(scene.taken(), ["d0-0"]);
-        if restart {
-            scene.restart();
-        }
-        scene.special = vec!["d1-0"];
+        let mut scene = with_one_lost(restart);
         scene.at(5300);
         scene.says(5305, "d1-0", Is::Good);
         for (until, taken) in [(1220, &["d0-0"] as &[_]), (1250, &["d0-0", "d1-0"])] {

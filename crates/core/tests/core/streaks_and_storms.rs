@@ -7,7 +7,7 @@ use pod_quarantine_core::{
     object::{ObjectKey, Pod},
     policy::Limits,
     reason::Reason,
-    time::Moment,
+    time::{Moment, Now},
     write::Quarantine,
 };
 
@@ -18,6 +18,16 @@ use crate::{
 
 /// How often the policy's probe asks.
 const PERIOD: Duration = Duration::from_secs(10);
+
+/// What a pod says, or does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Is {
+    Good,
+    /// It answers 500.
+    Bad,
+    /// There is no connection, says the agent; to its kubelet the pod is Ready.
+    Unreached,
+}
 
 /// A cluster with the default limits, probed every ten seconds. Quarantines are carried out at once, and every pod that
 /// is taken out has a Ready replacement.
@@ -57,6 +67,24 @@ impl Cluster {
         cluster
     }
 
+    /// An answer of that time arrives, of a pod that was asked at another perhaps.
+    pub(crate) fn hear(&mut self, pod: &Pod, is: Is, at: Now, asked: Moment) {
+        self.judge.record(&Sample {
+            policy: "answers".into(),
+            pod: pod.uid.clone(),
+            run: None,
+            at,
+            asked,
+            answer: if is == Is::Good {
+                Answer::Good
+            } else {
+                Answer::Bad
+            },
+            unreached: is == Is::Unreached,
+            saw: "HTTP 500".into(),
+        });
+    }
+
     pub(crate) fn watch(&mut self) {
         for pod in self.world.view.pods() {
             if !pod.counts_as_quarantined() {
@@ -73,22 +101,10 @@ impl Cluster {
         let step = PERIOD / u32::try_from(pods.len()).unwrap();
         for pod in pods {
             self.world.pass(step);
-            let answer = if is_bad(&pod) {
-                Answer::Bad
-            } else {
-                Answer::Good
-            };
-            self.judge.record(&Sample {
-                policy: "answers".into(),
-                pod: pod.uid.clone(),
-                run: None,
-                at: self.world.now,
-                asked: self.world.now.moment,
-                answer,
-                unreached: false,
-                saw: "HTTP 500".into(),
-            });
-            if answer == Answer::Bad {
+            let is = if is_bad(&pod) { Is::Bad } else { Is::Good };
+            let now = self.world.now;
+            self.hear(&pod, is, now, now.moment);
+            if is == Is::Bad {
                 self.decide();
             }
         }
