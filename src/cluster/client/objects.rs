@@ -12,7 +12,10 @@ use kube::{
     api::{self, DeleteParams, GetParams, ListParams, ObjectList, Patch, PatchParams, WatchParams},
     core::Request,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::{Value, value::RawValue};
 
 use super::{ClientError, request};
@@ -50,9 +53,7 @@ impl<Wire: Clone + DeserializeOwned> Page<Wire> {
             match serde_json::from_str(item.get()) {
                 Ok(object) => page.items.push(object),
                 Err(error) => {
-                    let Named { metadata: named } = serde_json::from_str(item.get())?;
-                    let key = ObjectKey::new(named.namespace, named.name);
-                    page.unreadable.push((key, error.to_string()));
+                    page.unreadable.push((key_of(item)?, error.to_string()));
                 }
             }
         }
@@ -67,16 +68,13 @@ struct RawList<'a> {
     items: Vec<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Named {
-    metadata: NamedMeta,
-}
-
-#[derive(Deserialize)]
-struct NamedMeta {
-    #[serde(default)]
-    namespace: String,
-    name: String,
+/// The key of an object that cannot be read otherwise: one field may be there twice.
+fn key_of(object: &RawValue) -> serde_json::Result<ObjectKey> {
+    let object: Value = serde_json::from_str(object.get())?;
+    let text = |field| object.pointer(field).and_then(Value::as_str);
+    let name = text("/metadata/name").ok_or(serde_json::Error::missing_field("metadata.name"))?;
+    let namespace = text("/metadata/namespace").unwrap_or_default();
+    Ok(ObjectKey::new(namespace, name))
 }
 
 /// The objects of one kind, in a namespace or everywhere, each read as a `Wire`.
