@@ -10,6 +10,7 @@
 mod availability;
 mod bounded_lookups;
 mod bounded_work;
+mod containers;
 mod contrast;
 mod decision_time;
 mod detach;

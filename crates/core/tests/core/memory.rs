@@ -70,6 +70,23 @@ fn each_new_slot_counts_for_an_hour() {
     assert_eq!(ledger.memory.begun.len(), 1, "what is past is gone");
 }
 
+/// Their names are text of tenants, who may create any number of them.
+#[test]
+fn quarantines_beyond_400_namespaces_count_without_the_name() {
+    let mut ledger = empty();
+    for number in 0..500 {
+        let mut slot = slot(&format!("uid-{number}"), 0);
+        slot.namespace = format!("shop-{number}").into();
+        assert!(ledger.take(slot.clone()) && ledger.free(&slot));
+    }
+    let mut again = slot("again", 1);
+    again.namespace = "shop-0".into();
+    assert!(ledger.take(again));
+    let begun = ledger.memory.begun_by_namespace(later(1));
+    assert_eq!((begun.len(), begun[""], begun["shop-0"]), (401, 100, 2));
+    assert_eq!(ledger.memory.begun_within_an_hour(later(1)), 501);
+}
+
 #[test]
 fn the_hourly_limit_survives_a_restart_and_a_release() {
     let mut world = World::with_web();
@@ -325,15 +342,26 @@ fn storms_of_one_namespace_leave_room_for_those_of_others_of_nodes_and_of_the_cl
     assert!(ledger.note(&storm(Scope::Cluster, "cluster")));
 }
 
+/// A quarantine of a workload of its own, so many seconds after the start.
+fn begin(ledger: &mut Ledger, number: usize, namespace: &str, retries: u32) {
+    let mut slot = slot(&format!("pod-{number}"), 0);
+    slot.workload = WorkloadId::from(&*format!("workload-{number}"));
+    let mut pace = pace(i64::try_from(number).unwrap(), retries);
+    pace.workload = format!("{namespace}/Deployment {number}").into();
+    assert!(ledger.begin(slot, Some(&pace)));
+}
+
+fn pacing_of(ledger: &Ledger, namespace: &str) -> usize {
+    let of = ledger.memory.pacing.values();
+    of.filter(|pace| pace.workload.starts_with(&format!("{namespace}/")))
+        .count()
+}
+
 #[test]
 fn beyond_the_bound_the_least_important_pacing_record_is_forgotten() {
     let mut ledger = empty();
     for number in 0..=MAX_PACING_RECORDS {
-        let mut slot = slot(&format!("pod-{number}"), 0);
-        slot.workload = WorkloadId::from(&*format!("workload-{number}"));
-        let retries = if number == 0 { 3 } else { 0 };
-        let at = i64::try_from(number).unwrap();
-        assert!(ledger.begin(slot, Some(&pace(at, retries))));
+        begin(&mut ledger, number, "shop", if number == 0 { 3 } else { 0 });
     }
     assert_eq!(ledger.memory.pacing.len(), MAX_PACING_RECORDS);
     assert!(
@@ -346,25 +374,29 @@ fn beyond_the_bound_the_least_important_pacing_record_is_forgotten() {
 #[test]
 fn the_pacing_records_of_one_namespace_take_no_room_from_those_of_others() {
     let mut ledger = empty();
-    let mut begin = |number: usize, namespace: &str, retries: u32| {
-        let mut slot = slot(&format!("pod-{number}"), 0);
-        slot.workload = WorkloadId::from(&*format!("workload-{number}"));
-        let at = i64::try_from(number).unwrap();
-        let mut pace = pace(at, retries);
-        pace.workload = format!("{namespace}/Deployment {number}").into();
-        assert!(ledger.begin(slot, Some(&pace)));
-    };
     for number in 0..10 {
-        begin(number, "shop", 0);
+        begin(&mut ledger, number, "shop", 0);
     }
     for number in 10..2 * MAX_PACING_RECORDS {
-        begin(number, "evil", 3);
+        begin(&mut ledger, number, "evil", 3);
     }
-    begin(2 * MAX_PACING_RECORDS, "shop", 0);
+    begin(&mut ledger, 2 * MAX_PACING_RECORDS, "shop", 0);
     assert_eq!(ledger.memory.pacing.len(), MAX_PACING_RECORDS);
-    let of = ledger.memory.pacing.values();
-    let of_shop = of.filter(|pace| pace.workload.starts_with("shop/"));
-    assert_eq!(of_shop.count(), 11);
+    assert_eq!(pacing_of(&ledger, "shop"), 11);
+}
+
+#[test]
+fn of_two_namespaces_with_equally_many_pacing_records_the_one_that_wants_another_loses_one() {
+    let mut ledger = empty();
+    let half = MAX_PACING_RECORDS / 2;
+    for number in 0..half {
+        begin(&mut ledger, number, "first", 0);
+    }
+    for number in half..=2 * half {
+        begin(&mut ledger, number, "second", 0);
+    }
+    assert_eq!(pacing_of(&ledger, "first"), half);
+    assert_eq!(pacing_of(&ledger, "second"), half);
 }
 
 /// As it may without a doubt: another API server answers.

@@ -231,6 +231,14 @@ fn a_text_longer_than_any_record_is_damaged_and_cut_where_it_is_read() {
     assert_eq!(kept.len(), MAX_ANNOTATION_BYTES);
 }
 
+/// Most pods carry the same few texts, of which there is one copy.
+#[test]
+fn a_text_that_is_not_cut_is_not_copied() {
+    let text: Arc<str> = "x".repeat(MAX_ANNOTATION_BYTES).into();
+    let read = Annotations::from_iter([(keys::RECORD.into(), text.clone())]);
+    assert!(Arc::ptr_eq(read.get(keys::RECORD).unwrap(), &text));
+}
+
 #[test]
 fn what_is_said_of_a_damaged_record_repeats_only_its_beginning() {
     let long = "é".repeat(2_000);

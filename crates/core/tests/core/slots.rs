@@ -7,11 +7,12 @@ use pod_quarantine_core::{
     decide::{State, decide},
     judge::Findings,
     keys,
-    ledger::{LedgerView, Memory, SlotFate, fate},
+    ledger::{LedgerView, Memory, Slot, SlotFate, TwoRecords, fate},
     lookup::Lookup,
     policy::{MaxPods, Mode},
     reason::Reason,
     tally::Tally,
+    text::Fingerprint,
     view::LeaseView,
     write::Write,
 };
@@ -19,7 +20,7 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::{
     outcome::{Planned, everything, quarantines, refusals, the_quarantine},
-    world::{SHOP, World, policy},
+    world::{SHOP, World, policy, version},
 };
 
 fn checks(planned: &[Planned]) -> usize {
@@ -72,6 +73,25 @@ fn a_slot_taken_twice_for_the_same_version_knows_both_records_and_is_not_taken_a
     world.change("web-0", |_| {});
     let third = the_quarantine(&world.planned()).clone();
     assert_eq!(third.slot.record_before, None);
+}
+
+#[test]
+fn a_slot_taken_again_for_the_same_version_knows_at_most_two_records() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let mut slot = the_quarantine(&world.planned()).slot.clone();
+    let [last, before, third] = ["last", "before", "third"].map(Fingerprint::of);
+    slot.record = last.clone();
+    let other =
+        |slot: &Slot, record: &Fingerprint| slot.other_record(slot.resource_version, record);
+    assert_eq!(other(&slot, &last), Ok(None), "the same once more");
+    assert_eq!(other(&slot, &third), Ok(Some(last.clone())));
+    slot.record_before = Some(before.clone());
+    assert_eq!(other(&slot, &last), Ok(Some(before.clone())));
+    assert_eq!(other(&slot, &before), Ok(Some(last)));
+    assert_eq!(other(&slot, &third), Err(TwoRecords));
+    // The pod has changed since: no patch that was sent for the version before can arrive.
+    assert_eq!(slot.other_record(version(999), &third), Ok(None));
 }
 
 #[test]
