@@ -1,0 +1,194 @@
+//! No connection to Ready pods: it may be the network of the agent.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{judge::Verdict, keys, reason::Reason};
+
+use crate::{
+    outcome::{quarantines, refusals},
+    scene::Scene,
+    storm::world,
+    streaks_and_storms::Is,
+    world::World,
+};
+
+/// The agent gets no connection to these pods, at once, and has had contrast.
+fn unreached(world: &mut World, names: &[&str]) {
+    for name in names {
+        let mut finding = world.finding(name);
+        finding.unreached = true;
+        world.findings.push(finding);
+    }
+}
+
+#[test]
+fn ready_pods_of_two_workloads_without_a_connection_are_not_quarantined() {
+    let mut world = world();
+    unreached(&mut world, &["web-0", "api-0"]);
+    assert_eq!(
+        refusals(&world.planned()),
+        [("web-0", Reason::Storm), ("api-0", Reason::Storm)]
+    );
+    let detail = &world
+        .state
+        .refused(&world.pod("web-0").uid.clone())
+        .next()
+        .unwrap()
+        .refusal
+        .detail
+        .clone();
+    assert_eq!(
+        detail,
+        "there is no connection to Ready pods of other workloads either: it may be the agent's network"
+    );
+    // A pod that answers, and a pod whose kubelet agrees, are another matter.
+    world.unhealthy("web-1");
+    world.change("api-0", |pod| pod.ready = false);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 2);
+}
+
+#[test]
+fn a_ready_pod_without_a_connection_is_quarantined_if_it_is_of_the_only_workload_with_such_pods() {
+    let mut world = world();
+    unreached(&mut world, &["web-0", "web-1"]);
+    let planned = world.planned();
+    assert_eq!(quarantines(&planned).len(), 1);
+    assert_eq!(refusals(&planned), [("web-1", Reason::Pacing)]);
+}
+
+#[test]
+fn a_pod_that_answers_with_an_error_is_no_sign_of_a_broken_network() {
+    let mut world = world();
+    unreached(&mut world, &["web-0"]);
+    world.unhealthy("api-0");
+    assert_eq!(quarantines(&world.planned()).len(), 2);
+}
+
+#[test]
+fn pods_that_lost_their_connections_longer_ago_than_the_cooldown_are_another_matter() {
+    for (apart, reason) in [(10, Some(Reason::Storm)), (11, None)] {
+        let mut world = world();
+        unreached(&mut world, &["api-0", "web-0"]);
+        let [of_api, of_web] = &mut *world.findings else {
+            panic!("two findings");
+        };
+        of_web.since = of_api.since + Duration::from_mins(apart);
+        // Its own quarantine is not in question.
+        of_api.verdict = Verdict::Suspect;
+        world.pass(Duration::from_hours(1));
+        let planned = world.planned();
+        let expected: Vec<_> = reason.map(|reason| ("web-0", reason)).into_iter().collect();
+        assert_eq!(refusals(&planned), expected, "{apart}");
+    }
+}
+
+#[test]
+fn an_exempt_pod_that_nobody_gets_a_connection_to_holds_no_other_back() {
+    let mut world = world();
+    world.annotate("api-0", keys::EXEMPT, "true");
+    unreached(&mut world, &["api-0", "web-0"]);
+    let planned = world.planned();
+    assert_eq!(&*quarantines(&planned)[0].pod.key.name, "web-0");
+    assert_eq!(refusals(&planned), [("api-0", Reason::Exempt)]);
+}
+
+fn with_two_lost() -> World {
+    let mut world = World::with_web();
+    world.deployment("api", 4);
+    unreached(&mut world, &["web-0", "api-0"]);
+    let refused = [("web-0", Reason::Storm), ("api-0", Reason::Storm)];
+    assert_eq!(refusals(&world.planned()), refused);
+    world
+}
+
+#[test]
+fn a_lost_pod_that_is_deleted_was_lost_all_the_same() {
+    let mut world = with_two_lost();
+    let gone = world.pod("web-0").clone();
+    assert!(world.view.remove_pod(&gone.key, &gone.uid));
+    world.findings.remove(0);
+    assert_eq!(quarantines(&world.planned()).len(), 0);
+}
+
+#[test]
+fn a_lost_pod_that_people_take_out_was_lost_all_the_same() {
+    let mut world = with_two_lost();
+    world.annotate("web-0", keys::QUARANTINE, "x");
+    let planned = world.planned();
+    let quarantine = quarantines(&planned)[0].clone();
+    assert_eq!(&*quarantine.pod.key.name, "web-0");
+    world.carry_out(&quarantine);
+    world.findings.remove(0);
+    assert_eq!(quarantines(&world.planned()).len(), 0);
+}
+
+fn lose(scene: &mut Scene, name: &'static str, from: u64) {
+    for second in [from, from + 10, from + 20, from + 30] {
+        scene.says(second * 10, name, Is::Unreached);
+    }
+}
+
+/// One pod is lost and taken out; the agent restarts perhaps.
+fn with_one_lost(restart: bool) -> Scene {
+    let mut scene = Scene::new(&["d0-0", "d1-0"]);
+    scene.says(105, "d0-0", Is::Good);
+    scene.says(106, "d1-0", Is::Good);
+    lose(&mut scene, "d0-0", 11);
+    assert_eq!(scene.taken(), ["d0-0"]);
+    if restart {
+        scene.restart();
+    }
+    scene.special = vec!["d1-0"];
+    scene
+}
+
+/// Which pods are taken out if one is lost, and one of another workload 100 s later.
+fn taken_of_two_lost(restart: bool) -> Vec<String> {
+    let mut scene = with_one_lost(restart);
+    scene.at(1100);
+    scene.says(1105, "d1-0", Is::Good);
+    lose(&mut scene, "d1-0", 112);
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_lost_pod_holds_back_those_of_other_workloads() {
+    assert_eq!(taken_of_two_lost(false), ["d0-0"]);
+}
+
+#[test]
+fn a_lost_pod_holds_back_those_of_other_workloads_after_a_restart_too() {
+    assert_eq!(taken_of_two_lost(true), ["d0-0"]);
+}
+
+#[test]
+fn a_connection_that_breaks_under_way_is_a_lost_one_too() {
+    let mut scene = Scene::new(&["d0-0", "d1-0"]);
+    scene.says(105, "d0-0", Is::Good);
+    scene.says(107, "d1-0", Is::Good);
+    // The connection was there, and no complete answer came in time.
+    scene.says(205, "d0-0", Is::Bad);
+    scene.says(207, "d1-0", Is::Unreached);
+    for second in [30, 40, 50, 60] {
+        scene.says(second * 10 + 5, "d0-0", Is::Unreached);
+        scene.says(second * 10 + 7, "d1-0", Is::Unreached);
+    }
+    assert_eq!(scene.taken(), [""; 0]);
+}
+
+/// The other one was lost, and is out, for twice the cooldown; then this one may be as ill as any.
+#[test]
+fn a_pod_that_stays_lost_is_held_back_by_one_that_is_out_for_twice_the_cooldown() {
+    for restart in [false, true] {
+        let mut scene = with_one_lost(restart);
+        scene.at(5300);
+        scene.says(5305, "d1-0", Is::Good);
+        for (until, taken) in [(1220, &["d0-0"] as &[_]), (1250, &["d0-0", "d1-0"])] {
+            for second in (scene.tenth / 100 * 10 + 10..until).step_by(10) {
+                scene.says(second * 10, "d1-0", Is::Unreached);
+            }
+            assert_eq!(scene.taken(), taken, "{restart}");
+        }
+    }
+}
