@@ -215,7 +215,8 @@ impl Decider {
         self.in_flight = None;
         self.background.clear();
         self.state = State::default();
-        self.targets.clear(&mut self.judge);
+        let now = self.handles.clock.now().moment;
+        self.targets.clear(&mut self.judge, now);
         self.handles.report.metrics.stand_by();
     }
 
@@ -237,9 +238,10 @@ impl Decider {
         if !self.synced || !self.leads {
             return;
         }
+        let now = self.handles.clock.now().moment;
         for pod in pods {
             self.targets
-                .update_pod(pod, &self.view, &self.file, &mut self.judge);
+                .update_pod(pod, &self.view, &self.file, &mut self.judge, now);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
         keys,
         object::{ObjectKey, Phase, Pod, Uid},
         policy::{Policy, PolicyFile, Signal},
+        time::Moment,
         view::View,
     },
     signal::{SignalTarget, TargetChange},
@@ -71,12 +72,17 @@ impl Targets {
         view: &View,
         file: &PolicyFile,
         judge: &mut Judge,
+        now: Moment,
     ) {
-        let pod = view.pod(key).filter(|pod| can_be_watched(pod));
+        let found = view.pod(key);
+        let pod = found.filter(|pod| can_be_watched(pod));
         if let Some(known) = self.pods.get(key)
             && pod.is_none_or(|pod| pod.uid != known.uid)
         {
-            self.forget(key, judge);
+            self.forget(key, judge, now);
+            if let Some(pod) = found.filter(|pod| pod.counts_as_quarantined()) {
+                judge.forget_spells(&pod.uid);
+            }
         }
         let Some(pod) = pod else {
             return;
@@ -106,7 +112,7 @@ impl Targets {
                     targeted.sent.insert(policy.name.clone(), target);
                 }
             } else if targeted.sent.remove(&policy.name).is_some() {
-                judge.forget(&policy.name, &pod.uid);
+                judge.forget(&policy.name, &pod.uid, now);
                 let _ = sender.send(TargetChange::Remove(pod.uid.clone()));
             }
         }
@@ -116,19 +122,19 @@ impl Targets {
     }
 
     /// Removes all pods from the signals, and from the judge.
-    pub fn clear(&mut self, judge: &mut Judge) {
+    pub fn clear(&mut self, judge: &mut Judge, now: Moment) {
         let pods: Vec<ObjectKey> = self.pods.keys().cloned().collect();
         for pod in pods {
-            self.forget(&pod, judge);
+            self.forget(&pod, judge, now);
         }
     }
 
-    fn forget(&mut self, key: &ObjectKey, judge: &mut Judge) {
+    fn forget(&mut self, key: &ObjectKey, judge: &mut Judge, now: Moment) {
         let Some(pod) = self.pods.remove(key) else {
             return;
         };
         for policy in pod.sent.keys() {
-            judge.forget(policy, &pod.uid);
+            judge.forget(policy, &pod.uid, now);
             if let Some(sender) = self.senders.get(policy) {
                 let _ = sender.send(TargetChange::Remove(pod.uid.clone()));
             }

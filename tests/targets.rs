@@ -88,7 +88,7 @@ impl Stage {
         assert!(self.view.put_pod(self.pod.clone()));
         let (view, file) = (&self.view, &self.file);
         self.targets
-            .update_pod(&self.pod.key, view, file, &mut self.judge);
+            .update_pod(&self.pod.key, view, file, &mut self.judge, self.moment);
     }
 
     fn target(&mut self) -> SignalTarget {

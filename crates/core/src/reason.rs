@@ -83,7 +83,7 @@ impl fmt::Display for Reason {
             Self::Exempt => "the pod is exempt",
             Self::Settling => "the pod was released recently",
             Self::NeverSeenGood => {
-                "the signal has not said good of this pod, nor recently of another pod of its workload"
+                "when this pod was last asked, the signal had not said good of it, nor recently of another pod of its workload"
             }
             Self::StaleView => "what is known of the cluster may be out of date",
             Self::AdmissionDenied => "the API server denied the change",

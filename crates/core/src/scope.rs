@@ -51,6 +51,8 @@ pub struct PodScopes {
     pub node: Option<Arc<str>>,
     /// `None` where its node is in no zone.
     pub zone: Option<Arc<str>>,
+    /// An exempt pod is counted in its workload alone: it stays in service however long it is bad.
+    pub exempt: bool,
 }
 
 impl PodScopes {
@@ -61,13 +63,16 @@ impl PodScopes {
             workload,
             node: None,
             zone: None,
+            exempt: false,
         }
     }
 
     pub fn scopes(&self) -> impl Iterator<Item = Scope> {
-        let node = self.node.clone().map(Scope::Node);
-        let zone = self.zone.clone().map(Scope::Zone);
-        let everywhere = [Scope::Workload(self.workload.clone()), Scope::Cluster];
-        node.into_iter().chain(zone).chain(everywhere)
+        let of_others = |scope: Option<Scope>| scope.filter(|_| !self.exempt);
+        let node = of_others(self.node.clone().map(Scope::Node));
+        let zone = of_others(self.zone.clone().map(Scope::Zone));
+        let workload = Scope::Workload(self.workload.clone());
+        let scopes = node.into_iter().chain(zone).chain([workload]);
+        scopes.chain(of_others(Some(Scope::Cluster)))
     }
 }

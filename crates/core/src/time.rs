@@ -19,8 +19,13 @@ pub struct Now {
 /// The API server writes whole seconds, and its clock is not the agent's.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
-/// With clocks that are further apart the time is in doubt: nothing is quarantined, released or deleted.
+/// With clocks that are further apart the time is in doubt: nothing new is quarantined, nothing is deleted, and nothing is
+/// released by itself.
 pub const CLOCKS_APART: Duration = Duration::from_mins(1);
+
+/// How far the clocks of two agents may be apart without a doubt: each is compared with an API server's, and those are never
+/// compared with each other.
+const AGENTS_APART: SignedDuration = SignedDuration::from_secs(2 * 60);
 
 /// The time that much later, or the latest possible time if that would overflow.
 #[must_use]
@@ -36,6 +41,16 @@ pub fn age(now: Timestamp, at: Timestamp) -> Option<Duration> {
         return None;
     }
     Some(Duration::try_from(age).unwrap_or(Duration::ZERO))
+}
+
+/// How long ago any of the agents wrote that; `None` of a time that is further ahead than their clocks may be.
+#[must_use]
+pub fn age_by_agents(now: Timestamp, at: Timestamp) -> Option<Duration> {
+    let ahead = at.duration_since(now);
+    if ahead > AGENTS_APART {
+        return None;
+    }
+    Some(Duration::try_from(-ahead).unwrap_or(Duration::ZERO))
 }
 
 /// The earliest `creationTimestamp` that an object created at that time or later can have.

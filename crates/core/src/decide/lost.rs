@@ -1,21 +1,22 @@
 //! Ready pods that the agent got no connection to, though their kubelets did: a sign that it may be the agent's network,
-//! also once they are deleted or quarantined. Those that are quarantined are in the ledger, too: a restart forgets none.
+//! also once they are deleted or quarantined. Those that are quarantined are in the ledger, too, and outlive a restart.
 
 use std::time::Duration;
 
 use super::{
     context::Context,
+    health::UnreachedPod,
     state::{LostPod, State},
 };
 use crate::{
     judge::{Finding, Findings, Verdict},
-    time::{Moment, age},
+    time::{Moment, age_by_agents},
     workload::WorkloadId,
 };
 
 /// How long a lost pod counts after it was last found so: longer than pods are lost at once, and then take to become
 /// unhealthy.
-fn lasts(cx: &Context<'_>) -> Duration {
+pub(super) fn remembered_for(cx: &Context<'_>) -> Duration {
     cx.file.limits.storm.cooldown * 2
 }
 
@@ -27,14 +28,15 @@ pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings)
             key: finding.pod.clone(),
             workload: finding.place.workload.clone(),
             since: finding.since,
-            found: now,
+            last_found: now,
         };
         state.lost.insert(finding.uid.clone(), pod);
     }
     state.lost.retain(|uid, lost| {
         let pod = cx.view.pod(&lost.key).filter(|pod| pod.uid == *uid);
         let is_in_service = pod.is_some_and(|pod| !pod.counts_as_quarantined());
-        lost.found == now || !is_in_service && now.saturating_sub(lost.found) <= lasts(cx)
+        lost.last_found == now
+            || !is_in_service && now.saturating_sub(lost.last_found) <= remembered_for(cx)
     });
 }
 
@@ -46,23 +48,27 @@ fn is_lost(cx: &Context<'_>, finding: &Finding) -> bool {
         && pod.is_some_and(|pod| pod.uid == finding.uid && pod.ready && !pod.overrides().exempt)
 }
 
-/// The pods that were lost and are out of service: of which workload, and since when they were lost, or, of those that only
-/// the ledger knows, since when they are out.
-pub(super) fn out_of_service(cx: &Context<'_>, state: &State) -> Vec<(WorkloadId, Moment)> {
+/// The pods that were lost and are out of service. Those that only the ledger knows count as lost since they are out.
+pub(super) fn out_of_service(cx: &Context<'_>, state: &State) -> Vec<UnreachedPod> {
     let now = cx.now;
+    let unreached = |workload: &WorkloadId, since| UnreachedPod {
+        workload: workload.clone(),
+        since,
+        until: Moment::MAX,
+    };
     let lost = state
         .lost
         .iter()
-        .filter(|(_, lost)| lost.found < now.moment);
-    let remembered = lost.map(|(_, lost)| (lost.workload.clone(), lost.since));
+        .filter(|(_, lost)| lost.last_found < now.moment);
+    let remembered = lost.map(|(_, lost)| unreached(&lost.workload, lost.since));
     let slots = cx
         .ledger
         .into_iter()
         .flat_map(|ledger| ledger.slots.values());
     let lost = slots.filter(|slot| slot.lost && !state.lost.contains_key(&slot.uid));
     let noted = lost.filter_map(|slot| {
-        let age = age(now.wall, slot.at).filter(|age| *age <= lasts(cx))?;
-        Some((slot.workload.clone(), now.moment.saturating_sub(age)))
+        let age = age_by_agents(now.wall, slot.at).filter(|age| *age <= remembered_for(cx))?;
+        Some(unreached(&slot.workload, now.moment.saturating_sub(age)))
     });
     remembered.chain(noted).collect()
 }

@@ -2,6 +2,7 @@
 
 mod context;
 mod doubt;
+mod health;
 mod ledger_upkeep;
 mod lost;
 mod plan;

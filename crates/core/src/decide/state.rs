@@ -1,7 +1,7 @@
 //! What a decision remembers from one tick to the next.
 //!
 //! All of it can be lost: an agent that was restarted reports some things twice and waits a little longer, and does not know
-//! of lost pods that people deleted or quarantined.
+//! of lost pods that were deleted.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -93,7 +93,7 @@ pub(super) struct LostPod {
     pub(super) workload: WorkloadId,
     pub(super) since: Moment,
     /// When it was last found so.
-    pub(super) found: Moment,
+    pub(super) last_found: Moment,
 }
 
 /// How the drain of a quarantined pod was last followed.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Judge, Verdict};
+use super::{BadThen, Judge, ReachedAgain, Verdict};
 use crate::{
     object::{ObjectKey, Uid},
     policy::Policy,
@@ -26,9 +26,11 @@ pub struct Finding {
     pub place: PodScopes,
     /// When the streak of bad answers began.
     pub since: Moment,
-    /// When the pod was asked what it answered last.
+    /// When the pod was asked for the first of its bad answers, and for the last.
+    pub asked_first: Moment,
     pub asked: Moment,
-    /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload.
+    /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload, before
+    /// this pod was asked last.
     pub contrast: bool,
     /// Whether there was no connection for at least one of the bad answers: of a network that fails, the first of them may
     /// still have had one.
@@ -37,20 +39,9 @@ pub struct Finding {
     pub reason: Arc<str>,
     /// The last samples, oldest first.
     pub evidence: Arc<[Evidence]>,
-}
-
-/// A pod that was bad a short time ago, and is so no longer, or is judged no longer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recovered {
-    pub pod: ObjectKey,
-    pub uid: Uid,
-    pub place: PodScopes,
-    /// When it was asked for the first of its bad answers.
-    pub from: Moment,
-    /// When another answer came; until when it may have been bad if none did.
-    pub until: Moment,
-    /// Whether there was no connection for one of the bad answers.
-    pub unreached: bool,
+    /// How many other pods of its scopes were bad when it was asked last, and are so no longer, where there are any. When a
+    /// failure ends, each pod answers at its own turn.
+    pub then: Vec<(Scope, BadThen)>,
 }
 
 /// What all signals say at one time.
@@ -58,9 +49,10 @@ pub struct Recovered {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// The pods that were bad when one of those was asked for its last answer, and are so no longer. When a failure ends,
-    /// each pod answers at its own turn.
-    pub recovered: Vec<Recovered>,
+    /// The pods that the agent got no connection to when one of those was asked last, and are not bad now.
+    pub reached: Vec<ReachedAgain>,
+    /// Since when there have been pods to judge. Of those that a new agent has never found good it knows nothing.
+    pub judging_since: Option<Moment>,
     /// How many pods have a verdict, in the cluster and in each scope that has a finding with contrast.
     pub with_verdict: HashMap<Scope, u32>,
 }
@@ -77,18 +69,6 @@ impl Judge {
         pods.sort_by(|a, b| {
             (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
         });
-        let lasts = self.policies.values();
-        let lasts = lasts.map(|streaks| streaks.policy.stale_after());
-        let longest = lasts.max().unwrap_or_default();
-        for streaks in self.policies.values_mut() {
-            streaks.expire_recovered(now.saturating_sub(longest));
-        }
-        let first_asked = pods.iter().map(|finding| finding.asked).min();
-        let recovered = first_asked.map_or_else(Vec::new, |asked| {
-            let streaks = self.policies.values();
-            let recovered = streaks.flat_map(|streaks| streaks.recovered_after(asked));
-            recovered.cloned().collect()
-        });
         self.healthy.expire(now);
         let mut with_verdict =
             HashMap::from([(Scope::Cluster, self.healthy.count(&Scope::Cluster))]);
@@ -101,11 +81,44 @@ impl Judge {
                 *count += u32::from(is_new);
             }
         }
+        let reached = self.compare_with_spells(&mut pods, now);
+        let is_judging = self
+            .policies
+            .values()
+            .any(|streaks| !streaks.pods.is_empty());
+        self.judging_since = is_judging.then_some(self.judging_since.unwrap_or(now));
         Findings {
             pods,
-            recovered,
+            reached,
+            judging_since: self.judging_since,
             with_verdict,
         }
+    }
+
+    /// Forgets the spells that matter to no answer that is known, or is still on its way. Says of each finding which of the
+    /// others matter, and which pods are reached again.
+    fn compare_with_spells(&mut self, pods: &mut [Finding], now: Moment) -> Vec<ReachedAgain> {
+        let stale_after = self.policies.values();
+        let stale_after = stale_after.map(|streaks| streaks.policy.stale_after());
+        let on_the_way = now.saturating_sub(stale_after.max().unwrap_or_default());
+        let asked = pods.iter().map(|finding| finding.asked).min();
+        let asked_first = pods.iter().map(|finding| finding.asked_first).min();
+        let least = |asked: Option<Moment>| asked.unwrap_or(Moment::MAX).min(on_the_way);
+        self.spells.expire(least(asked), least(asked_first));
+        if self.spells.none_counts() {
+            return Vec::new();
+        }
+        for finding in pods {
+            for scope in finding.place.scopes() {
+                let then = self
+                    .spells
+                    .bad_then(&scope, finding.asked_first, finding.asked);
+                if then.pods > 0 {
+                    finding.then.push((scope, then));
+                }
+            }
+        }
+        asked.map_or_else(Vec::new, |asked| self.spells.reached_after(asked))
     }
 
     /// How many pods each policy finds unhealthy now.

@@ -7,14 +7,22 @@
 mod findings;
 mod healthy;
 pub mod judgement;
+mod spells;
 mod streak;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use strum::{IntoStaticStr, VariantArray};
 
-pub use self::findings::{Finding, Findings, Recovered};
-use self::{healthy::Healthy, streak::PolicyStreaks};
+pub use self::{
+    findings::{Finding, Findings},
+    spells::{BadThen, ReachedAgain},
+};
+use self::{
+    healthy::Healthy,
+    spells::{End, Spells},
+    streak::{EndedStreak, PolicyStreaks},
+};
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
     policy::PolicyFile,
@@ -87,6 +95,8 @@ impl Verdict {
 pub struct Judge {
     policies: BTreeMap<Arc<str>, PolicyStreaks>,
     healthy: Healthy,
+    spells: Spells,
+    judging_since: Option<Moment>,
 }
 
 impl Judge {
@@ -97,35 +107,55 @@ impl Judge {
             let unchanged = |streaks: &PolicyStreaks| {
                 streaks.policy.signal == policy.signal && streaks.policy.pods == policy.pods
             };
-            let kept = known.remove(&policy.name).filter(unchanged);
-            if kept.is_none() {
-                self.healthy.forget_policy(&policy.name);
-            }
-            let mut streaks = kept.unwrap_or_else(|| PolicyStreaks::new(policy));
+            let mut streaks = match known.remove(&policy.name) {
+                Some(streaks) if unchanged(&streaks) => streaks,
+                changed => {
+                    if let Some(streaks) = changed {
+                        self.drop_policy(streaks);
+                    }
+                    PolicyStreaks::new(policy)
+                }
+            };
             streaks.policy = policy.clone();
             self.policies.insert(policy.name.clone(), streaks);
         }
-        for policy in known.keys() {
-            self.healthy.forget_policy(policy);
+        for streaks in known.into_values() {
+            self.drop_policy(streaks);
+        }
+    }
+
+    /// The pods that it found bad may be so still.
+    fn drop_policy(&mut self, mut streaks: PolicyStreaks) {
+        let policy = streaks.policy.name.clone();
+        self.healthy.forget_policy(&policy);
+        for (uid, ended) in streaks.end_all() {
+            self.end_spell(&policy, &uid, ended);
         }
     }
 
     /// Accepts samples of a pod from now on.
     pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, place: &PodScopes) {
         if let Some(streaks) = self.policies.get_mut(policy) {
-            streaks.watch(uid, pod, place);
-            if let Some((place, until)) = streaks.health(uid) {
-                self.healthy.set(&streaks.policy.name, uid, place, until);
-            }
+            let ended = streaks.watch(uid, pod, place);
+            self.end(policy, uid, ended);
+            self.spells.set_scopes(uid, place);
+            self.set_health(policy, uid);
         }
     }
 
-    /// Forgets a pod: it is gone, quarantined, or no longer selected.
-    pub fn forget(&mut self, policy: &str, uid: &Uid) {
+    /// Forgets a pod: it is gone, or no longer selected.
+    pub fn forget(&mut self, policy: &str, uid: &Uid, now: Moment) {
         if let Some(streaks) = self.policies.get_mut(policy) {
-            streaks.forget(uid);
+            let ended = streaks.forget(uid);
+            self.end(policy, uid, ended);
+            self.spells.close(policy, uid, now, End::Gone);
             self.healthy.remove(policy, uid);
         }
+    }
+
+    /// Forgets when a pod was bad: it is quarantined, and counts as such.
+    pub fn forget_spells(&mut self, uid: &Uid) {
+        self.spells.forget(uid);
     }
 
     /// Says which run of its container a pod is in now. What another run answered, or answers yet, says nothing of this one.
@@ -133,7 +163,7 @@ impl Judge {
         if let Some(streaks) = self.policies.get_mut(policy)
             && streaks.set_run(uid, run)
         {
-            self.healthy.remove(policy, uid);
+            self.restart(policy, uid);
         }
     }
 
@@ -141,19 +171,62 @@ impl Judge {
     /// `good`.
     pub fn restart(&mut self, policy: &str, uid: &Uid) {
         if let Some(streaks) = self.policies.get_mut(policy) {
-            streaks.restart(uid);
+            let ended = streaks.restart(uid);
+            self.end(policy, uid, ended);
             self.healthy.remove(policy, uid);
         }
     }
 
     /// Records a sample. A sample of a pod that is not watched, or of another run of its container, is dropped.
     pub fn record(&mut self, sample: &Sample) {
-        if let Some(streaks) = self.policies.get_mut(&sample.policy)
-            && streaks.record(sample)
-            && let Some((place, until)) = streaks.health(&sample.pod)
+        let (policy, uid) = (&*sample.policy, &sample.pod);
+        let Some(streaks) = self.policies.get_mut(policy) else {
+            return;
+        };
+        let Some(recorded) = streaks.record(sample) else {
+            return;
+        };
+        self.end(policy, uid, recorded.ended);
+        match sample.answer {
+            Answer::Good => {
+                let at = sample.at.moment;
+                self.spells.close(policy, uid, at, End::Good);
+            }
+            Answer::Bad => {
+                if let Some(streaks) = self.policies.get(policy)
+                    && let Some((place, _)) = streaks.health(uid)
+                {
+                    let policy = &streaks.policy.name;
+                    self.spells.set_bad(policy, uid, place, recorded.is_bad);
+                }
+            }
+            Answer::None => {}
+        }
+        self.set_health(policy, uid);
+    }
+
+    /// A pod's bad answers have ended, if there were any.
+    fn end(&mut self, policy: &str, uid: &Uid, ended: Option<EndedStreak>) {
+        if let Some(ended) = ended
+            && let Some(streaks) = self.policies.get(policy)
         {
-            let policy = &streaks.policy.name;
-            self.healthy.set(policy, &sample.pod, place, until);
+            let policy = streaks.policy.name.clone();
+            self.end_spell(&policy, uid, ended);
+        }
+    }
+
+    fn end_spell(&mut self, policy: &Arc<str>, uid: &Uid, ended: EndedStreak) {
+        self.spells.set_bad(policy, uid, &ended.scopes, false);
+        if let Some(spell) = ended.spell {
+            self.spells.end(policy, uid, &ended.scopes, spell);
+        }
+    }
+
+    fn set_health(&mut self, policy: &str, uid: &Uid) {
+        if let Some(streaks) = self.policies.get(policy)
+            && let Some((place, until)) = streaks.health(uid)
+        {
+            self.healthy.set(&streaks.policy.name, uid, place, until);
         }
     }
 

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Finding, Recovered, Sample, Verdict};
+use super::{
+    Answer, Finding, Sample, Verdict,
+    spells::{End, Spell},
+};
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
     policy::{Contrast, Policy, Signal},
@@ -48,6 +51,20 @@ pub(super) struct BadStreak {
     evidence: Arc<[Evidence]>,
 }
 
+/// Bad answers that have ended.
+pub(super) struct EndedStreak {
+    pub(super) scopes: PodScopes,
+    /// When the pod was bad, if the signal had contrast.
+    pub(super) spell: Option<Spell>,
+}
+
+/// What a sample has changed.
+pub(super) struct Recorded {
+    pub(super) ended: Option<EndedStreak>,
+    /// Whether the pod counts as bad now.
+    pub(super) is_bad: bool,
+}
+
 /// The streaks of one policy.
 #[derive(Clone, Debug)]
 pub(super) struct PolicyStreaks {
@@ -58,8 +75,6 @@ pub(super) struct PolicyStreaks {
     /// The pods whose last answer was bad, and since when: few, so that a decision need not visit all pods; in the order of
     /// the findings.
     bad: BTreeSet<(Moment, ObjectKey, Uid)>,
-    /// The pods that were bad a short time ago.
-    recovered: HashMap<Uid, Recovered>,
 }
 
 /// The good answers of a workload's pods.
@@ -78,20 +93,7 @@ impl PolicyStreaks {
             pods: HashMap::new(),
             goods: BTreeMap::new(),
             bad: BTreeSet::new(),
-            recovered: HashMap::new(),
         }
-    }
-
-    /// The pods that were bad after that time, and are so no longer.
-    pub(super) fn recovered_after(&self, asked: Moment) -> impl Iterator<Item = &Recovered> {
-        let recovered = self.recovered.values();
-        recovered.filter(move |recovered| asked < recovered.until)
-    }
-
-    /// Drops those that were bad until before that time: nothing that counts is as old.
-    pub(super) fn expire_recovered(&mut self, before: Moment) {
-        self.recovered
-            .retain(|_, recovered| recovered.until >= before);
     }
 
     fn take_bad(&mut self, uid: &Uid) -> Option<BadStreak> {
@@ -102,39 +104,46 @@ impl PolicyStreaks {
         Some(bad)
     }
 
-    /// Ends a pod's bad answers: with another answer, or without one.
-    fn end_bad(&mut self, uid: &Uid, answered: Option<Moment>) {
-        let Some(bad) = self.take_bad(uid) else {
-            return;
-        };
-        let Some(streak) = self.pods.get(uid) else {
-            return;
-        };
-        let Some((last, _)) = streak.last else {
-            return;
-        };
-        if !self.has_contrast(streak, &bad, last) {
-            return;
-        }
-        let recovered = Recovered {
-            pod: streak.pod.clone(),
-            uid: uid.clone(),
-            place: streak.place.clone(),
+    /// Ends a pod's bad answers: by a good one at that time, or without another answer.
+    fn end_bad(&mut self, uid: &Uid, good: Option<Moment>) -> Option<EndedStreak> {
+        let bad = self.take_bad(uid)?;
+        let streak = self.pods.get(uid)?;
+        let (last, _) = streak.last?;
+        let spell = Spell {
             from: bad.asked_first,
-            until: answered.unwrap_or(last + self.policy.stale_after()),
+            until: good.unwrap_or(last + self.policy.stale_after()),
+            end: good.map_or(End::Unanswered, |_| End::Good),
             unreached: bad.unreached,
         };
-        self.recovered.insert(uid.clone(), recovered);
+        Some(EndedStreak {
+            scopes: streak.place.clone(),
+            spell: self.has_contrast(streak, &bad, last).then_some(spell),
+        })
     }
 
-    pub(super) fn watch(&mut self, uid: &Uid, pod: &ObjectKey, place: &PodScopes) {
+    /// Ends the bad answers of all pods.
+    pub(super) fn end_all(&mut self) -> Vec<(Uid, EndedStreak)> {
+        let bad: Vec<Uid> = self.bad.iter().map(|(.., uid)| uid.clone()).collect();
+        let ended = bad.into_iter().filter_map(|uid| {
+            let ended = self.end_bad(&uid, None)?;
+            Some((uid, ended))
+        });
+        ended.collect()
+    }
+
+    pub(super) fn watch(
+        &mut self,
+        uid: &Uid,
+        pod: &ObjectKey,
+        place: &PodScopes,
+    ) -> Option<EndedStreak> {
         if let Some(streak) = self.pods.get_mut(uid)
             && streak.place.workload == place.workload
         {
             streak.place = place.clone();
-            return;
+            return None;
         }
-        self.forget(uid);
+        let ended = self.forget(uid);
         let streak = Streak {
             pod: pod.clone(),
             place: place.clone(),
@@ -145,6 +154,7 @@ impl PolicyStreaks {
             seen: VecDeque::new(),
         };
         self.pods.insert(uid.clone(), streak);
+        ended
     }
 
     /// Where a watched pod is, and until when its last answer finds it healthy, if it does.
@@ -157,14 +167,13 @@ impl PolicyStreaks {
         Some((&streak.place, until))
     }
 
-    pub(super) fn forget(&mut self, uid: &Uid) {
-        self.end_bad(uid, None);
-        let Some(streak) = self.pods.remove(uid) else {
-            return;
-        };
+    pub(super) fn forget(&mut self, uid: &Uid) -> Option<EndedStreak> {
+        let ended = self.end_bad(uid, None);
+        let streak = self.pods.remove(uid)?;
         if let Some(at) = streak.last_good {
             self.drop_good(&streak.place.workload, at, uid);
         }
+        ended
     }
 
     fn drop_good(&mut self, workload: &WorkloadId, at: Moment, uid: &Uid) {
@@ -176,52 +185,46 @@ impl PolicyStreaks {
         }
     }
 
-    /// True if it is another run than before: then the answers so far make no streak.
+    /// True if it is another run than before.
     pub(super) fn set_run(&mut self, uid: &Uid, run: Option<ContainerRun>) -> bool {
-        let Some(streak) = self.pods.get_mut(uid).filter(|streak| streak.run != run) else {
-            return false;
-        };
-        streak.run = run;
-        self.restart(uid);
-        true
+        let streak = self.pods.get_mut(uid).filter(|streak| streak.run != run);
+        let is_another = streak.is_some();
+        if let Some(streak) = streak {
+            streak.run = run;
+        }
+        is_another
     }
 
     /// The answers so far make no streak.
-    pub(super) fn restart(&mut self, uid: &Uid) {
-        self.end_bad(uid, None);
+    pub(super) fn restart(&mut self, uid: &Uid) -> Option<EndedStreak> {
+        let ended = self.end_bad(uid, None);
         if let Some(streak) = self.pods.get_mut(uid) {
             streak.last = None;
             streak.seen.clear();
         }
+        ended
     }
 
-    /// Records a sample. False if the pod is not watched, is in another run, or a later sample is known.
-    pub(super) fn record(&mut self, sample: &Sample) -> bool {
+    /// Records a sample. `None` if the pod is not watched, is in another run, or a later sample is known.
+    pub(super) fn record(&mut self, sample: &Sample) -> Option<Recorded> {
         let (stale_after, window) = (self.policy.stale_after(), self.policy.window());
-        let Some(streak) = self.pods.get_mut(&sample.pod) else {
-            return false;
-        };
+        let streak = self.pods.get(&sample.pod)?;
         let at = sample.at.moment;
-        if streak.run != sample.run {
-            return false;
-        }
         // A sample that arrives twice counts once.
-        if streak.last.is_some_and(|(last, _)| at <= last) {
-            return false;
+        if streak.run != sample.run || streak.last.is_some_and(|(last, _)| at <= last) {
+            return None;
         }
         let goes_on = sample.answer == Answer::Bad
             && streak
                 .last
                 .is_some_and(|(last, _)| at.saturating_sub(last) <= stale_after);
-        let before = if goes_on {
-            self.take_bad(&sample.pod)
+        let (before, ended) = if goes_on {
+            (self.take_bad(&sample.pod), None)
         } else {
-            self.end_bad(&sample.pod, Some(at));
-            None
+            let good = (sample.answer == Answer::Good).then_some(at);
+            (None, self.end_bad(&sample.pod, good))
         };
-        let Some(streak) = self.pods.get_mut(&sample.pod) else {
-            return false;
-        };
+        let streak = self.pods.get_mut(&sample.pod)?;
         streak.last = Some((at, sample.answer));
         if streak.seen.len() == EVIDENCE {
             streak.seen.pop_front();
@@ -265,7 +268,10 @@ impl PolicyStreaks {
             }
             Answer::None => {}
         }
-        true
+        let streak = self.pods.get(&sample.pod)?;
+        let bad = streak.bad.as_ref();
+        let is_bad = bad.is_some_and(|bad| self.has_contrast(streak, bad, at));
+        Some(Recorded { ended, is_bad })
     }
 
     pub(super) fn verdict(&self, uid: &str, now: Moment) -> Verdict {
@@ -305,11 +311,13 @@ impl PolicyStreaks {
                 uid: uid.clone(),
                 place: streak.place.clone(),
                 since: *since,
+                asked_first: bad.asked_first,
                 asked: bad.asked_last,
                 contrast: self.has_contrast(streak, bad, now),
                 unreached: bad.unreached,
                 reason: bad.reason.clone(),
                 evidence: bad.evidence.clone(),
+                then: Vec::new(),
             })
         })
     }

@@ -6,11 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    object::Uid,
-    scope::Scope,
-    text::Fingerprint,
-    time::{CLOCKS_APART, after, age},
-    workload::WorkloadId,
+    object::Uid, scope::Scope, text::Fingerprint, time::age_by_agents, workload::WorkloadId,
 };
 
 /// The key of the entry with the times of quarantines.
@@ -274,8 +270,8 @@ pub(super) fn storm_key(scope: &Scope) -> String {
     }
 }
 
-/// Whether a minute ended more than an hour ago, or is further in the future than clocks may be apart: a clock that was
+/// Whether a minute ended more than an hour ago, or is further in the future than clocks of agents may be apart: a clock that was
 /// wrong wrote it.
 fn is_past(minute: Timestamp, now: Timestamp) -> bool {
-    age(after(now, CLOCKS_APART), minute).is_none_or(|age| age >= HOUR + MINUTE + CLOCKS_APART)
+    age_by_agents(now, minute).is_none_or(|age| age >= HOUR + MINUTE)
 }

@@ -439,6 +439,7 @@ impl View {
             workload: self.workload_id(pod),
             node: pod.node.clone(),
             zone: zone.cloned(),
+            exempt: pod.overrides().exempt,
         }
     }
 

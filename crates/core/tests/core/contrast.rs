@@ -1,5 +1,7 @@
 //! A pod is bad only beside a good one.
 
+use std::time::Duration;
+
 use pod_quarantine_core::{
     judge::Answer::{Bad, Good, None as NoAnswer},
     policy::Contrast,
@@ -93,7 +95,7 @@ fn a_forgotten_pod_gives_no_contrast() {
     court.watch("b", "web");
     bad_from(&mut court, "a", 100);
     court.record("b", 110, Good);
-    court.judge.forget("answers", &"b".into());
+    court.judge.forget("answers", &"b".into(), Duration::ZERO);
     assert!(!court.has_contrast(120));
 }
 
@@ -103,4 +105,36 @@ fn a_policy_may_do_without_contrast() {
     court.watch("a", "web");
     bad_from(&mut court, "a", 100);
     assert!(court.has_contrast(120));
+}
+
+/// The other pod of the workload was never good before: what it was asked before the first good answer says nothing.
+#[test]
+fn a_pod_that_was_never_good_has_contrast_once_it_was_asked_after_another_was_good() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    court.watch("b", "web");
+    bad_from(&mut court, "a", 10);
+    court.record("b", 31, Good);
+    assert!(!court.has_contrast(31));
+    court.record("a", 40, Bad);
+    assert!(court.has_contrast(40));
+    // Good answers go on, the last of them after it was asked.
+    court.record("b", 41, Good);
+    assert!(court.has_contrast(41));
+}
+
+/// The pod must be asked after the first of them.
+#[test]
+fn good_answers_more_than_a_window_apart_begin_again() {
+    for (apart, contrast) in [(31, true), (32, false)] {
+        let mut court = court(|_| {});
+        court.watch("a", "web");
+        court.watch("b", "web");
+        court.record("b", 10, Good);
+        bad_from(&mut court, "a", apart - 15);
+        court.record("b", 10 + apart, Good);
+        assert_eq!(court.has_contrast(10 + apart), contrast, "{apart}");
+        court.record("a", 15 + apart, Bad);
+        assert!(court.has_contrast(15 + apart), "{apart}");
+    }
 }

@@ -1,19 +1,23 @@
 //! How long a decision takes beside what tenants can write: `make bench-decide`. Printed, not claimed: machines are shared.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pod_quarantine_core::{
     decide::decide,
     judge::{Answer, Judge, Sample},
     keys,
     object::{Pod, PodSelectingKind, PodSelectingObject, Service},
+    policy::{Policy, PrometheusQuery, Signal, Threshold},
     restore::HIGHEST_COST,
 };
 
 use crate::{
     bounded_work::with_budgets_that_cannot_be_left,
     tenants::forge,
-    world::{World, selecting, selector, service},
+    world::{World, policy, selecting, selector, service},
 };
 
 /// Decisions of which the median is taken.
@@ -94,39 +98,97 @@ fn pods_that_seem_to_have_been_released() -> World {
     world
 }
 
-/// Judge and decision, as for each sample in the agent, with that answer about each of 5,000 pods.
-fn all_answer(answer: Answer) -> (Duration, Duration) {
-    let mut world = World::new();
-    world.deployment("web", 5000);
-    let mut judge = Judge::default();
-    judge.set_policies(&world.file);
-    let pods = (0..5000).map(|index| world.pod(&format!("web-{index}")).clone());
-    let pods: Vec<Pod> = pods.collect();
-    for pod in &pods {
-        let place = world.view.place_of(pod);
-        judge.watch("answers", &pod.uid, &pod.key, &place);
-    }
-    for _ in 0..3 {
-        world.pass(Duration::from_secs(1));
-        for pod in &pods {
-            judge.record(&Sample {
-                policy: "answers".into(),
-                pod: pod.uid.clone(),
-                run: None,
-                at: world.now,
-                asked: world.now.moment,
-                answer,
-                saw: "HTTP 500".into(),
-                unreached: false,
-            });
+/// The pods of Deployments of so many, all watched for the policy `answers`.
+struct Judged {
+    world: World,
+    judge: Judge,
+    pods: Vec<Pod>,
+}
+
+impl Judged {
+    fn new(deployments: u32, replicas: u32) -> Self {
+        let mut world = World::new();
+        for index in 0..deployments {
+            world.deployment(&format!("d{index}"), replicas);
         }
+        let mut judge = Judge::default();
+        judge.set_policies(&world.file);
+        let pods: Vec<Pod> = world.view.pods().cloned().collect();
+        for pod in &pods {
+            let place = world.view.place_of(pod);
+            judge.watch("answers", &pod.uid, &pod.key, &place);
+        }
+        Self { world, judge, pods }
     }
-    times(|| {
-        world.pass(Duration::from_millis(20));
-        let findings = judge.findings(world.now.moment);
-        let (state, file) = (&mut world.state, &world.file);
-        decide(state, file, &world.view, &findings, None, world.now);
-    })
+
+    fn hear(&mut self, policy: &str, pod: &Pod, answer: Answer) {
+        self.judge.record(&Sample {
+            policy: policy.into(),
+            pod: pod.uid.clone(),
+            run: None,
+            at: self.world.now,
+            asked: self.world.now.moment,
+            answer,
+            saw: "HTTP 500".into(),
+            unreached: false,
+        });
+    }
+
+    /// Ten seconds later each answers the same.
+    fn all_answer(&mut self, answer: Answer) {
+        self.world.pass(Duration::from_secs(10));
+        let pods = std::mem::take(&mut self.pods);
+        for pod in &pods {
+            self.hear("answers", pod, answer);
+        }
+        self.pods = pods;
+    }
+
+    /// Judge and decision, as for each sample in the agent.
+    fn times(&mut self) -> (Duration, Duration) {
+        let Self { world, judge, .. } = self;
+        times(|| {
+            world.pass(Duration::from_millis(20));
+            let findings = judge.findings(world.now.moment);
+            let (state, file) = (&mut world.state, &world.file);
+            decide(state, file, &world.view, &findings, None, world.now);
+        })
+    }
+}
+
+fn of_one_workload(answer: Answer) -> (Duration, Duration) {
+    let mut judged = Judged::new(1, 5000);
+    for _ in 0..3 {
+        judged.all_answer(answer);
+    }
+    judged.times()
+}
+
+/// One pod of 100,000 is bad by a query that is asked once an hour: before and after all had one bad answer, as the agent's
+/// network had a hiccup.
+fn around_a_hiccup() -> [(Duration, Duration); 2] {
+    let mut judged = Judged::new(10_000, 10);
+    let hourly = PrometheusQuery {
+        interval: Duration::from_hours(1),
+        ..PrometheusQuery::new("x".to_owned(), Threshold::Above(0.05))
+    };
+    judged.world.file.policies.push(Arc::new(Policy {
+        signal: Signal::Prometheus(hourly),
+        ..policy("hourly")
+    }));
+    judged.judge.set_policies(&judged.world.file);
+    let pod = judged.pods[0].clone();
+    let place = judged.world.view.place_of(&pod);
+    judged.judge.watch("hourly", &pod.uid, &pod.key, &place);
+    judged.all_answer(Answer::Good);
+    judged.hear("hourly", &pod, Answer::Good);
+    judged.world.pass(Duration::from_secs(1));
+    judged.hear("hourly", &pod, Answer::Bad);
+    judged.all_answer(Answer::Good);
+    let before = judged.times();
+    judged.all_answer(Answer::Bad);
+    judged.all_answer(Answer::Good);
+    [before, judged.times()]
 }
 
 #[test]
@@ -145,8 +207,14 @@ fn a_decision_beside_what_tenants_write() {
     print("400 annotated pods, 400 budgets, 400 Services", took);
     let took = of_world(&mut pods_that_seem_to_have_been_released());
     print("5,000 pods that seem to have been released", took);
-    let took = all_answer(Answer::Good);
+    let took = of_one_workload(Answer::Good);
     print("floor: 5,000 pods of one workload, all good", took);
-    let took = all_answer(Answer::Bad);
+    let took = of_one_workload(Answer::Bad);
     print("5,000 pods of one workload that were never good", took);
+    let [before, after] = around_a_hiccup();
+    print("floor: one bad pod of 100,000", before);
+    print(
+        "one bad pod of 100,000 that were bad for ten seconds",
+        after,
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pod_quarantine_core::{judge::Judge, object::ObjectKey, reason::Reason};
+use pod_quarantine_core::{object::ObjectKey, reason::Reason};
 
 use crate::streaks_and_storms::{Cluster, Is};
 
@@ -51,9 +51,7 @@ impl InTurns {
             if pod.counts_as_quarantined() {
                 continue;
             }
-            let is = is(&pod.key.name);
-            let now = self.cluster.world.now;
-            self.cluster.hear(&pod, is, now, now.moment);
+            self.cluster.record(&pod, is(&pod.key.name));
             self.cluster.decide();
         }
     }
@@ -155,10 +153,7 @@ fn an_agent_that_starts_during_a_failure_takes_out_no_pod_at_its_end() {
     for restart in [22, 27, 32] {
         let mut pods = InTurns::new(30, 2);
         pods.until(restart, bad);
-        pods.cluster.world.restart();
-        pods.cluster.judge = Judge::default();
-        pods.cluster.judge.set_policies(&pods.cluster.world.file);
-        pods.cluster.watch();
+        pods.cluster.restart();
         pods.until(100, bad);
         assert!(pods.cluster.refused.contains(&Reason::NeverSeenGood));
         pods.until(140, |_| Is::Good);

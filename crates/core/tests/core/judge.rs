@@ -49,9 +49,13 @@ impl Court {
     }
 
     pub(crate) fn watch(&mut self, pod: &str, workload: &str) {
+        self.watch_for("answers", pod, workload);
+    }
+
+    pub(crate) fn watch_for(&mut self, policy: &str, pod: &str, workload: &str) {
         let key = ObjectKey::new("shop", pod);
         let place = PodScopes::of(workload.into());
-        self.judge.watch("answers", &pod.into(), &key, &place);
+        self.judge.watch(policy, &pod.into(), &key, &place);
     }
 
     pub(crate) fn record(&mut self, pod: &str, second: u64, answer: Answer) {
@@ -59,18 +63,14 @@ impl Court {
     }
 
     pub(crate) fn record_for(&mut self, policy: &str, pod: &str, second: u64, answer: Answer) {
+        self.judge.record(&sample(policy, pod, second, answer));
+    }
+
+    /// An answer that takes some seconds.
+    pub(crate) fn record_asked(&mut self, pod: &str, asked: u64, second: u64, answer: Answer) {
         self.judge.record(&Sample {
-            policy: policy.into(),
-            pod: pod.into(),
-            run: None,
-            at: Now {
-                wall: at(START),
-                moment: Duration::from_secs(second),
-            },
-            asked: Duration::from_secs(second),
-            answer,
-            unreached: false,
-            saw: format!("{answer:?} at {second}").into(),
+            asked: Duration::from_secs(asked),
+            ..sample("answers", pod, second, answer)
         });
     }
 
@@ -89,6 +89,22 @@ impl Court {
         let found = self.unhealthy(second);
         assert_eq!(found.len(), 1, "one pod is unhealthy: {found:?}");
         found[0].contrast
+    }
+}
+
+fn sample(policy: &str, pod: &str, second: u64, answer: Answer) -> Sample {
+    Sample {
+        policy: policy.into(),
+        pod: pod.into(),
+        run: None,
+        at: Now {
+            wall: at(START),
+            moment: Duration::from_secs(second),
+        },
+        asked: Duration::from_secs(second),
+        answer,
+        unreached: false,
+        saw: format!("{answer:?} at {second}").into(),
     }
 }
 
@@ -248,7 +264,7 @@ fn a_forgotten_pod_starts_without_samples() {
     court.watch("a", "web");
     court.record("a", 10, Bad);
     court.record("a", 20, Bad);
-    court.judge.forget("answers", &"a".into());
+    court.judge.forget("answers", &"a".into(), Duration::ZERO);
     court.record("a", 30, Bad);
     assert_eq!(court.verdict("a", 30), Verdict::Unknown);
     court.watch("a", "web");
@@ -379,113 +395,4 @@ fn answers_and_verdicts_have_the_words_of_the_metrics() {
     ];
     let words = verdicts.map(Verdict::as_str);
     assert_eq!(words, ["healthy", "suspect", "unhealthy", "unknown"]);
-}
-
-/// The pods that were bad when `b` was asked last, with the seconds from and until which they were.
-fn recovered(court: &mut Court, second: u64) -> Vec<(String, u64, u64)> {
-    let findings = court.judge.findings(Duration::from_secs(second));
-    let recovered = findings.recovered.into_iter();
-    let recovered = recovered.map(|pod| {
-        let name = pod.pod.name.to_string();
-        (name, pod.from.as_secs(), pod.until.as_secs())
-    });
-    recovered.collect()
-}
-
-/// `a` and `b` were good, then `a` is bad from 10 s.
-fn court_of_two() -> Court {
-    let mut court = court(|_| {});
-    for pod in ["a", "b"] {
-        court.watch(pod, "web");
-        court.record(pod, 5, Good);
-    }
-    court.record("a", 10, Bad);
-    court
-}
-
-#[test]
-fn a_pod_that_has_answered_since_was_bad_until_then() {
-    for answer in [Good, NoAnswer] {
-        let mut court = court_of_two();
-        court.record("a", 20, Bad);
-        assert_eq!(recovered(&mut court, 20), []);
-        court.record("b", 25, Bad);
-        assert_eq!(recovered(&mut court, 25), [], "it is bad");
-        court.record("a", 30, answer);
-        assert_eq!(recovered(&mut court, 30), [("a".to_owned(), 10, 30)]);
-        court.record("b", 35, Bad);
-        assert_eq!(recovered(&mut court, 35), [], "it was not bad then");
-    }
-}
-
-#[test]
-fn a_pod_that_is_judged_no_longer_may_have_been_bad_until_its_answer_is_stale() {
-    let ends: [fn(&mut Judge); 2] = [
-        |judge| judge.forget("answers", &"a".into()),
-        |judge| judge.restart("answers", &"a".into()),
-    ];
-    for end in ends {
-        let mut court = court_of_two();
-        court.record("b", 20, Bad);
-        end(&mut court.judge);
-        assert_eq!(recovered(&mut court, 20), [("a".to_owned(), 10, 40)]);
-        court.record("b", 39, Bad);
-        assert_eq!(recovered(&mut court, 39), [("a".to_owned(), 10, 40)]);
-        court.record("b", 40, Bad);
-        assert_eq!(recovered(&mut court, 40), []);
-    }
-}
-
-#[test]
-fn a_pod_of_which_the_signal_never_said_good_has_not_recovered() {
-    let mut court = court(|_| {});
-    for pod in ["a", "b"] {
-        court.watch(pod, "web");
-        court.record(pod, 10, Bad);
-    }
-    court.judge.forget("answers", &"a".into());
-    assert_eq!(recovered(&mut court, 10), []);
-}
-
-#[test]
-fn nothing_is_kept_of_a_pod_that_was_bad_long_ago() {
-    let mut court = court_of_two();
-    court.judge.forget("answers", &"a".into());
-    for (second, is_kept) in [(70, true), (71, false)] {
-        assert_eq!(recovered(&mut court, second), []);
-        let text = format!("{:?}", court.judge);
-        assert_eq!(text.contains("name: \"a\""), is_kept, "{second}: {text}");
-    }
-}
-
-/// The other pod of the workload was never good before: what it was asked before the first good answer says nothing.
-#[test]
-fn a_pod_that_was_never_good_has_contrast_once_it_was_asked_after_another_was_good() {
-    let mut court = court(|_| {});
-    court.watch("a", "web");
-    court.watch("b", "web");
-    bad_from(&mut court, "a", 10);
-    court.record("b", 31, Good);
-    assert!(!court.has_contrast(31));
-    court.record("a", 40, Bad);
-    assert!(court.has_contrast(40));
-    // Good answers go on, the last of them after it was asked.
-    court.record("b", 41, Good);
-    assert!(court.has_contrast(41));
-}
-
-/// A good answer after more than a window without any is a new beginning: the pod must be asked after it.
-#[test]
-fn good_answers_that_are_a_window_apart_go_on() {
-    for (apart, contrast) in [(31, true), (32, false)] {
-        let mut court = court(|_| {});
-        court.watch("a", "web");
-        court.watch("b", "web");
-        court.record("b", 10, Good);
-        bad_from(&mut court, "a", apart - 15);
-        court.record("b", 10 + apart, Good);
-        assert_eq!(court.has_contrast(10 + apart), contrast, "{apart}");
-        court.record("a", 15 + apart, Bad);
-        assert!(court.has_contrast(15 + apart), "{apart}");
-    }
 }

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use pod_quarantine_core::{judge::Verdict, keys, reason::Reason};
+use pod_quarantine_core::{
+    judge::{ReachedAgain, Verdict},
+    keys,
+    reason::Reason,
+};
 
 use crate::{
     outcome::{quarantines, refusals},
     scene::Scene,
     storm::world,
     streaks_and_storms::Is,
-    world::World,
+    world::{World, workload_id},
 };
 
 /// The agent gets no connection to these pods, at once, and has had contrast.
@@ -17,6 +21,7 @@ fn unreached(world: &mut World, names: &[&str]) {
     for name in names {
         let mut finding = world.finding(name);
         finding.unreached = true;
+        finding.since = world.now.moment;
         world.findings.push(finding);
     }
 }
@@ -39,7 +44,7 @@ fn ready_pods_of_two_workloads_without_a_connection_are_not_quarantined() {
         .clone();
     assert_eq!(
         detail,
-        "there is no connection to Ready pods of other workloads either: it may be the agent's network"
+        "the agent lost its connections to Ready pods of other workloads, too: it may be the agent's network"
     );
     // A pod that answers, and a pod whose kubelet agrees, are another matter.
     world.unhealthy("web-1");
@@ -76,7 +81,7 @@ fn pods_that_lost_their_connections_longer_ago_than_the_cooldown_are_another_mat
         of_web.since = of_api.since + Duration::from_mins(apart);
         // Its own quarantine is not in question.
         of_api.verdict = Verdict::Suspect;
-        world.pass(Duration::from_hours(1));
+        world.pass(Duration::from_mins(15));
         let planned = world.planned();
         let expected: Vec<_> = reason.map(|reason| ("web-0", reason)).into_iter().collect();
         assert_eq!(refusals(&planned), expected, "{apart}");
@@ -137,7 +142,7 @@ fn with_one_lost(restart: bool) -> Scene {
     lose(&mut scene, "d0-0", 11);
     assert_eq!(scene.taken(), ["d0-0"]);
     if restart {
-        scene.restart();
+        scene.cluster.restart();
     }
     scene.special = vec!["d1-0"];
     scene
@@ -191,4 +196,94 @@ fn a_pod_that_stays_lost_is_held_back_by_one_that_is_out_for_twice_the_cooldown(
             assert_eq!(scene.taken(), taken, "{restart}");
         }
     }
+}
+
+/// Probes hang, so that the agent has too many under way to ask once more.
+#[test]
+fn a_lost_pod_that_could_not_be_asked_is_still_lost() {
+    for at_44_seconds in [Is::Unreached, Is::NotAsked] {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(141, "d0-0", Is::Good);
+        scene.says(149, "d1-0", Is::Good);
+        for tenth in [241, 341] {
+            scene.says(tenth, "d0-0", Is::Unreached);
+            scene.says(tenth + 8, "d1-0", Is::Unreached);
+        }
+        scene.says(441, "d0-0", at_44_seconds);
+        scene.says(449, "d1-0", Is::Unreached);
+        assert_eq!(scene.taken(), [""; 0]);
+    }
+}
+
+/// Each clock may be a minute from that of its API server.
+#[test]
+fn a_lost_pod_is_known_to_the_next_leader_though_its_clock_is_behind() {
+    for behind in [0, 40, 119] {
+        let mut scene = with_one_lost(true);
+        let wall = &mut scene.cluster.world.now.wall;
+        *wall = wall.checked_sub(Duration::from_secs(behind)).unwrap();
+        scene.says(545, "d1-0", Is::Good);
+        lose(&mut scene, "d1-0", 55);
+        assert_eq!(scene.taken(), ["d0-0"], "{behind} s");
+    }
+}
+
+/// Two processes of two workloads hang; all other pods are reached for half an hour: it is not the agent's network.
+#[test]
+fn two_lost_pods_hold_each_other_back_for_twice_the_cooldown() {
+    let mut scene = Scene::new(&["d0-0", "d1-0"]);
+    scene.says(105, "d0-0", Is::Good);
+    scene.says(106, "d1-0", Is::Good);
+    for (until, taken) in [(1210, 0), (1300, 2)] {
+        for second in (scene.tenth / 100 * 10 + 10..until).step_by(10) {
+            scene.says(second * 10 + 5, "d0-0", Is::Unreached);
+            scene.says(second * 10 + 6, "d1-0", Is::Unreached);
+        }
+        assert_eq!(scene.taken().len(), taken, "{:?}", scene.why("d0-0"));
+    }
+}
+
+/// `web-0` was lost within the cooldown of `api-0`, and was reached again before that was asked last; `web-1` is lost twenty
+/// minutes after it.
+#[test]
+fn lost_pods_that_are_each_no_reason_are_none_together() {
+    for (with_first, with_second) in [(true, false), (false, true), (true, true)] {
+        let mut world = World::with_web();
+        world.deployment("api", 4);
+        let began = world.now.moment;
+        unreached(&mut world, &["api-0"]);
+        world.pass(Duration::from_mins(15));
+        if with_first {
+            world.reached.push(ReachedAgain {
+                workload: workload_id("web"),
+                since: began + Duration::from_mins(5),
+                until: world.now.moment,
+            });
+        }
+        if with_second {
+            unreached(&mut world, &["web-1"]);
+        }
+        let planned = world.planned();
+        let taken: Vec<_> = quarantines(&planned).into_iter().collect();
+        assert!(
+            taken.iter().any(|taken| &*taken.pod.key.name == "api-0"),
+            "{with_first} {with_second}: {:?}",
+            refusals(&planned)
+        );
+    }
+}
+
+/// The others are all reached.
+#[test]
+fn why_says_what_is_so_of_a_pod_that_is_held_back_by_one_that_is_out() {
+    let mut scene = with_one_lost(false);
+    scene.at(1100);
+    scene.says(1105, "d1-0", Is::Good);
+    lose(&mut scene, "d1-0", 112);
+    assert_eq!(
+        scene.why("d1-0"),
+        [
+            "too many pods are unhealthy at once: it may not be the pod: the agent lost its connections to Ready pods of other workloads, too: it may be the agent's network"
+        ]
+    );
 }

@@ -19,6 +19,7 @@ mod dry_run;
 mod effect;
 mod ends_of_failures;
 mod explain;
+mod failures_of_nodes;
 mod judge;
 mod ledger;
 mod ledger_upkeep;

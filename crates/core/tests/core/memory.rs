@@ -412,3 +412,19 @@ fn the_hourly_limit_holds_though_the_clock_goes_back_a_little() {
     let planned = world.planned();
     assert_eq!(refusals(&planned), [("web-1", Reason::HourlyLimit)]);
 }
+
+/// Two API servers, each a little less than a minute from the clock of its agent.
+#[test]
+fn the_hourly_limit_holds_for_the_next_leader_though_its_clock_is_behind() {
+    for (behind, taken) in [(0, 0), (60, 0), (110, 0), (300, 1)] {
+        let mut world = World::with_web();
+        world.file.limits.cluster.per_hour = 1;
+        world.quarantine("web-0");
+        world.pass(Duration::from_secs(5));
+        world.restart();
+        let wall = &mut world.now.wall;
+        *wall = wall.checked_sub(Duration::from_secs(behind)).unwrap();
+        world.unhealthy("web-2");
+        assert_eq!(quarantines(&world.planned()).len(), taken, "{behind} s");
+    }
+}

@@ -38,7 +38,7 @@ fn when_one_node_cannot_be_reached_none_of_its_pods_is_quarantined() {
     assert_eq!(
         storms(&planned),
         [
-            "ConfigMap pod-quarantine-ledger-default: 10 of 10 pods on node node-1 are unhealthy at once, more than 50%: nothing new is quarantined there until the share has been at or below that for 10m"
+            "ConfigMap pod-quarantine-ledger-default: 10 of 10 pods on node node-1 are unhealthy at once, more than 50%: nothing new is quarantined there until the percentage has been at or below that for 10m"
         ]
     );
     assert_eq!(world.state.storms()["node"], 1);

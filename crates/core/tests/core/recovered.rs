@@ -1,17 +1,25 @@
 //! What a pod answered last is held against those that were bad when it was asked, whatever they have answered since and
 //! whatever else stood in the way: between two answers, to the tenth of a second.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    policy::{PrometheusQuery, Signal, Threshold},
+    judge::{
+        Answer::{Bad, Good, None as NoAnswer},
+        BadThen,
+    },
+    policy::{Contrast, PrometheusQuery, Signal, Threshold},
+    reason::Reason,
+    scope::Scope,
     time::Moment,
 };
 
 use crate::{
+    judge::{Court, court},
+    outcome::{quarantines, refusals},
     scene::Scene,
-    streaks_and_storms::{Cluster, Is},
-    world::World,
+    streaks_and_storms::{Cluster, Is, sample},
+    world::{World, policy, probe_of, workload_id},
 };
 
 /// Both pods of a workload answer 500 from 22 s to 45 s. Meanwhile, and a second longer, something else refuses.
@@ -116,12 +124,10 @@ fn the_end_of_a_failure_costs_no_pod_by_a_probe_that_began_before() {
 /// the query. A decision is made after each, as after any event.
 fn taken_beside_one_that_flaps(order: &[&'static str]) -> Vec<String> {
     let mut cluster = Cluster::new(30, 2, 1000);
-    cluster.world.policy(|policy| {
+    cluster.policies(|policies| {
         let query = PrometheusQuery::new("x".to_owned(), Threshold::Above(0.5));
-        policy.signal = Signal::Prometheus(query);
+        Arc::make_mut(&mut policies[0]).signal = Signal::Prometheus(query);
     });
-    cluster.judge.set_policies(&cluster.world.file);
-    cluster.watch();
     let mut scene = Scene::of(cluster, &["d7-0", "d7-1", "d8-0"]);
     for turn in 0..100 {
         scene.at(100 + turn * 150);
@@ -133,7 +139,11 @@ fn taken_beside_one_that_flaps(order: &[&'static str]) -> Vec<String> {
                 _ => false,
             };
             let is = if is_bad { Is::Bad } else { Is::Good };
-            scene.hear(name, is, asked, asked.moment);
+            let pod = scene.cluster.world.pod(name).clone();
+            if !pod.counts_as_quarantined() {
+                let sample = sample(&pod, is, asked, asked.moment);
+                scene.cluster.judge.record(&sample);
+            }
             scene.cluster.world.pass(Duration::from_millis(1));
             scene.cluster.decide();
         }
@@ -168,4 +178,420 @@ fn something_says_why_a_pod_that_is_asked_once_more_is_not_quarantined() {
     let verdict = scene.cluster.judge.verdict("answers", &uid, now);
     assert_eq!(verdict.as_str(), "unhealthy");
     assert!(scene.cluster.world.state.refused(&uid).next().is_some());
+}
+
+/// Both pods of a workload fail from 22 s on, and still do at 45 s; what `d7-1` says at 44 s is in question.
+fn taken_while_both_fail(at_44_seconds: Option<Is>) -> usize {
+    let mut scene = Scene::new(&["d7-0", "d7-1"]);
+    scene.says(141, "d7-1", Is::Good);
+    scene.says(149, "d7-0", Is::Good);
+    for tenth in [241, 341] {
+        scene.says(tenth, "d7-1", Is::Bad);
+        scene.says(tenth + 8, "d7-0", Is::Bad);
+    }
+    if let Some(is) = at_44_seconds {
+        scene.says(441, "d7-1", is);
+    }
+    scene.says(449, "d7-0", Is::Bad);
+    scene.taken().len()
+}
+
+/// No answer is never good: their probes hang, and the agent has too many under way to ask once more.
+#[test]
+fn a_bad_pod_that_could_not_be_asked_has_not_recovered() {
+    assert_eq!(taken_while_both_fail(Some(Is::Bad)), 0);
+    assert_eq!(taken_while_both_fail(None), 0);
+    assert_eq!(taken_while_both_fail(Some(Is::NotAsked)), 0);
+    assert_eq!(taken_while_both_fail(Some(Is::Good)), 1);
+}
+
+/// A dependency is down from 20 s to 80 s. `d7-0` hangs until its probe's timeout of 30 s, which is longer than the period;
+/// `d7-1` answers 500 at once, and perhaps once more later.
+fn taken_after_a_failure_and_a_relapse(at_95_seconds: Is) -> usize {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    let timeout = Duration::from_secs(30);
+    cluster.policies(|policies| probe_of(policies).timeout = timeout);
+    let mut scene = Scene::of(cluster, &["d7-0", "d7-1"]);
+    scene.timeout = timeout;
+    scene.says(149, "d7-0", Is::Good);
+    scene.says(151, "d7-1", Is::Good);
+    for tenth in [251, 351] {
+        scene.says(tenth, "d7-1", Is::Bad);
+    }
+    scene.hangs(449, "d7-0");
+    for tenth in [451, 551, 651] {
+        scene.says(tenth, "d7-1", Is::Bad);
+    }
+    scene.hangs(749, "d7-0");
+    scene.says(751, "d7-1", Is::Bad);
+    scene.says(851, "d7-1", Is::Good);
+    scene.says(951, "d7-1", at_95_seconds);
+    scene.says(1046, "d7-1", Is::Good);
+    scene.hangs(1049, "d7-0");
+    scene.says(1050, "d7-0", Is::Good);
+    scene.taken().len()
+}
+
+#[test]
+fn a_pod_that_hung_is_compared_with_the_failure_though_another_had_a_relapse() {
+    assert_eq!(taken_after_a_failure_and_a_relapse(Is::Good), 0);
+    assert_eq!(taken_after_a_failure_and_a_relapse(Is::Bad), 0);
+}
+
+/// `d7-0` is dead. `d7-1` is bad at 34 s, is perhaps started again, and is good before `d7-0` is asked again.
+#[test]
+fn a_pod_that_is_good_after_a_restart_has_recovered() {
+    for restarts in [false, true] {
+        let mut scene = Scene::new(&["d7-0", "d7-1"]);
+        scene.says(140, "d7-1", Is::Good);
+        scene.says(149, "d7-0", Is::Good);
+        scene.says(249, "d7-0", Is::Bad);
+        scene.says(340, "d7-1", Is::Bad);
+        scene.says(349, "d7-0", Is::Bad);
+        if restarts {
+            let run = scene.run(1);
+            scene.set_run("d7-1", Some(run));
+        }
+        scene.says(440, "d7-1", Is::Good);
+        scene.says(449, "d7-0", Is::Bad);
+        let why = scene.why("d7-0");
+        assert_eq!(scene.taken(), ["d7-0"], "{restarts}: {why:?}");
+    }
+}
+
+/// Each is asked every two minutes. `d7-0` is dead, `d7-1` is bad at every third turn, and is then started again.
+#[test]
+fn a_dead_pod_is_taken_beside_one_that_is_restarted_now_and_then() {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.policies(|policies| probe_of(policies).period = Duration::from_mins(2));
+    let mut scene = Scene::of(cluster, &["d7-0", "d7-1"]);
+    scene.says(101, "d7-0", Is::Good);
+    scene.says(102, "d7-1", Is::Good);
+    for turn in 1..60 {
+        let is_bad = turn % 3 == 0;
+        let is = if is_bad { Is::Bad } else { Is::Good };
+        scene.says(turn * 1200, "d7-1", is);
+        if is_bad {
+            let run = scene.run(u32::try_from(turn).unwrap());
+            scene.set_run("d7-1", Some(run));
+        }
+        scene.says(turn * 1200 + 600, "d7-0", Is::Bad);
+    }
+    assert_eq!(scene.taken(), ["d7-0"], "{:?}", scene.why("d7-0"));
+}
+
+/// Five of 66 pods are bad, which is 8%. Their tenant deletes each as soon as it was asked. (A Job whose pods fail does the
+/// same without ill will.)
+#[test]
+fn a_tenant_that_deletes_its_bad_pods_again_and_again_holds_back_no_other() {
+    const OF_TENANT: [&str; 5] = ["t-0", "t-1", "t-2", "t-3", "t-4"];
+    for deletes in [false, true] {
+        let mut cluster = Cluster::new(30, 2, 1000);
+        cluster.world.deployment("t", 6);
+        cluster.watch();
+        let mut scene = Scene::of(cluster, &["d7-0", "t-0", "t-1", "t-2", "t-3", "t-4"]);
+        scene.says(110, "d7-0", Is::Good);
+        for turn in 0..60 {
+            let begins = 200 + turn * 100;
+            for name in OF_TENANT {
+                scene.says(begins + 10, name, Is::Bad);
+                let pod = scene.cluster.world.pod(name);
+                if deletes && !pod.counts_as_quarantined() {
+                    scene.cluster.recreate(name, format!("{name}-{turn}"));
+                }
+            }
+            scene.says(begins + 50, "d7-0", Is::Bad);
+        }
+        let why = scene.why("d7-0");
+        assert!(scene.taken().contains(&"d7-0"), "{deletes}: {why:?}");
+    }
+}
+
+/// A new pod is asked within ten seconds, however long the period is.
+#[test]
+fn a_single_pod_that_is_deleted_again_and_again_holds_back_no_other() {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.world.deployment("t", 2);
+    cluster.policies(|policies| probe_of(policies).period = Duration::from_mins(1));
+    let mut scene = Scene::of(cluster, &["d7-0", "t-0"]);
+    scene.says(110, "d7-0", Is::Good);
+    for turn in 0..180 {
+        let begins = 200 + turn * 100;
+        scene.says(begins + 10, "t-0", Is::Bad);
+        scene.cluster.recreate("t-0", format!("t-0-{turn}"));
+        if turn % 6 == 0 {
+            scene.says(begins + 50, "d7-0", Is::Bad);
+        }
+    }
+    assert_eq!(scene.taken(), ["d7-0"], "{:?}", scene.why("d7-0"));
+}
+
+/// `d0-0` is dead, `d0-1` was bad for a moment: two of four are half, no storm.
+#[test]
+fn a_recovered_pod_that_two_policies_found_bad_counts_once() {
+    for policies in [&["answers"] as &[_], &["answers", "second"]] {
+        let mut cluster = Cluster::new(15, 4, 1000);
+        cluster.policies(|policies| policies.push(Arc::new(policy("second"))));
+        cluster.watch_for("second", "d0-1", false);
+        let mut scene = Scene::of(cluster, &["d0-0", "d0-1"]);
+        scene.says(140, "d0-0", Is::Good);
+        for policy in ["answers", "second"] {
+            scene.says_to(policy, 141, "d0-1", Is::Good);
+        }
+        scene.hangs(250, "d0-0");
+        for policy in policies {
+            scene.says_to(policy, 341, "d0-1", Is::Bad);
+        }
+        scene.hangs(350, "d0-0");
+        for policy in policies {
+            scene.says_to(policy, 441, "d0-1", Is::Good);
+        }
+        // It was asked at 44.0 s.
+        scene.hangs(450, "d0-0");
+        let why = scene.why("d0-0");
+        assert_eq!(scene.taken(), ["d0-0"], "{why:?}");
+    }
+}
+
+/// How many others were bad when `b` was asked last, and how many of them have no verdict.
+fn others(court: &mut Court, second: u64) -> (usize, usize) {
+    let findings = court.judge.findings(Duration::from_secs(second));
+    let of_b = findings
+        .pods
+        .iter()
+        .find(|finding| &*finding.pod.name == "b");
+    let mut then = of_b.expect("b is bad").then.iter();
+    let in_cluster = then.find(|(scope, _)| *scope == Scope::Cluster);
+    in_cluster.map_or((0, 0), |(_, then)| (then.pods, then.without_verdict))
+}
+
+/// `a` and `b` were good, then `a` is bad from 10 s.
+fn court_of_two() -> Court {
+    let mut court = court(|_| {});
+    for pod in ["a", "b"] {
+        court.watch(pod, "web");
+        court.record(pod, 5, Good);
+    }
+    court.record("a", 10, Bad);
+    court
+}
+
+#[test]
+fn a_pod_that_is_good_again_was_bad_until_then() {
+    let mut court = court_of_two();
+    court.record("b", 20, Bad);
+    assert_eq!(others(&mut court, 20), (0, 0), "it is bad now");
+    court.record("a", 25, Good);
+    assert_eq!(others(&mut court, 25), (1, 0));
+    court.record("b", 26, Bad);
+    assert_eq!(others(&mut court, 26), (0, 0), "it was good then");
+}
+
+#[test]
+fn a_pod_that_began_to_be_bad_after_another_was_asked_does_not_count() {
+    let mut court = court_of_two();
+    court.record("a", 11, Good);
+    court.record("b", 12, Bad);
+    court.record("a", 13, Bad);
+    court.record("a", 14, Good);
+    assert_eq!(others(&mut court, 14), (0, 0));
+}
+
+#[test]
+fn a_pod_that_is_gone_was_bad_until_then() {
+    let mut court = court_of_two();
+    court.record("b", 20, Bad);
+    let gone = Duration::from_secs(22);
+    court.judge.forget("answers", &"a".into(), gone);
+    assert_eq!(others(&mut court, 22), (1, 1));
+    court.record("b", 22, Bad);
+    assert_eq!(others(&mut court, 22), (0, 0));
+}
+
+/// Its container was restarted, or it could not be asked: that it is well nobody has seen.
+#[test]
+fn a_pod_that_has_not_been_good_since_counts_for_those_that_became_bad_meanwhile() {
+    let ends: [fn(&mut Court); 2] = [
+        |court| court.judge.restart("answers", &"a".into()),
+        |court| court.record("a", 12, NoAnswer),
+    ];
+    for end in ends {
+        for (began, expected) in [(12, (1, 1)), (39, (1, 1)), (40, (0, 0))] {
+            let mut court = court_of_two();
+            end(&mut court);
+            for second in [began, began + 10, began + 20] {
+                court.record("b", second, Bad);
+                assert_eq!(others(&mut court, second), expected, "{began}");
+            }
+            court.record("a", began + 21, Good);
+            court.record("b", began + 22, Bad);
+            assert_eq!(others(&mut court, began + 22), (0, 0), "{began}");
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_is_out_counts_by_its_slot() {
+    let mut court = court_of_two();
+    court.record("b", 20, Bad);
+    court.record("a", 25, Good);
+    court.judge.forget_spells(&"a".into());
+    assert_eq!(others(&mut court, 25), (0, 0));
+}
+
+#[test]
+fn a_pod_of_which_the_signal_never_said_good_was_not_known_to_be_bad() {
+    let mut court = court(|policy| policy.contrast = Contrast::None);
+    for pod in ["a", "b"] {
+        court.watch(pod, "web");
+        court.record(pod, 10, Bad);
+    }
+    court.judge.restart("answers", &"a".into());
+    assert_eq!(others(&mut court, 10), (1, 1));
+    let mut court = self::court(|_| {});
+    for pod in ["a", "b"] {
+        court.watch(pod, "web");
+        court.record(pod, 10, Bad);
+    }
+    court.judge.restart("answers", &"a".into());
+    assert_eq!(others(&mut court, 10), (0, 0));
+}
+
+/// A dependency came back and was overrun for a moment.
+#[test]
+fn a_pod_that_was_bad_twice_was_bad_both_times() {
+    let mut court = court_of_two();
+    court.record_asked("b", 15, 20, Bad);
+    court.record("a", 18, Good);
+    court.record("a", 21, Bad);
+    court.record("a", 22, Good);
+    assert_eq!(others(&mut court, 22), (1, 0));
+}
+
+/// The oldest two become one.
+#[test]
+fn of_a_pod_that_is_bad_now_and_then_eight_times_are_kept() {
+    let mut court = court_of_two();
+    court.record("a", 11, Good);
+    court.record_asked("b", 12, 13, Bad);
+    for second in (14..).step_by(2).take(7) {
+        assert_eq!(others(&mut court, second), (0, 0), "{second}");
+        court.record("a", second, Bad);
+        court.record("a", second + 1, Good);
+    }
+    assert_eq!(others(&mut court, 28), (0, 0));
+    court.record("a", 28, Bad);
+    court.record("a", 29, Good);
+    assert_eq!(others(&mut court, 29), (1, 0));
+}
+
+#[test]
+fn nothing_is_kept_of_a_pod_that_was_bad_long_ago() {
+    let mut court = court_of_two();
+    court
+        .judge
+        .forget("answers", &"a".into(), Duration::from_secs(12));
+    for (second, is_kept) in [(41, true), (42, false)] {
+        let _ = court.judge.findings(Duration::from_secs(second));
+        let text = format!("{:?}", court.judge);
+        assert_eq!(text.contains("Uid(\"a\")"), is_kept, "{second}: {text}");
+    }
+}
+
+/// `b` is asked at 3 s and has no answer after the whole timeout.
+#[test]
+fn a_pod_counts_as_long_as_an_answer_that_was_asked_for_while_it_was_bad() {
+    let mut court = court(|_| {});
+    court.new_policies(|policies| probe_of(policies).timeout = Duration::from_secs(10));
+    for pod in ["a", "b"] {
+        court.watch(pod, "web");
+        court.record(pod, 1, Good);
+    }
+    court.record("a", 2, Bad);
+    court.record("a", 5, Good);
+    let _ = court.judge.findings(Duration::from_secs(12));
+    court.record_asked("b", 3, 13, Bad);
+    for second in [13, 43] {
+        assert_eq!(others(&mut court, second), (1, 0), "{second}");
+    }
+}
+
+#[test]
+fn a_pod_counts_once_however_many_policies_found_it_bad() {
+    let mut court = court(|_| {});
+    court.new_policies(|policies| policies.push(Arc::new(policy("other"))));
+    for name in ["answers", "other"] {
+        for pod in ["a", "b"] {
+            court.watch_for(name, pod, "web");
+            court.record_for(name, pod, 5, Good);
+        }
+    }
+    court.record("a", 10, Bad);
+    court.record_for("other", "a", 12, Bad);
+    court.record("b", 15, Bad);
+    court.record("a", 20, Good);
+    assert_eq!(
+        others(&mut court, 20),
+        (0, 0),
+        "the other policy finds it bad"
+    );
+    court.record_for("other", "a", 22, Good);
+    assert_eq!(others(&mut court, 22), (1, 0));
+    court.record("a", 23, Bad);
+    assert_eq!(others(&mut court, 23), (0, 0), "it is bad again");
+}
+
+#[test]
+fn what_a_policy_found_bad_before_it_was_changed_may_be_so_still() {
+    let mut court = court_of_two();
+    court.new_policies(|policies| policies.push(Arc::new(policy("other"))));
+    court.watch_for("other", "b", "web");
+    court.record_for("other", "b", 12, Good);
+    court.record_for("other", "b", 15, Bad);
+    assert_eq!(others(&mut court, 15), (0, 0), "it is bad now");
+    court.new_policies(|policies| {
+        probe_of(policies).failure_threshold = 5.try_into().unwrap();
+    });
+    assert_eq!(others(&mut court, 15), (1, 1));
+}
+
+/// `web-0` is bad, others were. More than half of the pods would be a storm.
+fn is_taken(with_verdict: u32, then: BadThen) -> bool {
+    let mut world = World::with_web();
+    world.file.limits.storm.workload = 50;
+    world.with_verdict.insert(workload_id("web"), with_verdict);
+    world.unhealthy("web-0");
+    world.was_bad("web", then);
+    let planned = world.planned();
+    let refused = refusals(&planned);
+    assert!(refused.is_empty() || refused == [("web-0", Reason::Storm)]);
+    !quarantines(&planned).is_empty()
+}
+
+#[test]
+fn a_pod_without_a_verdict_counts_among_all_pods_as_long_as_it_counts_as_bad() {
+    let then = |pods, without_verdict| BadThen {
+        pods,
+        without_verdict,
+        workloads: Vec::new(),
+    };
+    assert!(!is_taken(3, then(1, 0)));
+    assert!(is_taken(4, then(1, 0)));
+    assert!(!is_taken(2, then(1, 1)));
+    assert!(is_taken(3, then(1, 1)));
+}
+
+/// With a threshold of 100% there is no storm.
+#[test]
+fn no_more_than_all_pods_were_ever_bad() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    world.was_bad(
+        "web",
+        BadThen {
+            pods: 100,
+            ..BadThen::default()
+        },
+    );
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }

@@ -1,14 +1,13 @@
 //! A cluster in which pods answer one after the other, to the tenth of a second.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use pod_quarantine_core::{
-    judge::Judge,
-    object::ObjectKey,
-    time::{Moment, Now},
+    judge::Sample,
+    object::{ContainerRun, ObjectKey, Uid},
 };
 
-use crate::streaks_and_storms::{Cluster, Is};
+use crate::streaks_and_storms::{Cluster, Is, sample};
 
 /// Thirty Deployments of two pods, with the default limits. All pods but the `special` ones are good every ten seconds;
 /// what those say, the test says, to the tenth of a second.
@@ -16,6 +15,10 @@ pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     pub(crate) special: Vec<&'static str>,
     pub(crate) tenth: u64,
+    /// How long a pod that hangs is waited for.
+    pub(crate) timeout: Duration,
+    /// The present runs of the containers of some pods.
+    runs: BTreeMap<&'static str, ContainerRun>,
 }
 
 impl Scene {
@@ -28,6 +31,8 @@ impl Scene {
             cluster,
             special: Vec::new(),
             tenth: 0,
+            timeout: Duration::from_secs(1),
+            runs: BTreeMap::new(),
         };
         scene.others_are_good();
         scene.special = special.to_vec();
@@ -65,45 +70,77 @@ impl Scene {
             .collect();
         for key in pods {
             if !self.special.contains(&&*key.name) {
-                let now = self.cluster.world.now;
-                self.hear(&key.name, Is::Good, now, now.moment);
+                self.hear("answers", &key.name, Is::Good, Duration::ZERO);
             }
         }
     }
 
-    /// An answer of that time arrives, of a pod that was asked at another perhaps.
-    pub(crate) fn hear(&mut self, name: &str, is: Is, at: Now, asked: Moment) {
+    /// An answer arrives for that policy, of a pod that was asked so long ago.
+    pub(crate) fn hear(&mut self, policy: &str, name: &str, is: Is, took: Duration) {
         let pod = self.cluster.world.pod(name).clone();
         if pod.counts_as_quarantined() {
             return;
         }
-        self.cluster.hear(&pod, is, at, asked);
+        let now = self.cluster.world.now;
+        let asked = now.moment.saturating_sub(took);
+        self.cluster.judge.record(&Sample {
+            policy: policy.into(),
+            run: self.runs.get(name).copied(),
+            ..sample(&pod, is, now, asked)
+        });
     }
 
     /// At that time a pod answers, and a decision is made.
     pub(crate) fn says(&mut self, tenth: u64, name: &str, is: Is) {
-        self.says_while_a_write_is_in_flight(tenth, name, is);
+        self.says_to("answers", tenth, name, is);
+    }
+
+    /// At that time a policy gets an answer of a pod, and a decision is made.
+    pub(crate) fn says_to(&mut self, policy: &str, tenth: u64, name: &str, is: Is) {
+        self.at(tenth);
+        self.hear(policy, name, is, Duration::ZERO);
         self.cluster.decide();
     }
 
     /// At that time a pod answers.
     pub(crate) fn says_while_a_write_is_in_flight(&mut self, tenth: u64, name: &str, is: Is) {
         self.at(tenth);
-        let now = self.cluster.world.now;
-        self.hear(name, is, now, now.moment);
+        self.hear("answers", name, is, Duration::ZERO);
     }
 
-    /// At that time there is no answer of a pod that was asked a second before, and a decision is made.
+    /// At that time a pod has not answered within the timeout, and a decision is made.
     pub(crate) fn hangs(&mut self, tenth: u64, name: &str) {
         self.at(tenth);
-        let now = self.cluster.world.now;
-        self.hear(
-            name,
-            Is::Bad,
-            now,
-            now.moment.saturating_sub(Duration::from_secs(1)),
-        );
+        self.hear("answers", name, Is::Bad, self.timeout);
         self.cluster.decide();
+    }
+
+    /// The pod's container is started again, or does not run.
+    pub(crate) fn set_run(&mut self, name: &'static str, run: Option<ContainerRun>) {
+        let uid = self.uid(name);
+        self.cluster.judge.set_run("answers", &uid, run);
+        match run {
+            Some(run) => self.runs.insert(name, run),
+            None => self.runs.remove(name),
+        };
+    }
+
+    pub(crate) fn run(&self, restarts: u32) -> ContainerRun {
+        ContainerRun {
+            since: self.cluster.world.now.wall,
+            restarts,
+        }
+    }
+
+    pub(crate) fn uid(&self, name: &str) -> Uid {
+        self.cluster.world.pod(name).uid.clone()
+    }
+
+    /// Why the pod is not quarantined.
+    pub(crate) fn why(&self, name: &str) -> Vec<String> {
+        let uid = self.uid(name);
+        let refused = self.cluster.world.state.refused(&uid);
+        refused.map(|one| one.refusal.to_string()).collect()
     }
 
     pub(crate) fn decide_at(&mut self, tenth: u64) {
@@ -113,13 +150,5 @@ impl Scene {
 
     pub(crate) fn taken(&self) -> Vec<&str> {
         self.cluster.taken()
-    }
-
-    /// The agent is killed and started again.
-    pub(crate) fn restart(&mut self) {
-        self.cluster.world.restart();
-        self.cluster.judge = Judge::default();
-        self.cluster.judge.set_policies(&self.cluster.world.file);
-        self.cluster.watch();
     }
 }

@@ -7,7 +7,7 @@ use pod_quarantine_core::{
     keys,
     notice::Notice,
     object::{ControllerKind, ObjectKey, Phase},
-    policy::Mode,
+    policy::{Mode, Policy},
     reason::{Reason, Refusal},
     restore::HIGHEST_COST,
     write::{Act, Write},
@@ -15,7 +15,7 @@ use pod_quarantine_core::{
 
 use crate::{
     outcome::{Planned, the_quarantine, the_release},
-    world::{SHOP, World},
+    world::{SHOP, World, policy},
 };
 
 /// A world in which `web-0`, with that deletion cost, was quarantined, replaced and released.
@@ -359,4 +359,53 @@ fn a_release_that_is_denied_keeps_no_other_pod_from_settling() {
             .any(|one| matches!(one, Planned::Write(Write::Settle { .. })));
         assert_eq!(is_settled, is_denied, "{planned:?}");
     }
+}
+
+/// `web-0` is released; a release of `web-1` is asked for that does not come.
+fn settles_beside(change: impl FnOnce(&mut World)) -> bool {
+    let mut world = with_released_pod(None);
+    adopt(&mut world);
+    world.quarantine("web-1");
+    world.annotate("web-1", keys::RELEASE, "force");
+    change(&mut world);
+    remove(&mut world, "web-new");
+    remove(&mut world, "web-3");
+    (0..10).any(|_| {
+        world.pass(Duration::from_mins(1));
+        let planned = world.tick();
+        let settles = |one: &Planned| matches!(one, Planned::Write(Write::Settle { .. }));
+        planned.iter().any(settles)
+    })
+}
+
+#[test]
+fn a_release_that_nothing_hinders_is_waited_for() {
+    assert!(!settles_beside(|_| {}));
+}
+
+#[test]
+fn a_release_that_is_put_off_for_its_labels_keeps_no_other_pod_from_settling() {
+    assert!(settles_beside(|world| {
+        world.change("web-1", |pod| pod.labels_left_out = 1);
+    }));
+}
+
+#[test]
+fn a_release_that_the_pod_template_asks_for_keeps_no_other_pod_from_settling() {
+    assert!(settles_beside(|world| {
+        world.set_controller(ControllerKind::ReplicaSet, "web-rs", |set| {
+            set.template_commands = vec![keys::RELEASE.into()];
+        });
+    }));
+}
+
+#[test]
+fn a_release_in_a_namespace_whose_mode_is_off_keeps_no_other_pod_from_settling() {
+    assert!(settles_beside(|world| {
+        let off = Policy {
+            mode: Mode::Off,
+            ..policy("answers")
+        };
+        world.policy(|policy| *policy = off);
+    }));
 }

@@ -1,11 +1,11 @@
 //! The judge and the storms together: real streaks of samples in ordinary clusters.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     judge::{Answer, Judge, Sample},
     object::{ObjectKey, Pod},
-    policy::Limits,
+    policy::{Limits, Policy},
     reason::Reason,
     time::{Moment, Now},
     write::Quarantine,
@@ -27,6 +27,26 @@ pub(crate) enum Is {
     Bad,
     /// There is no connection, says the agent; to its kubelet the pod is Ready.
     Unreached,
+    /// The agent could not ask it.
+    NotAsked,
+}
+
+/// What the policy `answers` gets of a pod that it asked at another time perhaps.
+pub(crate) fn sample(pod: &Pod, is: Is, at: Now, asked: Moment) -> Sample {
+    Sample {
+        policy: "answers".into(),
+        pod: pod.uid.clone(),
+        run: None,
+        at,
+        asked,
+        answer: match is {
+            Is::Good => Answer::Good,
+            Is::Bad | Is::Unreached => Answer::Bad,
+            Is::NotAsked => Answer::None,
+        },
+        unreached: is == Is::Unreached,
+        saw: "HTTP 500".into(),
+    }
 }
 
 /// A cluster with the default limits, probed every ten seconds. Quarantines are carried out at once, and every pod that
@@ -67,22 +87,47 @@ impl Cluster {
         cluster
     }
 
-    /// An answer of that time arrives, of a pod that was asked at another perhaps.
-    pub(crate) fn hear(&mut self, pod: &Pod, is: Is, at: Now, asked: Moment) {
-        self.judge.record(&Sample {
-            policy: "answers".into(),
-            pod: pod.uid.clone(),
-            run: None,
-            at,
-            asked,
-            answer: if is == Is::Good {
-                Answer::Good
-            } else {
-                Answer::Bad
-            },
-            unreached: is == Is::Unreached,
-            saw: "HTTP 500".into(),
-        });
+    pub(crate) fn record(&mut self, pod: &Pod, is: Is) {
+        let now = self.world.now;
+        self.judge.record(&sample(pod, is, now, now.moment));
+    }
+
+    /// Changes a policy, or adds one, which the pods are not watched for yet.
+    pub(crate) fn policies(&mut self, change: impl FnOnce(&mut Vec<Arc<Policy>>)) {
+        change(&mut self.world.file.policies);
+        self.judge.set_policies(&self.world.file);
+        self.watch();
+    }
+
+    /// The pod is in that policy alone, or in the policy `answers`, too.
+    pub(crate) fn watch_for(&mut self, policy: &str, name: &str, alone: bool) {
+        let pod = self.world.pod(name).clone();
+        let place = self.world.view.place_of(&pod);
+        if alone {
+            let now = self.world.now.moment;
+            self.judge.forget("answers", &pod.uid, now);
+        }
+        self.judge.watch(policy, &pod.uid, &pod.key, &place);
+    }
+
+    /// The pod is deleted, and comes again under another uid.
+    pub(crate) fn recreate(&mut self, name: &str, uid: String) {
+        let mut pod = self.world.pod(name).clone();
+        assert!(self.world.view.remove_pod(&pod.key, &pod.uid));
+        let now = self.world.now;
+        self.judge.forget("answers", &pod.uid, now.moment);
+        pod.uid = uid.into();
+        pod.created = Some(now.wall);
+        self.world.put(pod);
+        self.watch();
+    }
+
+    /// The agent is killed and started again.
+    pub(crate) fn restart(&mut self) {
+        self.world.restart();
+        self.judge = Judge::default();
+        self.judge.set_policies(&self.world.file);
+        self.watch();
     }
 
     pub(crate) fn watch(&mut self) {
@@ -102,8 +147,7 @@ impl Cluster {
         for pod in pods {
             self.world.pass(step);
             let is = if is_bad(&pod) { Is::Bad } else { Is::Good };
-            let now = self.world.now;
-            self.hear(&pod, is, now, now.moment);
+            self.record(&pod, is);
             if is == Is::Bad {
                 self.decide();
             }
@@ -149,7 +193,9 @@ impl Cluster {
         let at = self.world.now.moment.checked_sub(self.began).unwrap();
         let before = self.world.pod(&name).clone();
         self.world.carry_out(quarantine);
-        self.judge.forget("answers", &before.uid);
+        let now = self.world.now.moment;
+        self.judge.forget("answers", &before.uid, now);
+        self.judge.forget_spells(&before.uid);
         self.world.change(&name, |pod| pod.owner = None);
         self.world.replaced(&name);
         let mut replacement = before;

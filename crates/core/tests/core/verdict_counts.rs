@@ -30,6 +30,26 @@ fn watch_at(court: &mut Court, policy: &str, pod: &str, node: &str) {
     court.judge.watch(policy, &pod.into(), &key, &place);
 }
 
+#[test]
+fn an_exempt_pod_counts_in_its_workload_alone() {
+    let mut court = court(|_| {});
+    for (pod, exempt) in [("a", true), ("b", true), ("c", false)] {
+        let place = PodScopes {
+            node: Some("n1".into()),
+            exempt,
+            ..PodScopes::of("web".into())
+        };
+        let key = ObjectKey::new("shop", pod);
+        court.judge.watch("answers", &pod.into(), &key, &place);
+        court.record(pod, 5, Good);
+    }
+    court.record("a", 10, Bad);
+    assert_eq!(with_verdict(&mut court, 10), [None, None, Some(3), Some(1)]);
+    court.record("c", 11, Bad);
+    let counts = with_verdict(&mut court, 11);
+    assert_eq!(counts, [Some(1), None, Some(3), Some(1)]);
+}
+
 /// How many pods have a verdict at that second: on the node `n1`, on `n2`, of the workload, of the cluster. Where no pod is
 /// bad, none are counted but for the cluster.
 fn with_verdict(court: &mut Court, second: u64) -> [Option<u32>; 4] {

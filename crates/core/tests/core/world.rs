@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     decide::{Doubt, State, decide},
-    judge::{Finding, Findings, Verdict},
+    judge::{BadThen, Finding, Findings, ReachedAgain, Verdict},
     ledger::{Ledger, LedgerView, Note, Slot},
     lookup::{Lookup, NeedsQuery},
     needs::{Needs, NeedsAt},
@@ -14,8 +14,8 @@ use pod_quarantine_core::{
         Uid,
     },
     policy::{
-        ClusterLimits, Limits, MaxPods, MinPods, Mode, NamespaceLimits, PacingLimits, Policy,
-        PolicyFile, StormLimits, WorkloadLimits,
+        ClusterLimits, HttpProbe, Limits, MaxPods, MinPods, Mode, NamespaceLimits, PacingLimits,
+        Policy, PolicyFile, Signal, StormLimits, WorkloadLimits,
     },
     record::Evidence,
     scope::Scope,
@@ -108,6 +108,14 @@ pub(crate) fn selecting(
 }
 
 /// A policy over every pod, in the mode `enforce`.
+/// The probe of the policy `answers`.
+pub(crate) fn probe_of(policies: &mut [Arc<Policy>]) -> &mut HttpProbe {
+    match &mut Arc::make_mut(&mut policies[0]).signal {
+        Signal::Probe(probe) => probe,
+        Signal::Prometheus(_) => panic!("it is a query"),
+    }
+}
+
 pub(crate) fn policy(name: &str) -> Policy {
     enforcing_policy(name, Selector::default())
 }
@@ -118,6 +126,9 @@ pub(crate) struct World {
     pub(crate) file: PolicyFile,
     pub(crate) state: State,
     pub(crate) findings: Vec<Finding>,
+    /// What is said of each finding.
+    pub(crate) then: Vec<(Scope, BadThen)>,
+    pub(crate) reached: Vec<ReachedAgain>,
     /// How many pods of a workload have a verdict.
     pub(crate) with_verdict: BTreeMap<WorkloadId, u32>,
     /// How many pods of a node or a zone have a verdict.
@@ -173,6 +184,8 @@ impl World {
             file,
             state: State::default(),
             findings: Vec::new(),
+            then: Vec::new(),
+            reached: Vec::new(),
             with_verdict: BTreeMap::new(),
             on_nodes: Vec::new(),
             put_off: 0,
@@ -327,6 +340,7 @@ impl World {
             uid: pod.uid.clone(),
             place: self.view.place_of(pod),
             since: Duration::ZERO,
+            asked_first: Duration::ZERO,
             asked: self.now.moment,
             contrast: true,
             unreached: false,
@@ -336,7 +350,14 @@ impl World {
                 saw: "HTTP 500".into(),
             }]
             .into(),
+            then: Vec::new(),
         }
+    }
+
+    /// Another pod of a Deployment was bad when all of the findings were asked, and is no longer.
+    pub(crate) fn was_bad(&mut self, deployment: &str, then: BadThen) {
+        self.then
+            .push((Scope::Workload(workload_id(deployment)), then));
     }
 
     /// The plan a second later, after the needs of all replacements were read.
@@ -357,13 +378,15 @@ impl World {
     pub(crate) fn all_findings(&self) -> Findings {
         let again = |finding: &Finding| Finding {
             asked: self.now.moment,
+            then: self.then.clone(),
             ..finding.clone()
         };
         let in_all = self.with_verdict.values().sum();
         let of_workloads = self.with_verdict.iter();
         let of_workloads = of_workloads.map(|(id, count)| (Scope::Workload(id.clone()), *count));
         Findings {
-            recovered: Vec::new(),
+            reached: self.reached.clone(),
+            judging_since: None,
             pods: self.findings.iter().map(again).collect(),
             with_verdict: of_workloads
                 .chain([(Scope::Cluster, in_all)])

@@ -169,11 +169,13 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         uid: pod.uid.clone(),
         place: PodScopes::of(WorkloadId::of_pod(&pod.uid)),
         since: std::time::Duration::ZERO,
+        asked_first: std::time::Duration::ZERO,
         asked: std::time::Duration::ZERO,
         contrast: true,
         unreached: false,
         reason: "HTTP 500".into(),
         evidence: [].into(),
+        then: Vec::new(),
     }
 }
 

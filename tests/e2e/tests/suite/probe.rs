@@ -128,7 +128,7 @@ async fn a_port_that_is_wrong_for_all_pods_quarantines_no_pod() -> anyhow::Resul
             .refused(
                 pod,
                 "NeverSeenGood",
-                &["connection refused", "has not said good"],
+                &["connection refused", "had not said good"],
             )
             .await?;
     }

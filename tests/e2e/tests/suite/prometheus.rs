@@ -118,7 +118,7 @@ async fn a_query_that_omits_healthy_pods_quarantines_no_pod() -> anyhow::Result<
         .refused(
             bad,
             "NeverSeenGood",
-            &["is above 0.05", "has not said good"],
+            &["is above 0.05", "had not said good"],
         )
         .await?;
     assert!(

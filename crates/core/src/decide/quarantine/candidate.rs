@@ -4,13 +4,14 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use crate::{
     decide::{context::Context, plan::Plan, readings::ReadFor, state::State},
-    judge::{Finding, Verdict},
+    judge::{BadThen, Finding, Verdict},
     keys,
     notice::RefusedPod,
     object::{Pod, Uid},
     policy::{DEFAULT_AGENT, Detach, MANUAL, Mode, Policy},
     reason::Refusal,
     record::Evidence,
+    scope::Scope,
     time::Moment,
 };
 
@@ -24,9 +25,11 @@ pub(super) struct Candidate<'a> {
     pub(super) reason: Arc<str>,
     pub(super) evidence: &'a [Evidence],
     pub(super) contrast: bool,
-    /// When the signal asked for the pod's last answer; a person has seen the pod.
+    /// When the signal asked for the pod's last answer. `None` of a manual request.
     pub(super) asked_at: Option<Moment>,
-    /// Since when the signal has got no connection to it.
+    /// How many pods of its scopes were bad then that are so no longer.
+    pub(super) then: &'a [(Scope, BadThen)],
+    /// Since when the signal has got no connection to it, if it is Ready.
     pub(super) unreached_since: Option<Moment>,
 }
 
@@ -46,11 +49,6 @@ impl Candidate<'_> {
     pub(super) fn allows_exclusive(&self) -> bool {
         let policy = self.policy.as_ref();
         policy.is_some_and(|policy| policy.allow_exclusive)
-    }
-
-    /// Since when the agent gets no connection to it, if it is Ready.
-    pub(super) fn lost_since(&self) -> Option<Moment> {
-        self.unreached_since.filter(|_| self.pod.ready)
     }
 
     /// What the needs of its replacement are read for.
@@ -132,7 +130,8 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             evidence: &[],
             contrast: true,
             asked_at: None,
-            unreached_since: None,
+            then: &[],
+            unreached_since: state.lost.get(&pod.uid).map(|lost| lost.since),
         });
     }
     candidates
@@ -160,6 +159,7 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option
         evidence: &finding.evidence,
         contrast: finding.contrast,
         asked_at: Some(finding.asked),
-        unreached_since: finding.unreached.then_some(finding.since),
+        then: &finding.then,
+        unreached_since: (finding.unreached && pod.ready).then_some(finding.since),
     })
 }

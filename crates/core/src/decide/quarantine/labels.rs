@@ -96,7 +96,7 @@ pub(super) fn plan(
         record: fingerprint,
         record_before: other_record,
         ready: pod.ready,
-        lost: case.candidate.lost_since().is_some(),
+        lost: case.candidate.unreached_since.is_some(),
         replaced: None,
         expires: None,
     };

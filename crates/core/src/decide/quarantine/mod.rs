@@ -20,7 +20,7 @@ use self::{
     limits::Budget,
     ready_pods::ReadyPods,
 };
-use super::{context::Context, plan::Plan, searches::Searches, state::State, storms::HealthCounts};
+use super::{context::Context, health::HealthCounts, plan::Plan, searches::Searches, state::State};
 use crate::{
     judge::{Finding, Verdict},
     lookup::Lookup,

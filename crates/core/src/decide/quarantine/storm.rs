@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use crate::{
-    decide::{context::Context, state::State, storms::HealthCounts},
+    decide::{context::Context, health::HealthCounts, lost, state::State},
     reason::{Reason, Refusal},
     scope::Scope,
     time::to_the_second,
@@ -21,40 +21,45 @@ pub(super) fn check(
     let limits = &cx.file.limits.storm;
     for scope in cx.view.place_of(case.candidate.pod).scopes() {
         let threshold = limits.of(&scope);
-        let of = match &scope {
+        let pods = match &scope {
             Scope::Cluster => "all watched pods".to_owned(),
             Scope::Node(_) => format!("the watched pods on {scope}"),
             Scope::Zone(_) => format!("the watched pods in {scope}"),
-            Scope::Workload(_) => case.workload.reference().to_string(),
+            Scope::Workload(_) => format!("the pods of {}", case.workload.reference()),
         };
         if let Some(observed) = state.storms.get(&scope)
             && !observed.over
         {
             let since = to_the_second(observed.storm.since);
-            let detail = format!("more than {threshold}% of {of} are unhealthy, since {since}");
+            let detail = format!("more than {threshold}% of {pods} are unhealthy, since {since}");
             return Err(Refusal::new(Reason::Storm, detail));
         }
-        let Some(count) = health.of(&scope) else {
+        let Some(count) = health.get(&scope) else {
             continue;
         };
         if count.may_be_storm(&scope, threshold) {
-            let detail = format!("more than {threshold}% of {of} are unhealthy or about to be");
+            let detail = format!("more than {threshold}% of {pods} are unhealthy or about to be");
             return Err(Refusal::new(Reason::Storm, detail));
         }
-        if count.may_have_been_storm(&scope, threshold, asked) {
+        let then = case.candidate.then.iter();
+        let mut then = then.filter(|(of, _)| *of == scope);
+        if then.any(|(_, then)| count.may_be_storm_with(&scope, threshold, then)) {
             let detail = format!(
-                "more than {threshold}% of {of} were unhealthy or about to be when this one was last asked: its next answer counts"
+                "more than {threshold}% of {pods} were unhealthy or about to be when this pod was last asked; it is judged by a later answer"
             );
             return Err(Refusal::new(Reason::Storm, detail));
         }
     }
     // Two applications seldom lose their sockets at once while their kubelets still reach them.
-    if let Some(since) = case.candidate.lost_since() {
-        let within = limits.cooldown;
-        if health.is_another_unreached(&case.workload.id(), since, within, asked) {
-            let detail = "there is no connection to Ready pods of other workloads either: it may be the agent's network";
-            return Err(Refusal::new(Reason::Storm, detail));
-        }
+    let within = limits.cooldown;
+    let longest = lost::remembered_for(cx);
+    let lost_since = case.candidate.unreached_since;
+    let lost_since = lost_since.filter(|since| cx.now.moment.saturating_sub(*since) <= longest);
+    if let Some(since) = lost_since
+        && health.is_another_unreached(&case.workload.id(), since, within, asked)
+    {
+        let detail = "the agent lost its connections to Ready pods of other workloads, too: it may be the agent's network";
+        return Err(Refusal::new(Reason::Storm, detail));
     }
     Ok(())
 }

@@ -90,24 +90,27 @@ pub(super) fn release_unreplaced(
     }
 }
 
-/// True if the pod cannot be released now, which is reported unless a release only failed: the API server denied it a short
-/// time ago, or not all labels are known. One that is not would be lost, since the record goes.
+/// Whether a pod cannot be released now: the API server denied it a short time ago, or not all labels are known. One that
+/// is not would be lost, since the record goes.
+pub(super) fn is_hindered(cx: &Context<'_>, state: &State, pod: &Pod) -> bool {
+    let setback = state.setback(&pod.uid, Act::Release, cx.now.moment);
+    setback.is_some() || pod.labels_left_out > 0
+}
+
+/// Reports why a pod [is hindered](is_hindered), unless a release only failed. True if it is.
 fn report_hindrance(cx: &Context<'_>, state: &mut State, plan: &mut Plan, pod: &Pod) -> bool {
     if let Some(setback) = state.setback(&pod.uid, Act::Release, cx.now.moment) {
         if let Some(refusal) = &setback.refusal {
             let message = format!("the API server denied it: {}", refusal.detail);
             plan.notify(state, pod, Topic::ReleaseRefused, message);
         }
-        return true;
-    }
-    if pod.labels_left_out > 0 {
+    } else if pod.labels_left_out > 0 {
         let message = format!(
             "the pod has more than the {MAX_LABELS} labels that are read: remove some first"
         );
         plan.notify(state, pod, Topic::ReleaseRefused, message);
-        return true;
     }
-    false
+    is_hindered(cx, state, pod)
 }
 
 fn put_back(

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    release::{check_owner, check_ready},
+    mode,
+    release::{check_owner, check_ready, is_hindered},
     turns::Turns,
 };
 use crate::{
@@ -140,7 +141,7 @@ fn has_enough(cx: &Context<'_>, owner: &Controller) -> bool {
     u32::try_from(staying.count()).is_ok_and(|count| count <= owner.desired)
 }
 
-/// Whether a pod was released and is not adopted yet, or people request its release and the API server does not deny it.
+/// Whether a pod was released and is not adopted yet, or people request its release and nothing hinders it.
 fn is_awaited(cx: &Context<'_>, state: &State, pod: &Pod) -> bool {
     // No controller adopts a pod that has ended.
     if pod.terminating || pod.has_ended() {
@@ -148,11 +149,12 @@ fn is_awaited(cx: &Context<'_>, state: &State, pod: &Pod) -> bool {
     }
     match cx.known(pod) {
         Some(known) => {
-            known.record().detach == Detach::Workload
+            let record = known.record();
+            record.detach == Detach::Workload
                 && pod.overrides().release.is_some()
-                && state
-                    .setback(&pod.uid, Act::Release, cx.now.moment)
-                    .is_none()
+                && cx.template_with(keys::RELEASE, pod).is_none()
+                && mode(cx, pod, Some(record)) != Mode::Off
+                && !is_hindered(cx, state, pod)
         }
         None => pod.annotations.contains_key(keys::RELEASED) && pod.owner.is_none(),
     }

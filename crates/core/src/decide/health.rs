@@ -1,0 +1,278 @@
+//! How many pods of each scope are bad now, and how many were when another pod was asked.
+//!
+//! Suspect pods begin no storm, but count as unhealthy for the question whether a pod may be quarantined: of thirty pods
+//! that turn bad at once, one is past its threshold first.
+//!
+//! When a failure ends, each pod answers at its own turn. What a pod answered during the failure is compared with those that
+//! were bad then, also if they have answered since, or are gone.
+//!
+//! An agent that has just started has found few pods good: it counts those as bad that it has never found anything else.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use super::context::Context;
+use crate::{
+    judge::{BadThen, Finding, Findings, Verdict},
+    ledger::Slot,
+    object::{Pod, Uid},
+    scope::{PodScopes, Scope},
+    time::{Moment, age_by_agents},
+    workload::WorkloadId,
+};
+
+/// How many pods of a scope are unhealthy or suspect, and how many have a verdict.
+#[derive(Debug, Default)]
+pub(super) struct HealthCount<'a> {
+    unhealthy: HashSet<&'a Uid>,
+    bad: HashSet<&'a Uid>,
+    /// The workloads of the bad pods, and of those that were quarantined within the window.
+    workloads: HashSet<&'a WorkloadId>,
+    /// Quarantined within the window, and in none of the other counts.
+    quarantined: u32,
+    /// The first of the findings: the pod that has been bad for longest.
+    first: Option<&'a Finding>,
+    /// Bad, Ready, and never found good by a new agent, which cannot know whether it ever was.
+    unknown: HashSet<&'a Uid>,
+    with_verdict: u32,
+}
+
+impl<'a> HealthCount<'a> {
+    /// The pod that has been bad for longest.
+    pub(super) fn first(&self) -> Option<&'a Finding> {
+        self.first
+    }
+
+    /// Of how many pods [`Self::unhealthy`] is a part.
+    pub(super) fn total(&self) -> u32 {
+        let least = u32::try_from(self.bad.len()).unwrap_or(u32::MAX);
+        self.with_verdict
+            .max(least)
+            .saturating_add(self.quarantined)
+    }
+
+    pub(super) fn unhealthy(&self) -> usize {
+        self.unhealthy.len() + self.quarantined as usize
+    }
+
+    pub(super) fn is_storm(&self, scope: &Scope, threshold: u8) -> bool {
+        let (unhealthy, total) = (self.unhealthy(), self.total());
+        is_above(scope, unhealthy, total, self.workloads.len(), threshold)
+    }
+
+    /// Whether there would be a storm if all suspect pods were unhealthy.
+    pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
+        self.may_be_storm_with(scope, threshold, &BadThen::default())
+    }
+
+    /// The same if those were bad, too, that were when a pod was asked.
+    pub(super) fn may_be_storm_with(&self, scope: &Scope, threshold: u8, then: &BadThen) -> bool {
+        let unknown = self.unknown.len();
+        let bad = self.bad.len() + self.quarantined as usize + unknown + then.pods;
+        let more = u32::try_from(unknown + then.without_verdict).unwrap_or(u32::MAX);
+        let total = self.total().saturating_add(more);
+        let others = then.workloads.iter();
+        let others = others.filter(|workload| !self.workloads.contains(workload));
+        let workloads = self.workloads.len() + others.count();
+        is_above(scope, bad, total, workloads, threshold)
+    }
+}
+
+/// A node or a zone has pods of many workloads: what two pods of one have in common is not their node.
+fn is_above(scope: &Scope, bad: usize, total: u32, workloads: usize, threshold: u8) -> bool {
+    let (least, of_workloads) = match scope {
+        Scope::Cluster | Scope::Workload(_) => (2, 1),
+        Scope::Node(_) | Scope::Zone(_) => (3, 2),
+    };
+    let total = usize::try_from(total).unwrap_or(usize::MAX).max(bad);
+    bad >= least
+        && workloads >= of_workloads
+        && bad.saturating_mul(100) > total.saturating_mul(threshold.into())
+}
+
+/// A Ready pod that the agent gets, or got, no connection to.
+#[derive(Clone, Debug)]
+pub(super) struct UnreachedPod {
+    pub(super) workload: WorkloadId,
+    /// When its bad answers began.
+    pub(super) since: Moment,
+    /// [`Moment::MAX`] if nothing says that it is reached again.
+    pub(super) until: Moment,
+}
+
+/// The health of each scope with a finding.
+#[derive(Debug, Default)]
+pub(super) struct HealthCounts<'a> {
+    scopes: HashMap<Scope, HealthCount<'a>>,
+    /// The Ready pods that the agent gets, or a short time ago got, no connection to, whatever their kubelets got and
+    /// whatever has become of them since; those that have been unreached for longest first.
+    unreached: Vec<UnreachedRun>,
+}
+
+/// Neighbours in the list of unreached pods that are of one workload and were unreached until the same time.
+#[derive(Debug)]
+struct UnreachedRun {
+    workload: WorkloadId,
+    /// Since when the first and the last of them have been bad.
+    first: Moment,
+    last: Moment,
+    until: Moment,
+}
+
+impl<'a> HealthCounts<'a> {
+    /// Counts the pods of all findings. `out_of_service` are not among them: they are deleted or quarantined.
+    pub(super) fn of(
+        cx: &Context<'a>,
+        findings: &'a Findings,
+        out_of_service: Vec<UnreachedPod>,
+    ) -> Self {
+        let mut health = Self::default();
+        let mut unreached = out_of_service;
+        let judging_for = |since| cx.now.moment.saturating_sub(since);
+        let judging_for = findings.judging_since.map(judging_for);
+        let is_new_agent = judging_for.is_some_and(|time| time < cx.file.limits.storm.cooldown);
+        for finding in findings.pods.iter().filter(|finding| finding.contrast) {
+            unreached.extend(health.count_bad(cx, finding));
+        }
+        // Without contrast no pod is quarantined, so that none is held back.
+        if is_new_agent && !health.scopes.is_empty() {
+            for finding in findings.pods.iter().filter(|finding| !finding.contrast) {
+                health.count_unknown(cx, finding);
+            }
+        }
+        let reached = findings.reached.iter();
+        unreached.extend(reached.map(|pod| UnreachedPod {
+            workload: pod.workload.clone(),
+            since: pod.since,
+            until: pod.until,
+        }));
+        health.count_unreached(unreached);
+        for (scope, count) in &mut health.scopes {
+            count.with_verdict = findings.with_verdict.get(scope).copied().unwrap_or(0);
+        }
+        let slots = cx
+            .ledger
+            .into_iter()
+            .flat_map(|ledger| ledger.slots.values());
+        for slot in slots.filter(|slot| is_within_the_window(cx, slot)) {
+            health.count_quarantined(cx, slot);
+        }
+        health
+    }
+
+    pub(super) fn scopes(&self) -> impl Iterator<Item = (&Scope, &HealthCount<'a>)> {
+        self.scopes.iter()
+    }
+
+    pub(super) fn get(&self, scope: &Scope) -> Option<&HealthCount<'a>> {
+        self.scopes.get(scope)
+    }
+
+    /// Whether the agent lost the connection to a Ready pod of another workload about then, too, and had not got it back
+    /// when it asked this one.
+    pub(super) fn is_another_unreached(
+        &self,
+        workload: &WorkloadId,
+        since: Moment,
+        within: Duration,
+        asked: Moment,
+    ) -> bool {
+        let ends = self
+            .unreached
+            .partition_point(|pods| pods.last + within < since);
+        let mut about_then = self
+            .unreached
+            .iter()
+            .skip(ends)
+            .take_while(|pods| pods.first <= since + within);
+        about_then.any(|pods| pods.until > asked && pods.workload != *workload)
+    }
+
+    fn count_bad(&mut self, cx: &Context<'a>, finding: &'a Finding) -> Option<UnreachedPod> {
+        let pod = in_service(cx, finding)?;
+        for scope in finding.place.scopes() {
+            let count = self.scopes.entry(scope).or_default();
+            count.first.get_or_insert(finding);
+            count.bad.insert(&finding.uid);
+            count.workloads.insert(&finding.place.workload);
+            if finding.verdict == Verdict::Unhealthy {
+                count.unhealthy.insert(&finding.uid);
+            }
+        }
+        let is_unreached = finding.unreached && pod.ready && !finding.place.exempt;
+        is_unreached.then(|| UnreachedPod {
+            workload: finding.place.workload.clone(),
+            since: finding.since,
+            until: Moment::MAX,
+        })
+    }
+
+    fn count_unknown(&mut self, cx: &Context<'a>, finding: &'a Finding) {
+        if in_service(cx, finding).is_none_or(|pod| !pod.ready) {
+            return;
+        }
+        let scopes = finding.place.scopes();
+        for scope in scopes.filter(|scope| !matches!(scope, Scope::Workload(_))) {
+            if let Some(count) = self.scopes.get_mut(&scope) {
+                if !count.bad.contains(&finding.uid) {
+                    count.unknown.insert(&finding.uid);
+                }
+                count.workloads.insert(&finding.place.workload);
+            }
+        }
+    }
+
+    fn count_unreached(&mut self, mut pods: Vec<UnreachedPod>) {
+        pods.sort_by_key(|pod| pod.since);
+        for pod in pods {
+            match self.unreached.last_mut() {
+                Some(run) if run.until == pod.until && run.workload == pod.workload => {
+                    run.last = pod.since;
+                }
+                _ => self.unreached.push(UnreachedRun {
+                    workload: pod.workload,
+                    first: pod.since,
+                    last: pod.since,
+                    until: pod.until,
+                }),
+            }
+        }
+    }
+
+    fn count_quarantined(&mut self, cx: &Context<'a>, slot: &'a Slot) {
+        let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
+        let place = PodScopes {
+            workload: slot.workload.clone(),
+            ..pod.map_or(PodScopes::of(slot.workload.clone()), |pod| {
+                cx.view.place_of(pod)
+            })
+        };
+        // What people take out is no sign that what it shares with others is ill.
+        let is_manual = pod
+            .and_then(|pod| cx.known(pod))
+            .is_some_and(|known| known.record().manual);
+        let counts = |scope: &Scope| !is_manual || matches!(scope, Scope::Workload(_));
+        for scope in place.scopes().filter(counts) {
+            if let Some(count) = self.scopes.get_mut(&scope)
+                && !count.bad.contains(&slot.uid)
+            {
+                count.quarantined += 1;
+                count.workloads.insert(&slot.workload);
+            }
+        }
+    }
+}
+
+fn in_service<'a>(cx: &Context<'a>, finding: &Finding) -> Option<&'a Pod> {
+    let pod = cx.view.pod(&finding.pod)?;
+    (pod.uid == finding.uid && !pod.counts_as_quarantined()).then_some(pod)
+}
+
+/// A time in the future was written by a clock that was wrong.
+fn is_within_the_window(cx: &Context<'_>, slot: &Slot) -> bool {
+    let policy = cx.file.policy(&slot.policy);
+    let age = age_by_agents(cx.now.wall, slot.at);
+    policy.is_some_and(|policy| age.is_some_and(|age| age < policy.window()))
+}

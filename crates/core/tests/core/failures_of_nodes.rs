@@ -1,0 +1,182 @@
+//! When a node fails, none of its pods is quarantined, however its failure shows.
+
+use std::sync::Arc;
+
+use pod_quarantine_core::policy::{Policy, PrometheusQuery, Signal, Threshold};
+
+use crate::{
+    scene::Scene,
+    streaks_and_storms::{Cluster, Is},
+    world::{policy, probe_of},
+};
+
+/// Four pods of four workloads on one node. `d7-0` is alone in being asked by the policy `answers` in most tests.
+const ON_NODE: [&str; 4] = ["d7-0", "d1-0", "d2-0", "d3-0"];
+const OTHERS: [&str; 3] = ["d1-0", "d2-0", "d3-0"];
+
+fn cluster() -> Cluster {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    put_on_node(&mut cluster, &ON_NODE);
+    cluster.watch();
+    cluster
+}
+
+fn put_on_node(cluster: &mut Cluster, names: &[&str]) {
+    for name in names {
+        let node = Some("node-x".into());
+        cluster.world.change(name, |pod| pod.node = node);
+    }
+}
+
+/// The other three are judged by a query: their errors go up, and then they are not in its result any more, or still.
+#[test]
+fn a_node_that_fails_costs_no_pod_once_prometheus_cannot_scrape_it() {
+    for then in [Is::Bad, Is::NotAsked] {
+        let mut cluster = cluster();
+        let query = PrometheusQuery::new("x".to_owned(), Threshold::Above(0.05));
+        let errors = Policy {
+            signal: Signal::Prometheus(query),
+            ..policy("errors")
+        };
+        cluster.policies(|policies| policies.push(Arc::new(errors)));
+        for name in OTHERS {
+            cluster.watch_for("errors", name, true);
+        }
+        let mut scene = Scene::of(cluster, &ON_NODE);
+        let of_query = |scene: &mut Scene, tenth: u64, is: Is| {
+            for name in OTHERS {
+                scene.says_to("errors", tenth, name, is);
+            }
+        };
+        of_query(&mut scene, 140, Is::Good);
+        scene.says(145, "d7-0", Is::Good);
+        scene.says(245, "d7-0", Is::Bad);
+        of_query(&mut scene, 290, Is::Bad);
+        scene.says(345, "d7-0", Is::Bad);
+        of_query(&mut scene, 440, then);
+        scene.says(445, "d7-0", Is::Bad);
+        assert!(!scene.taken().contains(&"d7-0"));
+    }
+}
+
+/// The policy wants six bad answers. The others have a liveness probe: their kubelet kills them at 45 s, and they wait in
+/// back-off, without an answer.
+#[test]
+fn a_node_that_fails_costs_no_pod_while_the_containers_of_others_are_restarted() {
+    for restarts in [false, true] {
+        let mut cluster = cluster();
+        cluster.policies(|policies| {
+            probe_of(policies).failure_threshold = 6.try_into().unwrap();
+        });
+        let mut scene = Scene::of(cluster, &ON_NODE);
+        let first = Some(scene.run(0));
+        for name in OTHERS {
+            scene.set_run(name, first);
+        }
+        for turn in (100..1000).step_by(100) {
+            let is = if turn == 100 { Is::Good } else { Is::Bad };
+            for name in OTHERS {
+                let is_down = restarts && turn >= 500;
+                scene.says(turn + 40, name, if is_down { Is::NotAsked } else { is });
+            }
+            scene.says(turn + 45, "d7-0", is);
+            if restarts && turn == 400 {
+                for name in OTHERS {
+                    scene.set_run(name, None);
+                    scene.cluster.world.change(name, |pod| pod.ready = false);
+                }
+            }
+        }
+        assert_eq!(scene.taken(), [""; 0]);
+    }
+}
+
+/// Nine pods are the only ones of their workloads. The next leader has never found them good.
+#[test]
+fn a_node_that_fails_with_the_leader_costs_no_pod() {
+    const SINGLE: [&str; 9] = [
+        "s0-0", "s1-0", "s2-0", "s3-0", "s4-0", "s5-0", "s6-0", "s7-0", "s8-0",
+    ];
+    for with_the_leader in [false, true] {
+        let mut cluster = Cluster::new(30, 2, 1000);
+        for name in SINGLE {
+            cluster.world.deployment(&name[..2], 1);
+        }
+        let mut on_node = SINGLE.to_vec();
+        on_node.push("d0-0");
+        put_on_node(&mut cluster, &on_node);
+        cluster.watch();
+        let mut scene = Scene::of(cluster, &on_node);
+        let all_say = |scene: &mut Scene, tenth: u64, is: Is| {
+            for (index, name) in (0..).zip(&on_node) {
+                scene.says(tenth + index, name, is);
+            }
+        };
+        all_say(&mut scene, 110, Is::Good);
+        if with_the_leader {
+            scene.cluster.restart();
+        }
+        for turn in 2..8 {
+            all_say(&mut scene, turn * 100 + 10, Is::Bad);
+        }
+        assert_eq!(scene.taken(), [""; 0], "{with_the_leader}");
+    }
+}
+
+/// What a new agent has never found good is bad in earnest for all that it knows after the cooldown: some policies are wrong.
+#[test]
+fn pods_that_were_never_good_hold_back_no_other_for_longer_than_the_cooldown() {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    for index in 0..20 {
+        cluster.world.deployment(&format!("wrong{index}"), 1);
+    }
+    cluster.watch();
+    let wrong: Vec<String> = (0..20).map(|index| format!("wrong{index}-0")).collect();
+    let mut special: Vec<&'static str> = wrong.into_iter().map(|name| &*name.leak()).collect();
+    special.push("d0-0");
+    let mut scene = Scene::of(cluster, &special);
+    scene.cluster.restart();
+    scene.says(110, "d0-0", Is::Good);
+    for (until, taken) in [(59, &[] as &[&str]), (65, &["d0-0"])] {
+        for turn in scene.tenth / 100 + 1..until {
+            for name in &special {
+                scene.says(turn * 100 + 10, name, Is::Bad);
+            }
+        }
+        assert_eq!(scene.taken(), taken, "{:?}", scene.why("d0-0"));
+    }
+}
+
+/// The others are suspect by another policy, whose threshold somebody changes.
+#[test]
+fn a_node_that_fails_costs_no_pod_while_the_policy_of_others_changes() {
+    for changes in [false, true] {
+        let mut cluster = cluster();
+        cluster.policies(|policies| policies.push(Arc::new(policy("second"))));
+        for name in OTHERS {
+            cluster.watch_for("second", name, true);
+        }
+        let mut scene = Scene::of(cluster, &ON_NODE);
+        scene.says(149, "d7-0", Is::Good);
+        for (tenth, is) in [
+            (150, Is::Good),
+            (250, Is::Good),
+            (350, Is::Bad),
+            (440, Is::Bad),
+        ] {
+            for name in OTHERS {
+                scene.says_to("second", tenth, name, is);
+            }
+            if tenth > 150 && tenth < 440 {
+                scene.says(tenth + 1, "d7-0", Is::Bad);
+            }
+        }
+        if changes {
+            let file = &mut scene.cluster.world.file;
+            probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
+            scene.cluster.judge.set_policies(file);
+        }
+        scene.says(449, "d7-0", Is::Bad);
+        assert_eq!(scene.taken(), [""; 0], "{changes}");
+    }
+}
