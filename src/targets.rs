@@ -87,7 +87,7 @@ impl Targets {
         let Some(pod) = pod else {
             return;
         };
-        let place = view.place_of(pod);
+        let scopes = view.scopes_of(pod);
         let targeted = self
             .pods
             .entry(key.clone())
@@ -101,7 +101,7 @@ impl Targets {
             };
             // Sending fails only if the signal has ended, which ends the agent and is reported there.
             if view.selects(policy, pod) {
-                judge.watch(&policy.name, &pod.uid, key, &place);
+                judge.watch(&policy.name, &pod.uid, key, &scopes);
                 if has_settled {
                     judge.restart(&policy.name, &pod.uid);
                 }

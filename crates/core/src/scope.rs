@@ -56,7 +56,7 @@ pub struct PodScopes {
 }
 
 impl PodScopes {
-    /// A place on no node.
+    /// Those of a pod on no node.
     #[must_use]
     pub fn of(workload: WorkloadId) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl PodScopes {
         }
     }
 
-    pub fn scopes(&self) -> impl Iterator<Item = Scope> {
+    pub fn iter(&self) -> impl Iterator<Item = Scope> {
         let of_others = |scope: Option<Scope>| scope.filter(|_| !self.exempt);
         let node = of_others(self.node.clone().map(Scope::Node));
         let zone = of_others(self.zone.clone().map(Scope::Zone));

@@ -192,18 +192,18 @@ impl<'a> HealthCounts<'a> {
 
     fn count_bad(&mut self, cx: &Context<'a>, finding: &'a Finding) -> Option<UnreachedPod> {
         let pod = in_service(cx, finding)?;
-        for scope in finding.place.scopes() {
+        for scope in finding.scopes.iter() {
             let count = self.scopes.entry(scope).or_default();
             count.first.get_or_insert(finding);
             count.bad.insert(&finding.uid);
-            count.workloads.insert(&finding.place.workload);
+            count.workloads.insert(&finding.scopes.workload);
             if finding.verdict == Verdict::Unhealthy {
                 count.unhealthy.insert(&finding.uid);
             }
         }
-        let is_unreached = finding.unreached && pod.ready && !finding.place.exempt;
+        let is_unreached = finding.unreached && pod.ready && !finding.scopes.exempt;
         is_unreached.then(|| UnreachedPod {
-            workload: finding.place.workload.clone(),
+            workload: finding.scopes.workload.clone(),
             since: finding.since,
             until: Moment::MAX,
         })
@@ -213,13 +213,13 @@ impl<'a> HealthCounts<'a> {
         if in_service(cx, finding).is_none_or(|pod| !pod.ready) {
             return;
         }
-        let scopes = finding.place.scopes();
+        let scopes = finding.scopes.iter();
         for scope in scopes.filter(|scope| !matches!(scope, Scope::Workload(_))) {
             if let Some(count) = self.scopes.get_mut(&scope) {
                 if !count.bad.contains(&finding.uid) {
                     count.unknown.insert(&finding.uid);
                 }
-                count.workloads.insert(&finding.place.workload);
+                count.workloads.insert(&finding.scopes.workload);
             }
         }
     }
@@ -243,10 +243,10 @@ impl<'a> HealthCounts<'a> {
 
     fn count_quarantined(&mut self, cx: &Context<'a>, slot: &'a Slot) {
         let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
-        let place = PodScopes {
+        let scopes = PodScopes {
             workload: slot.workload.clone(),
             ..pod.map_or(PodScopes::of(slot.workload.clone()), |pod| {
-                cx.view.place_of(pod)
+                cx.view.scopes_of(pod)
             })
         };
         // What people take out is no sign that what it shares with others is ill.
@@ -254,7 +254,7 @@ impl<'a> HealthCounts<'a> {
             .and_then(|pod| cx.known(pod))
             .is_some_and(|known| known.record().manual);
         let counts = |scope: &Scope| !is_manual || matches!(scope, Scope::Workload(_));
-        for scope in place.scopes().filter(counts) {
+        for scope in scopes.iter().filter(counts) {
             if let Some(count) = self.scopes.get_mut(&scope)
                 && !count.bad.contains(&slot.uid)
             {

@@ -26,7 +26,7 @@ pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings)
     for finding in findings.pods.iter().filter(|finding| is_lost(cx, finding)) {
         let pod = LostPod {
             key: finding.pod.clone(),
-            workload: finding.place.workload.clone(),
+            workload: finding.scopes.workload.clone(),
             since: finding.since,
             last_found: now,
         };

@@ -23,7 +23,7 @@ pub struct Finding {
     pub pod: ObjectKey,
     pub uid: Uid,
     /// With which pods it is compared and counted.
-    pub place: PodScopes,
+    pub scopes: PodScopes,
     /// When the streak of bad answers began.
     pub since: Moment,
     /// When the pod was asked for the first of its bad answers, and for the last.
@@ -75,7 +75,7 @@ impl Judge {
         let mut counted: HashSet<&Uid> = HashSet::new();
         for finding in pods.iter().filter(|finding| finding.contrast) {
             let is_new = counted.insert(&finding.uid) && !self.healthy.contains(&finding.uid);
-            for scope in finding.place.scopes() {
+            for scope in finding.scopes.iter() {
                 let healthy = self.healthy.count(&scope);
                 let count = with_verdict.entry(scope).or_insert(healthy);
                 *count += u32::from(is_new);
@@ -109,7 +109,7 @@ impl Judge {
             return Vec::new();
         }
         for finding in pods {
-            for scope in finding.place.scopes() {
+            for scope in finding.scopes.iter() {
                 let then = self
                     .spells
                     .bad_then(&scope, finding.asked_first, finding.asked);

@@ -23,7 +23,7 @@ pub(super) struct Healthy {
 /// A pod that at least one policy's signal finds healthy.
 #[derive(Clone, Debug)]
 struct HealthyPod {
-    place: PodScopes,
+    scopes: PodScopes,
     /// The policies that do, and until when.
     found_by: Vec<(Arc<str>, Moment)>,
 }
@@ -34,10 +34,10 @@ impl Healthy {
         &mut self,
         policy: &Arc<str>,
         uid: &Uid,
-        place: &PodScopes,
+        scopes: &PodScopes,
         until: Option<Moment>,
     ) {
-        if self.pods.get(uid).is_some_and(|pod| pod.place != *place) {
+        if self.pods.get(uid).is_some_and(|pod| pod.scopes != *scopes) {
             self.forget(uid);
         }
         self.remove(policy, uid);
@@ -49,11 +49,11 @@ impl Healthy {
             pod.found_by.push((policy.clone(), until));
             return;
         }
-        for scope in place.scopes() {
+        for scope in scopes.iter() {
             *self.counts.entry(scope).or_default() += 1;
         }
         let pod = HealthyPod {
-            place: place.clone(),
+            scopes: scopes.clone(),
             found_by: vec![(policy.clone(), until)],
         };
         self.pods.insert(uid.clone(), pod);
@@ -82,7 +82,7 @@ impl Healthy {
         for (policy, until) in pod.found_by {
             self.expiring.remove(&(until, policy, uid.clone()));
         }
-        for scope in pod.place.scopes() {
+        for scope in pod.scopes.iter() {
             if let Some(count) = self.counts.get_mut(&scope) {
                 *count -= 1;
                 if *count == 0 {

@@ -134,11 +134,11 @@ impl Judge {
     }
 
     /// Accepts samples of a pod from now on.
-    pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, place: &PodScopes) {
+    pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, scopes: &PodScopes) {
         if let Some(streaks) = self.policies.get_mut(policy) {
-            let ended = streaks.watch(uid, pod, place);
+            let ended = streaks.watch(uid, pod, scopes);
             self.end(policy, uid, ended);
-            self.spells.set_scopes(uid, place);
+            self.spells.set_scopes(uid, scopes);
             self.set_health(policy, uid);
         }
     }
@@ -194,10 +194,10 @@ impl Judge {
             }
             Answer::Bad => {
                 if let Some(streaks) = self.policies.get(policy)
-                    && let Some((place, _)) = streaks.health(uid)
+                    && let Some((scopes, _)) = streaks.health(uid)
                 {
                     let policy = &streaks.policy.name;
-                    self.spells.set_bad(policy, uid, place, recorded.is_bad);
+                    self.spells.set_bad(policy, uid, scopes, recorded.is_bad);
                 }
             }
             Answer::None => {}
@@ -224,9 +224,9 @@ impl Judge {
 
     fn set_health(&mut self, policy: &str, uid: &Uid) {
         if let Some(streaks) = self.policies.get(policy)
-            && let Some((place, until)) = streaks.health(uid)
+            && let Some((scopes, until)) = streaks.health(uid)
         {
-            self.healthy.set(&streaks.policy.name, uid, place, until);
+            self.healthy.set(&streaks.policy.name, uid, scopes, until);
         }
     }
 

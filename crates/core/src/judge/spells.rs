@@ -243,7 +243,7 @@ impl Spells {
         if !pod.bad_by.is_empty() || pod.ended.is_empty() {
             return;
         }
-        for scope in pod.scopes.scopes() {
+        for scope in pod.scopes.iter() {
             let spells = self.scopes.entry(scope.clone()).or_default();
             for (_, spell) in &pod.ended {
                 spells.of(spell.end).change(spell, is_added);

@@ -26,7 +26,7 @@ const EVIDENCE: usize = 5;
 #[derive(Clone, Debug)]
 pub(super) struct Streak {
     pod: ObjectKey,
-    place: PodScopes,
+    scopes: PodScopes,
     run: Option<ContainerRun>,
     last: Option<(Moment, Answer)>,
     last_good: Option<Moment>,
@@ -116,7 +116,7 @@ impl PolicyStreaks {
             unreached: bad.unreached,
         };
         Some(EndedStreak {
-            scopes: streak.place.clone(),
+            scopes: streak.scopes.clone(),
             spell: self.has_contrast(streak, &bad, last).then_some(spell),
         })
     }
@@ -135,18 +135,18 @@ impl PolicyStreaks {
         &mut self,
         uid: &Uid,
         pod: &ObjectKey,
-        place: &PodScopes,
+        scopes: &PodScopes,
     ) -> Option<EndedStreak> {
         if let Some(streak) = self.pods.get_mut(uid)
-            && streak.place.workload == place.workload
+            && streak.scopes.workload == scopes.workload
         {
-            streak.place = place.clone();
+            streak.scopes = scopes.clone();
             return None;
         }
         let ended = self.forget(uid);
         let streak = Streak {
             pod: pod.clone(),
-            place: place.clone(),
+            scopes: scopes.clone(),
             run: None,
             last: None,
             last_good: None,
@@ -164,14 +164,14 @@ impl PolicyStreaks {
             Some((at, Answer::Good)) => Some(at + self.policy.stale_after()),
             Some((_, Answer::Bad | Answer::None)) | None => None,
         };
-        Some((&streak.place, until))
+        Some((&streak.scopes, until))
     }
 
     pub(super) fn forget(&mut self, uid: &Uid) -> Option<EndedStreak> {
         let ended = self.end_bad(uid, None);
         let streak = self.pods.remove(uid)?;
         if let Some(at) = streak.last_good {
-            self.drop_good(&streak.place.workload, at, uid);
+            self.drop_good(&streak.scopes.workload, at, uid);
         }
         ended
     }
@@ -235,7 +235,7 @@ impl PolicyStreaks {
         });
         match sample.answer {
             Answer::Good => {
-                let goods = self.goods.entry(streak.place.workload.clone());
+                let goods = self.goods.entry(streak.scopes.workload.clone());
                 let goods = goods.or_default();
                 let latest = goods.last.last().map(|(latest, _)| *latest);
                 if latest.is_none_or(|latest| latest + window < at) {
@@ -309,7 +309,7 @@ impl PolicyStreaks {
                 verdict,
                 pod: pod.clone(),
                 uid: uid.clone(),
-                place: streak.place.clone(),
+                scopes: streak.scopes.clone(),
                 since: *since,
                 asked_first: bad.asked_first,
                 asked: bad.asked_last,
@@ -330,11 +330,13 @@ impl PolicyStreaks {
         }
         // It was never good: what is known of its workload is of others.
         let window_began = bad.since.min(now.saturating_sub(self.policy.window()));
-        self.goods.get(&streak.place.workload).is_some_and(|goods| {
-            let latest = goods.last.last();
-            let is_recent = latest.is_some_and(|(latest, _)| *latest >= window_began);
-            is_recent && goods.since <= bad.asked_last
-        })
+        self.goods
+            .get(&streak.scopes.workload)
+            .is_some_and(|goods| {
+                let latest = goods.last.last();
+                let is_recent = latest.is_some_and(|(latest, _)| *latest >= window_began);
+                is_recent && goods.since <= bad.asked_last
+            })
     }
 }
 

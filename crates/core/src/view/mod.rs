@@ -433,7 +433,7 @@ impl View {
 
     /// With which pods a pod is counted.
     #[must_use]
-    pub fn place_of(&self, pod: &Pod) -> PodScopes {
+    pub fn scopes_of(&self, pod: &Pod) -> PodScopes {
         let zone = pod.node.as_ref().and_then(|node| self.zones.get(node));
         PodScopes {
             workload: self.workload_id(pod),

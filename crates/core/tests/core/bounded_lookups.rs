@@ -296,7 +296,7 @@ fn the_suspect_pods_of_several_namespaces_are_prepared_a_few_at_a_time_in_all() 
         let mut finding = world.findings[0].clone();
         finding.pod = pod.key.clone();
         finding.uid = pod.uid.clone();
-        finding.place = world.view.place_of(pod);
+        finding.scopes = world.view.scopes_of(pod);
         world.findings.push(finding);
     }
     assert_eq!(in_a_second(&mut world, true).0, 8);

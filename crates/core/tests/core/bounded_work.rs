@@ -113,7 +113,7 @@ pub(crate) fn with_victim(world: &mut World, like: &str) -> ObjectKey {
     let mut finding = world.finding(like);
     finding.pod = key.clone();
     finding.uid = pod.uid.clone();
-    finding.place = world.view.place_of(pod);
+    finding.scopes = world.view.scopes_of(pod);
     world.findings.push(finding);
     key
 }

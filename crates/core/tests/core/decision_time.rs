@@ -115,8 +115,8 @@ impl Judged {
         judge.set_policies(&world.file);
         let pods: Vec<Pod> = world.view.pods().cloned().collect();
         for pod in &pods {
-            let place = world.view.place_of(pod);
-            judge.watch("answers", &pod.uid, &pod.key, &place);
+            let scopes = world.view.scopes_of(pod);
+            judge.watch("answers", &pod.uid, &pod.key, &scopes);
         }
         Self { world, judge, pods }
     }
@@ -178,8 +178,8 @@ fn around_a_hiccup() -> [(Duration, Duration); 2] {
     }));
     judged.judge.set_policies(&judged.world.file);
     let pod = judged.pods[0].clone();
-    let place = judged.world.view.place_of(&pod);
-    judged.judge.watch("hourly", &pod.uid, &pod.key, &place);
+    let scopes = judged.world.view.scopes_of(&pod);
+    judged.judge.watch("hourly", &pod.uid, &pod.key, &scopes);
     judged.all_answer(Answer::Good);
     judged.hear("hourly", &pod, Answer::Good);
     judged.world.pass(Duration::from_secs(1));

@@ -17,10 +17,10 @@ use crate::world::{SHOP, World, policy, selector};
 fn judge(world: &World, answers: &[Answer]) -> Judge {
     let mut judge = Judge::default();
     judge.set_policies(&world.file);
-    let place = PodScopes::of("web".into());
+    let scopes = PodScopes::of("web".into());
     for name in ["web-0", "web-1"] {
         let pod = world.pod(name);
-        judge.watch("answers", &pod.uid, &pod.key, &place);
+        judge.watch("answers", &pod.uid, &pod.key, &scopes);
     }
     for (answer, second) in answers.iter().zip(0..) {
         judge.record(&Sample {

@@ -54,8 +54,8 @@ impl Court {
 
     pub(crate) fn watch_for(&mut self, policy: &str, pod: &str, workload: &str) {
         let key = ObjectKey::new("shop", pod);
-        let place = PodScopes::of(workload.into());
-        self.judge.watch(policy, &pod.into(), &key, &place);
+        let scopes = PodScopes::of(workload.into());
+        self.judge.watch(policy, &pod.into(), &key, &scopes);
     }
 
     pub(crate) fn record(&mut self, pod: &str, second: u64, answer: Answer) {

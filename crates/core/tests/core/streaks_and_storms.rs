@@ -102,12 +102,12 @@ impl Cluster {
     /// The pod is in that policy alone, or in the policy `answers`, too.
     pub(crate) fn watch_for(&mut self, policy: &str, name: &str, alone: bool) {
         let pod = self.world.pod(name).clone();
-        let place = self.world.view.place_of(&pod);
+        let scopes = self.world.view.scopes_of(&pod);
         if alone {
             let now = self.world.now.moment;
             self.judge.forget("answers", &pod.uid, now);
         }
-        self.judge.watch(policy, &pod.uid, &pod.key, &place);
+        self.judge.watch(policy, &pod.uid, &pod.key, &scopes);
     }
 
     /// The pod is deleted, and comes again under another uid.
@@ -133,8 +133,8 @@ impl Cluster {
     pub(crate) fn watch(&mut self) {
         for pod in self.world.view.pods() {
             if !pod.counts_as_quarantined() {
-                let place = self.world.view.place_of(pod);
-                self.judge.watch("answers", &pod.uid, &pod.key, &place);
+                let scopes = self.world.view.scopes_of(pod);
+                self.judge.watch("answers", &pod.uid, &pod.key, &scopes);
             }
         }
     }

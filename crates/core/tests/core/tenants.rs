@@ -174,7 +174,7 @@ fn a_pod_of_another_namespace_lends_no_contrast() {
     judge.set_policies(&world.file);
     let pods: Vec<Pod> = world.view.pods().cloned().collect();
     for pod in &pods {
-        judge.watch("answers", &pod.uid, &pod.key, &world.view.place_of(pod));
+        judge.watch("answers", &pod.uid, &pod.key, &world.view.scopes_of(pod));
     }
     for _ in 0..4 {
         world.pass(Duration::from_secs(10));

@@ -22,25 +22,25 @@ fn of_two_policies() -> Court {
 }
 
 fn watch_at(court: &mut Court, policy: &str, pod: &str, node: &str) {
-    let place = PodScopes {
+    let scopes = PodScopes {
         node: Some(node.into()),
         ..PodScopes::of("web".into())
     };
     let key = ObjectKey::new("shop", pod);
-    court.judge.watch(policy, &pod.into(), &key, &place);
+    court.judge.watch(policy, &pod.into(), &key, &scopes);
 }
 
 #[test]
 fn an_exempt_pod_counts_in_its_workload_alone() {
     let mut court = court(|_| {});
     for (pod, exempt) in [("a", true), ("b", true), ("c", false)] {
-        let place = PodScopes {
+        let scopes = PodScopes {
             node: Some("n1".into()),
             exempt,
             ..PodScopes::of("web".into())
         };
         let key = ObjectKey::new("shop", pod);
-        court.judge.watch("answers", &pod.into(), &key, &place);
+        court.judge.watch("answers", &pod.into(), &key, &scopes);
         court.record(pod, 5, Good);
     }
     court.record("a", 10, Bad);

@@ -338,7 +338,7 @@ impl World {
             verdict: Verdict::Unhealthy,
             pod: pod.key.clone(),
             uid: pod.uid.clone(),
-            place: self.view.place_of(pod),
+            scopes: self.view.scopes_of(pod),
             since: Duration::ZERO,
             asked_first: Duration::ZERO,
             asked: self.now.moment,

@@ -167,7 +167,7 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         verdict: Verdict::Unhealthy,
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
-        place: PodScopes::of(WorkloadId::of_pod(&pod.uid)),
+        scopes: PodScopes::of(WorkloadId::of_pod(&pod.uid)),
         since: std::time::Duration::ZERO,
         asked_first: std::time::Duration::ZERO,
         asked: std::time::Duration::ZERO,

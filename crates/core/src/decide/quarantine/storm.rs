@@ -19,7 +19,7 @@ pub(super) fn check(
         return Ok(());
     };
     let limits = &cx.file.limits.storm;
-    for scope in cx.view.place_of(case.candidate.pod).scopes() {
+    for scope in cx.view.scopes_of(case.candidate.pod).iter() {
         let threshold = limits.of(&scope);
         let pods = match &scope {
             Scope::Cluster => "all watched pods".to_owned(),
