@@ -156,7 +156,7 @@ impl Report {
             Note::Replaced(slot) => self.replaced(slot),
             Note::StormBegan(storm) => {
                 warn!(
-                    place = &*storm.place,
+                    place = &*storm.name,
                     "a storm has begun: too many pods are unhealthy at once"
                 );
             }

@@ -296,7 +296,7 @@ async fn a_series_that_tells_of_another_pod_says_nothing_about_its_exporter() {
         ok(&envelope(&exported))
     };
     let (answer, saw, _) = answer_to(behave).await;
-    let expected = "the series tells of another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel";
+    let expected = "the series is about another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel";
     assert_eq!((answer, &*saw), (None, expected));
 }
 

@@ -90,7 +90,7 @@ impl ApiServer for &Strict {
 
 fn storm(scope: Scope) -> Write {
     Write::Note(Note::StormBegan(Storm {
-        place: scope.to_string().into(),
+        name: scope.to_string().into(),
         scope,
         since: at("2030-01-31T12:00:00Z"),
     }))

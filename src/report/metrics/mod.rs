@@ -129,7 +129,7 @@ impl Metrics {
             )?,
             put_off: registrar.counter(
                 "put_off_total",
-                "Pods that a decision left to the next one, because it would have taken too long.",
+                "Searches for the labels of a pod that a decision left to the next one, because it would have taken too long.",
                 &[],
             )?,
             drain_duration: registrar.histogram(

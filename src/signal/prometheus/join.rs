@@ -72,7 +72,7 @@ fn judge(threshold: Threshold, series: Option<Series>) -> PodReading {
         Some(Series::Histogram) => return PodReading::none("a histogram, not a number"),
         Some(Series::Exported) => {
             return PodReading::none(
-                "the series tells of another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel",
+                "the series is about another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel",
             );
         }
         Some(Series::Many) => return PodReading::none("more than one series"),
@@ -147,7 +147,7 @@ mod tests {
             (Some(Series::Many), "more than one series"),
             (
                 Some(Series::Exported),
-                "the series tells of another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel",
+                "the series is about another pod (exported_pod): scrape it with honorLabels, or name that label in podLabel",
             ),
             (Some(Series::One(f64::NAN)), "NaN"),
             (Some(Series::Histogram), "a histogram, not a number"),

@@ -7,7 +7,7 @@ pub enum Doubt {
     /// The clocks differ: no time can be trusted.
     #[strum(serialize = "the agent's clock and the API server's are more than a minute apart")]
     ClockIsOff,
-    #[strum(serialize = "the API server has not told its time within the last minute")]
+    #[strum(serialize = "no answer of the API server has had a Date within the last minute")]
     TimeUnknown,
     #[strum(serialize = "the API server's time has changed by a step within the last minute")]
     TimeStepped,

@@ -65,7 +65,7 @@ fn begin_or_extend(
     };
     let limits = &cx.file.limits.storm;
     let threshold = limits.of(scope);
-    let place: Arc<str> = match scope {
+    let name: Arc<str> = match scope {
         Scope::Cluster | Scope::Zone(_) | Scope::Node(_) => scope.to_string().into(),
         Scope::Workload(_) => format!("{namespace}/{about}").into(),
     };
@@ -97,7 +97,7 @@ fn begin_or_extend(
     let storm = ObservedStorm {
         storm: known.unwrap_or(Storm {
             scope: scope.clone(),
-            place,
+            name,
             since,
         }),
         above: now,

@@ -84,14 +84,14 @@ pub struct Storm {
     /// The scope, for people: `node NAME`, `zone NAME`, `cluster`, or of a workload the namespace first,
     /// `shop/Deployment web`.
     #[serde(rename = "where")]
-    pub place: Arc<str>,
+    pub name: Arc<str>,
     pub since: Timestamp,
 }
 
 impl Storm {
     /// Of a workload: its namespace.
     fn namespace(&self) -> &str {
-        namespace_of(&self.place)
+        namespace_of(&self.name)
     }
 }
 
@@ -253,8 +253,8 @@ impl Memory {
 }
 
 /// The namespace of `shop/Deployment web`.
-fn namespace_of(place: &str) -> &str {
-    place.split('/').next().unwrap_or_default()
+fn namespace_of(name: &str) -> &str {
+    name.split('/').next().unwrap_or_default()
 }
 
 /// The key of a storm: `cluster` follows [`STORM`], or the kind and the name of the scope, or its fingerprint where that

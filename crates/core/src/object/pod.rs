@@ -20,7 +20,8 @@ use crate::{
 
 /// How many labels of a pod are kept. An object has room for 100,000, and whoever may patch a pod may write them. A record
 /// holds all labels of its pod, and has room for fewer than that: a pod that has more cannot be quarantined. It is not
-/// left out of the view: it may have been quarantined before, and then it counts, is deleted and is released as any other.
+/// left out of the view: it may have been quarantined before, and then it counts and is deleted as any other, and is
+/// released once it has fewer.
 pub const MAX_LABELS: usize = 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -176,7 +176,7 @@ fn the_memory_of_a_ledger_is_read_back_as_written() {
     ];
     for scope in scopes {
         let storm = Storm {
-            place: scope.to_string().into(),
+            name: scope.to_string().into(),
             scope,
             since: later(0),
         };
@@ -231,7 +231,7 @@ fn no_storm_is_noted_over_an_entry_that_cannot_be_read() {
     let mut ledger = Ledger::read(version(1), [("storm.cluster", "?")]);
     let before = ledger.clone();
     let storm = |scope: Scope| Storm {
-        place: scope.to_string().into(),
+        name: scope.to_string().into(),
         scope,
         since: later(0),
     };
@@ -292,13 +292,13 @@ fn a_full_ledger_fits_into_its_object() {
         let scope = Scope::Workload(WorkloadId::from(&*uid("w", number)));
         let storm = Storm {
             scope,
-            place: format!("{}{number:0>3}/{}", "n".repeat(60), long(253 + 11)).into(),
+            name: format!("{}{number:0>3}/{}", "n".repeat(60), long(253 + 11)).into(),
             since: later(0),
         };
         assert_eq!(ledger.note(&Note::StormBegan(storm)), number < MAX_STORMS);
         let node = Scope::Node(format!("{number:n>253}").into());
         let storm = Storm {
-            place: node.to_string().into(),
+            name: node.to_string().into(),
             scope: node,
             since: later(0),
         };
@@ -318,18 +318,14 @@ fn a_full_ledger_fits_into_its_object() {
 #[test]
 fn storms_of_one_namespace_leave_room_for_those_of_others_of_nodes_and_of_the_cluster() {
     let mut ledger = empty();
-    let storm = |scope: Scope, place: &str| {
-        let (place, since) = (place.into(), later(0));
-        Note::StormBegan(Storm {
-            scope,
-            place,
-            since,
-        })
+    let storm = |scope: Scope, name: &str| {
+        let (name, since) = (name.into(), later(0));
+        Note::StormBegan(Storm { scope, name, since })
     };
     let workload = |number: usize| Scope::Workload(WorkloadId::from(&*format!("w{number}")));
     let noted = (0..100).filter(|number| {
-        let place = format!("evil/Deployment {number}");
-        ledger.note(&storm(workload(*number), &place))
+        let name = format!("evil/Deployment {number}");
+        ledger.note(&storm(workload(*number), &name))
     });
     assert_eq!(noted.count(), MAX_STORMS / 4);
     assert!(ledger.note(&storm(workload(200), "shop/Deployment web")));

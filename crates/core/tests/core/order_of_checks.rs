@@ -51,7 +51,7 @@ fn broken_for(reason: Reason, world: &mut World) {
         Reason::Storm => {
             let storm = Storm {
                 scope: Scope::Cluster,
-                place: "cluster".into(),
+                name: "cluster".into(),
                 since: world.now.wall,
             };
             let storms = &mut world.ledger().memory.storms;

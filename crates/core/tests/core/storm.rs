@@ -264,7 +264,7 @@ fn a_storm_survives_a_restart() {
     };
     let scope = &storm.scope;
     assert_eq!(*scope, Scope::Workload(workload_id("web")));
-    assert_eq!(&*storm.place, "shop/Deployment web");
+    assert_eq!(&*storm.name, "shop/Deployment web");
     let began = Note::StormBegan(storm.clone());
     assert!(world.ledger().note(&began));
     assert_eq!(notes(&mut world), []);
@@ -289,7 +289,7 @@ fn a_ledger_that_has_no_room_for_a_storm_gets_no_note_of_it() {
             let scope = Scope::Workload(format!("uid-{number}").as_str().into());
             let storm = Storm {
                 scope: scope.clone(),
-                place: format!("{number}/Deployment {number}").into(),
+                name: format!("{number}/Deployment {number}").into(),
                 since: at(START),
             };
             world.ledger().memory.storms.insert(scope, storm);
@@ -308,7 +308,7 @@ fn a_storm_of_another_agent_gives_no_second_event() {
     let scope = Scope::Workload(workload_id("web"));
     let storm = Storm {
         scope: scope.clone(),
-        place: "shop/Deployment web".into(),
+        name: "shop/Deployment web".into(),
         since: at(START),
     };
     world.ledger().memory.storms.insert(scope, storm);

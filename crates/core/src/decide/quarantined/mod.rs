@@ -9,7 +9,7 @@ mod requarantine;
 mod settle;
 mod turns;
 
-use self::{quarantined_pod::QuarantinedPod, replacement::ReplacementState, settle::Settling};
+use self::{quarantined_pod::QuarantinedPod, replacement::ReplacementState, settle::SettleChecks};
 use super::{context::Context, plan::Plan, state::State};
 use crate::{
     keys,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
-    let mut settling = Settling::default();
+    let mut checks = SettleChecks::default();
     for pod in cx.view.tracked() {
         if pod.terminating {
             continue;
@@ -35,10 +35,10 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
         if pod.counts_as_quarantined() {
             handle_quarantined(cx, state, plan, pod, overrides);
         } else {
-            handle_in_service(cx, state, plan, &mut settling, pod);
+            handle_in_service(cx, state, plan, &mut checks, pod);
         }
     }
-    settle::ration(settling, plan);
+    settle::ration(checks, plan);
     reap::ration(cx, state, plan);
 }
 
@@ -46,7 +46,7 @@ fn handle_in_service<'a>(
     cx: &Context<'a>,
     state: &mut State,
     plan: &mut Plan,
-    settling: &mut Settling<'a>,
+    checks: &mut SettleChecks<'a>,
     pod: &Pod,
 ) {
     if release_command(cx, state, plan, pod, pod.overrides()).is_some() {
@@ -54,7 +54,7 @@ fn handle_in_service<'a>(
         plan.notify(state, pod, Topic::BadAnnotation, message);
     }
     if pod.annotations.contains_key(keys::RELEASED) {
-        settle::settle(cx, state, plan, settling, pod);
+        settle::settle(cx, state, plan, checks, pod);
     }
 }
 

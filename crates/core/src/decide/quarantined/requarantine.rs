@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often in a row a pod is quarantined again before people are told that something works against the agent.
-const TOLD_AFTER: u32 = 3;
+const REPORTED_AFTER: u32 = 3;
 
 /// Takes the pod out of what selects it again, or reports why that is not possible. Again and again only after longer and
 /// longer times: an operator that keeps its role label is not fought over at full speed.
@@ -63,7 +63,7 @@ pub(super) fn requarantine_if_selected_again(
     let selecting = answer.selected_by.join(", ");
     let edits = answer.edits.clone();
     if let Some(again) = state.setback(&pod.uid, Act::Again, cx.now.moment) {
-        if again.times >= TOLD_AFTER {
+        if again.times >= REPORTED_AFTER {
             let message = format!(
                 "the pod is selected again and again by {selecting}: something else writes its labels back"
             );

@@ -27,7 +27,7 @@ const MAX_COMPARED: usize = 100_000;
 
 /// What a decision has found out about released pods, and the writes that settle them.
 #[derive(Default)]
-pub(super) struct Settling<'a> {
+pub(super) struct SettleChecks<'a> {
     /// Whether the controllers of that uid have settled.
     settled: HashMap<&'a Uid, bool>,
     /// The pods that some controller may be about to own again, by namespace.
@@ -49,7 +49,7 @@ pub(super) fn settle<'a>(
     cx: &Context<'a>,
     state: &mut State,
     plan: &mut Plan,
-    settling: &mut Settling<'a>,
+    checks: &mut SettleChecks<'a>,
     pod: &Pod,
 ) {
     if !anything_is_touched(cx, pod) {
@@ -66,17 +66,17 @@ pub(super) fn settle<'a>(
         }
         return;
     }
-    let change = restore::settle(pod, || settling.check_settled(cx, state, pod), cx.now.wall);
+    let change = restore::settle(pod, || checks.check_settled(cx, state, pod), cx.now.wall);
     if !change.is_empty() {
-        let turn = settling.turns.take(&pod.key.namespace);
+        let turn = checks.turns.take(&pod.key.namespace);
         let pod = PodVersion::from(pod);
-        settling.due.push((turn, Write::Settle { pod, change }));
+        checks.due.push((turn, Write::Settle { pod, change }));
     }
 }
 
 /// Plans the writes for which there is room in one decision: each namespace has its turn before any has a second one.
-pub(super) fn ration(settling: Settling<'_>, plan: &mut Plan) {
-    let mut due = settling.due;
+pub(super) fn ration(checks: SettleChecks<'_>, plan: &mut Plan) {
+    let mut due = checks.due;
     due.sort_by_key(|(turn, _)| *turn);
     let writes = due.into_iter().map(|(_, write)| write);
     plan.writes.extend(writes.take(MAX_SETTLED));
@@ -90,7 +90,7 @@ fn anything_is_touched(cx: &Context<'_>, pod: &Pod) -> bool {
     on && cx.view.namespace_mode(&pod.key.namespace) != Mode::Off
 }
 
-impl<'a> Settling<'a> {
+impl<'a> SettleChecks<'a> {
     /// Whether the ReplicaSet owns the pod again and has settled.
     fn check_settled(&mut self, cx: &Context<'a>, state: &State, pod: &Pod) -> bool {
         let owner = pod.owner.as_ref();
