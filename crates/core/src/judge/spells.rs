@@ -18,6 +18,10 @@ use crate::{
 /// How many spells of one pod are kept apart: a pod that is bad now and then has many.
 const MAX_OF_POD: usize = 8;
 
+/// How many spells one decision forgets: after a failure of the whole cluster there are many. What is left matters to no
+/// answer.
+const MAX_FORGOTTEN: usize = 1000;
+
 /// How many pods a decision is told of that are reached again.
 const MAX_REACHED: usize = 1000;
 
@@ -152,7 +156,7 @@ impl Spells {
 
     /// Forgets the spells that ended by the first time, and those that ended without an answer before the second.
     pub(super) fn expire(&mut self, answered: Moment, unanswered: Moment) {
-        loop {
+        for _ in 0..MAX_FORGOTTEN {
             let over = self.over.first().filter(|(until, _)| *until <= answered);
             let waiting = || {
                 self.waiting

@@ -156,6 +156,36 @@ fn a_budget_over_two_workloads_allows_one_quarantine_at_a_time() {
     assert_eq!(&*quarantines(&planned)[0].pod.key.name, "api-0");
 }
 
+/// For a minute the status may not know of it yet.
+#[test]
+fn a_budget_waits_for_its_status_after_each_quarantine_of_its_pods_and_of_no_others() {
+    let held_after = |seconds: u64, change: fn(&mut World)| {
+        let mut world = under_one_budget();
+        world.unhealthy("web-0");
+        let quarantine = the_quarantine(&world.planned()).clone();
+        world.carry_out(&quarantine);
+        world.findings.clear();
+        change(&mut world);
+        world.unhealthy("api-0");
+        world.pass(Duration::from_secs(seconds - 1));
+        !refusals(&world.planned()).is_empty()
+    };
+    assert!(held_after(59, |_| {}));
+    assert!(!held_after(60, |_| {}));
+    // It has other labels since: those that it had before count.
+    assert!(held_after(59, |world| {
+        world.change("web-0", |pod| pod.labels = crate::world::labels(&[]));
+    }));
+    assert!(!held_after(59, |world| {
+        let slots = world.ledger().slots.values_mut();
+        slots.for_each(|slot| slot.namespace = "other".into());
+    }));
+    assert!(!held_after(59, |world| {
+        let slots = world.ledger().slots.values_mut();
+        slots.for_each(|slot| slot.ready = false);
+    }));
+}
+
 #[test]
 fn a_ready_replacement_frees_the_budget() {
     let mut world = under_one_budget();

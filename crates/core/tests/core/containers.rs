@@ -1,7 +1,7 @@
-//! At which port a pod is asked, and which run of a container answers.
+//! At which port a pod is asked, which run of a container answers, and which ports of a node it takes.
 
 use pod_quarantine_core::{
-    object::{Container, ContainerRun, ContainerState, Pod},
+    object::{Container, ContainerRun, ContainerState, HostPort, Pod},
     policy::Port,
 };
 
@@ -87,4 +87,24 @@ fn another_container_that_has_not_started_up_does_not_matter() {
     let pod = two_containers(running(1), ContainerState::Starting);
     assert_eq!(pod.run(Some(&Port::Name("http".into()))), Some(run(1)));
     assert_eq!(pod.run(Some(&Port::Name("admin".into()))), None);
+}
+
+#[test]
+fn two_pods_take_one_port_of_a_node_only_at_different_addresses_or_by_different_protocols() {
+    let port = |address: Option<&str>, port, protocol: &str| HostPort {
+        address: address.map(Into::into),
+        port,
+        protocol: protocol.into(),
+    };
+    let http = port(Some("10.0.0.1"), 80, "TCP");
+    for (other, conflicts) in [
+        (http.clone(), true),
+        (port(None, 80, "TCP"), true),
+        (port(Some("10.0.0.2"), 80, "TCP"), false),
+        (port(Some("10.0.0.1"), 81, "TCP"), false),
+        (port(Some("10.0.0.1"), 80, "UDP"), false),
+    ] {
+        assert_eq!(http.conflicts_with(&other), conflicts, "{other:?}");
+        assert_eq!(other.conflicts_with(&http), conflicts, "{other:?}");
+    }
 }

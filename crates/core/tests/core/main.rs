@@ -57,6 +57,7 @@ mod slots;
 mod storm;
 mod streaks_and_storms;
 mod tenants;
+mod threshold;
 mod time;
 mod verdict_counts;
 mod view;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use pod_quarantine_core::{
     keys, ledger::Note, object::ControllerKind, policy::Detach, reason::Reason, text::Fingerprint,
     write::Write,
@@ -266,4 +267,25 @@ fn the_quarantine_of_an_older_pod_is_no_retry() {
         1,
         "created since the quarantine of web-0"
     );
+}
+
+/// Ten minutes after its start it has shown that it stays healthy.
+#[test]
+fn the_quarantine_of_a_replacement_that_was_well_for_long_is_no_retry() {
+    for (seconds, retries) in [(599, 2), (600, 1)] {
+        let mut world = paced();
+        assert_eq!(turn_unhealthy(&mut world, "web-0", "first"), 0);
+        assert_eq!(turn_unhealthy(&mut world, "first", "second"), 1);
+        let now = world.now.wall;
+        let record = world.ledger().memory.pacing.values_mut().next().unwrap();
+        record.since = now - SignedDuration::from_hours(1);
+        record.last = now;
+        let created = now - SignedDuration::from_secs(seconds - 1);
+        world.change("second", |pod| pod.created = Some(created));
+        assert_eq!(
+            turn_unhealthy(&mut world, "second", "third"),
+            retries,
+            "{seconds}"
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use pod_quarantine_core::{
     keys,
     object::{ControllerKind, PodSelectingKind, PodSelectingObject},
+    policy::Policy,
     reason::Reason,
     record::Evidence,
     selector::{Operator, Requirement, Selector},
@@ -312,4 +313,32 @@ fn the_policys_own_ttl_and_kept_labels_are_used() {
     assert_eq!(label(&quarantine, "app"), Some("quarantined"));
     let record = quarantine.record;
     assert_eq!(record.expires.duration_since(record.at).as_secs(), 60);
+}
+
+/// The policy file was read again, and says the same.
+#[test]
+fn a_finding_of_a_policy_that_has_not_changed_counts() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let again = (*world.file.policies[0]).clone();
+    world.file.policies[0] = Arc::new(again.clone());
+    the_quarantine(&world.planned());
+    let changed = Policy {
+        allow_exclusive: true,
+        ..again
+    };
+    world.file.policies[0] = Arc::new(changed);
+    assert_eq!(world.planned(), []);
+}
+
+#[test]
+fn labels_that_fit_into_a_record_are_no_reason_however_long_each_is() {
+    let mut world = World::with_web();
+    let key = format!("{}/{}", "d".repeat(150), "n".repeat(40));
+    world.change("web-0", |pod| {
+        pod.labels
+            .insert(key.as_str().into(), "v".repeat(60).into());
+    });
+    world.unhealthy("web-0");
+    the_quarantine(&world.planned());
 }

@@ -11,7 +11,6 @@ use pod_quarantine_core::{
     policy::{Contrast, PrometheusQuery, Signal, Threshold},
     reason::Reason,
     scope::Scope,
-    time::Moment,
 };
 
 use crate::{
@@ -173,11 +172,8 @@ fn something_says_why_a_pod_that_is_asked_once_more_is_not_quarantined() {
     }
     scene.says(449, "d7-0", Is::Bad);
     scene.says(451, "d7-1", Is::Good);
-    let uid = scene.cluster.world.pod("d7-0").uid.clone();
-    let now: Moment = scene.cluster.world.now.moment;
-    let verdict = scene.cluster.judge.verdict("answers", &uid, now);
-    assert_eq!(verdict.as_str(), "unhealthy");
-    assert!(scene.cluster.world.state.refused(&uid).next().is_some());
+    let why = "too many pods are unhealthy at once: it may not be the pod: more than 50% of the pods of Deployment d7 were unhealthy or about to be when this pod was last asked; it is judged by a later answer";
+    assert_eq!(scene.why("d7-0"), [why]);
 }
 
 /// Both pods of a workload fail from 22 s on, and still do at 45 s; what `d7-1` says at 44 s is in question.

@@ -230,13 +230,16 @@ fn pods_of_other_owners_are_refused_and_the_owner_is_named() {
         assert!(why.starts_with(&begins), "{why}");
         assert!(why.contains("detach: service"), "{why}");
     }
-    for kind in ["Job", "Node", "CloneSet"] {
+    for (kind, ends) in [
+        ("Job", "whose work would be done twice"),
+        ("Node", "of a kind that the agent does not read"),
+        ("CloneSet", "of a kind that the agent does not read"),
+    ] {
         let foreign = |world: &mut World| {
             world.change("web-0", |pod| pod.owner = Some(reference(kind, "it")));
         };
         let why = detail(refused(foreign), Reason::OwnerKind);
-        let begins = format!("the pod belongs to {kind} it, ");
-        assert!(why.starts_with(&begins), "{why}");
+        assert_eq!(why, format!("the pod belongs to {kind} it, {ends}"));
     }
     let unowned = |world: &mut World| world.change("web-0", |pod| pod.owner = None);
     let why = detail(refused(unowned), Reason::OwnerKind);

@@ -1,6 +1,12 @@
 //! Selectors, as people read them.
 
-use pod_quarantine_core::selector::{Operator, Requirement, Selector};
+use pod_quarantine_core::{
+    keys,
+    object::{DisruptionBudget, Service},
+    selector::{Operator, Requirement, Selector},
+};
+
+use crate::world::{budget, labels, selector, service};
 
 #[test]
 fn a_selector_is_shown_in_the_form_that_kubectl_takes() {
@@ -35,4 +41,41 @@ fn a_selector_is_shown_in_the_form_that_kubectl_takes() {
         parts.is_empty() && !all.starts_with(',') && !all.ends_with(','),
         "{all}"
     );
+}
+
+/// A Service without a selector has its endpoints from elsewhere; of a budget the API server defaults nothing.
+#[test]
+fn what_has_no_selector_selects_no_pod() {
+    let web = labels(&[("app", "web")]);
+    for (of, selects) in [
+        (Some(selector(&[("app", "web")])), true),
+        (Some(selector(&[("app", "api")])), false),
+        (None, false),
+    ] {
+        let service = Service {
+            selector: of.clone(),
+            ..service("a", selector(&[]))
+        };
+        let budget = DisruptionBudget {
+            selector: of,
+            ..budget("a", selector(&[]))
+        };
+        assert_eq!(service.selects(&web), selects);
+        assert_eq!(budget.selects(&web), selects);
+    }
+}
+
+#[test]
+fn a_service_for_quarantined_pods_asks_for_their_label() {
+    for (of, is_about_quarantine) in [
+        (Some(selector(&[(keys::STATE, "quarantined")])), true),
+        (Some(selector(&[("app", "web")])), false),
+        (None, false),
+    ] {
+        let service = Service {
+            selector: of,
+            ..service("a", selector(&[]))
+        };
+        assert_eq!(service.is_about_quarantine(), is_about_quarantine);
+    }
 }

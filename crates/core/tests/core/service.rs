@@ -12,6 +12,7 @@ use pod_quarantine_core::{
     policy::{Detach, MaxPods},
     reason::Reason,
     restore::HIGHEST_COST,
+    selector::{Operator, Requirement, Selector},
 };
 
 use crate::{
@@ -286,4 +287,53 @@ fn one_budget_allows_one_reaped_pod_a_minute() {
     world.pass(Duration::from_mins(1));
     // The first pod still exists: nothing has deleted it.
     assert_eq!(reaps(&world.planned()).len(), 1);
+}
+
+/// By `app` alone it would leave the Service, and be under the budget of another application.
+#[test]
+fn a_pod_comes_under_no_budget_that_it_was_not_under() {
+    let mut world = stateful();
+    let others = requirements("serving", Operator::NotIn(["true".into()].into()));
+    world.view.put_selecting(selecting(
+        PodSelectingKind::PodDisruptionBudget,
+        "others",
+        others,
+    ));
+    world.unhealthy("db-0");
+    assert_eq!(
+        the_refusal(&world.planned()).refusal.reason,
+        Reason::NoWayOut
+    );
+}
+
+/// It does not own the pod, and what owns it keeps it.
+#[test]
+fn a_controller_that_matches_the_pod_of_another_does_not_matter() {
+    let mut world = stateful();
+    let kind = ControllerKind::ReplicaSet;
+    world
+        .view
+        .put_controller(controller(kind, "stray", 1, selector(&[("app", "db")])));
+    world.unhealthy("db-0");
+    the_quarantine(&world.planned());
+}
+
+#[test]
+fn a_pod_comes_under_no_controller_that_did_not_match_it() {
+    let mut world = stateful();
+    let others = requirements("serving", Operator::NotIn(["true".into()].into()));
+    let kind = ControllerKind::ReplicaSet;
+    world
+        .view
+        .put_controller(controller(kind, "others", 1, others));
+    world.unhealthy("db-0");
+    assert_eq!(
+        the_refusal(&world.planned()).refusal.reason,
+        Reason::NoWayOut
+    );
+}
+
+fn requirements(key: &str, operator: Operator) -> Selector {
+    let key = key.into();
+    Selector::new(vec![Requirement { key, operator }])
 }

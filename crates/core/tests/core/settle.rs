@@ -9,7 +9,7 @@ use pod_quarantine_core::{
     object::{ControllerKind, ObjectKey, Phase},
     policy::{Mode, Policy},
     reason::{Reason, Refusal},
-    restore::HIGHEST_COST,
+    restore::{HIGHEST_COST, Released},
     write::{Act, Write},
 };
 
@@ -408,4 +408,28 @@ fn a_release_in_a_namespace_whose_mode_is_off_keeps_no_other_pod_from_settling()
         };
         world.policy(|policy| *policy = off);
     }));
+}
+
+#[test]
+fn the_refusal_of_a_pod_that_is_left_alone_says_until_when_while_that_lies_ahead() {
+    for (seconds, detail) in [
+        (299, "the pod is left alone until 2030-01-31T12:05:00Z"),
+        (300, ""),
+    ] {
+        let mut world = World::with_web();
+        let at = world.now.wall;
+        let released = Released {
+            at,
+            until: at + Duration::from_mins(5),
+            deletion_cost: None,
+        };
+        let text = serde_json::to_string(&released).unwrap();
+        world.annotate("web-0", keys::RELEASED, &text);
+        world.unhealthy("web-0");
+        world.pass(Duration::from_secs(seconds - 1));
+        world.planned();
+        let uid = world.pod("web-0").uid.clone();
+        let refused = world.state.refused(&uid).next().unwrap();
+        assert_eq!(refused.refusal.detail, detail);
+    }
 }

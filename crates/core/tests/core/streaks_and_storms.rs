@@ -260,9 +260,9 @@ fn a_dependency_that_comes_and_goes_costs_no_pod() {
     assert_eq!(cluster.taken(), Vec::<&str>::new());
 }
 
-/// Ten of a hundred pods of one workload turn bad one after the other, faster than replacements start.
+/// Four of a hundred pods of one workload.
 #[test]
-fn one_bad_pod_after_another_is_taken_one_at_a_time() {
+fn pods_that_turn_bad_one_after_the_other_are_no_storm() {
     let mut cluster = Cluster::new(2, 100, 10);
     cluster.round(|_| false);
     for round in 0..8 {

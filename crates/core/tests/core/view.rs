@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView},
-    object::{ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
-    view::{Update, View},
+    object::{Controller, ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
+    view::{LeaseView, Update, View},
     workload::WorkloadId,
 };
 use proptest::{collection::vec, prelude::*};
 use test_objects::{namespace, service};
 
-use crate::world::{SHOP, World, controller, pod, reference, selecting, selector, version};
+use crate::world::{SHOP, World, controller, labels, pod, reference, selecting, selector, version};
 
 fn at(name: &str, resource_version: u64) -> Pod {
     let mut pod = pod(name);
@@ -122,6 +122,14 @@ fn complete_lists_of_other_kinds_remove_what_they_lack_of_that_kind_alone() {
             view.put_controller(controller(kind, name, 1, selector(&[])));
         }
     }
+    // No object of another kind has its name.
+    view.put_selecting(selecting(PodSelectingKind::Service, "c", selector(&[])));
+    view.put_controller(controller(
+        ControllerKind::ReplicaSet,
+        "c",
+        1,
+        selector(&[]),
+    ));
     let listed = BTreeSet::from([ObjectKey::new(SHOP, "b")]);
     view.update(Update::AllSelecting(
         PodSelectingKind::Service,
@@ -133,13 +141,17 @@ fn complete_lists_of_other_kinds_remove_what_they_lack_of_that_kind_alone() {
         .map(|one| (one.kind(), one.key().name.to_string()))
         .collect();
     assert_eq!(left.len(), 3);
-    assert!(!left.contains(&(PodSelectingKind::Service, "a".to_owned())));
+    for name in ["a", "c"] {
+        assert!(!left.contains(&(PodSelectingKind::Service, name.to_owned())));
+    }
     let left: Vec<_> = view
         .controllers(SHOP)
         .map(|one| (one.kind, one.key.name.to_string()))
         .collect();
     assert_eq!(left.len(), 3);
-    assert!(!left.contains(&(ControllerKind::ReplicaSet, "a".to_owned())));
+    for name in ["a", "c"] {
+        assert!(!left.contains(&(ControllerKind::ReplicaSet, name.to_owned())));
+    }
 }
 
 #[test]
@@ -310,6 +322,7 @@ fn nothing_is_kept_of_a_namespace_that_is_gone() {
     view.put_namespace(namespace(&key.namespace));
     view.update(Update::Selecting(service));
     view.update(Update::Controller(set));
+    assert!(format!("{view:?}").contains(&*key.namespace), "{view:?}");
     view.update(Update::SelectingGone(
         PodSelectingKind::Service,
         key.clone(),
@@ -317,4 +330,43 @@ fn nothing_is_kept_of_a_namespace_that_is_gone() {
     view.update(Update::ControllerGone(kind, key.clone()));
     view.update(Update::NamespaceGone(key.namespace.clone()));
     assert!(!format!("{view:?}").contains(&*key.namespace), "{view:?}");
+}
+
+/// What a policy selects by them may have changed.
+#[test]
+fn the_pods_of_a_namespace_whose_labels_have_changed_are_looked_at_again() {
+    let mut view = View::default();
+    view.put_namespace(namespace(SHOP));
+    view.put_pod(pod("a"));
+    let mut changed = namespace(SHOP);
+    assert_eq!(view.update(Update::Namespace(changed.clone())), []);
+    changed.labels = labels(&[("team", "a")]);
+    let pods = [ObjectKey::new(SHOP, "a")];
+    assert_eq!(view.update(Update::Namespace(changed.clone())), pods);
+    assert_eq!(view.update(Update::Namespace(changed)), []);
+}
+
+/// They may be of another workload now.
+#[test]
+fn the_pods_below_a_controller_whose_owner_has_changed_are_looked_at_again() {
+    let mut world = World::with_web();
+    let mut set = |change: fn(&mut Controller)| {
+        let reference = reference("ReplicaSet", "web-rs");
+        let mut set = world.view.controller(SHOP, &reference).unwrap().clone();
+        change(&mut set);
+        world.view.update(Update::Controller(set)).len()
+    };
+    assert_eq!(set(|set| set.desired = 7), 0);
+    assert_eq!(set(|set| set.owner = Some(reference("Rollout", "web"))), 4);
+    assert_eq!(set(|set| set.owner = None), 4);
+}
+
+#[test]
+fn an_older_state_of_the_lease_changes_nothing() {
+    let mut view = View::default();
+    let names = |uid: &str| LeaseView::Names(Some(uid.into()));
+    for (uid, at, known) in [("a", 5, "a"), ("b", 4, "a"), ("c", 5, "c"), ("d", 6, "d")] {
+        view.update(Update::Lease(Some(uid.into()), version(at)));
+        assert_eq!(view.lease, names(known), "{uid}");
+    }
 }
