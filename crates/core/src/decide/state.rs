@@ -162,7 +162,7 @@ struct DryRun {
 #[derive(Clone, Debug)]
 pub(super) struct ObservedStorm {
     pub(super) storm: Storm,
-    /// When the share was last above the threshold, or when the storm was read from the ledger.
+    /// When the percentage was last above the threshold, or when the storm was read from the ledger.
     pub(super) above: Moment,
     /// Whether the storm is over; then its entry in the ledger is still to be removed.
     pub(super) over: bool,
