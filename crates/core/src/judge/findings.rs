@@ -82,11 +82,9 @@ impl Judge {
             }
         }
         let reached = self.compare_with_spells(&mut pods, now);
-        let is_judging = self
-            .policies
-            .values()
-            .any(|streaks| !streaks.pods.is_empty());
-        self.judging_since = is_judging.then_some(self.judging_since.unwrap_or(now));
+        if self.is_judging() {
+            self.judging_since.get_or_insert(now);
+        }
         Findings {
             pods,
             reached,

@@ -151,6 +151,14 @@ impl Judge {
             self.spells.close(policy, uid, now, End::Gone);
             self.healthy.remove(policy, uid);
         }
+        if !self.is_judging() {
+            self.judging_since = None;
+        }
+    }
+
+    fn is_judging(&self) -> bool {
+        let mut policies = self.policies.values();
+        policies.any(|streaks| !streaks.pods.is_empty())
     }
 
     /// Forgets when a pod was bad: it is quarantined, and counts as such.

@@ -396,3 +396,27 @@ fn answers_and_verdicts_have_the_words_of_the_metrics() {
     let words = verdicts.map(Verdict::as_str);
     assert_eq!(words, ["healthy", "suspect", "unhealthy", "unknown"]);
 }
+
+/// An agent that leads again knows as little as one that has just started.
+#[test]
+fn a_judge_that_has_forgotten_all_pods_begins_again() {
+    let since = |court: &mut Court, second| {
+        let findings = court.judge.findings(Duration::from_secs(second));
+        findings.judging_since.map(|since| since.as_secs())
+    };
+    let mut court = court(|_| {});
+    assert_eq!(since(&mut court, 5), None);
+    court.watch("a", "web");
+    court.watch("b", "web");
+    assert_eq!(since(&mut court, 10), Some(10));
+    assert_eq!(since(&mut court, 20), Some(10));
+    court
+        .judge
+        .forget("answers", &"a".into(), Duration::from_secs(25));
+    assert_eq!(since(&mut court, 30), Some(10));
+    court
+        .judge
+        .forget("answers", &"b".into(), Duration::from_secs(35));
+    court.watch("b", "web");
+    assert_eq!(since(&mut court, 40), Some(40));
+}
