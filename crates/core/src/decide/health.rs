@@ -6,7 +6,8 @@
 //! When a failure ends, each pod answers at its own turn. What a pod answered during the failure is compared with those that
 //! were bad then, also if they have answered since, or are gone.
 //!
-//! An agent that has just started has found few pods good: it counts those as bad that it has never found anything else.
+//! An agent that has just started counts the pods as bad that it has never found good: their node may have failed with the
+//! agent before it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,14 +29,15 @@ use crate::{
 pub(super) struct HealthCount<'a> {
     unhealthy: HashSet<&'a Uid>,
     bad: HashSet<&'a Uid>,
-    /// The workloads of the bad pods, and of those that were quarantined within the window.
+    /// The workloads of the unhealthy pods and of those that were quarantined within the window; and of the bad ones, too.
+    unhealthy_workloads: HashSet<&'a WorkloadId>,
     workloads: HashSet<&'a WorkloadId>,
     /// Quarantined within the window, and in none of the other counts.
     quarantined: u32,
     /// The first of the findings: the pod that has been bad for longest.
     first: Option<&'a Finding>,
-    /// Bad, Ready, and never found good by a new agent, which cannot know whether it ever was.
-    unknown: HashSet<&'a Uid>,
+    /// How many other pods a new agent has never found good: it knows nothing of them.
+    unknown: u32,
     with_verdict: u32,
 }
 
@@ -59,7 +61,13 @@ impl<'a> HealthCount<'a> {
 
     pub(super) fn is_storm(&self, scope: &Scope, threshold: u8) -> bool {
         let (unhealthy, total) = (self.unhealthy(), self.total());
-        is_above(scope, unhealthy, total, self.workloads.len(), threshold)
+        is_above(
+            scope,
+            unhealthy,
+            total,
+            self.unhealthy_workloads.len(),
+            threshold,
+        )
     }
 
     /// Whether there would be a storm if all suspect pods were unhealthy.
@@ -69,13 +77,13 @@ impl<'a> HealthCount<'a> {
 
     /// The same if those were bad, too, that were when a pod was asked.
     pub(super) fn may_be_storm_with(&self, scope: &Scope, threshold: u8, then: &BadThen) -> bool {
-        let unknown = self.unknown.len();
+        let unknown = self.unknown as usize;
         let bad = self.bad.len() + self.quarantined as usize + unknown + then.pods;
         let more = u32::try_from(unknown + then.without_verdict).unwrap_or(u32::MAX);
         let total = self.total().saturating_add(more);
         let others = then.workloads.iter();
         let others = others.filter(|workload| !self.workloads.contains(workload));
-        let workloads = self.workloads.len() + others.count();
+        let workloads = self.workloads.len() + others.count() + usize::from(unknown > 0);
         is_above(scope, bad, total, workloads, threshold)
     }
 }
@@ -136,13 +144,11 @@ impl<'a> HealthCounts<'a> {
         for finding in findings.pods.iter().filter(|finding| finding.contrast) {
             unreached.extend(health.count_bad(cx, finding));
         }
-        // Without contrast no pod is quarantined, so that none is held back.
-        if is_new_agent && !health.scopes.is_empty() {
-            for finding in findings.pods.iter().filter(|finding| !finding.contrast) {
-                health.count_unknown(cx, finding);
-            }
-        }
-        let reached = findings.reached.iter();
+        // Pods that are gone count by `lost.rs`.
+        let reached = findings.reached.iter().filter(|reached| {
+            let pod = cx.view.pod(&reached.pod);
+            pod.is_some_and(|pod| pod.uid == reached.uid && pod.ready)
+        });
         unreached.extend(reached.map(|pod| UnreachedPod {
             workload: pod.workload.clone(),
             since: pod.since,
@@ -150,7 +156,11 @@ impl<'a> HealthCounts<'a> {
         }));
         health.count_unreached(unreached);
         for (scope, count) in &mut health.scopes {
-            count.with_verdict = findings.with_verdict.get(scope).copied().unwrap_or(0);
+            let of = |counts: &HashMap<Scope, u32>| counts.get(scope).copied().unwrap_or(0);
+            count.with_verdict = of(&findings.with_verdict);
+            if is_new_agent && !matches!(scope, Scope::Workload(_)) {
+                count.unknown = of(&findings.never_good);
+            }
         }
         let slots = cx
             .ledger
@@ -199,6 +209,7 @@ impl<'a> HealthCounts<'a> {
             count.workloads.insert(&finding.scopes.workload);
             if finding.verdict == Verdict::Unhealthy {
                 count.unhealthy.insert(&finding.uid);
+                count.unhealthy_workloads.insert(&finding.scopes.workload);
             }
         }
         let is_unreached = finding.unreached && pod.ready && !finding.scopes.exempt;
@@ -207,21 +218,6 @@ impl<'a> HealthCounts<'a> {
             since: finding.since,
             until: Moment::MAX,
         })
-    }
-
-    fn count_unknown(&mut self, cx: &Context<'a>, finding: &'a Finding) {
-        if in_service(cx, finding).is_none_or(|pod| !pod.ready) {
-            return;
-        }
-        let scopes = finding.scopes.iter();
-        for scope in scopes.filter(|scope| !matches!(scope, Scope::Workload(_))) {
-            if let Some(count) = self.scopes.get_mut(&scope) {
-                if !count.bad.contains(&finding.uid) {
-                    count.unknown.insert(&finding.uid);
-                }
-                count.workloads.insert(&finding.scopes.workload);
-            }
-        }
     }
 
     fn count_unreached(&mut self, mut pods: Vec<UnreachedPod>) {
@@ -259,6 +255,7 @@ impl<'a> HealthCounts<'a> {
                 && !count.bad.contains(&slot.uid)
             {
                 count.quarantined += 1;
+                count.unhealthy_workloads.insert(&slot.workload);
                 count.workloads.insert(&slot.workload);
             }
         }

@@ -42,6 +42,8 @@ pub struct Finding {
     /// How many other pods of its scopes were bad when it was asked last, and are so no longer, where there are any. When a
     /// failure ends, each pod answers at its own turn.
     pub then: Vec<(Scope, BadThen)>,
+    /// Whether all those are known: after a failure of the whole cluster there may be too many.
+    pub then_is_known: bool,
 }
 
 /// What all signals say at one time.
@@ -51,8 +53,10 @@ pub struct Findings {
     pub pods: Vec<Finding>,
     /// The pods that the agent got no connection to when one of those was asked last, and are not bad now.
     pub reached: Vec<ReachedAgain>,
-    /// Since when there have been pods to judge. Of those that a new agent has never found good it knows nothing.
+    /// Since when there have been pods to judge.
     pub judging_since: Option<Moment>,
+    /// How many other pods were never good, in each scope that has a finding with contrast: of those a new agent knows nothing.
+    pub never_good: HashMap<Scope, u32>,
     /// How many pods have a verdict, in the cluster and in each scope that has a finding with contrast.
     pub with_verdict: HashMap<Scope, u32>,
 }
@@ -69,13 +73,21 @@ impl Judge {
         pods.sort_by(|a, b| {
             (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
         });
-        self.healthy.expire(now);
+        for uid in self.healthy.expire(now) {
+            self.spells.set_verdict(&uid, self.healthy.contains(&uid));
+        }
         let mut with_verdict =
             HashMap::from([(Scope::Cluster, self.healthy.count(&Scope::Cluster))]);
+        let mut never_good = HashMap::new();
         let mut counted: HashSet<&Uid> = HashSet::new();
         for finding in pods.iter().filter(|finding| finding.contrast) {
-            let is_new = counted.insert(&finding.uid) && !self.healthy.contains(&finding.uid);
+            let is_first = counted.insert(&finding.uid);
+            let is_new = is_first && !self.healthy.contains(&finding.uid);
+            let was_never_good = is_first && self.never_good.contains(&finding.uid);
             for scope in finding.scopes.iter() {
+                let never = self.never_good.count(&scope);
+                let others = never_good.entry(scope.clone()).or_insert(never);
+                *others = others.saturating_sub(u32::from(was_never_good));
                 let healthy = self.healthy.count(&scope);
                 let count = with_verdict.entry(scope).or_insert(healthy);
                 *count += u32::from(is_new);
@@ -89,6 +101,7 @@ impl Judge {
             pods,
             reached,
             judging_since: self.judging_since,
+            never_good,
             with_verdict,
         }
     }
@@ -96,13 +109,15 @@ impl Judge {
     /// Forgets the spells that matter to no answer that is known, or is still on its way. Says of each finding which of the
     /// others matter, and which pods are reached again.
     fn compare_with_spells(&mut self, pods: &mut [Finding], now: Moment) -> Vec<ReachedAgain> {
-        let stale_after = self.policies.values();
-        let stale_after = stale_after.map(|streaks| streaks.policy.stale_after());
-        let on_the_way = now.saturating_sub(stale_after.max().unwrap_or_default());
+        let on_the_way = now.saturating_sub(self.longest_answer);
         let asked = pods.iter().map(|finding| finding.asked).min();
         let asked_first = pods.iter().map(|finding| finding.asked_first).min();
         let least = |asked: Option<Moment>| asked.unwrap_or(Moment::MAX).min(on_the_way);
-        self.spells.expire(least(asked), least(asked_first));
+        let waiting = least(asked_first).max(now.saturating_sub(self.cooldown));
+        self.spells.expire(least(asked), waiting);
+        for finding in &mut *pods {
+            finding.then_is_known = self.spells.knows(finding.asked);
+        }
         if self.spells.none_counts() {
             return Vec::new();
         }

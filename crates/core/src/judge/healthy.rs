@@ -92,26 +92,30 @@ impl Healthy {
         }
     }
 
-    /// Drops the answers that no longer count.
-    pub(super) fn expire(&mut self, now: Moment) {
+    /// Drops the answers that no longer count. Returns about which pods.
+    pub(super) fn expire(&mut self, now: Moment) -> Vec<Uid> {
+        let mut uids = Vec::new();
         while let Some((until, policy, uid)) = self.expiring.first()
             && *until < now
         {
             let (policy, uid) = (policy.clone(), uid.clone());
             self.remove(&policy, &uid);
+            uids.push(uid);
         }
+        uids
     }
 
-    /// Drops the answers of a policy.
-    pub(super) fn forget_policy(&mut self, policy: &str) {
+    /// Drops the answers of a policy. Returns about which pods.
+    pub(super) fn forget_policy(&mut self, policy: &str) -> Vec<Uid> {
         let of_policy = self.expiring.iter().filter(|(_, of, _)| **of == *policy);
         let uids: Vec<Uid> = of_policy.map(|(.., uid)| uid.clone()).collect();
-        for uid in uids {
-            self.remove(policy, &uid);
+        for uid in &uids {
+            self.remove(policy, uid);
         }
+        uids
     }
 
-    pub(super) fn contains(&self, uid: &str) -> bool {
+    pub(super) fn contains(&self, uid: &Uid) -> bool {
         self.pods.contains_key(uid)
     }
 

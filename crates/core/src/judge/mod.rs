@@ -7,10 +7,11 @@
 mod findings;
 mod healthy;
 pub mod judgement;
+mod never_good;
 mod spells;
 mod streak;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use strum::{IntoStaticStr, VariantArray};
 
@@ -20,12 +21,13 @@ pub use self::{
 };
 use self::{
     healthy::Healthy,
-    spells::{End, Spells},
+    never_good::NeverGood,
+    spells::{SpellOf, Spells},
     streak::{EndedStreak, PolicyStreaks},
 };
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
-    policy::PolicyFile,
+    policy::{PolicyFile, Signal},
     scope::PodScopes,
     time::{Moment, Now},
 };
@@ -96,12 +98,30 @@ pub struct Judge {
     policies: BTreeMap<Arc<str>, PolicyStreaks>,
     healthy: Healthy,
     spells: Spells,
+    never_good: NeverGood,
     judging_since: Option<Moment>,
+    /// How long an answer may be on its way.
+    longest_answer: Duration,
+    /// [`StormLimits::cooldown`](crate::policy::StormLimits::cooldown): how long a spell waits.
+    cooldown: Duration,
 }
+
+/// How much longer than its timeout an answer takes until it is recorded, on a busy machine.
+const LATE: Duration = Duration::from_secs(10);
 
 impl Judge {
     /// Takes a new policy file: the answers for an unchanged policy stay, all others are dropped.
     pub fn set_policies(&mut self, file: &PolicyFile) {
+        let of_queries = file.prometheus.as_ref().map(|server| server.timeout);
+        let timeouts = file
+            .policies
+            .iter()
+            .filter_map(|policy| match &policy.signal {
+                Signal::Probe(probe) => Some(probe.timeout),
+                Signal::Prometheus(_) => of_queries,
+            });
+        self.longest_answer = timeouts.max().unwrap_or_default() + LATE;
+        self.cooldown = file.limits.storm.cooldown;
         let mut known = std::mem::take(&mut self.policies);
         for policy in &file.policies {
             let unchanged = |streaks: &PolicyStreaks| {
@@ -127,9 +147,14 @@ impl Judge {
     /// The pods that it found bad may be so still.
     fn drop_policy(&mut self, mut streaks: PolicyStreaks) {
         let policy = streaks.policy.name.clone();
-        self.healthy.forget_policy(&policy);
+        for uid in self.healthy.forget_policy(&policy) {
+            self.spells.set_verdict(&uid, self.healthy.contains(&uid));
+        }
         for (uid, ended) in streaks.end_all() {
             self.end_spell(&policy, &uid, ended);
+        }
+        for uid in streaks.pods.keys() {
+            self.set_never_good(uid);
         }
     }
 
@@ -140,6 +165,7 @@ impl Judge {
             self.end(policy, uid, ended);
             self.spells.set_scopes(uid, scopes);
             self.set_health(policy, uid);
+            self.set_never_good(uid);
         }
     }
 
@@ -148,8 +174,9 @@ impl Judge {
         if let Some(streaks) = self.policies.get_mut(policy) {
             let ended = streaks.forget(uid);
             self.end(policy, uid, ended);
-            self.spells.close(policy, uid, now, End::Gone);
-            self.healthy.remove(policy, uid);
+            self.spells.close(policy, uid, now);
+            self.remove_health(policy, uid);
+            self.set_never_good(uid);
         }
         if !self.is_judging() {
             self.judging_since = None;
@@ -181,7 +208,7 @@ impl Judge {
         if let Some(streaks) = self.policies.get_mut(policy) {
             let ended = streaks.restart(uid);
             self.end(policy, uid, ended);
-            self.healthy.remove(policy, uid);
+            self.remove_health(policy, uid);
         }
     }
 
@@ -197,20 +224,28 @@ impl Judge {
         self.end(policy, uid, recorded.ended);
         match sample.answer {
             Answer::Good => {
-                let at = sample.at.moment;
-                self.spells.close(policy, uid, at, End::Good);
+                self.spells.close(policy, uid, sample.at.moment);
+                self.never_good.set(uid, None);
             }
-            Answer::Bad => {
-                if let Some(streaks) = self.policies.get(policy)
-                    && let Some((scopes, _)) = streaks.health(uid)
-                {
-                    let policy = &streaks.policy.name;
-                    self.spells.set_bad(policy, uid, scopes, recorded.is_bad);
-                }
-            }
+            Answer::Bad => self.set_bad(policy, uid, recorded.is_bad),
             Answer::None => {}
         }
         self.set_health(policy, uid);
+    }
+
+    fn set_bad(&mut self, policy: &str, uid: &Uid, is_bad: bool) {
+        if let Some(streaks) = self.policies.get(policy)
+            && let Some((key, scopes, _)) = streaks.watched(uid)
+        {
+            let of = SpellOf {
+                policy: &streaks.policy.name,
+                uid,
+                key,
+                scopes,
+                has_verdict: self.healthy.contains(uid),
+            };
+            self.spells.set_bad(of, is_bad);
+        }
     }
 
     /// A pod's bad answers have ended, if there were any.
@@ -224,9 +259,16 @@ impl Judge {
     }
 
     fn end_spell(&mut self, policy: &Arc<str>, uid: &Uid, ended: EndedStreak) {
-        self.spells.set_bad(policy, uid, &ended.scopes, false);
+        let of = SpellOf {
+            policy,
+            uid,
+            key: &ended.pod,
+            scopes: &ended.scopes,
+            has_verdict: self.healthy.contains(uid),
+        };
+        self.spells.set_bad(of, false);
         if let Some(spell) = ended.spell {
-            self.spells.end(policy, uid, &ended.scopes, spell);
+            self.spells.end(of, spell);
         }
     }
 
@@ -235,7 +277,23 @@ impl Judge {
             && let Some((scopes, until)) = streaks.health(uid)
         {
             self.healthy.set(&streaks.policy.name, uid, scopes, until);
+            self.spells.set_verdict(uid, self.healthy.contains(uid));
         }
+    }
+
+    fn remove_health(&mut self, policy: &str, uid: &Uid) {
+        self.healthy.remove(policy, uid);
+        self.spells.set_verdict(uid, self.healthy.contains(uid));
+    }
+
+    fn set_never_good(&mut self, uid: &Uid) {
+        let watched = self.policies.values();
+        let mut watched = watched.filter_map(|streaks| streaks.watched(uid));
+        let first = watched.next();
+        let is_good = |(.., good): &(&ObjectKey, &PodScopes, bool)| *good;
+        let was_good = first.iter().any(is_good) || watched.any(|one| is_good(&one));
+        let never_good = first.filter(|_| !was_good).map(|(_, scopes, _)| scopes);
+        self.never_good.set(uid, never_good);
     }
 
     #[must_use]

@@ -9,11 +9,14 @@ use std::{
 };
 
 use crate::{
-    object::Uid,
+    object::{ObjectKey, Uid},
     scope::{PodScopes, Scope},
     time::Moment,
     workload::WorkloadId,
 };
+
+/// How many spells are kept: a hundred thousand pods may have some each within the hour that a query is asked in.
+const MAX_SPELLS: usize = 100_000;
 
 /// How many spells of one pod are kept apart: a pod that is bad now and then has many.
 const MAX_OF_POD: usize = 8;
@@ -25,26 +28,20 @@ const MAX_FORGOTTEN: usize = 1000;
 /// How many pods a decision is told of that are reached again.
 const MAX_REACHED: usize = 1000;
 
+/// How many workloads of a node or a zone are looked at to find two with such pods.
+const MAX_WORKLOADS: usize = 100;
+
 /// From when until when a pod was bad.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Spell {
     /// When it was asked for the first of its bad answers.
     pub(super) from: Moment,
-    /// When it was good again or gone; of one that has not answered since, when its last bad answer went stale.
+    /// When it was good again or gone; while it waits for that, when its last bad answer went stale.
     pub(super) until: Moment,
-    pub(super) end: End,
+    /// Whether the pod was restarted, or could not be asked, and has not been good since.
+    pub(super) waits: bool,
     /// Whether there was no connection for one of the bad answers.
     pub(super) unreached: bool,
-}
-
-/// How a spell ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
-    Good,
-    /// The pod is gone, or judged no longer.
-    Gone,
-    /// It was restarted, or could not be asked, and has not been good since.
-    Unanswered,
 }
 
 /// The pods that were bad at one time, and are so no longer.
@@ -53,13 +50,15 @@ pub struct BadThen {
     pub pods: usize,
     /// Those of them that are in none of the counts of [`Findings::with_verdict`](super::Findings::with_verdict).
     pub without_verdict: usize,
-    /// Two of the workloads of such pods, if there are as many.
+    /// Of a node or a zone: two of their workloads, if there are as many.
     pub workloads: Vec<WorkloadId>,
 }
 
 /// A pod that the agent got no connection to, and does by now, perhaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReachedAgain {
+    pub pod: ObjectKey,
+    pub uid: Uid,
     pub workload: WorkloadId,
     /// When it was asked for the first of its bad answers.
     pub since: Moment,
@@ -70,49 +69,66 @@ pub struct ReachedAgain {
 pub(super) struct Spells {
     pods: HashMap<Uid, PodSpells>,
     scopes: HashMap<Scope, ScopeSpells>,
-    /// Of pods that are not bad now, those without a connection: until when, of which workload, since when.
-    unreached: BTreeMap<(Moment, Uid), (WorkloadId, Moment)>,
-    /// Until when there were spells that are over, and those that wait for an answer.
+    /// Of pods that are not bad now, those without a connection, by until when they had none.
+    unreached: BTreeMap<(Moment, Uid), ReachedAgain>,
+    /// Until when there were spells that are over, and those that wait.
     over: BTreeSet<(Moment, Uid)>,
     waiting: BTreeSet<(Moment, Uid)>,
+    /// Of what was asked before that, it is not known how many were bad then: there were too many spells.
+    known_since: Moment,
 }
 
 #[derive(Clone, Debug)]
 struct PodSpells {
+    key: ObjectKey,
     scopes: PodScopes,
+    /// Whether it is in the counts of pods with a verdict.
+    has_verdict: bool,
     /// The policies that find the pod bad now: then it counts as such, not by its spells.
     bad_by: Vec<Arc<str>>,
-    /// In the order in which they ended. The last one may have been found by any policy, those before are over.
+    /// In the order in which they ended, each with the policy that ended it. Only the last one may wait.
     ended: Vec<(Arc<str>, Spell)>,
+}
+
+/// Which pod that is, and where it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SpellOf<'a> {
+    pub(super) policy: &'a Arc<str>,
+    pub(super) uid: &'a Uid,
+    pub(super) key: &'a ObjectKey,
+    pub(super) scopes: &'a PodScopes,
+    pub(super) has_verdict: bool,
 }
 
 impl Spells {
     /// Whether a policy finds a pod bad now.
-    pub(super) fn set_bad(&mut self, policy: &Arc<str>, uid: &Uid, scopes: &PodScopes, bad: bool) {
-        let is_known = |pod: &PodSpells| pod.bad_by.contains(policy);
-        if bad != self.pods.get(uid).is_some_and(is_known) {
-            self.change(uid, scopes, |pod| {
-                pod.bad_by.retain(|by| by != policy);
-                pod.bad_by.extend(bad.then(|| policy.clone()));
+    pub(super) fn set_bad(&mut self, of: SpellOf<'_>, bad: bool) {
+        let is_known = |pod: &PodSpells| pod.bad_by.contains(of.policy);
+        if bad != self.pods.get(of.uid).is_some_and(is_known) {
+            self.add(of, |pod| {
+                pod.bad_by.retain(|by| by != of.policy);
+                pod.bad_by.extend(bad.then(|| of.policy.clone()));
             });
         }
     }
 
     /// A spell of a pod that a policy found bad has ended.
-    pub(super) fn end(&mut self, policy: &Arc<str>, uid: &Uid, scopes: &PodScopes, spell: Spell) {
-        self.change(uid, scopes, |pod| {
-            match pod.ended.last_mut() {
-                // The pod has not been good in between.
-                Some((by, last)) if last.end == End::Unanswered || spell.from <= last.until => {
-                    last.from = last.from.min(spell.from);
-                    last.unreached |= spell.unreached;
-                    if last.until <= spell.until {
-                        *by = policy.clone();
-                        (last.until, last.end) = (spell.until, spell.end);
-                    }
+    pub(super) fn end(&mut self, of: SpellOf<'_>, mut spell: Spell) {
+        self.add(of, |pod| {
+            let mut by = of.policy.clone();
+            // In between the pod has not been good to all policies.
+            while let Some((of_last, last)) = pod
+                .ended
+                .pop_if(|(_, last)| last.waits || spell.from <= last.until)
+            {
+                spell.from = spell.from.min(last.from);
+                spell.unreached |= last.unreached;
+                if last.until > spell.until {
+                    by = of_last;
+                    (spell.until, spell.waits) = (last.until, last.waits);
                 }
-                _ => pod.ended.push((policy.clone(), spell)),
             }
+            pod.ended.push((by, spell));
             if pod.ended.len() > MAX_OF_POD {
                 let (_, first) = pod.ended.remove(0);
                 if let Some((_, second)) = pod.ended.first_mut() {
@@ -123,27 +139,33 @@ impl Spells {
         });
     }
 
-    /// A policy says of a pod that it is good, or judges it no longer: its spell waits for no answer any more.
-    pub(super) fn close(&mut self, policy: &str, uid: &Uid, at: Moment, end: End) {
+    /// A policy says of a pod that it is good, or judges it no longer: its spell waits no longer.
+    pub(super) fn close(&mut self, policy: &str, uid: &Uid, at: Moment) {
         let waits = |pod: &PodSpells| {
             let last = pod.ended.last();
-            last.is_some_and(|(by, last)| **by == *policy && last.end == End::Unanswered)
+            last.is_some_and(|(by, last)| **by == *policy && last.waits)
         };
-        let Some(pod) = self.pods.get(uid).filter(|pod| waits(pod)) else {
-            return;
-        };
-        let scopes = pod.scopes.clone();
-        self.change(uid, &scopes, |pod| {
-            if let Some((_, last)) = pod.ended.last_mut() {
-                (last.until, last.end) = (at, end);
-            }
-        });
+        if self.pods.get(uid).is_some_and(waits) {
+            self.change(uid, |pod| {
+                if let Some((_, last)) = pod.ended.last_mut() {
+                    (last.until, last.waits) = (at, false);
+                }
+            });
+        }
     }
 
     /// Where the pod is now.
     pub(super) fn set_scopes(&mut self, uid: &Uid, scopes: &PodScopes) {
         if self.pods.get(uid).is_some_and(|pod| pod.scopes != *scopes) {
-            self.change(uid, scopes, |_| {});
+            self.change(uid, |pod| pod.scopes = scopes.clone());
+        }
+    }
+
+    /// Whether the pod is in the counts of pods with a verdict now.
+    pub(super) fn set_verdict(&mut self, uid: &Uid, has_verdict: bool) {
+        let differs = |pod: &PodSpells| pod.has_verdict != has_verdict;
+        if self.pods.get(uid).is_some_and(differs) {
+            self.change(uid, |pod| pod.has_verdict = has_verdict);
         }
     }
 
@@ -154,27 +176,24 @@ impl Spells {
         }
     }
 
-    /// Forgets the spells that ended by the first time, and those that ended without an answer before the second.
-    pub(super) fn expire(&mut self, answered: Moment, unanswered: Moment) {
+    /// Forgets the spells that were over by the first time, and those that wait since before the second.
+    pub(super) fn expire(&mut self, over: Moment, waiting: Moment) {
         for _ in 0..MAX_FORGOTTEN {
-            let over = self.over.first().filter(|(until, _)| *until <= answered);
-            let waiting = || {
-                self.waiting
-                    .first()
-                    .filter(|(until, _)| *until < unanswered)
+            let is_full = self.over.len() + self.waiting.len() > MAX_SPELLS;
+            let first_over = self.over.first();
+            let first_over = first_over.filter(|(until, _)| is_full || *until <= over);
+            let first_waiting = || {
+                let first = self.waiting.first();
+                first.filter(|(until, _)| is_full || *until < waiting)
             };
-            let Some((_, uid)) = over.or_else(waiting).cloned() else {
+            let Some((until, uid)) = first_over.or_else(first_waiting).cloned() else {
                 return;
             };
-            let Some(pod) = self.pods.get(&uid) else {
-                return;
-            };
-            let scopes = pod.scopes.clone();
-            self.change(&uid, &scopes, |pod| {
-                pod.ended.retain(|(_, spell)| match spell.end {
-                    End::Good | End::Gone => spell.until > answered,
-                    End::Unanswered => spell.until >= unanswered,
-                });
+            if is_full {
+                self.known_since = self.known_since.max(until);
+            }
+            self.change(&uid, |pod| {
+                pod.ended.retain(|(_, spell)| spell.until != until);
             });
         }
     }
@@ -184,45 +203,61 @@ impl Spells {
         self.scopes.is_empty()
     }
 
+    /// Whether [`Self::bad_then`] knows all pods that were bad then.
+    pub(super) fn knows(&self, asked: Moment) -> bool {
+        asked >= self.known_since
+    }
+
     /// How many other pods of that scope were bad when one was asked last, by what is known now. `since` is when that one was
     /// asked for the first of its bad answers: a pod that was bad after that, and has not been good, is bad still.
     pub(super) fn bad_then(&mut self, scope: &Scope, since: Moment, asked: Moment) -> BadThen {
         let Some(spells) = self.scopes.get_mut(scope) else {
             return BadThen::default();
         };
-        let gone = spells.gone.count(asked, asked);
-        let unanswered = spells.unanswered.count(since, asked);
+        let pods = spells.all.count(since, asked);
+        if pods == 0 {
+            return BadThen::default();
+        }
+        let is_cut = spells.workloads.len() > MAX_WORKLOADS;
+        let workloads = spells.workloads.iter_mut().take(MAX_WORKLOADS);
+        let bad_then = workloads.filter_map(|(workload, counts)| {
+            (is_cut || counts.count(since, asked) > 0).then(|| workload.clone())
+        });
         BadThen {
-            pods: spells.good.count(asked, asked) + gone + unanswered,
-            without_verdict: gone + unanswered,
-            workloads: spells.workloads.keys().take(2).cloned().collect(),
+            pods,
+            without_verdict: spells.without_verdict.count(since, asked),
+            workloads: bad_then.take(2).collect(),
         }
     }
 
     /// The pods that are reached again since that time; the last ones, if there are too many.
     pub(super) fn reached_after(&self, asked: Moment) -> Vec<ReachedAgain> {
-        let latest = self.unreached.iter().rev().take(MAX_REACHED);
-        let after = latest.take_while(|((until, _), _)| *until > asked);
-        after
-            .map(|((until, _), (workload, since))| ReachedAgain {
-                workload: workload.clone(),
-                since: *since,
-                until: *until,
-            })
+        let latest = self.unreached.values().rev().take(MAX_REACHED);
+        latest
+            .take_while(|pod| pod.until > asked)
+            .cloned()
             .collect()
     }
 
-    fn change(&mut self, uid: &Uid, scopes: &PodScopes, change: impl FnOnce(&mut PodSpells)) {
-        let pod = self.pods.remove(uid);
-        if let Some(pod) = &pod {
-            self.count(uid, pod, false);
+    fn add(&mut self, of: SpellOf<'_>, change: impl FnOnce(&mut PodSpells)) {
+        if !self.pods.contains_key(of.uid) {
+            let pod = PodSpells {
+                key: of.key.clone(),
+                scopes: of.scopes.clone(),
+                has_verdict: of.has_verdict,
+                bad_by: Vec::new(),
+                ended: Vec::new(),
+            };
+            self.pods.insert(of.uid.clone(), pod);
         }
-        let mut pod = pod.unwrap_or_else(|| PodSpells {
-            scopes: scopes.clone(),
-            bad_by: Vec::new(),
-            ended: Vec::new(),
-        });
-        pod.scopes = scopes.clone();
+        self.change(of.uid, change);
+    }
+
+    fn change(&mut self, uid: &Uid, change: impl FnOnce(&mut PodSpells)) {
+        let Some(mut pod) = self.pods.remove(uid) else {
+            return;
+        };
+        self.count(uid, &pod, false);
         change(&mut pod);
         if pod.bad_by.is_empty() && pod.ended.is_empty() {
             return;
@@ -234,9 +269,10 @@ impl Spells {
     /// Adds a pod to what is counted, or takes it out.
     fn count(&mut self, uid: &Uid, pod: &PodSpells, is_added: bool) {
         for (_, spell) in &pod.ended {
-            let spells = match spell.end {
-                End::Good | End::Gone => &mut self.over,
-                End::Unanswered => &mut self.waiting,
+            let spells = if spell.waits {
+                &mut self.waiting
+            } else {
+                &mut self.over
             };
             if is_added {
                 spells.insert((spell.until, uid.clone()));
@@ -244,29 +280,41 @@ impl Spells {
                 spells.remove(&(spell.until, uid.clone()));
             }
         }
-        if !pod.bad_by.is_empty() || pod.ended.is_empty() {
+        if !pod.bad_by.is_empty() {
             return;
         }
         for scope in pod.scopes.iter() {
+            let of_many = matches!(scope, Scope::Node(_) | Scope::Zone(_));
             let spells = self.scopes.entry(scope.clone()).or_default();
             for (_, spell) in &pod.ended {
-                spells.of(spell.end).change(spell, is_added);
+                spells.all.change(spell, is_added);
+                if !pod.has_verdict {
+                    spells.without_verdict.change(spell, is_added);
+                }
+                if of_many {
+                    let workload = pod.scopes.workload.clone();
+                    let of_workload = spells.workloads.entry(workload).or_default();
+                    of_workload.change(spell, is_added);
+                }
             }
-            let workload = &pod.scopes.workload;
-            let pods = spells.workloads.entry(workload.clone()).or_default();
-            *pods = if is_added { *pods + 1 } else { *pods - 1 };
-            if *pods == 0 {
-                spells.workloads.remove(workload);
-            }
-            if spells.workloads.is_empty() {
+            spells
+                .workloads
+                .retain(|workload, counts| *workload != pod.scopes.workload || !counts.is_empty());
+            if spells.all.is_empty() {
                 self.scopes.remove(&scope);
             }
         }
         for (_, spell) in pod.ended.iter().filter(|(_, spell)| spell.unreached) {
             let key = (spell.until, uid.clone());
             if is_added && !pod.scopes.exempt {
-                let since = (pod.scopes.workload.clone(), spell.from);
-                self.unreached.insert(key, since);
+                let reached = ReachedAgain {
+                    pod: pod.key.clone(),
+                    uid: uid.clone(),
+                    workload: pod.scopes.workload.clone(),
+                    since: spell.from,
+                    until: spell.until,
+                };
+                self.unreached.insert(key, reached);
             } else {
                 self.unreached.remove(&key);
             }
@@ -277,20 +325,35 @@ impl Spells {
 /// The spells of the pods of a scope that are not bad now.
 #[derive(Clone, Debug, Default)]
 struct ScopeSpells {
-    good: Spans,
-    gone: Spans,
-    unanswered: Spans,
-    /// How many such pods each workload has.
-    workloads: BTreeMap<WorkloadId, u32>,
+    all: SpellCounts,
+    without_verdict: SpellCounts,
+    /// Of a node or a zone, by workload.
+    workloads: BTreeMap<WorkloadId, SpellCounts>,
 }
 
-impl ScopeSpells {
-    fn of(&mut self, end: End) -> &mut Spans {
-        match end {
-            End::Good => &mut self.good,
-            End::Gone => &mut self.gone,
-            End::Unanswered => &mut self.unanswered,
-        }
+#[derive(Clone, Debug, Default)]
+struct SpellCounts {
+    over: Spans,
+    waiting: Spans,
+}
+
+impl SpellCounts {
+    fn change(&mut self, spell: &Spell, is_added: bool) {
+        let spans = if spell.waits {
+            &mut self.waiting
+        } else {
+            &mut self.over
+        };
+        spans.from.change(spell.from, is_added);
+        spans.until.change(spell.until, is_added);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.over.from.is_empty() && self.waiting.from.is_empty()
+    }
+
+    fn count(&mut self, since: Moment, asked: Moment) -> usize {
+        self.over.count(asked, asked) + self.waiting.count(since, asked)
     }
 }
 
@@ -302,15 +365,10 @@ struct Spans {
 }
 
 impl Spans {
-    fn change(&mut self, spell: &Spell, is_added: bool) {
-        self.from.change(spell.from, is_added);
-        self.until.change(spell.until, is_added);
-    }
-
     /// How many have begun by the second moment, and had not ended by the first, which is not later.
     fn count(&mut self, first: Moment, second: Moment) -> usize {
-        let began = self.from.until(second);
-        began.saturating_sub(self.until.until(first))
+        let began = self.from.up_to(second);
+        began.saturating_sub(self.until.up_to(first))
     }
 }
 
@@ -337,6 +395,10 @@ impl Moments {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.added.len() == self.removed.len()
+    }
+
     fn sort(&mut self) {
         if !self.is_sorted {
             self.added.sort();
@@ -353,7 +415,7 @@ impl Moments {
     }
 
     /// How many there are up to that one.
-    fn until(&mut self, moment: Moment) -> usize {
+    fn up_to(&mut self, moment: Moment) -> usize {
         self.sort();
         let up_to = |moments: &[Moment]| moments.partition_point(|one| *one <= moment);
         up_to(&self.added) - up_to(&self.removed)

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Answer, Finding, Sample, Verdict,
-    spells::{End, Spell},
-};
+use super::{Answer, Finding, Sample, Verdict, spells::Spell};
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
     policy::{Contrast, Policy, Signal},
@@ -53,6 +50,7 @@ pub(super) struct BadStreak {
 
 /// Bad answers that have ended.
 pub(super) struct EndedStreak {
+    pub(super) pod: ObjectKey,
     pub(super) scopes: PodScopes,
     /// When the pod was bad, if the signal had contrast.
     pub(super) spell: Option<Spell>,
@@ -104,7 +102,8 @@ impl PolicyStreaks {
         Some(bad)
     }
 
-    /// Ends a pod's bad answers: by a good one at that time, or without another answer.
+    /// Ends a pod's bad answers: by a good one at that time, which shows that the signal can tell good from bad, or without
+    /// another answer.
     fn end_bad(&mut self, uid: &Uid, good: Option<Moment>) -> Option<EndedStreak> {
         let bad = self.take_bad(uid)?;
         let streak = self.pods.get(uid)?;
@@ -112,12 +111,14 @@ impl PolicyStreaks {
         let spell = Spell {
             from: bad.asked_first,
             until: good.unwrap_or(last + self.policy.stale_after()),
-            end: good.map_or(End::Unanswered, |_| End::Good),
+            waits: good.is_none(),
             unreached: bad.unreached,
         };
+        let has_contrast = good.is_some() || self.has_contrast(streak, &bad, last);
         Some(EndedStreak {
+            pod: streak.pod.clone(),
             scopes: streak.scopes.clone(),
-            spell: self.has_contrast(streak, &bad, last).then_some(spell),
+            spell: has_contrast.then_some(spell),
         })
     }
 
@@ -155,6 +156,12 @@ impl PolicyStreaks {
         };
         self.pods.insert(uid.clone(), streak);
         ended
+    }
+
+    /// Which pod that is, and where, if it is watched; and whether it was ever good.
+    pub(super) fn watched(&self, uid: &Uid) -> Option<(&ObjectKey, &PodScopes, bool)> {
+        let streak = self.pods.get(uid)?;
+        Some((&streak.pod, &streak.scopes, streak.last_good.is_some()))
     }
 
     /// Where a watched pod is, and until when its last answer finds it healthy, if it does.
@@ -318,6 +325,7 @@ impl PolicyStreaks {
                 reason: bad.reason.clone(),
                 evidence: bad.evidence.clone(),
                 then: Vec::new(),
+                then_is_known: true,
             })
         })
     }

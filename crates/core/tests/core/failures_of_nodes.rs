@@ -91,36 +91,82 @@ fn a_node_that_fails_costs_no_pod_while_the_containers_of_others_are_restarted()
     }
 }
 
-/// Nine pods are the only ones of their workloads. The next leader has never found them good.
+/// Nine pods of as many workloads.
+const SINGLE: [&str; 9] = [
+    "s0-0", "s1-0", "s2-0", "s3-0", "s4-0", "s5-0", "s6-0", "s7-0", "s8-0",
+];
+
+/// On one node they and `d0-0`, whose sibling is elsewhere; all were good.
+fn with_single_pods_on_node() -> (Scene, Vec<&'static str>) {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    for name in SINGLE {
+        cluster.world.deployment(&name[..2], 1);
+    }
+    let mut on_node = SINGLE.to_vec();
+    on_node.push("d0-0");
+    put_on_node(&mut cluster, &on_node);
+    cluster.watch();
+    let mut scene = Scene::of(cluster, &on_node);
+    all_say(&mut scene, &on_node, 110, Is::Good);
+    (scene, on_node)
+}
+
+fn all_say(scene: &mut Scene, names: &[&'static str], tenth: u64, is: Is) {
+    for (index, name) in (0..).zip(names) {
+        scene.says(tenth + index, name, is);
+    }
+}
+
+/// The next leader has found none of them good. At the end of the failure they are good before `d0-0` is asked again.
 #[test]
 fn a_node_that_fails_with_the_leader_costs_no_pod() {
-    const SINGLE: [&str; 9] = [
-        "s0-0", "s1-0", "s2-0", "s3-0", "s4-0", "s5-0", "s6-0", "s7-0", "s8-0",
-    ];
     for with_the_leader in [false, true] {
-        let mut cluster = Cluster::new(30, 2, 1000);
-        for name in SINGLE {
-            cluster.world.deployment(&name[..2], 1);
-        }
-        let mut on_node = SINGLE.to_vec();
-        on_node.push("d0-0");
-        put_on_node(&mut cluster, &on_node);
-        cluster.watch();
-        let mut scene = Scene::of(cluster, &on_node);
-        let all_say = |scene: &mut Scene, tenth: u64, is: Is| {
-            for (index, name) in (0..).zip(&on_node) {
-                scene.says(tenth + index, name, is);
-            }
-        };
-        all_say(&mut scene, 110, Is::Good);
+        let (mut scene, on_node) = with_single_pods_on_node();
         if with_the_leader {
             scene.cluster.restart();
         }
         for turn in 2..8 {
-            all_say(&mut scene, turn * 100 + 10, Is::Bad);
+            all_say(&mut scene, &on_node, turn * 100 + 10, Is::Bad);
         }
         assert_eq!(scene.taken(), [""; 0], "{with_the_leader}");
+        all_say(&mut scene, &on_node, 810, Is::Good);
+        assert_eq!(scene.taken(), [""; 0], "{with_the_leader}");
     }
+}
+
+/// Their probes hang, and the agent has too many under way to ask once more.
+#[test]
+fn a_node_that_fails_with_the_leader_costs_no_pod_while_others_cannot_be_asked() {
+    let (mut scene, _) = with_single_pods_on_node();
+    scene.cluster.restart();
+    for turn in 2..5 {
+        all_say(&mut scene, &SINGLE, turn * 100 + 10, Is::Bad);
+        if turn == 4 {
+            all_say(&mut scene, &SINGLE, turn * 100 + 20, Is::NotAsked);
+        }
+        scene.says(turn * 100 + 50, "d0-0", Is::Bad);
+    }
+    assert_eq!(scene.taken(), [""; 0]);
+}
+
+/// It has led for a quarter of an hour, loses the Lease with the node, and takes it again.
+#[test]
+fn a_node_that_fails_while_the_leader_stands_by_for_a_moment_costs_no_pod() {
+    let (mut scene, on_node) = with_single_pods_on_node();
+    for turn in 2..90 {
+        all_say(&mut scene, &on_node, turn * 100 + 10, Is::Good);
+    }
+    let cluster = &mut scene.cluster;
+    cluster.world.restart();
+    let now = cluster.world.now.moment;
+    for pod in cluster.world.view.pods() {
+        cluster.judge.forget("answers", &pod.uid, now);
+    }
+    cluster.watch();
+    for turn in 90..97 {
+        all_say(&mut scene, &on_node, turn * 100 + 10, Is::Bad);
+    }
+    assert_eq!(scene.taken(), [""; 0]);
 }
 
 /// What a new agent has never found good is bad in earnest for all that it knows after the cooldown: some policies are wrong.

@@ -254,7 +254,10 @@ fn lost_pods_that_are_each_no_reason_are_none_together() {
         unreached(&mut world, &["api-0"]);
         world.pass(Duration::from_mins(15));
         if with_first {
+            let pod = world.pod("web-0").clone();
             world.reached.push(ReachedAgain {
+                pod: pod.key,
+                uid: pod.uid,
                 workload: workload_id("web"),
                 since: began + Duration::from_mins(5),
                 until: world.now.moment,
@@ -286,4 +289,27 @@ fn why_says_what_is_so_of_a_pod_that_is_held_back_by_one_that_is_out() {
             "too many pods are unhealthy at once: it may not be the pod: the agent lost its connections to Ready pods of other workloads, too: it may be the agent's network"
         ]
     );
+}
+
+/// Its container starts again and again, and does not listen yet when it is asked: no kubelet reaches it.
+#[test]
+fn a_pod_that_was_not_ready_when_it_was_lost_holds_back_no_other() {
+    for restarts in [false, true] {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(110, "d0-0", Is::Good);
+        scene.says(120, "d1-0", Is::Good);
+        scene.cluster.world.change("d1-0", |pod| pod.ready = false);
+        for turn in 2..5 {
+            if turn > 2 {
+                scene.says(turn * 100, "d1-0", Is::Unreached);
+            }
+            if turn == 4 && restarts {
+                let run = scene.run(1);
+                scene.set_run("d1-0", Some(run));
+            }
+            scene.says(turn * 100 + 50, "d0-0", Is::Unreached);
+        }
+        let why = scene.why("d0-0");
+        assert_eq!(scene.taken(), ["d0-0"], "{restarts}: {why:?}");
+    }
 }

@@ -4,7 +4,9 @@ use pod_quarantine_core::scope::Scope;
 
 use crate::{
     outcome::quarantines,
+    scene::Scene,
     storm::storms,
+    streaks_and_storms::{Cluster, Is},
     world::{World, workload_id},
 };
 
@@ -135,4 +137,43 @@ fn the_nodes_of_a_zone_are_counted_together() {
         world.view.put_zone(&"node-1".into(), Some("west".into())),
         []
     );
+}
+
+fn say(scene: &mut Scene, names: &[&'static str], tenth: u64, is: Is) {
+    for (index, name) in (0..).zip(names) {
+        scene.says(tenth + index, name, is);
+    }
+}
+
+/// Three unhealthy ones of one workload have that in common.
+#[test]
+fn a_suspect_pod_of_another_workload_begins_no_storm_of_a_node() {
+    for is_bad_once in [false, true] {
+        let mut cluster = Cluster::new(10, 8, 1000);
+        let on_node = ["d0-0", "d0-1", "d0-2", "d1-0"];
+        for name in on_node {
+            cluster
+                .world
+                .change(name, |pod| pod.node = Some("node-x".into()));
+        }
+        cluster.watch();
+        let mut scene = Scene::of(cluster, &on_node);
+        say(&mut scene, &on_node, 110, Is::Good);
+        for turn in 2..5 {
+            let is_bad = turn == 4 && is_bad_once;
+            scene.says(
+                turn * 100 + 5,
+                "d1-0",
+                if is_bad { Is::Bad } else { Is::Good },
+            );
+            say(&mut scene, &on_node[..3], turn * 100 + 10, Is::Bad);
+        }
+        scene.says(505, "d1-0", Is::Good);
+        let storms = scene.cluster.world.state.storms();
+        for turn in 6..20 {
+            say(&mut scene, &on_node[..3], turn * 100 + 10, Is::Bad);
+        }
+        let taken = scene.taken().len();
+        assert_eq!((storms["node"], taken > 0), (0, true), "{is_bad_once}");
+    }
 }

@@ -8,9 +8,10 @@ use pod_quarantine_core::{
         Answer::{Bad, Good, None as NoAnswer},
         BadThen,
     },
-    policy::{Contrast, PrometheusQuery, Signal, Threshold},
+    object::ObjectKey,
+    policy::{Contrast, Policy, PrometheusQuery, Signal, Threshold},
     reason::Reason,
-    scope::Scope,
+    scope::{PodScopes, Scope},
 };
 
 use crate::{
@@ -172,7 +173,7 @@ fn something_says_why_a_pod_that_is_asked_once_more_is_not_quarantined() {
     }
     scene.says(449, "d7-0", Is::Bad);
     scene.says(451, "d7-1", Is::Good);
-    let why = "too many pods are unhealthy at once: it may not be the pod: more than 50% of the pods of Deployment d7 were unhealthy or about to be when this pod was last asked; it is judged by a later answer";
+    let why = "too many pods are unhealthy at once: it may not be the pod: more than 50% of the pods of Deployment d7 were unhealthy or about to be when this pod was last asked";
     assert_eq!(scene.why("d7-0"), [why]);
 }
 
@@ -468,6 +469,13 @@ fn a_pod_that_was_bad_twice_was_bad_both_times() {
 #[test]
 fn of_a_pod_that_is_bad_now_and_then_eight_times_are_kept() {
     let mut court = court_of_two();
+    court.new_policies(|policies| {
+        let mut slow = policy("slow");
+        if let Signal::Probe(probe) = &mut slow.signal {
+            probe.timeout = Duration::from_mins(1);
+        }
+        policies.push(Arc::new(slow));
+    });
     court.record("a", 11, Good);
     court.record_asked("b", 12, 13, Bad);
     for second in (14..).step_by(2).take(7) {
@@ -487,7 +495,7 @@ fn nothing_is_kept_of_a_pod_that_was_bad_long_ago() {
     court
         .judge
         .forget("answers", &"a".into(), Duration::from_secs(12));
-    for (second, is_kept) in [(41, true), (42, false)] {
+    for (second, is_kept) in [(22, true), (23, false)] {
         let _ = court.judge.findings(Duration::from_secs(second));
         let text = format!("{:?}", court.judge);
         assert_eq!(text.contains("Uid(\"a\")"), is_kept, "{second}: {text}");
@@ -507,8 +515,9 @@ fn a_pod_counts_as_long_as_an_answer_that_was_asked_for_while_it_was_bad() {
     court.record("a", 5, Good);
     let _ = court.judge.findings(Duration::from_secs(12));
     court.record_asked("b", 3, 13, Bad);
-    for second in [13, 43] {
-        assert_eq!(others(&mut court, second), (1, 0), "{second}");
+    // Its good answer is old by then.
+    for (second, expected) in [(13, (1, 0)), (43, (1, 1))] {
+        assert_eq!(others(&mut court, second), expected, "{second}");
     }
 }
 
@@ -590,4 +599,142 @@ fn no_more_than_all_pods_were_ever_bad() {
         },
     );
     assert_eq!(quarantines(&world.planned()).len(), 1);
+}
+
+/// A wrong policy found a third of the pods bad, and is gone; nobody can say good of them for it any more. `d0-0` is dead.
+fn taken_after_a_policy_is_gone(deletes: bool) -> Vec<String> {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    let wrong = Policy {
+        contrast: Contrast::None,
+        ..policy("wrong")
+    };
+    cluster.policies(|policies| policies.push(Arc::new(wrong)));
+    let names: Vec<&'static str> = (10..30)
+        .map(|index| &*format!("d{index}-0").leak())
+        .collect();
+    for name in &names {
+        cluster.watch_for("wrong", name, false);
+    }
+    let mut scene = Scene::of(cluster, &["d0-0"]);
+    scene.says(110, "d0-0", Is::Good);
+    for tenth in [150, 250, 350] {
+        for name in &names {
+            scene.says_to("wrong", tenth, name, Is::Bad);
+        }
+        scene.says(tenth + 5, "d0-0", Is::Bad);
+    }
+    scene.cluster.policies(|policies| {
+        policies.pop();
+    });
+    scene.decide_at(360);
+    if deletes {
+        for name in &names {
+            scene.cluster.recreate(name, format!("{name}-new"));
+        }
+    }
+    // The cooldown is ten minutes.
+    for turn in 4..75 {
+        scene.says(turn * 100 + 55, "d0-0", Is::Bad);
+    }
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_dead_pod_is_taken_a_cooldown_after_a_wrong_policy_is_gone() {
+    for deletes in [false, true] {
+        assert_eq!(taken_after_a_policy_is_gone(deletes), ["d0-0"]);
+    }
+}
+
+/// The query found `d7-1` bad once, and has no answer since; the probe finds it good.
+#[test]
+fn a_dead_pod_is_taken_a_cooldown_after_a_query_has_no_answer_any_more() {
+    for fails in [false, true] {
+        let mut cluster = Cluster::new(30, 2, 1000);
+        let query = PrometheusQuery::new("x".to_owned(), Threshold::Above(0.05));
+        let errors = Policy {
+            signal: Signal::Prometheus(query),
+            ..policy("errors")
+        };
+        cluster.policies(|policies| policies.push(Arc::new(errors)));
+        for name in ["d7-0", "d7-1"] {
+            cluster.watch_for("errors", name, false);
+        }
+        let mut scene = Scene::of(cluster, &["d7-0"]);
+        scene.says(110, "d7-0", Is::Good);
+        scene.says_to("errors", 120, "d7-0", Is::Good);
+        scene.says_to("errors", 120, "d7-1", Is::Good);
+        scene.says(215, "d7-0", Is::Bad);
+        if fails {
+            scene.says_to("errors", 270, "d7-1", Is::Bad);
+        }
+        scene.says(315, "d7-0", Is::Bad);
+        scene.says(415, "d7-0", Is::Bad);
+        if fails {
+            scene.says_to("errors", 420, "d7-1", Is::NotAsked);
+        }
+        for turn in 5..75 {
+            scene.says(turn * 100 + 15, "d7-0", Is::Bad);
+        }
+        let why = scene.why("d7-0");
+        assert_eq!(scene.taken(), ["d7-0"], "{fails}: {why:?}");
+    }
+}
+
+/// `c`, of another workload, was bad long before `b` was.
+#[test]
+fn the_workloads_of_the_pods_that_were_bad_then_are_only_theirs() {
+    let mut court = court(|_| {});
+    for (pod, workload) in [("a", "web"), ("b", "web"), ("c", "db"), ("d", "other")] {
+        let scopes = PodScopes {
+            node: Some(if pod == "d" { "n2" } else { "n1" }.into()),
+            ..PodScopes::of(workload.into())
+        };
+        let key = ObjectKey::new("shop", pod);
+        court.judge.watch("answers", &pod.into(), &key, &scopes);
+        court.record(pod, 5, Good);
+    }
+    court.record("d", 10, Bad);
+    court.record("c", 10, Bad);
+    court.judge.restart("answers", &"c".into());
+    for second in [30, 50, 70, 90] {
+        court.record("d", second, Bad);
+    }
+    court.record("a", 95, Bad);
+    court.record("b", 96, Bad);
+    court.record("a", 97, Good);
+    let findings = court.judge.findings(Duration::from_secs(97));
+    let of_b = findings.pods.iter().find(|one| &*one.pod.name == "b");
+    let then = &of_b.unwrap().then;
+    let (_, on_node) = then
+        .iter()
+        .find(|(scope, _)| *scope == Scope::Node("n1".into()))
+        .unwrap();
+    assert_eq!(on_node.pods, 1, "a");
+    assert_eq!(on_node.workloads, ["web".into()]);
+}
+
+/// One policy from 10 s to 20 s, the other one twice in between.
+#[test]
+fn a_pod_that_one_policy_finds_bad_twice_while_another_does_all_the_time_counts_once() {
+    let mut court = court(|_| {});
+    court.new_policies(|policies| policies.push(Arc::new(policy("other"))));
+    court.new_policies(|policies| probe_of(policies).timeout = Duration::from_secs(10));
+    for name in ["answers", "other"] {
+        for pod in ["a", "b"] {
+            court.watch_for(name, pod, "web");
+            court.record_for(name, pod, 5, Good);
+        }
+    }
+    court.record_for("other", "a", 10, Bad);
+    court.record("a", 12, Bad);
+    court.record("a", 14, Good);
+    court.record("a", 16, Bad);
+    court.record("a", 18, Good);
+    court.record_for("other", "a", 20, Good);
+    // It hung until its timeout.
+    court.record_asked("b", 13, 23, Bad);
+    let findings = court.judge.findings(Duration::from_secs(23));
+    let (_, then) = &findings.pods[0].then[0];
+    assert_eq!(then.pods, 1, "a alone");
 }

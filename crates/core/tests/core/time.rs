@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use pod_quarantine_core::time::{age, parse_duration};
+use pod_quarantine_core::time::{age, age_by_agents, parse_duration};
 
 use crate::world::{START, at};
 
@@ -18,6 +18,16 @@ fn a_time_is_of_the_future_if_it_is_later_than_clocks_may_differ() {
         (3, None),
     ] {
         let age = age(now, now + SignedDuration::from_secs(later));
+        assert_eq!(age, expected.map(Duration::from_secs), "{later} s later");
+    }
+}
+
+/// Each of two agents may be a minute from the clock of its API server.
+#[test]
+fn what_another_agent_wrote_is_of_the_future_if_it_is_more_than_two_minutes_later() {
+    let now = at(START);
+    for (later, expected) in [(-5, Some(5)), (0, Some(0)), (120, Some(0)), (121, None)] {
+        let age = age_by_agents(now, now + SignedDuration::from_secs(later));
         assert_eq!(age, expected.map(Duration::from_secs), "{later} s later");
     }
 }

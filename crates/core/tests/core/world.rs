@@ -1,6 +1,10 @@
 //! A small cluster to decide about: built by a few calls, changed as the writer would change it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use pod_quarantine_core::{
     decide::{Doubt, State, decide},
@@ -351,6 +355,7 @@ impl World {
             }]
             .into(),
             then: Vec::new(),
+            then_is_known: true,
         }
     }
 
@@ -387,6 +392,7 @@ impl World {
         Findings {
             reached: self.reached.clone(),
             judging_since: None,
+            never_good: HashMap::new(),
             pods: self.findings.iter().map(again).collect(),
             with_verdict: of_workloads
                 .chain([(Scope::Cluster, in_all)])

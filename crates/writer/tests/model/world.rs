@@ -176,6 +176,7 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         reason: "HTTP 500".into(),
         evidence: [].into(),
         then: Vec::new(),
+        then_is_known: true,
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Candidate<'a> {
     pub(super) asked_at: Option<Moment>,
     /// How many pods of its scopes were bad then that are so no longer.
     pub(super) then: &'a [(Scope, BadThen)],
+    pub(super) then_is_known: bool,
     /// Since when the signal has got no connection to it, if it is Ready.
     pub(super) unreached_since: Option<Moment>,
 }
@@ -131,6 +132,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             contrast: true,
             asked_at: None,
             then: &[],
+            then_is_known: true,
             unreached_since: state.lost.get(&pod.uid).map(|lost| lost.since),
         });
     }
@@ -160,6 +162,7 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option
         contrast: finding.contrast,
         asked_at: Some(finding.asked),
         then: &finding.then,
+        then_is_known: finding.then_is_known,
         unreached_since: (finding.unreached && pod.ready).then_some(finding.since),
     })
 }

@@ -45,10 +45,14 @@ pub(super) fn check(
         let mut then = then.filter(|(of, _)| *of == scope);
         if then.any(|(_, then)| count.may_be_storm_with(&scope, threshold, then)) {
             let detail = format!(
-                "more than {threshold}% of {pods} were unhealthy or about to be when this pod was last asked; it is judged by a later answer"
+                "more than {threshold}% of {pods} were unhealthy or about to be when this pod was last asked"
             );
             return Err(Refusal::new(Reason::Storm, detail));
         }
+    }
+    if !case.candidate.then_is_known {
+        let detail = "so many pods have been unhealthy that it is not known how many were when this pod was last asked";
+        return Err(Refusal::new(Reason::Storm, detail));
     }
     // Two applications seldom lose their sockets at once while their kubelets still reach them.
     let within = limits.cooldown;

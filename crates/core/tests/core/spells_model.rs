@@ -1,0 +1,448 @@
+//! How many other pods were bad when one was asked, against a model that keeps no counts: it looks at the whole history of
+//! each pod at each step.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use pod_quarantine_core::{
+    judge::{Answer, Judge, Sample},
+    object::{ObjectKey, Uid},
+    policy::{Contrast, PolicyFile},
+    scope::PodScopes,
+    time::Now,
+};
+use proptest::prelude::*;
+
+use crate::{
+    proptest_cases,
+    world::{START, World, at, policy, probe_of},
+};
+
+const PODS: [&str; 4] = ["a", "b", "c", "d"];
+const POLICIES: [&str; 2] = ["answers", "other"];
+const STALE: [u64; 2] = [30, 90];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u64),
+    Says(usize, usize, u8, u64),
+    Restart(usize, usize),
+    NewRun(usize),
+    Unselect(usize, usize),
+    Select(usize, usize),
+    Delete(usize),
+    Quarantine(usize),
+    Move(usize, usize, usize, bool),
+    ChangePolicy(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (pod, policy) = (0..PODS.len(), 0..2_usize);
+    prop_oneof![
+        5 => (1..40_u64).prop_map(Step::Pass),
+        12 => (policy.clone(), pod.clone(), 0..8_u8, 0..30_u64)
+            .prop_map(|(policy, pod, is, took)| Step::Says(policy, pod, is, took)),
+        1 => (policy.clone(), pod.clone()).prop_map(|(policy, pod)| Step::Restart(policy, pod)),
+        1 => pod.clone().prop_map(Step::NewRun),
+        1 => (policy.clone(), pod.clone()).prop_map(|(policy, pod)| Step::Unselect(policy, pod)),
+        2 => (policy.clone(), pod.clone()).prop_map(|(policy, pod)| Step::Select(policy, pod)),
+        1 => pod.clone().prop_map(Step::Delete),
+        1 => pod.clone().prop_map(Step::Quarantine),
+        1 => (pod, 0..2_usize, 0..2_usize, any::<bool>())
+            .prop_map(|(pod, node, workload, exempt)| Step::Move(pod, node, workload, exempt)),
+        1 => policy.prop_map(Step::ChangePolicy),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct NaiveSpell {
+    by: usize,
+    from: u64,
+    until: u64,
+    waits: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct NaiveStreak {
+    last: Option<(u64, Answer)>,
+    /// Asked for the first, and for the last.
+    bad: Option<(u64, u64)>,
+}
+
+#[derive(Clone, Debug)]
+struct NaivePod {
+    uid: String,
+    scopes: PodScopes,
+    streaks: [Option<NaiveStreak>; 2],
+    /// Of pods that are gone, too.
+    spells: Vec<NaiveSpell>,
+}
+
+impl NaivePod {
+    fn is_bad(&self) -> bool {
+        let mut streaks = self.streaks.iter().flatten();
+        streaks.any(|streak| streak.bad.is_some())
+    }
+
+    fn finding(&self, policy: usize, now: u64) -> Option<(u64, u64)> {
+        let streak = self.streaks[policy].as_ref()?;
+        let (at, _) = streak.last?;
+        streak.bad.filter(|_| now - at <= STALE[policy])
+    }
+
+    fn is_healthy(&self, now: u64) -> bool {
+        (0..2).any(|policy| {
+            let streak = self.streaks[policy].as_ref();
+            streak.is_some_and(|streak| {
+                matches!(streak.last, Some((at, Answer::Good)) if now - at <= STALE[policy])
+            })
+        })
+    }
+
+    fn end(&mut self, policy: usize, good: Option<u64>) {
+        let Some(streak) = &mut self.streaks[policy] else {
+            return;
+        };
+        let Some((from, _)) = streak.bad.take() else {
+            return;
+        };
+        let (last, _) = streak.last.unwrap();
+        let spell = NaiveSpell {
+            by: policy,
+            from,
+            until: good.unwrap_or(last + STALE[policy]),
+            waits: good.is_none(),
+        };
+        // What overlaps is one.
+        let mut joined = spell;
+        while let Some(last) = self
+            .spells
+            .pop_if(|last| last.waits || joined.from <= last.until)
+        {
+            let from = joined.from.min(last.from);
+            let later = if last.until > joined.until {
+                last
+            } else {
+                joined
+            };
+            joined = NaiveSpell { from, ..later };
+        }
+        self.spells.push(joined);
+        if self.spells.len() > 8 {
+            let first = self.spells.remove(0);
+            self.spells[0].from = first.from;
+        }
+    }
+
+    fn close(&mut self, policy: usize, at: u64) {
+        if let Some(last) = self.spells.last_mut()
+            && last.by == policy
+            && last.waits
+        {
+            (last.until, last.waits) = (at, false);
+        }
+    }
+
+    fn forget(&mut self, policy: usize, now: u64) {
+        self.end(policy, None);
+        self.streaks[policy] = None;
+        self.close(policy, now);
+    }
+}
+
+struct Naive {
+    judge: Judge,
+    file: PolicyFile,
+    now: u64,
+    /// Those that exist, then those that are gone.
+    pods: Vec<NaivePod>,
+    heard: HashMap<(usize, usize), u64>,
+    generation: u32,
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl Naive {
+    fn new() -> Self {
+        let mut file = World::new().file;
+        file.policies.push(Arc::new(policy("other")));
+        for (index, one) in file.policies.iter_mut().enumerate() {
+            Arc::make_mut(one).contrast = Contrast::None;
+            if index == 1 {
+                probe_of(std::slice::from_mut(one)).timeout = secs(30);
+            }
+        }
+        let mut judge = Judge::default();
+        judge.set_policies(&file);
+        let pods = PODS.map(|name| NaivePod {
+            uid: name.to_owned(),
+            scopes: PodScopes {
+                node: Some("n0".into()),
+                ..PodScopes::of("w0".into())
+            },
+            streaks: [None, None],
+            spells: Vec::new(),
+        });
+        let mut naive = Self {
+            judge,
+            file,
+            now: 3600,
+            pods: pods.into(),
+            heard: HashMap::new(),
+            generation: 0,
+        };
+        for pod in 0..PODS.len() {
+            for policy in 0..2 {
+                naive.select(policy, pod);
+            }
+        }
+        naive
+    }
+
+    fn uid(&self, pod: usize) -> Uid {
+        self.pods[pod].uid.as_str().into()
+    }
+
+    fn select(&mut self, policy: usize, pod: usize) {
+        let key = ObjectKey::new("shop", PODS[pod]);
+        self.judge.watch(
+            POLICIES[policy],
+            &self.uid(pod),
+            &key,
+            &self.pods[pod].scopes,
+        );
+        self.pods[pod].streaks[policy].get_or_insert_default();
+    }
+
+    fn delete(&mut self, pod: usize, quarantined: bool) {
+        for (policy, name) in POLICIES.into_iter().enumerate() {
+            if self.pods[pod].streaks[policy].is_some() {
+                let uid = self.uid(pod);
+                self.judge.forget(name, &uid, secs(self.now));
+                self.pods[pod].forget(policy, self.now);
+            }
+        }
+        let mut gone = self.pods[pod].clone();
+        if quarantined {
+            self.judge.forget_spells(&self.uid(pod));
+            gone.spells.clear();
+        }
+        self.pods.push(gone);
+        self.generation += 1;
+        self.pods[pod].uid = format!("{}{}", PODS[pod], self.generation);
+        self.pods[pod].spells.clear();
+        for policy in 0..2 {
+            self.heard.remove(&(policy, pod));
+            self.select(policy, pod);
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Pass(seconds) => self.now += seconds,
+            Step::Says(policy, pod, is, took) => self.says(policy, pod, is, took),
+            Step::Restart(policy, pod) => self.restart(policy, pod),
+            Step::NewRun(pod) => (0..2).for_each(|policy| self.restart(policy, pod)),
+            Step::Select(policy, pod) => self.select(policy, pod),
+            Step::Unselect(policy, pod) => {
+                if self.pods[pod].streaks[policy].is_some() {
+                    let uid = self.uid(pod);
+                    self.judge.forget(POLICIES[policy], &uid, secs(self.now));
+                    self.pods[pod].forget(policy, self.now);
+                    self.heard.remove(&(policy, pod));
+                }
+            }
+            Step::Delete(pod) => self.delete(pod, false),
+            Step::Quarantine(pod) => self.delete(pod, true),
+            Step::Move(pod, node, workload, exempt) => {
+                let scopes = PodScopes {
+                    node: Some(format!("n{node}").into()),
+                    exempt,
+                    ..PodScopes::of(format!("w{workload}").as_str().into())
+                };
+                let of_another = self.pods[pod].scopes.workload != scopes.workload;
+                if (0..2).all(|policy| self.pods[pod].streaks[policy].is_none()) {
+                    return;
+                }
+                self.pods[pod].scopes = scopes;
+                for policy in 0..2 {
+                    if self.pods[pod].streaks[policy].is_some() {
+                        if of_another {
+                            self.pods[pod].end(policy, None);
+                            self.pods[pod].streaks[policy] = None;
+                            self.heard.remove(&(policy, pod));
+                        }
+                        self.select(policy, pod);
+                    }
+                }
+            }
+            Step::ChangePolicy(policy) => {
+                let probe = probe_of(&mut self.file.policies[policy..]);
+                let other = 7 - probe.failure_threshold.get();
+                probe.failure_threshold = other.try_into().unwrap();
+                self.judge.set_policies(&self.file);
+                for pod in 0..PODS.len() {
+                    self.pods[pod].end(policy, None);
+                    if self.pods[pod].streaks[policy].take().is_some() {
+                        self.heard.remove(&(policy, pod));
+                        self.select(policy, pod);
+                    }
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self, policy: usize, pod: usize) {
+        self.judge.restart(POLICIES[policy], &self.uid(pod));
+        self.pods[pod].end(policy, None);
+        if let Some(streak) = &mut self.pods[pod].streaks[policy] {
+            streak.last = None;
+        }
+    }
+
+    fn says(&mut self, policy: usize, pod: usize, is: u8, took: u64) {
+        let is = match is {
+            0..4 => Answer::Bad,
+            4..7 => Answer::Good,
+            _ => Answer::None,
+        };
+        let now = self.now;
+        // The next probe of a pod waits for the last one.
+        let last = self.heard.get(&(policy, pod)).copied().unwrap_or(0);
+        if self.pods[pod].streaks[policy].is_none() || now <= last {
+            return;
+        }
+        self.heard.insert((policy, pod), now);
+        let took = if policy == 0 { took.min(1) } else { took };
+        let asked = (now - took).max(last);
+        let streak = self.pods[pod].streaks[policy].as_ref().unwrap();
+        let goes_on =
+            is == Answer::Bad && streak.last.is_some_and(|(at, _)| now - at <= STALE[policy]);
+        let first = streak.bad.filter(|_| goes_on).map(|(first, _)| first);
+        if !goes_on {
+            self.pods[pod].end(policy, (is == Answer::Good).then_some(now));
+        }
+        let streak = self.pods[pod].streaks[policy].as_mut().unwrap();
+        streak.last = Some((now, is));
+        if is == Answer::Bad {
+            streak.bad = Some((first.unwrap_or(asked), asked));
+        }
+        if is == Answer::Good {
+            self.pods[pod].close(policy, now);
+        }
+        self.judge.record(&Sample {
+            policy: POLICIES[policy].into(),
+            pod: self.uid(pod),
+            run: None,
+            at: Now {
+                wall: at(START),
+                moment: secs(now),
+            },
+            asked: secs(asked),
+            answer: is,
+            unreached: took % 2 == 1,
+            saw: "x".into(),
+        });
+    }
+
+    fn check(&mut self) {
+        let now = self.now;
+        let findings = self.judge.findings(secs(now));
+        let mut expected = BTreeMap::new();
+        for pod in &self.pods {
+            for policy in 0..2 {
+                if let Some(asked) = pod.finding(policy, now) {
+                    expected.insert((pod.uid.clone(), policy), (asked, pod.scopes.clone()));
+                }
+            }
+        }
+        // The longest timeout and ten seconds; the cooldown.
+        let on_the_way = now - 40;
+        let over = expected.values().map(|((_, last), _)| *last).min();
+        let waiting = expected.values().map(|((first, _), _)| *first).min();
+        let over = over.unwrap_or(u64::MAX).min(on_the_way);
+        let waiting = waiting.unwrap_or(u64::MAX).min(on_the_way).max(now - 600);
+        for pod in &mut self.pods {
+            pod.spells.retain(|spell| {
+                if spell.waits {
+                    spell.until >= waiting
+                } else {
+                    spell.until > over
+                }
+            });
+        }
+        assert_eq!(findings.pods.len(), expected.len());
+        for finding in &findings.pods {
+            let policy = POLICIES
+                .iter()
+                .position(|name| **name == *finding.policy.name);
+            let key = (finding.uid.to_string(), policy.unwrap());
+            let ((first, asked), scopes) = &expected[&key];
+            assert_eq!(finding.scopes, *scopes);
+            assert_eq!(
+                (finding.asked_first, finding.asked),
+                (secs(*first), secs(*asked))
+            );
+            for scope in scopes.iter() {
+                let others = self
+                    .pods
+                    .iter()
+                    .filter(|pod| !pod.is_bad() && pod.scopes.iter().any(|one| one == scope));
+                let (mut pods, mut without) = (0, 0);
+                for pod in others {
+                    for spell in &pod.spells {
+                        let until = if spell.waits { first } else { asked };
+                        if spell.from <= *asked && spell.until > *until {
+                            pods += 1;
+                            without += usize::from(!pod.is_healthy(now));
+                        }
+                    }
+                }
+                let then = finding.then.iter().find(|(of, _)| *of == scope);
+                let found = then.map_or((0, 0), |(_, then)| (then.pods, then.without_verdict));
+                assert_eq!(found, (pods, without), "{scope:?} of {key:?}");
+                let with_verdict: BTreeSet<&str> = self
+                    .pods
+                    .iter()
+                    .filter(|pod| pod.scopes.iter().any(|one| one == scope))
+                    .filter(|pod| {
+                        pod.is_healthy(now) || (0..2).any(|p| pod.finding(p, now).is_some())
+                    })
+                    .map(|pod| pod.uid.as_str())
+                    .collect();
+                let counted = findings.with_verdict[&scope] as usize;
+                assert_eq!(counted, with_verdict.len(), "{scope:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(proptest_cases(300))]
+
+    #[test]
+    fn spells_are_counted_as_naively(steps in prop::collection::vec(step(), 1..80)) {
+        let mut naive = Naive::new();
+        for step in &steps {
+            naive.take(step);
+            naive.check();
+        }
+        // Nothing stays of pods that are gone.
+        for pod in 0..PODS.len() {
+            for policy in POLICIES {
+                let uid = naive.uid(pod);
+                naive.judge.forget(policy, &uid, secs(naive.now));
+            }
+        }
+        for seconds in [200, 4000] {
+            let _ = naive.judge.findings(secs(naive.now + seconds));
+        }
+        let text = format!("{:?}", naive.judge);
+        prop_assert!(!text.contains("Uid(") , "{text}");
+    }
+}
