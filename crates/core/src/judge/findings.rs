@@ -65,11 +65,11 @@ impl Judge {
     /// The findings of now. A finding without contrast is about a pod of which nothing is known.
     #[must_use]
     pub fn findings(&mut self, now: Moment) -> Findings {
-        let mut pods: Vec<Finding> = self
-            .policies
-            .values()
-            .flat_map(|streaks| streaks.findings(now))
-            .collect();
+        let most = self.policies.values().map(|streaks| streaks.bad.len());
+        let mut pods = Vec::with_capacity(most.sum());
+        for streaks in self.policies.values() {
+            pods.extend(streaks.findings(now));
+        }
         pods.sort_by(|a, b| {
             (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
         });

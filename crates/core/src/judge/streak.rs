@@ -72,7 +72,7 @@ pub(super) struct PolicyStreaks {
     goods: BTreeMap<WorkloadId, Goods>,
     /// The pods whose last answer was bad, and since when: few, so that a decision need not visit all pods; in the order of
     /// the findings.
-    bad: BTreeSet<(Moment, ObjectKey, Uid)>,
+    pub(super) bad: BTreeSet<(Moment, ObjectKey, Uid)>,
 }
 
 /// The good answers of a workload's pods.
