@@ -123,6 +123,7 @@ impl Judge {
         self.longest_answer = timeouts.max().unwrap_or_default() + LATE;
         self.cooldown = file.limits.storm.cooldown;
         let mut known = std::mem::take(&mut self.policies);
+        let mut dropped = Vec::new();
         for policy in &file.policies {
             let unchanged = |streaks: &PolicyStreaks| {
                 streaks.policy.signal == policy.signal && streaks.policy.pods == policy.pods
@@ -131,7 +132,7 @@ impl Judge {
                 Some(streaks) if unchanged(&streaks) => streaks,
                 changed => {
                     if let Some(streaks) = changed {
-                        self.drop_policy(streaks);
+                        dropped.extend(self.drop_policy(streaks));
                     }
                     PolicyStreaks::new(policy)
                 }
@@ -140,12 +141,16 @@ impl Judge {
             self.policies.insert(policy.name.clone(), streaks);
         }
         for streaks in known.into_values() {
-            self.drop_policy(streaks);
+            dropped.extend(self.drop_policy(streaks));
         }
+        for uid in &dropped {
+            self.set_never_good(uid);
+        }
+        self.forget_beginning();
     }
 
-    /// The pods that it found bad may be so still.
-    fn drop_policy(&mut self, mut streaks: PolicyStreaks) {
+    /// Drops the answers for a policy; the pods that it found bad may be so still. Returns its pods.
+    fn drop_policy(&mut self, mut streaks: PolicyStreaks) -> Vec<Uid> {
         let policy = streaks.policy.name.clone();
         for uid in self.healthy.forget_policy(&policy) {
             self.spells.set_verdict(&uid, self.healthy.contains(&uid));
@@ -153,9 +158,7 @@ impl Judge {
         for (uid, ended) in streaks.end_all() {
             self.end_spell(&policy, &uid, ended);
         }
-        for uid in streaks.pods.keys() {
-            self.set_never_good(uid);
-        }
+        streaks.pods.into_keys().collect()
     }
 
     /// Accepts samples of a pod from now on.
@@ -178,6 +181,11 @@ impl Judge {
             self.remove_health(policy, uid);
             self.set_never_good(uid);
         }
+        self.forget_beginning();
+    }
+
+    /// Without a pod to judge, nothing is known of any.
+    fn forget_beginning(&mut self) {
         if !self.is_judging() {
             self.judging_since = None;
         }

@@ -11,7 +11,7 @@ use pod_quarantine_core::{
 
 use crate::{
     judge::{Court, bad_from, court},
-    world::{START, at, policy, selector},
+    world::{START, at, policy, probe_of, selector},
 };
 
 /// A court with a second policy, which probes as often.
@@ -200,4 +200,49 @@ fn a_healthy_pod_counts_no_longer_once_its_container_is_in_another_run() {
         let expected = [Some(healthy), None, Some(healthy), Some(healthy)];
         assert_eq!(with_verdict(&mut court, 10), expected);
     }
+}
+
+/// `a` is watched by both policies, and was never good; `b` is bad.
+#[test]
+fn a_pod_that_no_policy_ever_found_good_is_counted_while_one_watches_it() {
+    let never_good = |court: &mut Court| {
+        let findings = court.judge.findings(Duration::from_secs(20));
+        findings.never_good[&Scope::Cluster]
+    };
+    let mut court = of_two_policies();
+    for (policy, pod) in [("answers", "a"), ("other", "a"), ("other", "b")] {
+        watch_at(&mut court, policy, pod, "n1");
+    }
+    court.record_for("other", "b", 5, Good);
+    court.record_for("other", "b", 10, Bad);
+    assert_eq!(never_good(&mut court), 1);
+    court.new_policies(|policies| {
+        probe_of(policies).failure_threshold = 5.try_into().unwrap();
+    });
+    assert_eq!(never_good(&mut court), 1, "the other one watches it");
+    court.record_for("other", "a", 11, Good);
+    assert_eq!(never_good(&mut court), 0);
+    watch_at(&mut court, "answers", "a", "n1");
+    court
+        .judge
+        .forget("other", &"a".into(), Duration::from_secs(12));
+    assert_eq!(never_good(&mut court), 1, "it was good to the other one");
+    court
+        .judge
+        .forget("answers", &"a".into(), Duration::from_secs(12));
+    assert_eq!(never_good(&mut court), 0);
+}
+
+/// Its workload has contrast by another pod.
+#[test]
+fn a_bad_pod_that_was_never_good_counts_as_bad_alone() {
+    let mut court = court(|_| {});
+    for pod in ["a", "b", "c"] {
+        watch_at(&mut court, "answers", pod, "n1");
+    }
+    court.record("b", 5, Good);
+    court.record("a", 10, Bad);
+    let findings = court.judge.findings(Duration::from_secs(10));
+    assert_eq!(findings.never_good[&Scope::Cluster], 1, "c");
+    assert_eq!(findings.with_verdict[&Scope::Cluster], 2, "a and b");
 }
