@@ -1,13 +1,14 @@
 //! When a node fails, none of its pods is quarantined, however its failure shows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::policy::{Policy, PrometheusQuery, Signal, Threshold};
 
 use crate::{
+    outcome::quarantines,
     scene::Scene,
     streaks_and_storms::{Cluster, Is},
-    world::{policy, probe_of},
+    world::{World, policy, probe_of, workload_id},
 };
 
 /// Four pods of four workloads on one node. `d7-0` is alone in being asked by the policy `answers` in most tests.
@@ -224,5 +225,21 @@ fn a_node_that_fails_costs_no_pod_while_the_policy_of_others_changes() {
         }
         scene.says(449, "d7-0", Is::Bad);
         assert_eq!(scene.taken(), [""; 0], "{changes}");
+    }
+}
+
+/// 1 and 1 of 5 are more than 20%.
+#[test]
+fn what_a_new_agent_has_never_found_good_counts_as_bad_for_one_cooldown() {
+    for (never_good, seconds, taken) in [(1, 599, 0), (1, 600, 1), (0, 1, 1)] {
+        let mut world = World::with_web();
+        world.file.limits.storm.cluster = 20;
+        world.with_verdict.insert(workload_id("web"), 4);
+        world.judging_since = Some(world.now.moment);
+        world.never_good = never_good;
+        world.unhealthy("web-0");
+        world.pass(Duration::from_secs(seconds - 1));
+        let planned = world.planned();
+        assert_eq!(quarantines(&planned).len(), taken, "{never_good} {seconds}");
     }
 }

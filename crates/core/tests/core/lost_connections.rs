@@ -243,36 +243,63 @@ fn two_lost_pods_hold_each_other_back_for_twice_the_cooldown() {
     }
 }
 
-/// `web-0` was lost within the cooldown of `api-0`, and was reached again before that was asked last; `web-1` is lost twenty
-/// minutes after it.
+/// `api-0` is lost since that minute; `web-0` was lost since another one, and is reached again; `web-1` is lost since a third.
+/// It is a quarter of an hour after the start.
+fn is_taken(api: u64, reached: Option<u64>, lost: Option<u64>) -> bool {
+    let mut world = World::with_web();
+    world.deployment("api", 4);
+    let began = world.now.moment;
+    let minute = |minute| began + Duration::from_mins(minute);
+    world.pass(Duration::from_mins(15));
+    unreached(&mut world, &["api-0", "web-1"]);
+    world.findings[0].since = minute(api);
+    match lost {
+        Some(lost) => world.findings[1].since = minute(lost),
+        None => drop(world.findings.pop()),
+    }
+    if let Some(reached) = reached {
+        let pod = world.pod("web-0").clone();
+        world.reached.push(ReachedAgain {
+            pod: pod.key,
+            uid: pod.uid,
+            workload: workload_id("web"),
+            since: minute(reached),
+            until: world.now.moment,
+        });
+    }
+    let planned = world.planned();
+    let mut taken = quarantines(&planned).into_iter();
+    taken.any(|taken| &*taken.pod.key.name == "api-0")
+}
+
 #[test]
 fn lost_pods_that_are_each_no_reason_are_none_together() {
-    for (with_first, with_second) in [(true, false), (false, true), (true, true)] {
+    // It has been reached again, or is another matter, being lost later or earlier by more than the cooldown.
+    assert!(is_taken(0, Some(5), None));
+    assert!(is_taken(0, None, Some(11)));
+    assert!(is_taken(0, Some(5), Some(11)));
+    assert!(is_taken(12, None, Some(1)));
+    assert!(is_taken(12, Some(5), Some(1)));
+    assert!(!is_taken(12, Some(5), Some(2)));
+    assert!(!is_taken(0, Some(5), Some(10)));
+}
+
+#[test]
+fn a_pod_that_was_reached_again_after_another_was_asked_was_lost_then() {
+    for (after, taken) in [(0, true), (1, false)] {
         let mut world = World::with_web();
         world.deployment("api", 4);
-        let began = world.now.moment;
         unreached(&mut world, &["api-0"]);
-        world.pass(Duration::from_mins(15));
-        if with_first {
-            let pod = world.pod("web-0").clone();
-            world.reached.push(ReachedAgain {
-                pod: pod.key,
-                uid: pod.uid,
-                workload: workload_id("web"),
-                since: began + Duration::from_mins(5),
-                until: world.now.moment,
-            });
-        }
-        if with_second {
-            unreached(&mut world, &["web-1"]);
-        }
-        let planned = world.planned();
-        let taken: Vec<_> = quarantines(&planned).into_iter().collect();
-        assert!(
-            taken.iter().any(|taken| &*taken.pod.key.name == "api-0"),
-            "{with_first} {with_second}: {:?}",
-            refusals(&planned)
-        );
+        let pod = world.pod("web-0").clone();
+        world.reached.push(ReachedAgain {
+            pod: pod.key,
+            uid: pod.uid,
+            workload: workload_id("web"),
+            since: world.now.moment,
+            // A second passes until the decision, in which it is asked.
+            until: world.now.moment + Duration::from_secs(1 + after),
+        });
+        assert_eq!(quarantines(&world.planned()).len(), usize::from(taken));
     }
 }
 

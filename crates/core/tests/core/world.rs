@@ -25,7 +25,7 @@ use pod_quarantine_core::{
     scope::Scope,
     selector::Selector,
     text::Fingerprint,
-    time::Now,
+    time::{Moment, Now},
     view::{LeaseView, View},
     workload::WorkloadId,
     write::{Change, PodVersion, Quarantine, Write},
@@ -133,6 +133,9 @@ pub(crate) struct World {
     /// What is said of each finding.
     pub(crate) then: Vec<(Scope, BadThen)>,
     pub(crate) reached: Vec<ReachedAgain>,
+    /// Since when the agent judges, and how many pods of the cluster it has never found good.
+    pub(crate) judging_since: Option<Moment>,
+    pub(crate) never_good: u32,
     /// How many pods of a workload have a verdict.
     pub(crate) with_verdict: BTreeMap<WorkloadId, u32>,
     /// How many pods of a node or a zone have a verdict.
@@ -190,6 +193,8 @@ impl World {
             findings: Vec::new(),
             then: Vec::new(),
             reached: Vec::new(),
+            judging_since: None,
+            never_good: 0,
             with_verdict: BTreeMap::new(),
             on_nodes: Vec::new(),
             put_off: 0,
@@ -391,8 +396,8 @@ impl World {
         let of_workloads = of_workloads.map(|(id, count)| (Scope::Workload(id.clone()), *count));
         Findings {
             reached: self.reached.clone(),
-            judging_since: None,
-            never_good: HashMap::new(),
+            judging_since: self.judging_since,
+            never_good: HashMap::from([(Scope::Cluster, self.never_good)]),
             pods: self.findings.iter().map(again).collect(),
             with_verdict: of_workloads
                 .chain([(Scope::Cluster, in_all)])
