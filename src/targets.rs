@@ -80,9 +80,9 @@ impl Targets {
             && pod.is_none_or(|pod| pod.uid != known.uid)
         {
             self.forget(key, judge, now);
-            if let Some(pod) = found.filter(|pod| pod.counts_as_quarantined()) {
-                judge.forget_spells(&pod.uid);
-            }
+        }
+        if let Some(pod) = found.filter(|pod| pod.counts_as_quarantined()) {
+            judge.forget_spells(&pod.uid);
         }
         let Some(pod) = pod else {
             return;
@@ -111,9 +111,11 @@ impl Targets {
                     let _ = sender.send(TargetChange::Put(target.clone()));
                     targeted.sent.insert(policy.name.clone(), target);
                 }
-            } else if targeted.sent.remove(&policy.name).is_some() {
+            } else {
                 judge.forget(&policy.name, &pod.uid, now);
-                let _ = sender.send(TargetChange::Remove(pod.uid.clone()));
+                if targeted.sent.remove(&policy.name).is_some() {
+                    let _ = sender.send(TargetChange::Remove(pod.uid.clone()));
+                }
             }
         }
         if targeted.sent.is_empty() {
@@ -133,8 +135,8 @@ impl Targets {
         let Some(pod) = self.pods.remove(key) else {
             return;
         };
+        judge.forget_pod(&pod.uid, now);
         for policy in pod.sent.keys() {
-            judge.forget(policy, &pod.uid, now);
             if let Some(sender) = self.senders.get(policy) {
                 let _ = sender.send(TargetChange::Remove(pod.uid.clone()));
             }

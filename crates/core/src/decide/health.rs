@@ -6,8 +6,8 @@
 //! When a failure ends, each pod answers at its own turn. What a pod answered during the failure is compared with those that
 //! were bad then, also if they have answered since, or are gone.
 //!
-//! An agent that has just started counts the pods as bad that it has never found good: their node may have failed with the
-//! agent before it.
+//! An agent that has just started counts the pods as bad that it has found bad and never good: their node may have failed
+//! with the agent before it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -36,7 +36,7 @@ pub(super) struct HealthCount<'a> {
     quarantined: u32,
     /// The first of the findings: the pod that has been bad for longest.
     first: Option<&'a Finding>,
-    /// How many other pods a new agent has never found good: it knows nothing of them.
+    /// How many other pods a new agent has found bad and never good: it knows nothing else of them.
     unknown: u32,
     with_verdict: u32,
 }
@@ -73,6 +73,11 @@ impl<'a> HealthCount<'a> {
     /// Whether there would be a storm if all suspect pods were unhealthy.
     pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
         self.may_be_storm_with(scope, threshold, &BadThen::default())
+    }
+
+    /// How many pods count as bad because a new agent has never found them good.
+    pub(super) fn unknown(&self) -> u32 {
+        self.unknown
     }
 
     /// The same if those were bad, too, that were when a pod was asked.
@@ -144,10 +149,9 @@ impl<'a> HealthCounts<'a> {
         for finding in findings.pods.iter().filter(|finding| finding.contrast) {
             unreached.extend(health.count_bad(cx, finding));
         }
-        // Pods that are gone count by `lost.rs`.
         let reached = findings.reached.iter().filter(|reached| {
             let pod = cx.view.pod(&reached.pod);
-            pod.is_some_and(|pod| pod.uid == reached.uid && pod.ready)
+            pod.is_none_or(|pod| pod.uid != reached.uid || pod.ready)
         });
         unreached.extend(reached.map(|pod| UnreachedPod {
             workload: pod.workload.clone(),

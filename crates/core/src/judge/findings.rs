@@ -42,7 +42,7 @@ pub struct Finding {
     /// How many other pods of its scopes were bad when it was asked last, and are so no longer, where there are any. When a
     /// failure ends, each pod answers at its own turn.
     pub then: Vec<(Scope, BadThen)>,
-    /// Whether all those are known: after a failure of the whole cluster there may be too many.
+    /// Whether all those are known: not if the answer came very late, or if there were too many.
     pub then_is_known: bool,
 }
 
@@ -55,7 +55,8 @@ pub struct Findings {
     pub reached: Vec<ReachedAgain>,
     /// Since when there have been pods to judge.
     pub judging_since: Option<Moment>,
-    /// How many other pods were never good, in each scope that has a finding with contrast: of those a new agent knows nothing.
+    /// How many other pods were bad and never good, in each scope that has a finding with contrast: a new agent knows nothing
+    /// else of them.
     pub never_good: HashMap<Scope, u32>,
     /// How many pods have a verdict, in the cluster and in each scope that has a finding with contrast.
     pub with_verdict: HashMap<Scope, u32>,
@@ -114,7 +115,7 @@ impl Judge {
         let asked_first = pods.iter().map(|finding| finding.asked_first).min();
         let least = |asked: Option<Moment>| asked.unwrap_or(Moment::MAX).min(on_the_way);
         let waiting = least(asked_first).max(now.saturating_sub(self.cooldown));
-        self.spells.expire(least(asked), waiting);
+        self.spells.expire(least(asked), waiting, now);
         for finding in &mut *pods {
             finding.then_is_known = self.spells.knows(finding.asked);
         }

@@ -110,7 +110,7 @@ pub struct Judge {
 const LATE: Duration = Duration::from_secs(10);
 
 impl Judge {
-    /// Takes a new policy file: the answers for an unchanged policy stay, all others are dropped.
+    /// Takes a new policy file: the answers for a policy whose signal and pods are unchanged stay, all others are dropped.
     pub fn set_policies(&mut self, file: &PolicyFile) {
         let of_queries = file.prometheus.as_ref().map(|server| server.timeout);
         let timeouts = file
@@ -172,9 +172,19 @@ impl Judge {
         }
     }
 
-    /// Forgets a pod: it is gone, or no longer selected.
+    /// Forgets a pod: it is gone.
+    pub fn forget_pod(&mut self, uid: &Uid, now: Moment) {
+        let policies: Vec<Arc<str>> = self.policies.keys().cloned().collect();
+        for policy in policies {
+            self.forget(&policy, uid, now);
+        }
+    }
+
+    /// Forgets a pod that a policy no longer selects.
     pub fn forget(&mut self, policy: &str, uid: &Uid, now: Moment) {
-        if let Some(streaks) = self.policies.get_mut(policy) {
+        if let Some(streaks) = self.policies.get_mut(policy)
+            && streaks.pods.contains_key(uid)
+        {
             let ended = streaks.forget(uid);
             self.end(policy, uid, ended);
             self.spells.close(policy, uid, now);
@@ -235,7 +245,10 @@ impl Judge {
                 self.spells.close(policy, uid, sample.at.moment);
                 self.never_good.set(uid, None);
             }
-            Answer::Bad => self.set_bad(policy, uid, recorded.is_bad),
+            Answer::Bad => {
+                self.set_bad(policy, uid, recorded.is_bad);
+                self.set_never_good(uid);
+            }
             Answer::None => {}
         }
         self.set_health(policy, uid);
@@ -243,13 +256,13 @@ impl Judge {
 
     fn set_bad(&mut self, policy: &str, uid: &Uid, is_bad: bool) {
         if let Some(streaks) = self.policies.get(policy)
-            && let Some((key, scopes, _)) = streaks.watched(uid)
+            && let Some(streak) = streaks.pods.get(uid)
         {
             let of = SpellOf {
                 policy: &streaks.policy.name,
                 uid,
-                key,
-                scopes,
+                key: &streak.pod,
+                scopes: &streak.scopes,
                 has_verdict: self.healthy.contains(uid),
             };
             self.spells.set_bad(of, is_bad);
@@ -295,13 +308,13 @@ impl Judge {
     }
 
     fn set_never_good(&mut self, uid: &Uid) {
-        let watched = self.policies.values();
-        let mut watched = watched.filter_map(|streaks| streaks.watched(uid));
-        let first = watched.next();
-        let is_good = |(.., good): &(&ObjectKey, &PodScopes, bool)| *good;
-        let was_good = first.iter().any(is_good) || watched.any(|one| is_good(&one));
-        let never_good = first.filter(|_| !was_good).map(|(_, scopes, _)| scopes);
-        self.never_good.set(uid, never_good);
+        let streaks = || {
+            let policies = self.policies.values();
+            policies.filter_map(|streaks| streaks.pods.get(uid))
+        };
+        let was_good = streaks().any(|streak| streak.last_good.is_some());
+        let bad = streaks().find(|streak| streak.was_bad && !was_good);
+        self.never_good.set(uid, bad.map(|streak| &streak.scopes));
     }
 
     #[must_use]

@@ -1,5 +1,5 @@
-//! The pods that no policy has ever found good: an agent that has just started knows nothing of them. Counted with every
-//! answer, so that no decision walks over them.
+//! The pods that have been bad, and not good to any policy that watches them: an agent that has just started knows nothing
+//! else of them. Counted with every answer, so that no decision walks over them.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(super) struct NeverGood {
 }
 
 impl NeverGood {
-    /// Where a watched pod is that was never good; `None` of any other.
+    /// Where a watched pod is that was bad and never good; `None` of any other.
     pub(super) fn set(&mut self, uid: &Uid, scopes: Option<&PodScopes>) {
         if self.pods.get(uid) == scopes {
             return;

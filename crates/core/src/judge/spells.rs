@@ -15,14 +15,13 @@ use crate::{
     workload::WorkloadId,
 };
 
-/// How many spells are kept: a hundred thousand pods may have some each within the hour that a query is asked in.
+/// How many spells are kept, but for those that are new since the last decision.
 const MAX_SPELLS: usize = 100_000;
 
 /// How many spells of one pod are kept apart: a pod that is bad now and then has many.
 const MAX_OF_POD: usize = 8;
 
-/// How many spells one decision forgets: after a failure of the whole cluster there are many. What is left matters to no
-/// answer.
+/// How many spells one decision forgets: after a failure of the whole cluster there are many. The rest has its turn.
 const MAX_FORGOTTEN: usize = 1000;
 
 /// How many pods a decision is told of that are reached again.
@@ -50,7 +49,7 @@ pub struct BadThen {
     pub pods: usize,
     /// Those of them that are in none of the counts of [`Findings::with_verdict`](super::Findings::with_verdict).
     pub without_verdict: usize,
-    /// Of a node or a zone: two of their workloads, if there are as many.
+    /// Of a node or a zone: two of their workloads, if there are as many; of very many workloads, any two.
     pub workloads: Vec<WorkloadId>,
 }
 
@@ -62,6 +61,7 @@ pub struct ReachedAgain {
     pub workload: WorkloadId,
     /// When it was asked for the first of its bad answers.
     pub since: Moment,
+    /// [`Moment::MAX`] if it has not been good since.
     pub until: Moment,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Spells {
     /// Until when there were spells that are over, and those that wait.
     over: BTreeSet<(Moment, Uid)>,
     waiting: BTreeSet<(Moment, Uid)>,
-    /// Of what was asked before that, it is not known how many were bad then: there were too many spells.
+    /// Of what was asked before that, it is not known any more how many were bad then.
     known_since: Moment,
 }
 
@@ -177,7 +177,7 @@ impl Spells {
     }
 
     /// Forgets the spells that were over by the first time, and those that wait since before the second.
-    pub(super) fn expire(&mut self, over: Moment, waiting: Moment) {
+    pub(super) fn expire(&mut self, over: Moment, waiting: Moment, now: Moment) {
         for _ in 0..MAX_FORGOTTEN {
             let is_full = self.over.len() + self.waiting.len() > MAX_SPELLS;
             let first_over = self.over.first();
@@ -186,12 +186,17 @@ impl Spells {
                 let first = self.waiting.first();
                 first.filter(|(until, _)| is_full || *until < waiting)
             };
+            let known_since = if let Some((until, _)) = first_over {
+                *until
+            } else if is_full {
+                now
+            } else {
+                Moment::ZERO
+            };
             let Some((until, uid)) = first_over.or_else(first_waiting).cloned() else {
                 return;
             };
-            if is_full {
-                self.known_since = self.known_since.max(until);
-            }
+            self.known_since = self.known_since.max(known_since);
             self.change(&uid, |pod| {
                 pod.ended.retain(|(_, spell)| spell.until != until);
             });
@@ -280,7 +285,7 @@ impl Spells {
                 spells.remove(&(spell.until, uid.clone()));
             }
         }
-        if !pod.bad_by.is_empty() {
+        if !pod.bad_by.is_empty() || pod.ended.is_empty() {
             return;
         }
         for scope in pod.scopes.iter() {
@@ -297,22 +302,28 @@ impl Spells {
                     of_workload.change(spell, is_added);
                 }
             }
-            spells
-                .workloads
-                .retain(|workload, counts| *workload != pod.scopes.workload || !counts.is_empty());
+            let of_workload = spells.workloads.get(&pod.scopes.workload);
+            if of_workload.is_some_and(SpellCounts::is_empty) {
+                spells.workloads.remove(&pod.scopes.workload);
+            }
             if spells.all.is_empty() {
                 self.scopes.remove(&scope);
             }
         }
         for (_, spell) in pod.ended.iter().filter(|(_, spell)| spell.unreached) {
-            let key = (spell.until, uid.clone());
+            let until = if spell.waits {
+                Moment::MAX
+            } else {
+                spell.until
+            };
+            let key = (until, uid.clone());
             if is_added && !pod.scopes.exempt {
                 let reached = ReachedAgain {
                     pod: pod.key.clone(),
                     uid: uid.clone(),
                     workload: pod.scopes.workload.clone(),
                     since: spell.from,
-                    until: spell.until,
+                    until,
                 };
                 self.unreached.insert(key, reached);
             } else {

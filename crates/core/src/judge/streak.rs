@@ -22,11 +22,13 @@ const EVIDENCE: usize = 5;
 /// The last answers about one pod.
 #[derive(Clone, Debug)]
 pub(super) struct Streak {
-    pod: ObjectKey,
-    scopes: PodScopes,
+    pub(super) pod: ObjectKey,
+    pub(super) scopes: PodScopes,
     run: Option<ContainerRun>,
     last: Option<(Moment, Answer)>,
-    last_good: Option<Moment>,
+    pub(super) last_good: Option<Moment>,
+    /// Whether it was ever bad.
+    pub(super) was_bad: bool,
     /// The bad answers, if the last one is bad.
     pub(super) bad: Option<BadStreak>,
     pub(super) seen: VecDeque<Evidence>,
@@ -151,17 +153,12 @@ impl PolicyStreaks {
             run: None,
             last: None,
             last_good: None,
+            was_bad: false,
             bad: None,
             seen: VecDeque::new(),
         };
         self.pods.insert(uid.clone(), streak);
         ended
-    }
-
-    /// Which pod that is, and where, if it is watched; and whether it was ever good.
-    pub(super) fn watched(&self, uid: &Uid) -> Option<(&ObjectKey, &PodScopes, bool)> {
-        let streak = self.pods.get(uid)?;
-        Some((&streak.pod, &streak.scopes, streak.last_good.is_some()))
     }
 
     /// Where a watched pod is, and until when its last answer finds it healthy, if it does.
@@ -256,6 +253,7 @@ impl PolicyStreaks {
             Answer::Bad => {
                 let since = before.as_ref().map_or(at, |bad| bad.since);
                 let count = before.as_ref().map_or(0, |bad| bad.count).saturating_add(1);
+                streak.was_bad = true;
                 streak.bad = Some(BadStreak {
                     since,
                     count,

@@ -340,3 +340,23 @@ fn a_pod_that_was_not_ready_when_it_was_lost_holds_back_no_other() {
         assert_eq!(scene.taken(), ["d0-0"], "{restarts}: {why:?}");
     }
 }
+
+/// Suspect or lost: what happened to it before the other was asked again is the same.
+#[test]
+fn a_lost_pod_that_is_deleted_before_another_is_asked_again_was_lost_then() {
+    for says_before in [Is::Unreached, Is::NotAsked] {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(105, "d0-0", Is::Good);
+        scene.says(106, "d1-0", Is::Good);
+        for tenth in [200, 300] {
+            scene.says(tenth, "d1-0", Is::Unreached);
+            scene.says(tenth + 50, "d0-0", Is::Unreached);
+        }
+        scene.says(400, "d1-0", says_before);
+        scene.says(450, "d0-0", Is::Unreached);
+        scene.at(455);
+        scene.cluster.recreate("d1-0", "again".to_owned());
+        scene.decide_at(460);
+        assert_eq!(scene.taken(), [""; 0]);
+    }
+}

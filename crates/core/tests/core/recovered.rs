@@ -738,3 +738,47 @@ fn a_pod_that_one_policy_finds_bad_twice_while_another_does_all_the_time_counts_
     let (_, then) = &findings.pods[0].then[0];
     assert_eq!(then.pods, 1, "a alone");
 }
+
+/// It was asked while others were bad, of which nothing is known any more.
+#[test]
+fn a_pod_whose_answer_comes_very_late_is_not_compared_and_not_taken() {
+    let known = |late: u64| {
+        let mut court = court_of_two();
+        court.record("a", 11, Good);
+        let _ = court.judge.findings(Duration::from_secs(late - 1));
+        court.record_asked("b", 10, late, Bad);
+        let findings = court.judge.findings(Duration::from_secs(late));
+        findings.pods[0].then_is_known
+    };
+    assert!(known(22));
+    assert!(!known(23));
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    world.then_is_known = false;
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::Storm)]);
+}
+
+#[test]
+fn of_more_than_a_hundred_thousand_spells_the_oldest_are_forgotten_and_what_was_asked_then_is_refused()
+ {
+    let mut court = court_of_two();
+    court.record_asked("b", 10, 11, Bad);
+    for pod in 0..100_001 {
+        let name = format!("p{pod}");
+        court.watch(&name, "many");
+        court.record(&name, 12, Good);
+        court.record(&name, 13, Bad);
+        court.record(&name, 14 + pod / 50_000, Good);
+    }
+    let is_known = |court: &mut Court| {
+        let findings = court.judge.findings(Duration::from_secs(17));
+        findings
+            .pods
+            .iter()
+            .map(|finding| finding.then_is_known)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(is_known(&mut court), [false, false]);
+    court.record("b", 18, Bad);
+    assert_eq!(is_known(&mut court), [false, true]);
+}

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
-    judge::Answer::{Bad, Good},
+    judge::Answer::{Bad, Good, None as NoAnswer},
     object::{ContainerRun, ObjectKey},
     policy::Policy,
     scope::{PodScopes, Scope},
@@ -202,38 +202,42 @@ fn a_healthy_pod_counts_no_longer_once_its_container_is_in_another_run() {
     }
 }
 
-/// `a` is watched by both policies, and was never good; `b` is bad.
+/// `a`, whose workload has no other pod, was bad to one of two policies, and could not be asked since; `b` is bad.
 #[test]
-fn a_pod_that_no_policy_ever_found_good_is_counted_while_one_watches_it() {
+fn a_pod_that_was_bad_and_never_good_is_counted_while_a_policy_watches_it() {
     let never_good = |court: &mut Court| {
         let findings = court.judge.findings(Duration::from_secs(20));
         findings.never_good[&Scope::Cluster]
     };
     let mut court = of_two_policies();
-    for (policy, pod) in [("answers", "a"), ("other", "a"), ("other", "b")] {
-        watch_at(&mut court, policy, pod, "n1");
+    for policy in ["answers", "other"] {
+        court.watch_for(policy, "a", "alone");
     }
+    court.watch_for("other", "b", "web");
     court.record_for("other", "b", 5, Good);
     court.record_for("other", "b", 10, Bad);
+    assert_eq!(never_good(&mut court), 0, "nothing was said of it");
+    court.record_for("other", "a", 10, Bad);
+    court.record_for("other", "a", 11, NoAnswer);
     assert_eq!(never_good(&mut court), 1);
     court.new_policies(|policies| {
         probe_of(policies).failure_threshold = 5.try_into().unwrap();
     });
     assert_eq!(never_good(&mut court), 1, "the other one watches it");
-    court.record_for("other", "a", 11, Good);
+    court.record_for("other", "a", 12, Good);
     assert_eq!(never_good(&mut court), 0);
-    watch_at(&mut court, "answers", "a", "n1");
+    court.watch_for("answers", "a", "alone");
+    court.record("a", 13, Bad);
+    assert_eq!(never_good(&mut court), 0, "it was good to the other one");
     court
         .judge
-        .forget("other", &"a".into(), Duration::from_secs(12));
-    assert_eq!(never_good(&mut court), 1, "it was good to the other one");
-    court
-        .judge
-        .forget("answers", &"a".into(), Duration::from_secs(12));
+        .forget("other", &"a".into(), Duration::from_secs(14));
+    assert_eq!(never_good(&mut court), 1);
+    court.judge.forget_pod(&"a".into(), Duration::from_secs(15));
     assert_eq!(never_good(&mut court), 0);
 }
 
-/// Its workload has contrast by another pod.
+/// Their workload has contrast by another pod.
 #[test]
 fn a_bad_pod_that_was_never_good_counts_as_bad_alone() {
     let mut court = court(|_| {});
@@ -241,8 +245,11 @@ fn a_bad_pod_that_was_never_good_counts_as_bad_alone() {
         watch_at(&mut court, "answers", pod, "n1");
     }
     court.record("b", 5, Good);
-    court.record("a", 10, Bad);
-    let findings = court.judge.findings(Duration::from_secs(10));
+    for pod in ["a", "c"] {
+        court.record(pod, 10, Bad);
+    }
+    court.record("c", 11, NoAnswer);
+    let findings = court.judge.findings(Duration::from_secs(11));
     assert_eq!(findings.never_good[&Scope::Cluster], 1, "c");
     assert_eq!(findings.with_verdict[&Scope::Cluster], 2, "a and b");
 }

@@ -132,6 +132,7 @@ pub(crate) struct World {
     pub(crate) findings: Vec<Finding>,
     /// What is said of each finding.
     pub(crate) then: Vec<(Scope, BadThen)>,
+    pub(crate) then_is_known: bool,
     pub(crate) reached: Vec<ReachedAgain>,
     /// Since when the agent judges, and how many pods of the cluster it has never found good.
     pub(crate) judging_since: Option<Moment>,
@@ -192,6 +193,7 @@ impl World {
             state: State::default(),
             findings: Vec::new(),
             then: Vec::new(),
+            then_is_known: true,
             reached: Vec::new(),
             judging_since: None,
             never_good: 0,
@@ -389,6 +391,7 @@ impl World {
         let again = |finding: &Finding| Finding {
             asked: self.now.moment,
             then: self.then.clone(),
+            then_is_known: self.then_is_known,
             ..finding.clone()
         };
         let in_all = self.with_verdict.values().sum();

@@ -1,5 +1,7 @@
 //! Whether too many pods are unhealthy at once for the cause to be this pod: `Storm`.
 
+use std::fmt::Write as _;
+
 use super::case::Case;
 use crate::{
     decide::{context::Context, health::HealthCounts, lost, state::State},
@@ -38,7 +40,15 @@ pub(super) fn check(
             continue;
         };
         if count.may_be_storm(&scope, threshold) {
-            let detail = format!("more than {threshold}% of {pods} are unhealthy or about to be");
+            let mut detail =
+                format!("more than {threshold}% of {pods} are unhealthy or about to be");
+            if count.unknown() > 0 {
+                let unknown = count.unknown();
+                let _ = write!(
+                    detail,
+                    ", with {unknown} that this agent has never found good"
+                );
+            }
             return Err(Refusal::new(Reason::Storm, detail));
         }
         let then = case.candidate.then.iter();
@@ -51,7 +61,8 @@ pub(super) fn check(
         }
     }
     if !case.candidate.then_is_known {
-        let detail = "so many pods have been unhealthy that it is not known how many were when this pod was last asked";
+        let detail =
+            "it is not known any more how many pods were unhealthy when this pod was last asked";
         return Err(Refusal::new(Reason::Storm, detail));
     }
     // Two applications seldom lose their sockets at once while their kubelets still reach them.
