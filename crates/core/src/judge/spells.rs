@@ -37,10 +37,16 @@ pub(super) struct Spell {
     pub(super) from: Moment,
     /// When it was good again or gone; while it waits for that, when its last bad answer went stale.
     pub(super) until: Moment,
-    /// Whether the pod was restarted, or could not be asked, and has not been good since.
-    pub(super) waits: bool,
+    /// The policies to which the pod was restarted, or that could not ask it, and that have not found it good since.
+    pub(super) waits_for: Vec<Arc<str>>,
     /// Whether there was no connection for one of the bad answers.
     pub(super) unreached: bool,
+}
+
+impl Spell {
+    fn waits(&self) -> bool {
+        !self.waits_for.is_empty()
+    }
 }
 
 /// The pods that were bad at one time, and are so no longer.
@@ -86,8 +92,8 @@ struct PodSpells {
     has_verdict: bool,
     /// The policies that find the pod bad now: then it counts as such, not by its spells.
     bad_by: Vec<Arc<str>>,
-    /// In the order in which they ended, each with the policy that ended it. Only the last one may wait.
-    ended: Vec<(Arc<str>, Spell)>,
+    /// In the order in which they ended. Only the last one may wait.
+    ended: Vec<Spell>,
 }
 
 /// Which pod that is, and where it is counted.
@@ -115,23 +121,27 @@ impl Spells {
     /// A spell of a pod that a policy found bad has ended.
     pub(super) fn end(&mut self, of: SpellOf<'_>, mut spell: Spell) {
         self.add(of, |pod| {
-            let mut by = of.policy.clone();
             // In between the pod has not been good to all policies.
-            while let Some((of_last, last)) = pod
+            while let Some(last) = pod
                 .ended
-                .pop_if(|(_, last)| last.waits || spell.from <= last.until)
+                .pop_if(|last| last.waits() || spell.from <= last.until)
             {
                 spell.from = spell.from.min(last.from);
                 spell.unreached |= last.unreached;
-                if last.until > spell.until {
-                    by = of_last;
-                    (spell.until, spell.waits) = (last.until, last.waits);
+                let waited = last.waits();
+                let others = last.waits_for.into_iter();
+                spell
+                    .waits_for
+                    .extend(others.filter(|policy| policy != of.policy));
+                // What was waited for has come.
+                if !waited || spell.waits() {
+                    spell.until = spell.until.max(last.until);
                 }
             }
-            pod.ended.push((by, spell));
+            pod.ended.push(spell);
             if pod.ended.len() > MAX_OF_POD {
-                let (_, first) = pod.ended.remove(0);
-                if let Some((_, second)) = pod.ended.first_mut() {
+                let first = pod.ended.remove(0);
+                if let Some(second) = pod.ended.first_mut() {
                     second.from = first.from;
                     second.unreached |= first.unreached;
                 }
@@ -139,16 +149,19 @@ impl Spells {
         });
     }
 
-    /// A policy says of a pod that it is good, or judges it no longer: its spell waits no longer.
+    /// A policy says of a pod that it is good, or judges it no longer: no spell waits for that any more.
     pub(super) fn close(&mut self, policy: &str, uid: &Uid, at: Moment) {
         let waits = |pod: &PodSpells| {
             let last = pod.ended.last();
-            last.is_some_and(|(by, last)| **by == *policy && last.waits)
+            last.is_some_and(|last| last.waits_for.iter().any(|by| **by == *policy))
         };
         if self.pods.get(uid).is_some_and(waits) {
             self.change(uid, |pod| {
-                if let Some((_, last)) = pod.ended.last_mut() {
-                    (last.until, last.waits) = (at, false);
+                if let Some(last) = pod.ended.last_mut() {
+                    last.waits_for.retain(|by| **by != *policy);
+                    if !last.waits() {
+                        last.until = at;
+                    }
                 }
             });
         }
@@ -198,7 +211,7 @@ impl Spells {
             };
             self.known_since = self.known_since.max(known_since);
             self.change(&uid, |pod| {
-                pod.ended.retain(|(_, spell)| spell.until != until);
+                pod.ended.retain(|spell| spell.until != until);
             });
         }
     }
@@ -273,8 +286,8 @@ impl Spells {
 
     /// Adds a pod to what is counted, or takes it out.
     fn count(&mut self, uid: &Uid, pod: &PodSpells, is_added: bool) {
-        for (_, spell) in &pod.ended {
-            let spells = if spell.waits {
+        for spell in &pod.ended {
+            let spells = if spell.waits() {
                 &mut self.waiting
             } else {
                 &mut self.over
@@ -291,7 +304,7 @@ impl Spells {
         for scope in pod.scopes.iter() {
             let of_many = matches!(scope, Scope::Node(_) | Scope::Zone(_));
             let spells = self.scopes.entry(scope.clone()).or_default();
-            for (_, spell) in &pod.ended {
+            for spell in &pod.ended {
                 spells.all.change(spell, is_added);
                 if !pod.has_verdict {
                     spells.without_verdict.change(spell, is_added);
@@ -310,8 +323,8 @@ impl Spells {
                 self.scopes.remove(&scope);
             }
         }
-        for (_, spell) in pod.ended.iter().filter(|(_, spell)| spell.unreached) {
-            let until = if spell.waits {
+        for spell in pod.ended.iter().filter(|spell| spell.unreached) {
+            let until = if spell.waits() {
                 Moment::MAX
             } else {
                 spell.until
@@ -350,7 +363,7 @@ struct SpellCounts {
 
 impl SpellCounts {
     fn change(&mut self, spell: &Spell, is_added: bool) {
-        let spans = if spell.waits {
+        let spans = if spell.waits() {
             &mut self.waiting
         } else {
             &mut self.over

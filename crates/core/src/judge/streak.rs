@@ -113,7 +113,10 @@ impl PolicyStreaks {
         let spell = Spell {
             from: bad.asked_first,
             until: good.unwrap_or(last + self.policy.stale_after()),
-            waits: good.is_none(),
+            waits_for: match good {
+                Some(_) => Vec::new(),
+                None => vec![self.policy.name.clone()],
+            },
             unreached: bad.unreached,
         };
         let has_contrast = good.is_some() || self.has_contrast(streak, &bad, last);

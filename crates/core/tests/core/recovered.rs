@@ -782,3 +782,28 @@ fn of_more_than_a_hundred_thousand_spells_the_oldest_are_forgotten_and_what_was_
     court.record("b", 18, Bad);
     assert_eq!(is_known(&mut court), [false, true]);
 }
+
+/// Its container was restarted; `other` finds it good soon, `answers` does not answer.
+#[test]
+fn a_pod_waits_for_each_policy_that_found_it_bad() {
+    let mut court = court(|_| {});
+    court.new_policies(|policies| policies.push(Arc::new(policy("other"))));
+    for name in ["answers", "other"] {
+        court.watch_for(name, "a", "web");
+        court.record_for(name, "a", 5, Good);
+    }
+    court.watch("b", "web");
+    court.record("b", 5, Good);
+    court.record("a", 10, Bad);
+    court.record_for("other", "a", 12, Bad);
+    for name in ["answers", "other"] {
+        court.judge.restart(name, &"a".into());
+    }
+    court.record_for("other", "a", 14, Good);
+    court.record("b", 15, Bad);
+    assert_eq!(others(&mut court, 15), (1, 0));
+    court.record("a", 20, Good);
+    assert_eq!(others(&mut court, 20), (1, 0), "it was not good at 15 s");
+    court.record("b", 21, Bad);
+    assert_eq!(others(&mut court, 21), (0, 0));
+}

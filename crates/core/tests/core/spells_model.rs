@@ -59,10 +59,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[derive(Clone, Debug)]
 struct NaiveSpell {
-    by: usize,
     from: u64,
     until: u64,
-    waits: bool,
+    waits_for: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -111,24 +110,31 @@ impl NaivePod {
         };
         let (last, _) = streak.last.unwrap();
         let spell = NaiveSpell {
-            by: policy,
             from,
             until: good.unwrap_or(last + STALE[policy]),
-            waits: good.is_none(),
+            waits_for: good.is_none().then_some(policy).into_iter().collect(),
         };
-        // What overlaps is one.
+        // What overlaps, or waits until then, is one.
         let mut joined = spell;
-        while let Some(last) = self
+        while let Some(mut last) = self
             .spells
-            .pop_if(|last| last.waits || joined.from <= last.until)
+            .pop_if(|last| !last.waits_for.is_empty() || joined.from <= last.until)
         {
-            let from = joined.from.min(last.from);
-            let later = if last.until > joined.until {
-                last
-            } else {
-                joined
+            let waited = !last.waits_for.is_empty();
+            if good.is_some() {
+                last.waits_for.remove(&policy);
+            }
+            last.waits_for.append(&mut joined.waits_for);
+            let has_come = waited && last.waits_for.is_empty();
+            joined = NaiveSpell {
+                from: joined.from.min(last.from),
+                until: if has_come {
+                    joined.until
+                } else {
+                    joined.until.max(last.until)
+                },
+                waits_for: last.waits_for,
             };
-            joined = NaiveSpell { from, ..later };
         }
         self.spells.push(joined);
         if self.spells.len() > 8 {
@@ -139,10 +145,10 @@ impl NaivePod {
 
     fn close(&mut self, policy: usize, at: u64) {
         if let Some(last) = self.spells.last_mut()
-            && last.by == policy
-            && last.waits
+            && last.waits_for.remove(&policy)
+            && last.waits_for.is_empty()
         {
-            (last.until, last.waits) = (at, false);
+            last.until = at;
         }
     }
 
@@ -369,10 +375,10 @@ impl Naive {
         let waiting = waiting.unwrap_or(u64::MAX).min(on_the_way).max(now - 600);
         for pod in &mut self.pods {
             pod.spells.retain(|spell| {
-                if spell.waits {
-                    spell.until >= waiting
-                } else {
+                if spell.waits_for.is_empty() {
                     spell.until > over
+                } else {
+                    spell.until >= waiting
                 }
             });
         }
@@ -396,7 +402,11 @@ impl Naive {
                 let (mut pods, mut without) = (0, 0);
                 for pod in others {
                     for spell in &pod.spells {
-                        let until = if spell.waits { first } else { asked };
+                        let until = if spell.waits_for.is_empty() {
+                            asked
+                        } else {
+                            first
+                        };
                         if spell.from <= *asked && spell.until > *until {
                             pods += 1;
                             without += usize::from(!pod.is_healthy(now));
