@@ -16,7 +16,7 @@ use std::{
 
 use super::context::Context;
 use crate::{
-    judge::{BadThen, Finding, Findings, Verdict},
+    judge::{BadThen, Finding, Findings, MAX_REACHED, Verdict},
     ledger::Slot,
     object::{Pod, Uid},
     scope::{PodScopes, Scope},
@@ -122,6 +122,8 @@ pub(super) struct HealthCounts<'a> {
     /// The Ready pods that the agent gets, or a short time ago got, no connection to, whatever their kubelets got and
     /// whatever has become of them since; those that have been unreached for longest first.
     unreached: Vec<UnreachedRun>,
+    /// Whether so many pods are reached again that not all are among those.
+    is_cut: bool,
 }
 
 /// Neighbours in the list of unreached pods that are of one workload and were unreached until the same time.
@@ -141,7 +143,10 @@ impl<'a> HealthCounts<'a> {
         findings: &'a Findings,
         out_of_service: Vec<UnreachedPod>,
     ) -> Self {
-        let mut health = Self::default();
+        let mut health = Self {
+            is_cut: findings.reached.len() >= MAX_REACHED,
+            ..Self::default()
+        };
         let mut unreached = out_of_service;
         let judging_for = |since| cx.now.moment.saturating_sub(since);
         let judging_for = findings.judging_since.map(judging_for);
@@ -201,7 +206,7 @@ impl<'a> HealthCounts<'a> {
             .iter()
             .skip(ends)
             .take_while(|pods| pods.first <= since + within);
-        about_then.any(|pods| pods.until > asked && pods.workload != *workload)
+        self.is_cut || about_then.any(|pods| pods.until > asked && pods.workload != *workload)
     }
 
     fn count_bad(&mut self, cx: &Context<'a>, finding: &'a Finding) -> Option<UnreachedPod> {

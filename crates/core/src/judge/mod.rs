@@ -17,7 +17,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 pub use self::{
     findings::{Finding, Findings},
-    spells::{BadThen, ReachedAgain},
+    spells::{BadThen, MAX_REACHED, ReachedAgain},
 };
 use self::{
     healthy::Healthy,

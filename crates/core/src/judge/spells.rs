@@ -24,8 +24,8 @@ const MAX_OF_POD: usize = 8;
 /// How many spells one decision forgets: after a failure of the whole cluster there are many. The rest has its turn.
 const MAX_FORGOTTEN: usize = 1000;
 
-/// How many pods a decision is told of that are reached again.
-const MAX_REACHED: usize = 1000;
+/// How many pods a decision is told of that are reached again. If there are as many, there may be more.
+pub const MAX_REACHED: usize = 1000;
 
 /// How many workloads of a node or a zone are looked at to find two with such pods.
 const MAX_WORKLOADS: usize = 100;

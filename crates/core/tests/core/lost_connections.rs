@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    judge::{ReachedAgain, Verdict},
+    judge::{MAX_REACHED, ReachedAgain, Verdict},
     keys,
     reason::Reason,
 };
@@ -358,5 +358,24 @@ fn a_lost_pod_that_is_deleted_before_another_is_asked_again_was_lost_then() {
         scene.cluster.recreate("d1-0", "again".to_owned());
         scene.decide_at(460);
         assert_eq!(scene.taken(), [""; 0]);
+    }
+}
+
+/// All that are known are of its own workload.
+#[test]
+fn where_very_many_pods_are_reached_again_one_may_be_of_another_workload() {
+    for (count, taken) in [(MAX_REACHED - 1, 1), (MAX_REACHED, 0)] {
+        let mut world = World::with_web();
+        unreached(&mut world, &["web-0"]);
+        let pod = world.pod("web-1").clone();
+        let reached = ReachedAgain {
+            pod: pod.key,
+            uid: pod.uid,
+            workload: workload_id("web"),
+            since: world.now.moment,
+            until: world.now.moment + Duration::from_mins(1),
+        };
+        world.reached = vec![reached; count];
+        assert_eq!(quarantines(&world.planned()).len(), taken, "{count}");
     }
 }
