@@ -36,21 +36,18 @@ pub fn after(at: Timestamp, duration: Duration) -> Timestamp {
 /// How long ago that was; `None` of a time in the future, beyond what clocks may differ: no clock that is right wrote it.
 #[must_use]
 pub fn age(now: Timestamp, at: Timestamp) -> Option<Duration> {
-    let age = now.duration_since(at);
-    if age < -CLOCK_TOLERANCE {
-        return None;
-    }
-    Some(Duration::try_from(age).unwrap_or(Duration::ZERO))
+    age_within(now, at, CLOCK_TOLERANCE)
 }
 
 /// How long ago any of the agents wrote that; `None` of a time that is further ahead than their clocks may be.
 #[must_use]
 pub fn age_by_agents(now: Timestamp, at: Timestamp) -> Option<Duration> {
-    let ahead = at.duration_since(now);
-    if ahead > AGENTS_APART {
-        return None;
-    }
-    Some(Duration::try_from(-ahead).unwrap_or(Duration::ZERO))
+    age_within(now, at, AGENTS_APART)
+}
+
+fn age_within(now: Timestamp, at: Timestamp, ahead: SignedDuration) -> Option<Duration> {
+    let age = now.duration_since(at);
+    (age >= -ahead).then(|| Duration::try_from(age).unwrap_or(Duration::ZERO))
 }
 
 /// The earliest `creationTimestamp` that an object created at that time or later can have.

@@ -59,6 +59,11 @@ impl<'a> HealthCount<'a> {
         self.unhealthy.len() + self.quarantined as usize
     }
 
+    /// How many pods count as bad because a new agent has never found them good.
+    pub(super) fn unknown(&self) -> u32 {
+        self.unknown
+    }
+
     pub(super) fn is_storm(&self, scope: &Scope, threshold: u8) -> bool {
         let (unhealthy, total) = (self.unhealthy(), self.total());
         is_above(
@@ -73,11 +78,6 @@ impl<'a> HealthCount<'a> {
     /// Whether there would be a storm if all suspect pods were unhealthy.
     pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
         self.may_be_storm_with(scope, threshold, &BadThen::default())
-    }
-
-    /// How many pods count as bad because a new agent has never found them good.
-    pub(super) fn unknown(&self) -> u32 {
-        self.unknown
     }
 
     /// The same if those were bad, too, that were when a pod was asked.

@@ -75,7 +75,7 @@ impl Judge {
             (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
         });
         for uid in self.healthy.expire(now) {
-            self.spells.set_verdict(&uid, self.healthy.contains(&uid));
+            self.update_verdict(&uid);
         }
         let mut with_verdict =
             HashMap::from([(Scope::Cluster, self.healthy.count(&Scope::Cluster))]);
@@ -122,7 +122,8 @@ impl Judge {
         if self.spells.none_counts() {
             return Vec::new();
         }
-        for finding in pods {
+        // Without contrast no pod is quarantined.
+        for finding in pods.iter_mut().filter(|finding| finding.contrast) {
             for scope in finding.scopes.iter() {
                 let then = self
                     .spells

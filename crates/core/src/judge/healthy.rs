@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::scope_counts::ScopeCounts;
 use crate::{
     object::Uid,
     scope::{PodScopes, Scope},
@@ -17,7 +18,7 @@ pub(super) struct Healthy {
     pods: HashMap<Uid, HealthyPod>,
     /// Until when each policy's last answer counts; then the pod's uid.
     expiring: BTreeSet<(Moment, Arc<str>, Uid)>,
-    counts: HashMap<Scope, u32>,
+    counts: ScopeCounts,
 }
 
 /// A pod that at least one policy's signal finds healthy.
@@ -49,9 +50,7 @@ impl Healthy {
             pod.found_by.push((policy.clone(), until));
             return;
         }
-        for scope in scopes.iter() {
-            *self.counts.entry(scope).or_default() += 1;
-        }
+        self.counts.add(scopes);
         let pod = HealthyPod {
             scopes: scopes.clone(),
             found_by: vec![(policy.clone(), until)],
@@ -82,14 +81,7 @@ impl Healthy {
         for (policy, until) in pod.found_by {
             self.expiring.remove(&(until, policy, uid.clone()));
         }
-        for scope in pod.scopes.iter() {
-            if let Some(count) = self.counts.get_mut(&scope) {
-                *count -= 1;
-                if *count == 0 {
-                    self.counts.remove(&scope);
-                }
-            }
-        }
+        self.counts.remove(&pod.scopes);
     }
 
     /// Drops the answers that no longer count. Returns about which pods.
@@ -120,6 +112,6 @@ impl Healthy {
     }
 
     pub(super) fn count(&self, scope: &Scope) -> u32 {
-        self.counts.get(scope).copied().unwrap_or(0)
+        self.counts.get(scope)
     }
 }

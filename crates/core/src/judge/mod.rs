@@ -8,6 +8,7 @@ mod findings;
 mod healthy;
 pub mod judgement;
 mod never_good;
+mod scope_counts;
 mod spells;
 mod streak;
 
@@ -153,7 +154,7 @@ impl Judge {
     fn drop_policy(&mut self, mut streaks: PolicyStreaks) -> Vec<Uid> {
         let policy = streaks.policy.name.clone();
         for uid in self.healthy.forget_policy(&policy) {
-            self.spells.set_verdict(&uid, self.healthy.contains(&uid));
+            self.update_verdict(&uid);
         }
         for (uid, ended) in streaks.end_all() {
             self.end_spell(&policy, &uid, ended);
@@ -298,12 +299,17 @@ impl Judge {
             && let Some((scopes, until)) = streaks.health(uid)
         {
             self.healthy.set(&streaks.policy.name, uid, scopes, until);
-            self.spells.set_verdict(uid, self.healthy.contains(uid));
+            self.update_verdict(uid);
         }
     }
 
     fn remove_health(&mut self, policy: &str, uid: &Uid) {
         self.healthy.remove(policy, uid);
+        self.update_verdict(uid);
+    }
+
+    /// Tells the spells what has become of a pod's health.
+    fn update_verdict(&mut self, uid: &Uid) {
         self.spells.set_verdict(uid, self.healthy.contains(uid));
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::scope_counts::ScopeCounts;
 use crate::{
     object::Uid,
     scope::{PodScopes, Scope},
@@ -11,7 +12,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct NeverGood {
     pods: HashMap<Uid, PodScopes>,
-    counts: HashMap<Scope, u32>,
+    counts: ScopeCounts,
 }
 
 impl NeverGood {
@@ -21,19 +22,10 @@ impl NeverGood {
             return;
         }
         if let Some(known) = self.pods.remove(uid) {
-            for scope in known.iter() {
-                if let Some(count) = self.counts.get_mut(&scope) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.counts.remove(&scope);
-                    }
-                }
-            }
+            self.counts.remove(&known);
         }
         if let Some(scopes) = scopes {
-            for scope in scopes.iter() {
-                *self.counts.entry(scope).or_default() += 1;
-            }
+            self.counts.add(scopes);
             self.pods.insert(uid.clone(), scopes.clone());
         }
     }
@@ -43,6 +35,6 @@ impl NeverGood {
     }
 
     pub(super) fn count(&self, scope: &Scope) -> u32 {
-        self.counts.get(scope).copied().unwrap_or(0)
+        self.counts.get(scope)
     }
 }
