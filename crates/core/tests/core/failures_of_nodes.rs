@@ -108,14 +108,8 @@ fn with_single_pods_on_node() -> (Scene, Vec<&'static str>) {
     put_on_node(&mut cluster, &on_node);
     cluster.watch();
     let mut scene = Scene::of(cluster, &on_node);
-    all_say(&mut scene, &on_node, 110, Is::Good);
+    scene.all_say(&on_node, 110, Is::Good);
     (scene, on_node)
-}
-
-fn all_say(scene: &mut Scene, names: &[&'static str], tenth: u64, is: Is) {
-    for (index, name) in (0..).zip(names) {
-        scene.says(tenth + index, name, is);
-    }
 }
 
 /// The next leader has found none of them good. At the end of the failure they are good before `d0-0` is asked again.
@@ -127,10 +121,10 @@ fn a_node_that_fails_with_the_leader_costs_no_pod() {
             scene.cluster.restart();
         }
         for turn in 2..8 {
-            all_say(&mut scene, &on_node, turn * 100 + 10, Is::Bad);
+            scene.all_say(&on_node, turn * 100 + 10, Is::Bad);
         }
         assert_eq!(scene.taken(), [""; 0], "{with_the_leader}");
-        all_say(&mut scene, &on_node, 810, Is::Good);
+        scene.all_say(&on_node, 810, Is::Good);
         assert_eq!(scene.taken(), [""; 0], "{with_the_leader}");
     }
 }
@@ -141,9 +135,9 @@ fn a_node_that_fails_with_the_leader_costs_no_pod_while_others_cannot_be_asked()
     let (mut scene, _) = with_single_pods_on_node();
     scene.cluster.restart();
     for turn in 2..5 {
-        all_say(&mut scene, &SINGLE, turn * 100 + 10, Is::Bad);
+        scene.all_say(&SINGLE, turn * 100 + 10, Is::Bad);
         if turn == 4 {
-            all_say(&mut scene, &SINGLE, turn * 100 + 20, Is::NotAsked);
+            scene.all_say(&SINGLE, turn * 100 + 20, Is::NotAsked);
         }
         scene.says(turn * 100 + 50, "d0-0", Is::Bad);
     }
@@ -155,7 +149,7 @@ fn a_node_that_fails_with_the_leader_costs_no_pod_while_others_cannot_be_asked()
 fn a_node_that_fails_while_the_leader_stands_by_for_a_moment_costs_no_pod() {
     let (mut scene, on_node) = with_single_pods_on_node();
     for turn in 2..90 {
-        all_say(&mut scene, &on_node, turn * 100 + 10, Is::Good);
+        scene.all_say(&on_node, turn * 100 + 10, Is::Good);
     }
     let cluster = &mut scene.cluster;
     cluster.world.restart();
@@ -165,7 +159,7 @@ fn a_node_that_fails_while_the_leader_stands_by_for_a_moment_costs_no_pod() {
     }
     cluster.watch();
     for turn in 90..97 {
-        all_say(&mut scene, &on_node, turn * 100 + 10, Is::Bad);
+        scene.all_say(&on_node, turn * 100 + 10, Is::Bad);
     }
     assert_eq!(scene.taken(), [""; 0]);
 }

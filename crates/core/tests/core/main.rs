@@ -54,6 +54,7 @@ mod service;
 mod setbacks;
 mod settle;
 mod slots;
+mod spells;
 mod spells_model;
 mod storm;
 mod streaks_and_storms;

@@ -139,12 +139,6 @@ fn the_nodes_of_a_zone_are_counted_together() {
     );
 }
 
-fn say(scene: &mut Scene, names: &[&'static str], tenth: u64, is: Is) {
-    for (index, name) in (0..).zip(names) {
-        scene.says(tenth + index, name, is);
-    }
-}
-
 /// Three unhealthy ones of one workload have that in common.
 #[test]
 fn a_suspect_pod_of_another_workload_begins_no_storm_of_a_node() {
@@ -158,7 +152,7 @@ fn a_suspect_pod_of_another_workload_begins_no_storm_of_a_node() {
         }
         cluster.watch();
         let mut scene = Scene::of(cluster, &on_node);
-        say(&mut scene, &on_node, 110, Is::Good);
+        scene.all_say(&on_node, 110, Is::Good);
         for turn in 2..5 {
             let is_bad = turn == 4 && is_bad_once;
             scene.says(
@@ -166,12 +160,12 @@ fn a_suspect_pod_of_another_workload_begins_no_storm_of_a_node() {
                 "d1-0",
                 if is_bad { Is::Bad } else { Is::Good },
             );
-            say(&mut scene, &on_node[..3], turn * 100 + 10, Is::Bad);
+            scene.all_say(&on_node[..3], turn * 100 + 10, Is::Bad);
         }
         scene.says(505, "d1-0", Is::Good);
         let storms = scene.cluster.world.state.storms();
         for turn in 6..20 {
-            say(&mut scene, &on_node[..3], turn * 100 + 10, Is::Bad);
+            scene.all_say(&on_node[..3], turn * 100 + 10, Is::Bad);
         }
         let taken = scene.taken().len();
         assert_eq!((storms["node"], taken > 0), (0, true), "{is_bad_once}");

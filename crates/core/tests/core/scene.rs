@@ -102,6 +102,13 @@ impl Scene {
         self.cluster.decide();
     }
 
+    /// From that time on the pods answer, each a tenth of a second after the one before.
+    pub(crate) fn all_say(&mut self, names: &[&str], tenth: u64, is: Is) {
+        for (index, name) in (0..).zip(names) {
+            self.says(tenth + index, name, is);
+        }
+    }
+
     /// At that time a pod answers.
     pub(crate) fn says_while_a_write_is_in_flight(&mut self, tenth: u64, name: &str, is: Is) {
         self.at(tenth);
