@@ -94,8 +94,8 @@ fuzz: ## Look for inputs that break what reads them: SECONDS=60 each, ONLY=recor
 	@RUSTFLAGS="$(COVERAGE)" cargo build --quiet --locked --package test-fuzz --features libfuzzer --bin fuzz-target
 	@tests/fuzz/run $(BUILT) $(or $(SECONDS),60)
 
-# Each mutant is built and tested in seconds, and there are 1,500 of them. SHARD=0/8 tries the first eighth.
-mutants: ## Change the core in 1,500 ways, each of which a test must notice: hours; SHARD=0/8
+# Each mutant is built and tested in seconds, and there are 2,000 of them. SHARD=0/8 tries the first eighth.
+mutants: ## Change the core in 2,000 ways, each of which a test must notice: hours; SHARD=0/8
 	@tests/mutants/run
 
 # How much may go wrong is in the environment: MODEL_FAULTS in all, of these at most MODEL_NETWORK, MODEL_STATUS,

@@ -8,6 +8,7 @@ use pod_quarantine_core::{
     object::{ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
     policy::Mode,
     reason::Reason,
+    record::MAX_BYTES,
     restore::HIGHEST_COST,
     selector::{Operator, Requirement, Selector},
     text::Fingerprint,
@@ -566,17 +567,30 @@ fn searches_that_fail_at_once_are_put_off_too() {
 
 #[test]
 fn labels_that_are_too_long_for_a_record_are_refused_before_one_is_written() {
-    let mut world = World::with_web();
-    world.unhealthy("web-0");
-    world.change("web-0", |pod| {
-        for label in 0..200 {
-            let key = format!("label-{label}");
-            pod.labels.insert(key.into(), "v".repeat(60).into());
-        }
-    });
-    assert_eq!(refusals(&world.planned()), [("web-0", Reason::NoWayOut)]);
-    let uid = world.pod("web-0").uid.clone();
-    let detail = world.state.refused(&uid).next().unwrap();
-    let detail = &detail.refusal.detail;
-    assert!(detail.contains("its labels alone have"), "{detail}");
+    let refusal = |bytes: usize| {
+        let mut world = World::with_web();
+        world.unhealthy("web-0");
+        world.change("web-0", |pod| {
+            let length = |pod: &Pod| -> usize {
+                let labels = pod.labels.iter();
+                labels.map(|(key, value)| key.len() + value.len()).sum()
+            };
+            while length(pod) < bytes {
+                let key = format!("l{:03}", pod.labels.len());
+                let rest = bytes - length(pod) - key.len();
+                pod.labels
+                    .insert(key.into(), "v".repeat(rest.min(50)).into());
+            }
+        });
+        assert_eq!(refusals(&world.planned()), [("web-0", Reason::NoWayOut)]);
+        let uid = world.pod("web-0").uid.clone();
+        let refused = world.state.refused(&uid).next().unwrap();
+        refused.refusal.detail.to_string()
+    };
+    let alone = "its labels alone have";
+    let (most, more) = (refusal(MAX_BYTES), refusal(MAX_BYTES + 1));
+    assert!(
+        !most.contains(alone) && more.contains(alone),
+        "{most}, {more}"
+    );
 }

@@ -246,6 +246,22 @@ fn the_selector_of_a_custom_parent_is_left_too() {
 }
 
 #[test]
+fn a_replica_set_that_selects_by_its_hash_alone_says_nothing_of_its_custom_parent() {
+    let quarantine = of(|world| {
+        let hash = "rollouts-pod-template-hash";
+        world.change("web-0", |pod| {
+            pod.labels = labels(&[("app", "web"), (hash, "1")]);
+        });
+        world.set_controller(ControllerKind::ReplicaSet, "web-rs", |set| {
+            set.owner = Some(reference("Rollout", "web"));
+            set.selector = selector(&[(hash, "1")]);
+        });
+    });
+    assert_eq!(label(&quarantine, "app"), Some("quarantined"));
+    assert_ne!(label(&quarantine, "rollouts-pod-template-hash"), Some("1"));
+}
+
+#[test]
 fn a_foreign_controller_is_not_entered() {
     let quarantine = of(|world| {
         let rest = one("app", Operator::In(BTreeSet::from(["quarantined".into()])));
