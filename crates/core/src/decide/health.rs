@@ -77,13 +77,22 @@ impl<'a> HealthCount<'a> {
 
     /// Whether there would be a storm if all suspect pods were unhealthy.
     pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
-        self.may_be_storm_with(scope, threshold, &BadThen::default())
+        self.is_above_with(scope, threshold, self.bad.len(), &BadThen::default())
     }
 
-    /// The same if those were bad, too, that were when a pod was asked.
-    pub(super) fn may_be_storm_with(&self, scope: &Scope, threshold: u8, then: &BadThen) -> bool {
+    /// Whether there would have been one when a pod was asked, beside which those were bad.
+    pub(super) fn may_have_been_storm(
+        &self,
+        scope: &Scope,
+        threshold: u8,
+        others: &BadThen,
+    ) -> bool {
+        self.is_above_with(scope, threshold, others.pods + 1, others)
+    }
+
+    fn is_above_with(&self, scope: &Scope, threshold: u8, bad: usize, then: &BadThen) -> bool {
         let unknown = self.unknown as usize;
-        let bad = self.bad.len() + self.quarantined as usize + unknown + then.pods;
+        let bad = bad + self.quarantined as usize + unknown;
         let more = u32::try_from(unknown + then.without_verdict).unwrap_or(u32::MAX);
         let total = self.total().saturating_add(more);
         let others = then.workloads.iter();
@@ -109,7 +118,7 @@ fn is_above(scope: &Scope, bad: usize, total: u32, workloads: usize, threshold: 
 #[derive(Clone, Debug)]
 pub(super) struct UnreachedPod {
     pub(super) workload: WorkloadId,
-    /// When its bad answers began.
+    /// When its first answer without a connection came.
     pub(super) since: Moment,
     /// [`Moment::MAX`] if nothing says that it is reached again.
     pub(super) until: Moment,
@@ -130,7 +139,7 @@ pub(super) struct HealthCounts<'a> {
 #[derive(Debug)]
 struct UnreachedRun {
     workload: WorkloadId,
-    /// Since when the first and the last of them have been bad.
+    /// Since when the first and the last of them have been unreached.
     first: Moment,
     last: Moment,
     until: Moment,
@@ -151,12 +160,18 @@ impl<'a> HealthCounts<'a> {
         let judging_for = |since| cx.now.moment.saturating_sub(since);
         let judging_for = findings.judging_since.map(judging_for);
         let is_new_agent = judging_for.is_some_and(|time| time < cx.file.limits.storm.cooldown);
-        for finding in findings.pods.iter().filter(|finding| finding.contrast) {
-            unreached.extend(health.count_bad(cx, finding));
+        for finding in &findings.pods {
+            if finding.counts {
+                health.count_bad(cx, finding);
+            }
+            // A new agent's network may have failed with the agent before it.
+            if finding.counts || is_new_agent {
+                unreached.extend(unreached_pod(cx, finding));
+            }
         }
         let reached = findings.reached.iter().filter(|reached| {
             let pod = cx.view.pod(&reached.pod);
-            pod.is_none_or(|pod| pod.uid != reached.uid || pod.ready)
+            pod.is_none_or(|pod| pod.uid != reached.uid || pod.ready || pod.terminating)
         });
         unreached.extend(reached.map(|pod| UnreachedPod {
             workload: pod.workload.clone(),
@@ -209,8 +224,10 @@ impl<'a> HealthCounts<'a> {
         self.is_cut || about_then.any(|pods| pods.until > asked && pods.workload != *workload)
     }
 
-    fn count_bad(&mut self, cx: &Context<'a>, finding: &'a Finding) -> Option<UnreachedPod> {
-        let pod = in_service(cx, finding)?;
+    fn count_bad(&mut self, cx: &Context<'a>, finding: &'a Finding) {
+        if in_service(cx, finding).is_none() {
+            return;
+        }
         for scope in finding.scopes.iter() {
             let count = self.scopes.entry(scope).or_default();
             count.first.get_or_insert(finding);
@@ -221,12 +238,6 @@ impl<'a> HealthCounts<'a> {
                 count.unhealthy_workloads.insert(&finding.scopes.workload);
             }
         }
-        let is_unreached = finding.unreached && pod.ready && !finding.scopes.exempt;
-        is_unreached.then(|| UnreachedPod {
-            workload: finding.scopes.workload.clone(),
-            since: finding.since,
-            until: Moment::MAX,
-        })
     }
 
     fn count_unreached(&mut self, mut pods: Vec<UnreachedPod>) {
@@ -269,6 +280,16 @@ impl<'a> HealthCounts<'a> {
             }
         }
     }
+}
+
+fn unreached_pod(cx: &Context<'_>, finding: &Finding) -> Option<UnreachedPod> {
+    let since = finding.unreached_since?;
+    let pod = in_service(cx, finding)?;
+    (pod.ready && !finding.scopes.exempt).then(|| UnreachedPod {
+        workload: finding.scopes.workload.clone(),
+        since,
+        until: Moment::MAX,
+    })
 }
 
 fn in_service<'a>(cx: &Context<'a>, finding: &Finding) -> Option<&'a Pod> {

@@ -23,29 +23,31 @@ pub(super) fn remembered_for(cx: &Context<'_>) -> Duration {
 /// Remembers the pods that are lost now, and forgets those that are in service and are not, or were long ago.
 pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings) {
     let now = cx.now.moment;
-    for finding in findings.pods.iter().filter(|finding| is_lost(cx, finding)) {
-        let pod = LostPod {
-            key: finding.pod.clone(),
-            workload: finding.scopes.workload.clone(),
-            since: finding.since,
-            last_found: now,
-        };
-        state.lost.insert(finding.uid.clone(), pod);
+    for finding in &findings.pods {
+        if let Some(since) = lost_since(cx, finding) {
+            let pod = LostPod {
+                key: finding.pod.clone(),
+                workload: finding.scopes.workload.clone(),
+                since,
+                last_found: now,
+            };
+            state.lost.insert(finding.uid.clone(), pod);
+        }
     }
     state.lost.retain(|uid, lost| {
         let pod = cx.view.pod(&lost.key).filter(|pod| pod.uid == *uid);
-        let is_in_service = pod.is_some_and(|pod| !pod.counts_as_quarantined());
+        let is_in_service = pod.is_some_and(|pod| !pod.terminating && !pod.counts_as_quarantined());
         lost.last_found == now
             || !is_in_service && now.saturating_sub(lost.last_found) <= remembered_for(cx)
     });
 }
 
-fn is_lost(cx: &Context<'_>, finding: &Finding) -> bool {
+fn lost_since(cx: &Context<'_>, finding: &Finding) -> Option<Moment> {
     let pod = cx.view.pod(&finding.pod);
-    finding.unreached
-        && finding.contrast
-        && finding.verdict == Verdict::Unhealthy
-        && pod.is_some_and(|pod| pod.uid == finding.uid && pod.ready && !pod.overrides().exempt)
+    let is_served =
+        pod.is_some_and(|pod| pod.uid == finding.uid && pod.ready && !pod.overrides().exempt);
+    let is_lost = finding.counts && finding.verdict == Verdict::Unhealthy && is_served;
+    finding.unreached_since.filter(|_| is_lost)
 }
 
 /// The pods that were lost and are out of service. Those that only the ledger knows count as lost since they are out.

@@ -26,20 +26,20 @@ pub struct Finding {
     pub scopes: PodScopes,
     /// When the streak of bad answers began.
     pub since: Moment,
-    /// When the pod was asked for the first of its bad answers, and for the last.
-    pub asked_first: Moment,
+    /// When the pod was asked for the last of them.
     pub asked: Moment,
     /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload, before
     /// this pod was asked last.
     pub contrast: bool,
-    /// Whether there was no connection for at least one of the bad answers: of a network that fails, the first of them may
-    /// still have had one.
-    pub unreached: bool,
+    /// Whether the pod counts as bad: if there is contrast, or was when it began to be bad.
+    pub counts: bool,
+    /// When the first of them came without a connection, if there was one.
+    pub unreached_since: Option<Moment>,
     /// One line for people.
     pub reason: Arc<str>,
     /// The last samples, oldest first.
     pub evidence: Arc<[Evidence]>,
-    /// How many other pods of its scopes were bad when it was asked last, and are so no longer, where there are any. When a
+    /// How many other pods of its scopes were bad when it was asked last, where it may be more than are bad now. When a
     /// failure ends, each pod answers at its own turn.
     pub then: Vec<(Scope, BadThen)>,
     /// Whether all those are known: not if the answer came very late, or if there were too many.
@@ -51,14 +51,14 @@ pub struct Finding {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// The pods that the agent got no connection to when one of those was asked last, and are not bad now.
+    /// The pods that the agent got no connection to when one of those was asked last, and gets one by now, perhaps.
     pub reached: Vec<ReachedAgain>,
     /// Since when there have been pods to judge.
     pub judging_since: Option<Moment>,
-    /// How many other pods were bad and never good, in each scope that has a finding with contrast: a new agent knows nothing
+    /// How many other pods were bad and never good, in each scope of a pod that counts as bad: a new agent knows nothing
     /// else of them.
     pub never_good: HashMap<Scope, u32>,
-    /// How many pods have a verdict, in the cluster and in each scope that has a finding with contrast.
+    /// How many pods have a verdict, in the cluster and in each scope of a pod that counts as bad.
     pub with_verdict: HashMap<Scope, u32>,
 }
 
@@ -66,6 +66,7 @@ impl Judge {
     /// The findings of now. A finding without contrast is about a pod of which nothing is known.
     #[must_use]
     pub fn findings(&mut self, now: Moment) -> Findings {
+        self.end_stale(now);
         let most = self.policies.values().map(|streaks| streaks.bad.len());
         let mut pods = Vec::with_capacity(most.sum());
         for streaks in self.policies.values() {
@@ -77,21 +78,22 @@ impl Judge {
         for uid in self.healthy.expire(now) {
             self.update_verdict(&uid);
         }
-        let mut with_verdict =
-            HashMap::from([(Scope::Cluster, self.healthy.count(&Scope::Cluster))]);
+        let known = |scope: &Scope| self.healthy.count(scope) + self.spells.bad_alone(scope);
+        let mut with_verdict = HashMap::from([(Scope::Cluster, known(&Scope::Cluster))]);
         let mut never_good = HashMap::new();
         let mut counted: HashSet<&Uid> = HashSet::new();
-        for finding in pods.iter().filter(|finding| finding.contrast) {
+        for finding in pods.iter_mut().filter(|finding| !finding.counts) {
+            finding.counts = self.spells.is_bad(&finding.policy.name, &finding.uid);
+        }
+        for finding in pods.iter().filter(|finding| finding.counts) {
             let is_first = counted.insert(&finding.uid);
-            let is_new = is_first && !self.healthy.contains(&finding.uid);
             let was_never_good = is_first && self.never_good.contains(&finding.uid);
             for scope in finding.scopes.iter() {
                 let never = self.never_good.count(&scope);
                 let others = never_good.entry(scope.clone()).or_insert(never);
                 *others = others.saturating_sub(u32::from(was_never_good));
-                let healthy = self.healthy.count(&scope);
-                let count = with_verdict.entry(scope).or_insert(healthy);
-                *count += u32::from(is_new);
+                let known = known(&scope);
+                with_verdict.entry(scope).or_insert(known);
             }
         }
         let reached = self.compare_with_spells(&mut pods, now);
@@ -112,28 +114,32 @@ impl Judge {
     fn compare_with_spells(&mut self, pods: &mut [Finding], now: Moment) -> Vec<ReachedAgain> {
         let on_the_way = now.saturating_sub(self.longest_answer);
         let asked = pods.iter().map(|finding| finding.asked).min();
-        let asked_first = pods.iter().map(|finding| finding.asked_first).min();
-        let least = |asked: Option<Moment>| asked.unwrap_or(Moment::MAX).min(on_the_way);
-        let waiting = least(asked_first).max(now.saturating_sub(self.cooldown));
-        self.spells.expire(least(asked), waiting, now);
-        for finding in &mut *pods {
+        let over = asked.unwrap_or(Moment::MAX).min(on_the_way);
+        let waiting = now.saturating_sub(self.cooldown);
+        self.spells.expire(over, waiting, now);
+        for finding in pods {
             finding.then_is_known = self.spells.knows(finding.asked);
-        }
-        if self.spells.none_counts() {
-            return Vec::new();
-        }
-        // Without contrast no pod is quarantined.
-        for finding in pods.iter_mut().filter(|finding| finding.contrast) {
-            for scope in finding.scopes.iter() {
-                let then = self
-                    .spells
-                    .bad_then(&scope, finding.asked_first, finding.asked);
-                if then.pods > 0 {
-                    finding.then.push((scope, then));
+            // Without contrast no pod is quarantined.
+            if finding.contrast {
+                let lasts_since = self.spells.lasts_since(&finding.uid);
+                for scope in finding.scopes.iter() {
+                    let then = self.spells.bad_then(&scope, lasts_since, finding.asked);
+                    finding.then.extend(then.map(|then| (scope, then)));
                 }
             }
         }
         asked.map_or_else(Vec::new, |asked| self.spells.reached_after(asked))
+    }
+
+    /// The last answers about some pods are so old that they say nothing of now.
+    fn end_stale(&mut self, now: Moment) {
+        let policies = self.policies.values_mut();
+        let ended = policies.map(|streaks| (streaks.policy.name.clone(), streaks.end_stale(now)));
+        for (policy, ended) in ended.collect::<Vec<_>>() {
+            for (uid, ended) in ended {
+                self.end_spell(&policy, &uid, &ended);
+            }
+        }
     }
 
     /// How many pods each policy finds unhealthy now.

@@ -9,6 +9,7 @@ mod healthy;
 pub mod judgement;
 mod never_good;
 mod scope_counts;
+mod spell_counts;
 mod spells;
 mod streak;
 
@@ -157,7 +158,7 @@ impl Judge {
             self.update_verdict(&uid);
         }
         for (uid, ended) in streaks.end_all() {
-            self.end_spell(&policy, &uid, ended);
+            self.end_spell(&policy, &uid, &ended);
         }
         streaks.pods.into_keys().collect()
     }
@@ -188,10 +189,10 @@ impl Judge {
         {
             let ended = streaks.forget(uid);
             self.end(policy, uid, ended);
-            self.spells.close(policy, uid, now);
             self.remove_health(policy, uid);
             self.set_never_good(uid);
         }
+        self.spells.close(policy, uid, now);
         self.forget_beginning();
     }
 
@@ -247,7 +248,7 @@ impl Judge {
                 self.never_good.set(uid, None);
             }
             Answer::Bad => {
-                self.set_bad(policy, uid, recorded.is_bad);
+                self.set_bad(policy, uid, recorded.has_contrast);
                 self.set_never_good(uid);
             }
             Answer::None => {}
@@ -255,18 +256,19 @@ impl Judge {
         self.set_health(policy, uid);
     }
 
-    fn set_bad(&mut self, policy: &str, uid: &Uid, is_bad: bool) {
+    fn set_bad(&mut self, policy: &str, uid: &Uid, has_contrast: bool) {
         if let Some(streaks) = self.policies.get(policy)
             && let Some(streak) = streaks.pods.get(uid)
+            && let Some(bad) = &streak.bad
         {
             let of = SpellOf {
                 policy: &streaks.policy.name,
                 uid,
                 key: &streak.pod,
                 scopes: &streak.scopes,
-                has_verdict: self.healthy.contains(uid),
+                is_healthy: self.healthy.contains(uid),
             };
-            self.spells.set_bad(of, is_bad);
+            self.spells.set_bad(of, bad.answers(), has_contrast);
         }
     }
 
@@ -276,21 +278,22 @@ impl Judge {
             && let Some(streaks) = self.policies.get(policy)
         {
             let policy = streaks.policy.name.clone();
-            self.end_spell(&policy, uid, ended);
+            self.end_spell(&policy, uid, &ended);
         }
     }
 
-    fn end_spell(&mut self, policy: &Arc<str>, uid: &Uid, ended: EndedStreak) {
+    fn end_spell(&mut self, policy: &Arc<str>, uid: &Uid, ended: &EndedStreak) {
         let of = SpellOf {
             policy,
             uid,
             key: &ended.pod,
             scopes: &ended.scopes,
-            has_verdict: self.healthy.contains(uid),
+            is_healthy: self.healthy.contains(uid),
         };
-        self.spells.set_bad(of, false);
-        if let Some(spell) = ended.spell {
-            self.spells.end(of, spell);
+        self.spells.set_bad(of, ended.bad, ended.has_contrast);
+        match ended.good {
+            Some(at) => self.spells.close(policy, uid, at),
+            None => self.spells.wait(policy, uid, ended.stale),
         }
     }
 
@@ -310,7 +313,7 @@ impl Judge {
 
     /// Tells the spells what has become of a pod's health.
     fn update_verdict(&mut self, uid: &Uid) {
-        self.spells.set_verdict(uid, self.healthy.contains(uid));
+        self.spells.set_healthy(uid, self.healthy.contains(uid));
     }
 
     fn set_never_good(&mut self, uid: &Uid) {

@@ -1,13 +1,14 @@
-//! When pods were bad that are so no longer, for as long as that matters.
+//! When pods were bad, also those that are so no longer, for as long as that matters.
 //!
 //! When a failure ends, each pod answers at its own turn. What a pod answered is therefore compared with all that were bad
-//! when it was asked. The spells of each scope are kept up to date with every answer, so that no decision walks over them.
+//! when it was asked. The spells of each scope are counted with every answer, so that no decision walks over them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
+use super::spell_counts::{Counted, End, ScopeSpells, SpellCounts};
 use crate::{
     object::{ObjectKey, Uid},
     scope::{PodScopes, Scope},
@@ -15,7 +16,7 @@ use crate::{
     workload::WorkloadId,
 };
 
-/// How many spells are kept, but for those that are new since the last decision.
+/// How many spells that have ended, or wait, are kept, but for those that are new since the last decision.
 const MAX_SPELLS: usize = 100_000;
 
 /// How many spells of one pod are kept apart: a pod that is bad now and then has many.
@@ -30,26 +31,7 @@ pub const MAX_REACHED: usize = 1000;
 /// How many workloads of a node or a zone are looked at to find two with such pods.
 const MAX_WORKLOADS: usize = 100;
 
-/// From when until when a pod was bad.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Spell {
-    /// When it was asked for the first of its bad answers.
-    pub(super) from: Moment,
-    /// When it was good again or gone; while it waits for that, when its last bad answer went stale.
-    pub(super) until: Moment,
-    /// The policies to which the pod was restarted, or that could not ask it, and that have not found it good since.
-    pub(super) waits_for: Vec<Arc<str>>,
-    /// Whether there was no connection for one of the bad answers.
-    pub(super) unreached: bool,
-}
-
-impl Spell {
-    fn waits(&self) -> bool {
-        !self.waits_for.is_empty()
-    }
-}
-
-/// The pods that were bad at one time, and are so no longer.
+/// The other pods that were bad at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BadThen {
     pub pods: usize,
@@ -65,7 +47,7 @@ pub struct ReachedAgain {
     pub pod: ObjectKey,
     pub uid: Uid,
     pub workload: WorkloadId,
-    /// When it was asked for the first of its bad answers.
+    /// When the first of its answers without a connection came.
     pub since: Moment,
     /// [`Moment::MAX`] if it has not been good since.
     pub until: Moment,
@@ -75,8 +57,8 @@ pub struct ReachedAgain {
 pub(super) struct Spells {
     pods: HashMap<Uid, PodSpells>,
     scopes: HashMap<Scope, ScopeSpells>,
-    /// Of pods that are not bad now, those without a connection, by until when they had none.
-    unreached: BTreeMap<(Moment, Uid), ReachedAgain>,
+    /// The pods that the agent got no connection to, by until when and since when.
+    unreached: BTreeMap<(Moment, Moment, Uid), ReachedAgain>,
     /// Until when there were spells that are over, and those that wait.
     over: BTreeSet<(Moment, Uid)>,
     waiting: BTreeSet<(Moment, Uid)>,
@@ -88,12 +70,51 @@ pub(super) struct Spells {
 struct PodSpells {
     key: ObjectKey,
     scopes: PodScopes,
-    /// Whether it is in the counts of pods with a verdict.
-    has_verdict: bool,
-    /// The policies that find the pod bad now: then it counts as such, not by its spells.
-    bad_by: Vec<Arc<str>>,
-    /// In the order in which they ended. Only the last one may wait.
-    ended: Vec<Spell>,
+    is_healthy: bool,
+    /// Of each policy that found the pod bad, and has not found it good since.
+    open: Vec<OpenSpell>,
+    /// In the order in which they ended.
+    over: Vec<Spell>,
+}
+
+/// From when until when a policy found the pod bad.
+#[derive(Clone, Debug)]
+struct Spell {
+    from: Moment,
+    until: Moment,
+    unreached_since: Option<Moment>,
+}
+
+#[derive(Clone, Debug)]
+struct OpenSpell {
+    policy: Arc<str>,
+    bad: BadAnswers,
+    /// If the pod could not be asked since, or was restarted: when its last bad answer went stale.
+    waits_since: Option<Moment>,
+}
+
+/// Bad answers in a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BadAnswers {
+    /// When the pod was asked for the first of them.
+    pub(super) from: Moment,
+    /// When the first without a connection came, if there was one.
+    pub(super) unreached_since: Option<Moment>,
+}
+
+impl OpenSpell {
+    fn goes_on(&mut self, bad: &BadAnswers) {
+        self.bad.from = self.bad.from.min(bad.from);
+        self.bad.unreached_since = bad.unreached_since.or(self.bad.unreached_since);
+        self.waits_since = None;
+    }
+
+    /// Whether nothing changes if it goes on with those.
+    fn is_with(&self, bad: &BadAnswers) -> bool {
+        self.waits_since.is_none()
+            && self.bad.from <= bad.from
+            && (bad.unreached_since.is_none() || bad.unreached_since == self.bad.unreached_since)
+    }
 }
 
 /// Which pod that is, and where it is counted.
@@ -103,65 +124,125 @@ pub(super) struct SpellOf<'a> {
     pub(super) uid: &'a Uid,
     pub(super) key: &'a ObjectKey,
     pub(super) scopes: &'a PodScopes,
-    pub(super) has_verdict: bool,
+    pub(super) is_healthy: bool,
+}
+
+impl PodSpells {
+    fn is_bad(&self) -> bool {
+        self.open.iter().any(|open| open.waits_since.is_none())
+    }
+
+    /// How the pod is counted: what overlaps is one spell. Besides, how many of the spells that are over are counted apart
+    /// from those that are not.
+    fn counted(&self) -> (Vec<Counted>, usize) {
+        let mut counted: Vec<Counted> = Vec::new();
+        let mut apart = self.over.len();
+        if let Some(from) = self.open.iter().map(|open| open.bad.from).min() {
+            let waits_since = self.open.iter().filter_map(|open| open.waits_since);
+            let mut last = Counted {
+                from,
+                end: match waits_since.max() {
+                    Some(stale) if !self.is_bad() => End::Waits(stale),
+                    _ => End::Lasts,
+                },
+            };
+            while let Some(index) = apart.checked_sub(1)
+                && let Some(spell) = self.over.get(index)
+                && spell.until >= last.from
+            {
+                last.from = last.from.min(spell.from);
+                if let End::Waits(until) = &mut last.end {
+                    *until = spell.until.max(*until);
+                }
+                apart = index;
+            }
+            counted.push(last);
+        }
+        for spell in self.over.iter().take(apart).rev() {
+            match counted.last_mut() {
+                Some(last) if spell.until >= last.from => last.from = last.from.min(spell.from),
+                _ => counted.push(Counted {
+                    from: spell.from,
+                    end: End::Over(spell.until),
+                }),
+            }
+        }
+        (counted, apart)
+    }
+
+    fn push(&mut self, spell: Spell) {
+        let index = self.over.partition_point(|one| one.until <= spell.until);
+        self.over.insert(index, spell);
+        if self.over.len() > MAX_OF_POD {
+            let first = self.over.remove(0);
+            if let Some(second) = self.over.first_mut() {
+                second.from = second.from.min(first.from);
+                second.unreached_since = first.unreached_since.or(second.unreached_since);
+            }
+        }
+    }
 }
 
 impl Spells {
-    /// Whether a policy finds a pod bad now.
-    pub(super) fn set_bad(&mut self, of: SpellOf<'_>, bad: bool) {
-        let is_known = |pod: &PodSpells| pod.bad_by.contains(of.policy);
-        if bad != self.pods.get(of.uid).is_some_and(is_known) {
-            self.add(of, |pod| {
-                pod.bad_by.retain(|by| by != of.policy);
-                pod.bad_by.extend(bad.then(|| of.policy.clone()));
-            });
+    /// A policy has another bad answer about a pod. A first one counts only with contrast: what was bad, and has not been good
+    /// since, is bad still.
+    pub(super) fn set_bad(&mut self, of: SpellOf<'_>, bad: BadAnswers, has_contrast: bool) {
+        let known = self.pods.get(of.uid);
+        let mut open = known.into_iter().flat_map(|pod| &pod.open);
+        let is_known = match open.find(|open| open.policy == *of.policy) {
+            Some(open) => open.is_with(&bad),
+            None => !has_contrast,
+        };
+        if is_known {
+            return;
         }
-    }
-
-    /// A spell of a pod that a policy found bad has ended.
-    pub(super) fn end(&mut self, of: SpellOf<'_>, mut spell: Spell) {
-        self.add(of, |pod| {
-            // In between the pod has not been good to all policies.
-            while let Some(last) = pod
-                .ended
-                .pop_if(|last| last.waits() || spell.from <= last.until)
-            {
-                spell.from = spell.from.min(last.from);
-                spell.unreached |= last.unreached;
-                let waited = last.waits();
-                let others = last.waits_for.into_iter();
-                spell
-                    .waits_for
-                    .extend(others.filter(|policy| policy != of.policy));
-                // What was waited for has come.
-                if !waited || spell.waits() {
-                    spell.until = spell.until.max(last.until);
-                }
-            }
-            pod.ended.push(spell);
-            if pod.ended.len() > MAX_OF_POD {
-                let first = pod.ended.remove(0);
-                if let Some(second) = pod.ended.first_mut() {
-                    second.from = first.from;
-                    second.unreached |= first.unreached;
-                }
+        if known.is_none() {
+            let pod = PodSpells {
+                key: of.key.clone(),
+                scopes: of.scopes.clone(),
+                is_healthy: of.is_healthy,
+                open: Vec::new(),
+                over: Vec::new(),
+            };
+            self.pods.insert(of.uid.clone(), pod);
+        }
+        self.change(of.uid, |pod| {
+            let known = pod.open.iter_mut().find(|open| open.policy == *of.policy);
+            if let Some(open) = known {
+                open.goes_on(&bad);
+            } else {
+                pod.open.push(OpenSpell {
+                    policy: of.policy.clone(),
+                    bad,
+                    waits_since: None,
+                });
             }
         });
     }
 
-    /// A policy says of a pod that it is good, or judges it no longer: no spell waits for that any more.
+    /// A policy's last answer about a pod is not bad any more, but it has not found it good. `stale` is until when the bad
+    /// one counted.
+    pub(super) fn wait(&mut self, policy: &str, uid: &Uid, stale: Moment) {
+        self.change(uid, |pod| {
+            let mut open = pod.open.iter_mut();
+            if let Some(open) = open.find(|open| *open.policy == *policy) {
+                open.waits_since = Some(stale);
+            }
+        });
+    }
+
+    /// A policy finds a pod good, or judges it no longer.
     pub(super) fn close(&mut self, policy: &str, uid: &Uid, at: Moment) {
-        let waits = |pod: &PodSpells| {
-            let last = pod.ended.last();
-            last.is_some_and(|last| last.waits_for.iter().any(|by| **by == *policy))
-        };
-        if self.pods.get(uid).is_some_and(waits) {
+        let is_open = |pod: &PodSpells| pod.open.iter().any(|open| *open.policy == *policy);
+        if self.pods.get(uid).is_some_and(is_open) {
             self.change(uid, |pod| {
-                if let Some(last) = pod.ended.last_mut() {
-                    last.waits_for.retain(|by| **by != *policy);
-                    if !last.waits() {
-                        last.until = at;
-                    }
+                let closed = pod.open.extract_if(.., |open| *open.policy == *policy);
+                for OpenSpell { bad, .. } in closed.collect::<Vec<_>>() {
+                    pod.push(Spell {
+                        from: bad.from,
+                        until: at,
+                        unreached_since: bad.unreached_since,
+                    });
                 }
             });
         }
@@ -174,11 +255,11 @@ impl Spells {
         }
     }
 
-    /// Whether the pod is in the counts of pods with a verdict now.
-    pub(super) fn set_verdict(&mut self, uid: &Uid, has_verdict: bool) {
-        let differs = |pod: &PodSpells| pod.has_verdict != has_verdict;
+    /// Whether a policy finds the pod healthy now.
+    pub(super) fn set_healthy(&mut self, uid: &Uid, is_healthy: bool) {
+        let differs = |pod: &PodSpells| pod.is_healthy != is_healthy;
         if self.pods.get(uid).is_some_and(differs) {
-            self.change(uid, |pod| pod.has_verdict = has_verdict);
+            self.change(uid, |pod| pod.is_healthy = is_healthy);
         }
     }
 
@@ -195,30 +276,23 @@ impl Spells {
             let is_full = self.over.len() + self.waiting.len() > MAX_SPELLS;
             let first_over = self.over.first();
             let first_over = first_over.filter(|(until, _)| is_full || *until <= over);
-            let first_waiting = || {
-                let first = self.waiting.first();
-                first.filter(|(until, _)| is_full || *until < waiting)
-            };
-            let known_since = if let Some((until, _)) = first_over {
-                *until
-            } else if is_full {
-                now
-            } else {
-                Moment::ZERO
-            };
-            let Some((until, uid)) = first_over.or_else(first_waiting).cloned() else {
+            if let Some((until, uid)) = first_over.cloned() {
+                self.known_since = self.known_since.max(until);
+                self.change(&uid, |pod| pod.over.retain(|spell| spell.until != until));
+                continue;
+            }
+            let first_waiting = self.waiting.first();
+            let first_waiting = first_waiting.filter(|(stale, _)| is_full || *stale < waiting);
+            let Some((stale, uid)) = first_waiting.cloned() else {
                 return;
             };
-            self.known_since = self.known_since.max(known_since);
+            if is_full {
+                self.known_since = now;
+            }
             self.change(&uid, |pod| {
-                pod.ended.retain(|spell| spell.until != until);
+                pod.open.retain(|open| open.waits_since != Some(stale));
             });
         }
-    }
-
-    /// Whether no pod was bad that is not bad now.
-    pub(super) fn none_counts(&self) -> bool {
-        self.scopes.is_empty()
     }
 
     /// Whether [`Self::bad_then`] knows all pods that were bad then.
@@ -226,26 +300,52 @@ impl Spells {
         asked >= self.known_since
     }
 
-    /// How many other pods of that scope were bad when one was asked last, by what is known now. `since` is when that one was
-    /// asked for the first of its bad answers: a pod that was bad after that, and has not been good, is bad still.
-    pub(super) fn bad_then(&mut self, scope: &Scope, since: Moment, asked: Moment) -> BadThen {
-        let Some(spells) = self.scopes.get_mut(scope) else {
-            return BadThen::default();
-        };
-        let pods = spells.all.count(since, asked);
+    /// Since when a pod has been bad that is so now.
+    pub(super) fn lasts_since(&self, uid: &Uid) -> Option<Moment> {
+        let pod = self.pods.get(uid).filter(|pod| pod.is_bad())?;
+        pod.counted().0.first().map(|spell| spell.from)
+    }
+
+    /// How many other pods of that scope were bad when one was asked last that has [lasted](Self::lasts_since) so long, by
+    /// what is known now; `None` if no more than are bad now.
+    pub(super) fn bad_then(
+        &mut self,
+        scope: &Scope,
+        lasts_since: Option<Moment>,
+        asked: Moment,
+    ) -> Option<BadThen> {
+        let spells = self.scopes.get_mut(scope)?;
+        if spells.all.none_has_ended() {
+            return None;
+        }
+        let since = lasts_since.unwrap_or(asked);
+        let itself = usize::from(lasts_since.is_some());
+        let pods = spells.all.count(since, asked).saturating_sub(itself);
         if pods == 0 {
-            return BadThen::default();
+            return None;
         }
         let is_cut = spells.workloads.len() > MAX_WORKLOADS;
         let workloads = spells.workloads.iter_mut().take(MAX_WORKLOADS);
         let bad_then = workloads.filter_map(|(workload, counts)| {
             (is_cut || counts.count(since, asked) > 0).then(|| workload.clone())
         });
-        BadThen {
+        Some(BadThen {
             pods,
             without_verdict: spells.without_verdict.count(since, asked),
             workloads: bad_then.take(2).collect(),
-        }
+        })
+    }
+
+    /// Whether a policy's last answer about a pod is bad, and counts.
+    pub(super) fn is_bad(&self, policy: &str, uid: &Uid) -> bool {
+        let open = self.pods.get(uid).into_iter().flat_map(|pod| &pod.open);
+        let mut lasting = open.filter(|open| open.waits_since.is_none());
+        lasting.any(|open| *open.policy == *policy)
+    }
+
+    /// How many pods of that scope are bad now, and healthy to no other policy.
+    pub(super) fn bad_alone(&self, scope: &Scope) -> u32 {
+        self.scopes.get(scope).map_or(0, |spells| spells.bad_alone)
     }
 
     /// The pods that are reached again since that time; the last ones, if there are too many.
@@ -257,27 +357,13 @@ impl Spells {
             .collect()
     }
 
-    fn add(&mut self, of: SpellOf<'_>, change: impl FnOnce(&mut PodSpells)) {
-        if !self.pods.contains_key(of.uid) {
-            let pod = PodSpells {
-                key: of.key.clone(),
-                scopes: of.scopes.clone(),
-                has_verdict: of.has_verdict,
-                bad_by: Vec::new(),
-                ended: Vec::new(),
-            };
-            self.pods.insert(of.uid.clone(), pod);
-        }
-        self.change(of.uid, change);
-    }
-
     fn change(&mut self, uid: &Uid, change: impl FnOnce(&mut PodSpells)) {
         let Some(mut pod) = self.pods.remove(uid) else {
             return;
         };
         self.count(uid, &pod, false);
         change(&mut pod);
-        if pod.bad_by.is_empty() && pod.ended.is_empty() {
+        if pod.open.is_empty() && pod.over.is_empty() {
             return;
         }
         self.count(uid, &pod, true);
@@ -286,56 +372,79 @@ impl Spells {
 
     /// Adds a pod to what is counted, or takes it out.
     fn count(&mut self, uid: &Uid, pod: &PodSpells, is_added: bool) {
-        for spell in &pod.ended {
-            let spells = if spell.waits() {
-                &mut self.waiting
-            } else {
-                &mut self.over
-            };
-            if is_added {
-                spells.insert((spell.until, uid.clone()));
-            } else {
-                spells.remove(&(spell.until, uid.clone()));
+        let (counted, apart) = pod.counted();
+        let over = pod.over.iter().take(apart).map(|spell| spell.until);
+        let waits_since = pod.open.iter().filter_map(|open| open.waits_since);
+        for (times, of_pod) in [
+            (&mut self.over, over.collect::<Vec<_>>()),
+            (&mut self.waiting, waits_since.collect()),
+        ] {
+            for time in of_pod {
+                if is_added {
+                    times.insert((time, uid.clone()));
+                } else {
+                    times.remove(&(time, uid.clone()));
+                }
             }
-        }
-        if !pod.bad_by.is_empty() || pod.ended.is_empty() {
-            return;
         }
         for scope in pod.scopes.iter() {
-            let of_many = matches!(scope, Scope::Node(_) | Scope::Zone(_));
-            let spells = self.scopes.entry(scope.clone()).or_default();
-            for spell in &pod.ended {
-                spells.all.change(spell, is_added);
-                if !pod.has_verdict {
-                    spells.without_verdict.change(spell, is_added);
-                }
-                if of_many {
-                    let workload = pod.scopes.workload.clone();
-                    let of_workload = spells.workloads.entry(workload).or_default();
-                    of_workload.change(spell, is_added);
-                }
+            self.count_in(&scope, pod, &counted, is_added);
+        }
+        if !pod.scopes.exempt {
+            self.count_unreached(uid, pod, is_added);
+        }
+    }
+
+    fn count_in(&mut self, scope: &Scope, pod: &PodSpells, counted: &[Counted], is_added: bool) {
+        let of_many = matches!(scope, Scope::Node(_) | Scope::Zone(_));
+        let spells = self.scopes.entry(scope.clone()).or_default();
+        for spell in counted {
+            spells.all.change(spell, is_added);
+            if !pod.is_bad() && !pod.is_healthy {
+                spells.without_verdict.change(spell, is_added);
             }
-            let of_workload = spells.workloads.get(&pod.scopes.workload);
-            if of_workload.is_some_and(SpellCounts::is_empty) {
-                spells.workloads.remove(&pod.scopes.workload);
-            }
-            if spells.all.is_empty() {
-                self.scopes.remove(&scope);
+            if of_many {
+                let workload = pod.scopes.workload.clone();
+                let of_workload = spells.workloads.entry(workload).or_default();
+                of_workload.change(spell, is_added);
             }
         }
-        for spell in pod.ended.iter().filter(|spell| spell.unreached) {
-            let until = if spell.waits() {
-                Moment::MAX
+        if pod.is_bad() && !pod.is_healthy {
+            let bad_alone = spells.bad_alone;
+            spells.bad_alone = if is_added {
+                bad_alone + 1
             } else {
-                spell.until
+                bad_alone - 1
             };
-            let key = (until, uid.clone());
-            if is_added && !pod.scopes.exempt {
+        }
+        let of_workload = spells.workloads.get(&pod.scopes.workload);
+        if of_workload.is_some_and(SpellCounts::is_empty) {
+            spells.workloads.remove(&pod.scopes.workload);
+        }
+        if spells.all.is_empty() {
+            self.scopes.remove(scope);
+        }
+    }
+
+    fn count_unreached(&mut self, uid: &Uid, pod: &PodSpells, is_added: bool) {
+        let over = pod
+            .over
+            .iter()
+            .map(|spell| (spell.unreached_since, spell.until));
+        // While its last answer is bad, a finding says so.
+        let waiting = pod.open.iter().filter(|open| open.waits_since.is_some());
+        let waiting = waiting.map(|open| (open.bad.unreached_since, Moment::MAX));
+        for (since, until) in over.chain(waiting) {
+            let Some(since) = since else {
+                continue;
+            };
+            let key = (until, since, uid.clone());
+            if is_added {
                 let reached = ReachedAgain {
                     pod: pod.key.clone(),
                     uid: uid.clone(),
                     workload: pod.scopes.workload.clone(),
-                    since: spell.from,
+                    since,
                     until,
                 };
                 self.unreached.insert(key, reached);
@@ -343,105 +452,5 @@ impl Spells {
                 self.unreached.remove(&key);
             }
         }
-    }
-}
-
-/// The spells of the pods of a scope that are not bad now.
-#[derive(Clone, Debug, Default)]
-struct ScopeSpells {
-    all: SpellCounts,
-    without_verdict: SpellCounts,
-    /// Of a node or a zone, by workload.
-    workloads: BTreeMap<WorkloadId, SpellCounts>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct SpellCounts {
-    over: Spans,
-    waiting: Spans,
-}
-
-impl SpellCounts {
-    fn change(&mut self, spell: &Spell, is_added: bool) {
-        let spans = if spell.waits() {
-            &mut self.waiting
-        } else {
-            &mut self.over
-        };
-        spans.from.change(spell.from, is_added);
-        spans.until.change(spell.until, is_added);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.over.from.is_empty() && self.waiting.from.is_empty()
-    }
-
-    fn count(&mut self, since: Moment, asked: Moment) -> usize {
-        self.over.count(asked, asked) + self.waiting.count(since, asked)
-    }
-}
-
-/// Spans of time.
-#[derive(Clone, Debug, Default)]
-struct Spans {
-    from: Moments,
-    until: Moments,
-}
-
-impl Spans {
-    /// How many have begun by the second moment, and had not ended by the first, which is not later.
-    fn count(&mut self, first: Moment, second: Moment) -> usize {
-        let began = self.from.up_to(second);
-        began.saturating_sub(self.until.up_to(first))
-    }
-}
-
-/// Moments, to count those up to any one. What is added and removed comes nearly in order, and often at once: both are sorted
-/// when somebody asks.
-#[derive(Clone, Debug, Default)]
-struct Moments {
-    added: Vec<Moment>,
-    removed: Vec<Moment>,
-    is_sorted: bool,
-}
-
-impl Moments {
-    fn change(&mut self, moment: Moment, is_added: bool) {
-        let moments = if is_added {
-            &mut self.added
-        } else {
-            &mut self.removed
-        };
-        moments.push(moment);
-        self.is_sorted = false;
-        if self.removed.len() > self.added.len() / 2 {
-            self.drop_removed();
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.added.len() == self.removed.len()
-    }
-
-    fn sort(&mut self) {
-        if !self.is_sorted {
-            self.added.sort();
-            self.removed.sort();
-            self.is_sorted = true;
-        }
-    }
-
-    fn drop_removed(&mut self) {
-        self.sort();
-        let mut removed = std::mem::take(&mut self.removed).into_iter().peekable();
-        self.added
-            .retain(|moment| removed.next_if(|removed| removed == moment).is_none());
-    }
-
-    /// How many there are up to that one.
-    fn up_to(&mut self, moment: Moment) -> usize {
-        self.sort();
-        let up_to = |moments: &[Moment]| moments.partition_point(|one| *one <= moment);
-        up_to(&self.added) - up_to(&self.removed)
     }
 }

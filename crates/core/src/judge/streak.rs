@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Finding, Sample, Verdict, spells::Spell};
+use super::{Answer, Finding, Sample, Verdict, spells::BadAnswers};
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
     policy::{Contrast, Policy, Signal},
@@ -42,8 +42,8 @@ pub(super) struct BadStreak {
     /// When the pod was asked for the first and for the last of them.
     asked_first: Moment,
     asked_last: Moment,
-    /// Whether there was no connection for at least one of them.
-    unreached: bool,
+    /// When the first and the last of them came without a connection, if there were any.
+    unreached: Option<(Moment, Moment)>,
     /// One line for people.
     pub(super) reason: Arc<str>,
     /// The last samples, oldest first.
@@ -54,15 +54,28 @@ pub(super) struct BadStreak {
 pub(super) struct EndedStreak {
     pub(super) pod: ObjectKey,
     pub(super) scopes: PodScopes,
-    /// When the pod was bad, if the signal had contrast.
-    pub(super) spell: Option<Spell>,
+    pub(super) bad: BadAnswers,
+    pub(super) has_contrast: bool,
+    /// When a good answer ended them, if one did.
+    pub(super) good: Option<Moment>,
+    /// When the last of them went stale, or would have.
+    pub(super) stale: Moment,
 }
 
 /// What a sample has changed.
 pub(super) struct Recorded {
     pub(super) ended: Option<EndedStreak>,
-    /// Whether the pod counts as bad now.
-    pub(super) is_bad: bool,
+    /// Of a bad answer: whether the signal has contrast.
+    pub(super) has_contrast: bool,
+}
+
+impl BadStreak {
+    pub(super) fn answers(&self) -> BadAnswers {
+        BadAnswers {
+            from: self.asked_first,
+            unreached_since: self.unreached.map(|(since, _)| since),
+        }
+    }
 }
 
 /// The streaks of one policy.
@@ -110,27 +123,36 @@ impl PolicyStreaks {
         let bad = self.take_bad(uid)?;
         let streak = self.pods.get(uid)?;
         let (last, _) = streak.last?;
-        let spell = Spell {
-            from: bad.asked_first,
-            until: good.unwrap_or(last + self.policy.stale_after()),
-            waits_for: match good {
-                Some(_) => Vec::new(),
-                None => vec![self.policy.name.clone()],
-            },
-            unreached: bad.unreached,
-        };
-        let has_contrast = good.is_some() || self.has_contrast(streak, &bad, last);
         Some(EndedStreak {
             pod: streak.pod.clone(),
             scopes: streak.scopes.clone(),
-            spell: has_contrast.then_some(spell),
+            bad: bad.answers(),
+            has_contrast: good.is_some() || self.has_contrast(streak, &bad, last),
+            good,
+            stale: last + self.policy.stale_after(),
         })
     }
 
     /// Ends the bad answers of all pods.
     pub(super) fn end_all(&mut self) -> Vec<(Uid, EndedStreak)> {
-        let bad: Vec<Uid> = self.bad.iter().map(|(.., uid)| uid.clone()).collect();
-        let ended = bad.into_iter().filter_map(|uid| {
+        self.end_those(|_| true)
+    }
+
+    /// Ends the bad answers of those pods that have not answered for too long.
+    pub(super) fn end_stale(&mut self, now: Moment) -> Vec<(Uid, EndedStreak)> {
+        let stale_after = self.policy.stale_after();
+        self.end_those(|at| now.saturating_sub(at) > stale_after)
+    }
+
+    /// Ends the bad answers of the pods whose last one came at such a time.
+    fn end_those(&mut self, ends: impl Fn(Moment) -> bool) -> Vec<(Uid, EndedStreak)> {
+        let bad = self.bad.iter().map(|(.., uid)| uid);
+        let ending = bad.filter(|uid| {
+            let last = self.pods.get(*uid).and_then(|streak| streak.last);
+            last.is_some_and(|(at, _)| ends(at))
+        });
+        let ending: Vec<Uid> = ending.cloned().collect();
+        let ended = ending.into_iter().filter_map(|uid| {
             let ended = self.end_bad(&uid, None)?;
             Some((uid, ended))
         });
@@ -262,7 +284,14 @@ impl PolicyStreaks {
                     count,
                     asked_first: before.as_ref().map_or(sample.asked, |bad| bad.asked_first),
                     asked_last: sample.asked,
-                    unreached: sample.unreached || before.is_some_and(|bad| bad.unreached),
+                    unreached: match before.and_then(|bad| bad.unreached) {
+                        // What was over for longer than a window was another failure.
+                        Some((since, last)) if at.saturating_sub(last) <= window => {
+                            Some((since, if sample.unreached { at } else { last }))
+                        }
+                        before if !sample.unreached => before,
+                        _ => Some((at, at)),
+                    },
                     reason: reason(
                         &self.policy.signal,
                         count,
@@ -278,8 +307,11 @@ impl PolicyStreaks {
         }
         let streak = self.pods.get(&sample.pod)?;
         let bad = streak.bad.as_ref();
-        let is_bad = bad.is_some_and(|bad| self.has_contrast(streak, bad, at));
-        Some(Recorded { ended, is_bad })
+        let has_contrast = bad.is_some_and(|bad| self.has_contrast(streak, bad, at));
+        Some(Recorded {
+            ended,
+            has_contrast,
+        })
     }
 
     pub(super) fn verdict(&self, uid: &str, now: Moment) -> Verdict {
@@ -312,6 +344,7 @@ impl PolicyStreaks {
                 return None;
             }
             let bad = streak.bad.as_ref()?;
+            let contrast = self.has_contrast(streak, bad, now);
             Some(Finding {
                 policy: self.policy.clone(),
                 verdict,
@@ -319,10 +352,10 @@ impl PolicyStreaks {
                 uid: uid.clone(),
                 scopes: streak.scopes.clone(),
                 since: *since,
-                asked_first: bad.asked_first,
                 asked: bad.asked_last,
-                contrast: self.has_contrast(streak, bad, now),
-                unreached: bad.unreached,
+                contrast,
+                counts: contrast,
+                unreached_since: bad.unreached.map(|(since, _)| since),
                 reason: bad.reason.clone(),
                 evidence: bad.evidence.clone(),
                 then: Vec::new(),

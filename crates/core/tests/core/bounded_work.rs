@@ -585,7 +585,7 @@ fn labels_that_are_too_long_for_a_record_are_refused_before_one_is_written() {
         assert_eq!(refusals(&world.planned()), [("web-0", Reason::NoWayOut)]);
         let uid = world.pod("web-0").uid.clone();
         let refused = world.state.refused(&uid).next().unwrap();
-        refused.refusal.detail.to_string()
+        refused.refusal.detail.clone()
     };
     let alone = "its labels alone have";
     let (most, more) = (refusal(MAX_BYTES), refusal(MAX_BYTES + 1));

@@ -237,3 +237,103 @@ fn what_a_new_agent_has_never_found_good_counts_as_bad_for_one_cooldown() {
         assert_eq!(quarantines(&planned).len(), taken, "{never_good} {seconds}");
     }
 }
+
+/// As `a_node_that_fails_costs_no_pod_while_the_containers_of_others_are_restarted`, but `d7-0` could not be asked once, or was
+/// restarted itself, or is found bad by a second policy, too, from 94 s on.
+fn taken_of_failed_node(what: &str) -> Vec<String> {
+    let mut cluster = cluster();
+    cluster.policies(|policies| {
+        probe_of(policies).failure_threshold = 6.try_into().unwrap();
+        let second = Policy {
+            name: "second".into(),
+            ..(*policies[0]).clone()
+        };
+        policies.push(Arc::new(second));
+    });
+    if what == "second" {
+        cluster.watch_for("second", "d7-0", false);
+    }
+    let mut scene = Scene::of(cluster, &ON_NODE);
+    let first = Some(scene.run(0));
+    for name in OTHERS {
+        scene.set_run(name, first);
+    }
+    for turn in (100..2500).step_by(100) {
+        let is = if turn == 100 { Is::Good } else { Is::Bad };
+        for name in OTHERS {
+            let is_down = turn >= 500;
+            scene.says(turn + 40, name, if is_down { Is::NotAsked } else { is });
+        }
+        let not_asked = what == "not asked" && turn == 800;
+        scene.says(turn + 45, "d7-0", if not_asked { Is::NotAsked } else { is });
+        if what == "second" {
+            let is = if turn < 900 { Is::Good } else { Is::Bad };
+            scene.says_to("second", turn + 46, "d7-0", is);
+        }
+        if what == "restarted" && turn == 800 {
+            let run = scene.run(1);
+            scene.set_run("d7-0", Some(run));
+        }
+        if turn == 400 {
+            for name in OTHERS {
+                scene.set_run(name, None);
+                scene.cluster.world.change(name, |pod| pod.ready = false);
+            }
+        }
+    }
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_node_that_fails_costs_no_pod_that_could_not_be_asked_once() {
+    assert_eq!(taken_of_failed_node("not asked"), [""; 0]);
+}
+
+#[test]
+fn a_node_that_fails_costs_no_pod_that_was_restarted_too() {
+    assert_eq!(taken_of_failed_node("restarted"), [""; 0]);
+}
+
+#[test]
+fn a_node_that_fails_costs_no_pod_that_a_second_policy_finds_bad_later() {
+    assert_eq!(taken_of_failed_node("second"), [""; 0]);
+}
+
+/// The others, which the policy `second` alone asks, are bad on their node from 725 s on. Somebody changes a threshold. They
+/// stay bad; a minute later `d7-0` fails as well. The agent has led for a quarter of an hour.
+fn taken_after_policy_changes(changes: bool) -> Vec<String> {
+    let mut cluster = cluster();
+    cluster.policies(|policies| policies.push(Arc::new(policy("second"))));
+    for name in OTHERS {
+        cluster.watch_for("second", name, true);
+    }
+    let mut scene = Scene::of(cluster, &ON_NODE);
+    scene.says(110, "d7-0", Is::Good);
+    scene.decide_at(120);
+    scene.at(7000);
+    for turn in 70..95 {
+        let is = if turn < 72 { Is::Good } else { Is::Bad };
+        for name in OTHERS {
+            scene.says_to("second", turn * 100 + 50, name, is);
+        }
+        let is = if turn < 80 { Is::Good } else { Is::Bad };
+        scene.says(turn * 100 + 60, "d7-0", is);
+        if changes && turn == 73 {
+            let file = &mut scene.cluster.world.file;
+            probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
+            scene.cluster.judge.set_policies(file);
+            for name in OTHERS {
+                scene.cluster.watch_for("second", name, true);
+            }
+        }
+    }
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_node_that_fails_costs_no_pod_a_minute_after_the_policy_of_others_was_changed() {
+    for changes in [false, true] {
+        let taken = taken_after_policy_changes(changes);
+        assert!(!taken.contains(&"d7-0".to_owned()), "{taken:?}");
+    }
+}

@@ -20,8 +20,7 @@ use crate::{
 fn unreached(world: &mut World, names: &[&str]) {
     for name in names {
         let mut finding = world.finding(name);
-        finding.unreached = true;
-        finding.since = world.now.moment;
+        finding.unreached_since = Some(world.now.moment);
         world.findings.push(finding);
     }
 }
@@ -78,7 +77,8 @@ fn pods_that_lost_their_connections_longer_ago_than_the_cooldown_are_another_mat
         let [of_api, of_web] = &mut *world.findings else {
             panic!("two findings");
         };
-        of_web.since = of_api.since + Duration::from_mins(apart);
+        let since = of_api.unreached_since;
+        of_web.unreached_since = since.map(|since| since + Duration::from_mins(apart));
         // Its own quarantine is not in question.
         of_api.verdict = Verdict::Suspect;
         world.pass(Duration::from_mins(15));
@@ -252,9 +252,9 @@ fn is_taken(api: u64, reached: Option<u64>, lost: Option<u64>) -> bool {
     let minute = |minute| began + Duration::from_mins(minute);
     world.pass(Duration::from_mins(15));
     unreached(&mut world, &["api-0", "web-1"]);
-    world.findings[0].since = minute(api);
+    world.findings[0].unreached_since = Some(minute(api));
     match lost {
-        Some(lost) => world.findings[1].since = minute(lost),
+        Some(lost) => world.findings[1].unreached_since = Some(minute(lost)),
         None => drop(world.findings.pop()),
     }
     if let Some(reached) = reached {
@@ -378,4 +378,79 @@ fn where_very_many_pods_are_reached_again_one_may_be_of_another_workload() {
         world.reached = vec![reached; count];
         assert_eq!(quarantines(&world.planned()).len(), taken, "{count}");
     }
+}
+
+/// As `a_lost_pod_that_is_deleted_was_lost_all_the_same`, with the time that a container has to end.
+#[test]
+fn a_lost_pod_that_is_being_deleted_was_lost_all_the_same() {
+    let mut world = with_two_lost();
+    world.change("web-0", |pod| pod.terminating = true);
+    world.findings.remove(0);
+    assert_eq!(quarantines(&world.planned()).len(), 0, "it is ending");
+    let gone = world.pod("web-0").clone();
+    assert!(world.view.remove_pod(&gone.key, &gone.uid));
+    assert_eq!(quarantines(&world.planned()).len(), 0, "it is gone");
+}
+
+/// As `a_lost_pod_that_is_deleted_before_another_is_asked_again_was_lost_then`, but it takes a while to end.
+#[test]
+fn a_lost_pod_that_is_being_deleted_before_another_is_asked_again_was_lost_then() {
+    let mut scene = Scene::new(&["d0-0", "d1-0"]);
+    scene.says(105, "d0-0", Is::Good);
+    scene.says(106, "d1-0", Is::Good);
+    for tenth in [200, 300] {
+        scene.says(tenth, "d1-0", Is::Unreached);
+        scene.says(tenth + 50, "d0-0", Is::Unreached);
+    }
+    scene.says(400, "d1-0", Is::Unreached);
+    scene.says(450, "d0-0", Is::Unreached);
+    scene.at(455);
+    let uid = scene.uid("d1-0");
+    let now = scene.cluster.world.now.moment;
+    scene.cluster.world.change("d1-0", |pod| {
+        pod.terminating = true;
+        pod.ready = false;
+    });
+    scene.cluster.judge.forget_pod(&uid, now);
+    scene.decide_at(460);
+    assert_eq!(scene.taken(), [""; 0]);
+}
+
+/// As `a_lost_pod_holds_back_those_of_other_workloads`, but people delete the one that is out: its slot is freed, and goes.
+fn taken_of_two_lost_one_out(deletes: bool) -> Vec<String> {
+    let mut scene = Scene::new(&["d0-0", "d1-0"]);
+    scene.says(105, "d0-0", Is::Good);
+    scene.says(106, "d1-0", Is::Good);
+    for turn in 1..5 {
+        scene.says(turn * 100 + 10, "d0-0", Is::Unreached);
+        if scene.taken() == ["d0-0"] {
+            break;
+        }
+    }
+    assert_eq!(scene.taken(), ["d0-0"]);
+    scene.decide_at(600);
+    scene.special = vec!["d1-0"];
+    let gone = scene.cluster.world.pod("d0-0").clone();
+    if deletes {
+        scene
+            .cluster
+            .world
+            .change("d0-0", |pod| pod.terminating = true);
+        scene.decide_at(610);
+    }
+    scene.at(620);
+    scene.cluster.world.ledger().slots.remove(&gone.uid);
+    assert!(scene.cluster.world.view.remove_pod(&gone.key, &gone.uid));
+    scene.at(1100);
+    scene.says(1105, "d1-0", Is::Good);
+    for turn in 12..16 {
+        scene.says(turn * 100 + 10, "d1-0", Is::Unreached);
+    }
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_lost_pod_that_is_out_and_is_being_deleted_was_lost_all_the_same() {
+    assert_eq!(taken_of_two_lost_one_out(false), ["d0-0"], "at once");
+    assert_eq!(taken_of_two_lost_one_out(true), ["d0-0"]);
 }

@@ -8,6 +8,7 @@
 )]
 
 mod availability;
+mod bad_together;
 mod bounded_lookups;
 mod bounded_work;
 mod containers;
@@ -25,6 +26,7 @@ mod ledger;
 mod ledger_upkeep;
 mod limits;
 mod lost_connections;
+mod lost_since;
 mod manual;
 mod memory;
 mod network_policies;

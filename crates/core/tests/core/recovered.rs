@@ -430,17 +430,21 @@ fn a_dead_pod_is_taken_a_cooldown_after_a_wrong_policy_is_gone() {
     }
 }
 
+/// A policy that asks Prometheus.
+pub(crate) fn errors() -> Arc<Policy> {
+    let query = PrometheusQuery::new("x".to_owned(), Threshold::Above(0.05));
+    Arc::new(Policy {
+        signal: Signal::Prometheus(query),
+        ..policy("errors")
+    })
+}
+
 /// The query found `d7-1` bad once, and has no answer since; the probe finds it good.
 #[test]
 fn a_dead_pod_is_taken_a_cooldown_after_a_query_has_no_answer_any_more() {
     for fails in [false, true] {
         let mut cluster = Cluster::new(30, 2, 1000);
-        let query = PrometheusQuery::new("x".to_owned(), Threshold::Above(0.05));
-        let errors = Policy {
-            signal: Signal::Prometheus(query),
-            ..policy("errors")
-        };
-        cluster.policies(|policies| policies.push(Arc::new(errors)));
+        cluster.policies(|policies| policies.push(errors()));
         for name in ["d7-0", "d7-1"] {
             cluster.watch_for("errors", name, false);
         }

@@ -209,7 +209,7 @@ fn a_pod_counts_once_however_many_policies_found_it_bad() {
     court.record_for("other", "a", 22, Good);
     assert_eq!(others(&mut court, 22), (1, 0));
     court.record("a", 23, Bad);
-    assert_eq!(others(&mut court, 23), (0, 0), "it is bad again");
+    assert_eq!(others(&mut court, 23), (1, 0), "it is bad again");
 }
 
 #[test]

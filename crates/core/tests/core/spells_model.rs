@@ -57,18 +57,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-#[derive(Clone, Debug)]
-struct NaiveSpell {
-    from: u64,
-    until: u64,
-    waits_for: BTreeSet<usize>,
-}
-
 #[derive(Clone, Debug, Default)]
 struct NaiveStreak {
     last: Option<(u64, Answer)>,
-    /// Asked for the first, and for the last.
-    bad: Option<(u64, u64)>,
+    /// When the pod was asked for the last bad answer.
+    bad: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct NaiveOpen {
+    from: u64,
+    waits_since: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,20 +75,19 @@ struct NaivePod {
     uid: String,
     scopes: PodScopes,
     streaks: [Option<NaiveStreak>; 2],
-    /// Of pods that are gone, too.
-    spells: Vec<NaiveSpell>,
+    open: [Option<NaiveOpen>; 2],
+    /// From when until when, in the order in which they ended.
+    over: Vec<(u64, u64)>,
 }
 
 impl NaivePod {
     fn is_bad(&self) -> bool {
-        let mut streaks = self.streaks.iter().flatten();
-        streaks.any(|streak| streak.bad.is_some())
+        let mut open = self.open.iter().flatten();
+        open.any(|open| open.waits_since.is_none())
     }
 
-    fn finding(&self, policy: usize, now: u64) -> Option<(u64, u64)> {
-        let streak = self.streaks[policy].as_ref()?;
-        let (at, _) = streak.last?;
-        streak.bad.filter(|_| now - at <= STALE[policy])
+    fn finding(&self, policy: usize) -> Option<u64> {
+        self.streaks[policy].as_ref()?.bad
     }
 
     fn is_healthy(&self, now: u64) -> bool {
@@ -101,54 +99,53 @@ impl NaivePod {
         })
     }
 
+    /// Since when it has not been good to all policies that found it bad; until when it was bad then, if it is not now.
+    fn not_good(&self) -> Option<(u64, Option<u64>)> {
+        let mut open = self.open.iter().flatten();
+        let mut since = open.clone().map(|open| open.from).min()?;
+        let mut until = open.clone().filter_map(|open| open.waits_since).max();
+        for (from, over) in self.over.iter().rev() {
+            if *over >= since {
+                since = since.min(*from);
+                until = until.max(Some(*over));
+            }
+        }
+        Some((
+            since,
+            until.filter(|_| open.all(|open| open.waits_since.is_some())),
+        ))
+    }
+
+    /// Whether it was bad when another one was asked that has been bad since that time.
+    fn was_bad(&self, since: u64, asked: u64) -> bool {
+        let not_good = self
+            .not_good()
+            .is_some_and(|(from, until)| from <= asked && until.is_none_or(|until| until > since));
+        let mut over = self.over.iter();
+        not_good || over.any(|(from, until)| *from <= asked && *until > asked)
+    }
+
     fn end(&mut self, policy: usize, good: Option<u64>) {
         let Some(streak) = &mut self.streaks[policy] else {
             return;
         };
-        let Some((from, _)) = streak.bad.take() else {
+        if streak.bad.take().is_none() {
             return;
-        };
-        let (last, _) = streak.last.unwrap();
-        let spell = NaiveSpell {
-            from,
-            until: good.unwrap_or(last + STALE[policy]),
-            waits_for: good.is_none().then_some(policy).into_iter().collect(),
-        };
-        // What overlaps, or waits until then, is one.
-        let mut joined = spell;
-        while let Some(mut last) = self
-            .spells
-            .pop_if(|last| !last.waits_for.is_empty() || joined.from <= last.until)
-        {
-            let waited = !last.waits_for.is_empty();
-            if good.is_some() {
-                last.waits_for.remove(&policy);
-            }
-            last.waits_for.append(&mut joined.waits_for);
-            let has_come = waited && last.waits_for.is_empty();
-            joined = NaiveSpell {
-                from: joined.from.min(last.from),
-                until: if has_come {
-                    joined.until
-                } else {
-                    joined.until.max(last.until)
-                },
-                waits_for: last.waits_for,
-            };
         }
-        self.spells.push(joined);
-        if self.spells.len() > 8 {
-            let first = self.spells.remove(0);
-            self.spells[0].from = first.from;
+        let (last, _) = streak.last.unwrap();
+        match good {
+            Some(at) => self.close(policy, at),
+            None => self.open[policy].as_mut().unwrap().waits_since = Some(last + STALE[policy]),
         }
     }
 
     fn close(&mut self, policy: usize, at: u64) {
-        if let Some(last) = self.spells.last_mut()
-            && last.waits_for.remove(&policy)
-            && last.waits_for.is_empty()
-        {
-            last.until = at;
+        if let Some(open) = self.open[policy].take() {
+            self.over.push((open.from, at));
+            if self.over.len() > 8 {
+                let (from, _) = self.over.remove(0);
+                self.over[0].0 = self.over[0].0.min(from);
+            }
         }
     }
 
@@ -156,6 +153,17 @@ impl NaivePod {
         self.end(policy, None);
         self.streaks[policy] = None;
         self.close(policy, now);
+    }
+
+    fn expire(&mut self, over: u64, waiting: u64) {
+        for open in &mut self.open {
+            open.take_if(|open| open.waits_since.is_some_and(|since| since < waiting));
+        }
+        let not_good = self.not_good();
+        self.over.retain(|(_, until)| {
+            let is_part = not_good.is_some_and(|(since, _)| *until >= since);
+            is_part || *until > over
+        });
     }
 }
 
@@ -192,7 +200,8 @@ impl Naive {
                 ..PodScopes::of("w0".into())
             },
             streaks: [None, None],
-            spells: Vec::new(),
+            open: [None, None],
+            over: Vec::new(),
         });
         let mut naive = Self {
             judge,
@@ -236,12 +245,12 @@ impl Naive {
         let mut gone = self.pods[pod].clone();
         if quarantined {
             self.judge.forget_spells(&self.uid(pod));
-            gone.spells.clear();
+            gone.over.clear();
         }
         self.pods.push(gone);
         self.generation += 1;
         self.pods[pod].uid = format!("{}{}", PODS[pod], self.generation);
-        self.pods[pod].spells.clear();
+        self.pods[pod].over.clear();
         for policy in 0..2 {
             self.heard.remove(&(policy, pod));
             self.select(policy, pod);
@@ -329,17 +338,25 @@ impl Naive {
         let streak = self.pods[pod].streaks[policy].as_ref().unwrap();
         let goes_on =
             is == Answer::Bad && streak.last.is_some_and(|(at, _)| now - at <= STALE[policy]);
-        let first = streak.bad.filter(|_| goes_on).map(|(first, _)| first);
         if !goes_on {
             self.pods[pod].end(policy, (is == Answer::Good).then_some(now));
         }
-        let streak = self.pods[pod].streaks[policy].as_mut().unwrap();
+        let of_pod = &mut self.pods[pod];
+        let streak = of_pod.streaks[policy].as_mut().unwrap();
         streak.last = Some((now, is));
-        if is == Answer::Bad {
-            streak.bad = Some((first.unwrap_or(asked), asked));
-        }
-        if is == Answer::Good {
-            self.pods[pod].close(policy, now);
+        match is {
+            Answer::Bad => {
+                streak.bad = Some(asked);
+                let first = NaiveOpen {
+                    from: asked,
+                    waits_since: None,
+                };
+                let open = of_pod.open[policy].get_or_insert(first);
+                open.waits_since = None;
+                open.from = open.from.min(asked);
+            }
+            Answer::Good => of_pod.close(policy, now),
+            Answer::None => {}
         }
         self.judge.record(&Sample {
             policy: POLICIES[policy].into(),
@@ -360,27 +377,22 @@ impl Naive {
         let now = self.now;
         let findings = self.judge.findings(secs(now));
         let mut expected = BTreeMap::new();
-        for pod in &self.pods {
-            for policy in 0..2 {
-                if let Some(asked) = pod.finding(policy, now) {
+        for pod in &mut self.pods {
+            for (policy, stale) in STALE.into_iter().enumerate() {
+                let last = pod.streaks[policy].as_ref().and_then(|streak| streak.last);
+                if last.is_some_and(|(at, _)| now - at > stale) {
+                    pod.end(policy, None);
+                }
+                if let Some(asked) = pod.finding(policy) {
                     expected.insert((pod.uid.clone(), policy), (asked, pod.scopes.clone()));
                 }
             }
         }
         // The longest timeout and ten seconds; the cooldown.
-        let on_the_way = now - 40;
-        let over = expected.values().map(|((_, last), _)| *last).min();
-        let waiting = expected.values().map(|((first, _), _)| *first).min();
-        let over = over.unwrap_or(u64::MAX).min(on_the_way);
-        let waiting = waiting.unwrap_or(u64::MAX).min(on_the_way).max(now - 600);
+        let over = expected.values().map(|(asked, _)| *asked).min();
+        let over = over.unwrap_or(u64::MAX).min(now - 40);
         for pod in &mut self.pods {
-            pod.spells.retain(|spell| {
-                if spell.waits_for.is_empty() {
-                    spell.until > over
-                } else {
-                    spell.until >= waiting
-                }
-            });
+            pod.expire(over, now - 600);
         }
         assert_eq!(findings.pods.len(), expected.len());
         for finding in &findings.pods {
@@ -388,41 +400,34 @@ impl Naive {
                 .iter()
                 .position(|name| **name == *finding.policy.name);
             let key = (finding.uid.to_string(), policy.unwrap());
-            let ((first, asked), scopes) = &expected[&key];
+            let (asked, scopes) = &expected[&key];
             assert_eq!(finding.scopes, *scopes);
-            assert_eq!(
-                (finding.asked_first, finding.asked),
-                (secs(*first), secs(*asked))
-            );
+            assert_eq!(finding.asked, secs(*asked));
+            let itself = self.pods.iter().find(|pod| *pod.uid == *finding.uid);
+            let (since, _) = itself.unwrap().not_good().unwrap();
             for scope in scopes.iter() {
-                let others = self
-                    .pods
+                let in_scope = || {
+                    let pods = self.pods.iter();
+                    pods.filter(|pod| pod.scopes.iter().any(|one| one == scope))
+                };
+                let others = in_scope().filter(|pod| *pod.uid != *finding.uid);
+                let bad: Vec<&NaivePod> = others.filter(|pod| pod.was_bad(since, *asked)).collect();
+                let without = bad
                     .iter()
-                    .filter(|pod| !pod.is_bad() && pod.scopes.iter().any(|one| one == scope));
-                let (mut pods, mut without) = (0, 0);
-                for pod in others {
-                    for spell in &pod.spells {
-                        let until = if spell.waits_for.is_empty() {
-                            asked
-                        } else {
-                            first
-                        };
-                        if spell.from <= *asked && spell.until > *until {
-                            pods += 1;
-                            without += usize::from(!pod.is_healthy(now));
-                        }
-                    }
-                }
+                    .filter(|pod| !pod.is_bad() && !pod.is_healthy(now));
+                let has_ended = |pod: &NaivePod| {
+                    let not_good = pod.not_good();
+                    let waits = not_good.is_some_and(|(_, until)| until.is_some());
+                    let mut over = pod.over.iter();
+                    waits || over.any(|(_, until)| not_good.is_none_or(|(from, _)| *until < from))
+                };
                 let then = finding.then.iter().find(|(of, _)| *of == scope);
-                let found = then.map_or((0, 0), |(_, then)| (then.pods, then.without_verdict));
-                assert_eq!(found, (pods, without), "{scope:?} of {key:?}");
-                let with_verdict: BTreeSet<&str> = self
-                    .pods
-                    .iter()
-                    .filter(|pod| pod.scopes.iter().any(|one| one == scope))
-                    .filter(|pod| {
-                        pod.is_healthy(now) || (0..2).any(|p| pod.finding(p, now).is_some())
-                    })
+                let found = then.map(|(_, then)| (then.pods, then.without_verdict));
+                let expected = (bad.len(), without.count());
+                let is_more = in_scope().any(has_ended) && !bad.is_empty();
+                assert_eq!(found, is_more.then_some(expected), "{scope:?} of {key:?}");
+                let with_verdict: BTreeSet<&str> = in_scope()
+                    .filter(|pod| pod.is_healthy(now) || pod.is_bad())
                     .map(|pod| pod.uid.as_str())
                     .collect();
                 let counted = findings.with_verdict[&scope] as usize;

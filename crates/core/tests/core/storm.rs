@@ -200,12 +200,27 @@ fn a_storm_goes_on_while_the_ledger_is_gone() {
     assert_eq!(storm_count(&world), (0, 0), "the cooldown is over");
 }
 
+/// A label of its node changed, and nobody has asked it since.
+#[test]
+fn a_pod_that_was_counted_in_another_zone_is_asked_again_first() {
+    let mut world = world();
+    unhealthy(&mut world, "web", 1);
+    world.findings[0].scopes.zone = Some("east".into());
+    assert_eq!(quarantines(&world.planned()).len(), 1);
+    let mut world = self::world();
+    world.change("web-0", |pod| pod.node = Some("node-1".into()));
+    unhealthy(&mut world, "web", 1);
+    world.findings[0].scopes.node = None;
+    assert_eq!(refusals(&world.planned()), [("web-0", Reason::StaleView)]);
+}
+
 #[test]
 fn pods_without_contrast_make_no_storm() {
     let mut world = world();
     unhealthy(&mut world, "web", 6);
     for finding in &mut world.findings {
         finding.contrast = false;
+        finding.counts = false;
     }
     let planned = world.planned();
     assert_eq!(storm_count(&world), (0, 0));

@@ -351,10 +351,10 @@ impl World {
             uid: pod.uid.clone(),
             scopes: self.view.scopes_of(pod),
             since: Duration::ZERO,
-            asked_first: Duration::ZERO,
             asked: self.now.moment,
             contrast: true,
-            unreached: false,
+            counts: true,
+            unreached_since: None,
             reason: "3 bad probes in a row: HTTP 500".into(),
             evidence: [Evidence {
                 at: self.now.wall,

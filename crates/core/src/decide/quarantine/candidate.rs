@@ -163,6 +163,6 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option
         asked_at: Some(finding.asked),
         then: &finding.then,
         then_is_known: finding.then_is_known,
-        unreached_since: (finding.unreached && pod.ready).then_some(finding.since),
+        unreached_since: finding.unreached_since.filter(|_| pod.ready),
     })
 }

@@ -37,7 +37,8 @@ pub(super) fn check(
             return Err(Refusal::new(Reason::Storm, detail));
         }
         let Some(count) = health.get(&scope) else {
-            continue;
+            let detail = format!("it was not counted among {pods} when it was last asked");
+            return Err(Refusal::new(Reason::StaleView, detail));
         };
         if count.may_be_storm(&scope, threshold) {
             let mut detail =
@@ -53,7 +54,7 @@ pub(super) fn check(
         }
         let then = case.candidate.then.iter();
         let mut then = then.filter(|(of, _)| *of == scope);
-        if then.any(|(_, then)| count.may_be_storm_with(&scope, threshold, then)) {
+        if then.any(|(_, then)| count.may_have_been_storm(&scope, threshold, then)) {
             let detail = format!(
                 "more than {threshold}% of {pods} were unhealthy or about to be when this pod was last asked"
             );

@@ -1,0 +1,210 @@
+//! Which pods were bad at one time, where policies differ about them, or they are bad in turns.
+
+use std::time::Duration;
+
+use pod_quarantine_core::{
+    judge::{Answer, Sample},
+    time::Now,
+};
+
+use crate::{
+    recovered::errors,
+    scene::Scene,
+    streaks_and_storms::{Cluster, Is},
+    world::probe_of,
+};
+
+/// Both pods of d7 are bad at 59.9 s. A query that was asked at 57 s finds `d7-1` good, and answers at 69.7 s.
+fn taken_with_late_query(has_query: bool) -> Vec<String> {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.policies(|policies| policies.push(errors()));
+    for name in ["d7-0", "d7-1"] {
+        cluster.watch_for("errors", name, false);
+    }
+    let mut scene = Scene::of(cluster, &["d7-0", "d7-1"]);
+    scene.says(110, "d7-0", Is::Good);
+    scene.says(115, "d7-1", Is::Good);
+    if has_query {
+        scene.says_to("errors", 120, "d7-1", Is::Good);
+    }
+    for tenth in [195, 295] {
+        scene.says(tenth, "d7-1", Is::Good);
+        if tenth == 195 {
+            scene.says(tenth + 4, "d7-0", Is::Good);
+        }
+        if has_query && tenth == 195 {
+            scene.says_to("errors", 270, "d7-1", Is::Bad);
+        }
+    }
+    scene.says(299, "d7-0", Is::Good);
+    scene.says(395, "d7-1", Is::Good);
+    scene.says(399, "d7-0", Is::Bad);
+    if has_query {
+        scene.says_to("errors", 420, "d7-1", Is::NotAsked);
+    }
+    scene.says(495, "d7-1", Is::Good);
+    scene.says(499, "d7-0", Is::Bad);
+    scene.at(570);
+    let asked: Now = scene.cluster.world.now;
+    scene.says(595, "d7-1", Is::Bad);
+    scene.says(599, "d7-0", Is::Bad);
+    scene.says(695, "d7-1", Is::Good);
+    if has_query {
+        scene.at(697);
+        let uid = scene.uid("d7-1");
+        scene.cluster.judge.record(&Sample {
+            policy: "errors".into(),
+            pod: uid,
+            run: None,
+            at: asked,
+            asked: asked.moment,
+            answer: Answer::Good,
+            unreached: false,
+            saw: "0".into(),
+        });
+    }
+    scene.decide_at(698);
+    scene.says(699, "d7-0", Is::Good);
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_query_that_answers_late_does_not_hide_what_a_probe_found_since() {
+    assert_eq!(taken_with_late_query(false), [""; 0], "control");
+    assert_eq!(taken_with_late_query(true), [""; 0]);
+}
+
+/// `d7-0` is dead. The query found `d7-1` bad once, and is gone, or has no answer any more. The probe finds `d7-1` bad once
+/// in nine minutes, for ten seconds.
+fn is_taken_within_hours(query_was_bad: bool, is_removed: bool) -> bool {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.policies(|policies| policies.push(errors()));
+    for name in ["d7-0", "d7-1"] {
+        cluster.watch_for("errors", name, false);
+    }
+    let mut scene = Scene::of(cluster, &["d7-0", "d7-1"]);
+    scene.says(110, "d7-0", Is::Good);
+    scene.says(115, "d7-1", Is::Good);
+    scene.says_to("errors", 120, "d7-1", Is::Good);
+    scene.says(210, "d7-0", Is::Bad);
+    scene.says(215, "d7-1", Is::Good);
+    if query_was_bad {
+        scene.says_to("errors", 270, "d7-1", Is::Bad);
+    }
+    scene.says(310, "d7-0", Is::Bad);
+    if is_removed {
+        scene.cluster.policies(|policies| {
+            policies.pop();
+        });
+    } else {
+        scene.says_to("errors", 311, "d7-1", Is::NotAsked);
+    }
+    for turn in 4..720 {
+        scene.says(turn * 100 + 10, "d7-0", Is::Bad);
+        let is = if turn % 54 == 0 { Is::Bad } else { Is::Good };
+        scene.says(turn * 100 + 15, "d7-1", is);
+        if !is_removed {
+            scene.says_to("errors", turn * 100 + 20, "d7-1", Is::NotAsked);
+        }
+        if !scene.taken().is_empty() {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_dead_pod_is_taken_beside_one_that_waits_for_a_policy_for_ever_and_is_bad_now_and_then() {
+    assert!(is_taken_within_hours(false, false), "control");
+    assert!(is_taken_within_hours(true, false), "no answer");
+}
+
+#[test]
+fn a_dead_pod_is_taken_beside_one_that_waits_for_a_policy_that_is_gone() {
+    assert!(is_taken_within_hours(true, true), "gone");
+}
+
+/// Eight of 69 pods are bad, which is 13% with `d7-0`. `d7-0` hangs, for five seconds each time it is asked; the tenant
+/// deletes its own meanwhile, and the new ones are bad, too.
+fn taken_beside_tenant(deletes: bool) -> Vec<String> {
+    const OF_TENANT: [&str; 8] = ["t-0", "t-1", "t-2", "t-3", "t-4", "t-5", "t-6", "t-7"];
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.world.deployment("t", 9);
+    cluster.policies(|policies| probe_of(policies).timeout = Duration::from_secs(5));
+    let mut special = OF_TENANT.to_vec();
+    special.push("d7-0");
+    let mut scene = Scene::of(cluster, &special);
+    scene.timeout = Duration::from_secs(5);
+    scene.says(110, "d7-0", Is::Good);
+    for turn in 0..130 {
+        let begins = 200 + turn * 100;
+        scene.hangs(begins, "d7-0");
+        for (index, name) in (0..).zip(OF_TENANT) {
+            scene.at(begins + 60 + index);
+            if deletes && !scene.cluster.world.pod(name).counts_as_quarantined() {
+                scene.cluster.recreate(name, format!("{name}-{turn}"));
+            }
+            scene.says(begins + 60 + index, name, Is::Bad);
+        }
+    }
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_tenant_that_deletes_its_bad_pods_counts_them_once() {
+    for deletes in [false, true] {
+        let taken = taken_beside_tenant(deletes);
+        assert!(taken.contains(&"d7-0".to_owned()), "{taken:?}");
+    }
+}
+
+/// `d0-0` of ten pods is dead: it hangs for five seconds. Of the others at most three are bad at a time: one group is good
+/// again, then the next is bad, while `d0-0` is waited for perhaps. Four of ten is no storm.
+fn is_taken_beside_turns(answers_at_once: bool) -> bool {
+    const GROUPS: [[&str; 3]; 3] = [
+        ["d0-1", "d0-2", "d0-3"],
+        ["d0-4", "d0-5", "d0-6"],
+        ["d0-7", "d0-8", "d0-9"],
+    ];
+    let mut cluster = Cluster::new(10, 10, 1000);
+    let timeout = Duration::from_secs(5);
+    cluster.policies(|policies| probe_of(policies).timeout = timeout);
+    let mut special: Vec<&'static str> = GROUPS.concat();
+    special.push("d0-0");
+    let mut scene = Scene::of(cluster, &special);
+    scene.timeout = if answers_at_once {
+        Duration::ZERO
+    } else {
+        timeout
+    };
+    scene.all_say(&special, 105, Is::Good);
+    for turn in 2..200_usize {
+        let begins = 100 * u64::try_from(turn).unwrap();
+        for (index, group) in GROUPS.iter().enumerate() {
+            let is_bad = turn % 3 == index;
+            if !is_bad {
+                for name in group {
+                    scene.at(begins + 20);
+                    scene.hear("answers", name, Is::Good, Duration::ZERO);
+                }
+            }
+        }
+        for name in GROUPS[turn % 3] {
+            scene.at(begins + 21);
+            scene.hear("answers", name, Is::Bad, Duration::ZERO);
+        }
+        scene.cluster.decide();
+        // It was asked at `begins`.
+        scene.hangs(begins + 50, "d0-0");
+        if scene.taken().contains(&"d0-0") {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_dead_pod_is_taken_beside_others_that_are_bad_in_turns() {
+    assert!(is_taken_beside_turns(true), "control");
+    assert!(is_taken_beside_turns(false));
+}
