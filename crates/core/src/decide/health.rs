@@ -16,7 +16,7 @@ use std::{
 
 use super::context::Context;
 use crate::{
-    judge::{BadThen, Finding, Findings, MAX_REACHED, Verdict},
+    judge::{BadThen, Finding, Findings, MAX_UNREACHED, Verdict},
     ledger::Slot,
     object::{Pod, Uid},
     scope::{PodScopes, Scope},
@@ -29,15 +29,16 @@ use crate::{
 pub(super) struct HealthCount<'a> {
     unhealthy: HashSet<&'a Uid>,
     bad: HashSet<&'a Uid>,
-    /// The workloads of the unhealthy pods and of those that were quarantined within the window; and of the bad ones, too.
-    unhealthy_workloads: HashSet<&'a WorkloadId>,
-    workloads: HashSet<&'a WorkloadId>,
     /// Quarantined within the window, and in none of the other counts.
     quarantined: u32,
+    /// The workloads of those.
+    unhealthy_workloads: HashSet<&'a WorkloadId>,
+    bad_workloads: HashSet<&'a WorkloadId>,
+    quarantined_workloads: HashSet<&'a WorkloadId>,
     /// The first of the findings: the pod that has been bad for longest.
     first: Option<&'a Finding>,
     /// How many other pods a new agent has found bad and never good: it knows nothing else of them.
-    unknown: u32,
+    never_good: u32,
     with_verdict: u32,
 }
 
@@ -60,44 +61,54 @@ impl<'a> HealthCount<'a> {
     }
 
     /// How many pods count as bad because a new agent has never found them good.
-    pub(super) fn unknown(&self) -> u32 {
-        self.unknown
+    pub(super) fn never_good(&self) -> u32 {
+        self.never_good
     }
 
     pub(super) fn is_storm(&self, scope: &Scope, threshold: u8) -> bool {
-        let (unhealthy, total) = (self.unhealthy(), self.total());
-        is_above(
-            scope,
-            unhealthy,
-            total,
-            self.unhealthy_workloads.len(),
-            threshold,
-        )
+        let unhealthy = self.unhealthy_workloads.iter().copied();
+        let workloads = self.workloads(unhealthy);
+        is_above(scope, self.unhealthy(), self.total(), workloads, threshold)
     }
 
     /// Whether there would be a storm if all suspect pods were unhealthy.
     pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
-        self.is_above_with(scope, threshold, self.bad.len(), &BadThen::default())
+        let bad = self.bad_workloads.iter().copied();
+        self.is_above_with(scope, threshold, self.bad.len(), 0, self.workloads(bad))
     }
 
-    /// Whether there would have been one when a pod was asked, beside which those were bad.
+    /// Whether there would have been one when a pod was asked, with the others that were bad then.
     pub(super) fn may_have_been_storm(
         &self,
         scope: &Scope,
         threshold: u8,
         others: &BadThen,
     ) -> bool {
-        self.is_above_with(scope, threshold, others.pods + 1, others)
+        // Its own at least.
+        let workloads = self.workloads(others.workloads.iter()).max(1);
+        let (bad, without_verdict) = (others.pods + 1, others.without_verdict);
+        self.is_above_with(scope, threshold, bad, without_verdict, workloads)
     }
 
-    fn is_above_with(&self, scope: &Scope, threshold: u8, bad: usize, then: &BadThen) -> bool {
-        let unknown = self.unknown as usize;
-        let bad = bad + self.quarantined as usize + unknown;
-        let more = u32::try_from(unknown + then.without_verdict).unwrap_or(u32::MAX);
+    /// Of how many workloads those pods are, and the quarantined ones.
+    fn workloads<'b>(&'b self, of: impl Iterator<Item = &'b WorkloadId>) -> usize {
+        let quarantined = self.quarantined_workloads.iter().copied();
+        of.chain(quarantined).collect::<HashSet<_>>().len()
+    }
+
+    fn is_above_with(
+        &self,
+        scope: &Scope,
+        threshold: u8,
+        bad: usize,
+        without_verdict: usize,
+        workloads: usize,
+    ) -> bool {
+        let never_good = self.never_good as usize;
+        let bad = bad + self.quarantined as usize + never_good;
+        let more = u32::try_from(never_good + without_verdict).unwrap_or(u32::MAX);
         let total = self.total().saturating_add(more);
-        let others = then.workloads.iter();
-        let others = others.filter(|workload| !self.workloads.contains(workload));
-        let workloads = self.workloads.len() + others.count() + usize::from(unknown > 0);
+        let workloads = workloads + usize::from(never_good > 0);
         is_above(scope, bad, total, workloads, threshold)
     }
 }
@@ -128,14 +139,14 @@ pub(super) struct UnreachedPod {
 #[derive(Debug, Default)]
 pub(super) struct HealthCounts<'a> {
     scopes: HashMap<Scope, HealthCount<'a>>,
-    /// The Ready pods that the agent gets, or a short time ago got, no connection to, whatever their kubelets got and
-    /// whatever has become of them since; those that have been unreached for longest first.
+    /// The Ready pods that the agent gets, or a short time ago got, no connection to, whatever has become of them since; those that have been unreached for longest first.
     unreached: Vec<UnreachedRun>,
     /// Whether so many pods are reached again that not all are among those.
     is_cut: bool,
 }
 
-/// Neighbours in the list of unreached pods that are of one workload and were unreached until the same time.
+/// Neighbours in the list of unreached pods that are of one workload and were unreached until the same time. The pod that is
+/// compared is in the list, too: no run of another workload reaches over it.
 #[derive(Debug)]
 struct UnreachedRun {
     workload: WorkloadId,
@@ -153,7 +164,7 @@ impl<'a> HealthCounts<'a> {
         out_of_service: Vec<UnreachedPod>,
     ) -> Self {
         let mut health = Self {
-            is_cut: findings.reached.len() >= MAX_REACHED,
+            is_cut: findings.was_unreached.len() >= MAX_UNREACHED,
             ..Self::default()
         };
         let mut unreached = out_of_service;
@@ -161,15 +172,15 @@ impl<'a> HealthCounts<'a> {
         let judging_for = findings.judging_since.map(judging_for);
         let is_new_agent = judging_for.is_some_and(|time| time < cx.file.limits.storm.cooldown);
         for finding in &findings.pods {
-            if finding.counts {
+            if finding.counts_as_bad {
                 health.count_bad(cx, finding);
             }
             // A new agent's network may have failed with the agent before it.
-            if finding.counts || is_new_agent {
+            if finding.counts_as_bad || is_new_agent {
                 unreached.extend(unreached_pod(cx, finding));
             }
         }
-        let reached = findings.reached.iter().filter(|reached| {
+        let reached = findings.was_unreached.iter().filter(|reached| {
             let pod = cx.view.pod(&reached.pod);
             pod.is_none_or(|pod| pod.uid != reached.uid || pod.ready || pod.terminating)
         });
@@ -183,7 +194,7 @@ impl<'a> HealthCounts<'a> {
             let of = |counts: &HashMap<Scope, u32>| counts.get(scope).copied().unwrap_or(0);
             count.with_verdict = of(&findings.with_verdict);
             if is_new_agent && !matches!(scope, Scope::Workload(_)) {
-                count.unknown = of(&findings.never_good);
+                count.never_good = of(&findings.never_good);
             }
         }
         let slots = cx
@@ -232,7 +243,7 @@ impl<'a> HealthCounts<'a> {
             let count = self.scopes.entry(scope).or_default();
             count.first.get_or_insert(finding);
             count.bad.insert(&finding.uid);
-            count.workloads.insert(&finding.scopes.workload);
+            count.bad_workloads.insert(&finding.scopes.workload);
             if finding.verdict == Verdict::Unhealthy {
                 count.unhealthy.insert(&finding.uid);
                 count.unhealthy_workloads.insert(&finding.scopes.workload);
@@ -275,8 +286,7 @@ impl<'a> HealthCounts<'a> {
                 && !count.bad.contains(&slot.uid)
             {
                 count.quarantined += 1;
-                count.unhealthy_workloads.insert(&slot.workload);
-                count.workloads.insert(&slot.workload);
+                count.quarantined_workloads.insert(&slot.workload);
             }
         }
     }

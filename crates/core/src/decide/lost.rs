@@ -1,5 +1,5 @@
-//! Ready pods that the agent got no connection to, though their kubelets did: a sign that it may be the agent's network,
-//! also once they are deleted or quarantined. Those that are quarantined are in the ledger, too, and outlive a restart.
+//! Lost pods: unhealthy ones that the agent gets no connection to (*unreached*), though they are Ready, so that their
+//! kubelets do. It may be the agent's network, also once they are deleted or quarantined. Those that are quarantined are in the ledger, too, and outlive a restart.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(super) fn remembered_for(cx: &Context<'_>) -> Duration {
     cx.file.limits.storm.cooldown * 2
 }
 
-/// Remembers the pods that are lost now, and forgets those that are in service and are not, or were long ago.
+/// Remembers the pods that are lost now. Forgets one that is in service and not lost, and any other two cooldowns after it
+/// was last found lost.
 pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings) {
     let now = cx.now.moment;
     for finding in &findings.pods {
@@ -44,9 +45,9 @@ pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings)
 
 fn lost_since(cx: &Context<'_>, finding: &Finding) -> Option<Moment> {
     let pod = cx.view.pod(&finding.pod);
-    let is_served =
+    let is_ready =
         pod.is_some_and(|pod| pod.uid == finding.uid && pod.ready && !pod.overrides().exempt);
-    let is_lost = finding.counts && finding.verdict == Verdict::Unhealthy && is_served;
+    let is_lost = finding.counts_as_bad && finding.verdict == Verdict::Unhealthy && is_ready;
     finding.unreached_since.filter(|_| is_lost)
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{BadThen, Judge, ReachedAgain, Verdict};
+use super::{BadThen, Judge, Verdict, WasUnreached, streak::EndedStreak};
 use crate::{
     object::{ObjectKey, Uid},
     policy::Policy,
@@ -31,17 +31,17 @@ pub struct Finding {
     /// Whether the signal has contrast: it has said `good` of this pod, or recently of another pod of its workload, before
     /// this pod was asked last.
     pub contrast: bool,
-    /// Whether the pod counts as bad: if there is contrast, or was when it began to be bad.
-    pub counts: bool,
-    /// When the first of them came without a connection, if there was one.
+    /// Whether the pod counts as bad: if there is contrast, or was at an earlier bad answer since the policy found it good.
+    pub counts_as_bad: bool,
+    /// When the first of those answers that came without a connection did, if any did lately.
     pub unreached_since: Option<Moment>,
     /// One line for people.
     pub reason: Arc<str>,
     /// The last samples, oldest first.
     pub evidence: Arc<[Evidence]>,
-    /// How many other pods of its scopes were bad when it was asked last, where it may be more than are bad now. When a
+    /// The other pods of its scopes that were bad when it was asked last, where they may be more than are bad now. When a
     /// failure ends, each pod answers at its own turn.
-    pub then: Vec<(Scope, BadThen)>,
+    pub then: HashMap<Scope, BadThen>,
     /// Whether all those are known: not if the answer came very late, or if there were too many.
     pub then_is_known: bool,
 }
@@ -51,8 +51,8 @@ pub struct Finding {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// The pods that the agent got no connection to when one of those was asked last, and gets one by now, perhaps.
-    pub reached: Vec<ReachedAgain>,
+    /// The pods that the agent got no connection to when one of those was asked last, and whose last answer is not bad now.
+    pub was_unreached: Vec<WasUnreached>,
     /// Since when there have been pods to judge.
     pub judging_since: Option<Moment>,
     /// How many other pods were bad and never good, in each scope of a pod that counts as bad: a new agent knows nothing
@@ -63,29 +63,26 @@ pub struct Findings {
 }
 
 impl Judge {
-    /// The findings of now. A finding without contrast is about a pod of which nothing is known.
+    /// The findings of now.
     #[must_use]
     pub fn findings(&mut self, now: Moment) -> Findings {
         self.end_stale(now);
-        let most = self.policies.values().map(|streaks| streaks.bad.len());
-        let mut pods = Vec::with_capacity(most.sum());
-        for streaks in self.policies.values() {
-            pods.extend(streaks.findings(now));
-        }
+        let policies = self.policies.values();
+        let mut pods: Vec<Finding> = policies.flat_map(|streaks| streaks.findings(now)).collect();
         pods.sort_by(|a, b| {
             (a.since, &a.pod, &a.policy.name).cmp(&(b.since, &b.pod, &b.policy.name))
         });
         for uid in self.healthy.expire(now) {
-            self.update_verdict(&uid);
+            self.update_healthy(&uid);
         }
         let known = |scope: &Scope| self.healthy.count(scope) + self.spells.bad_alone(scope);
         let mut with_verdict = HashMap::from([(Scope::Cluster, known(&Scope::Cluster))]);
         let mut never_good = HashMap::new();
         let mut counted: HashSet<&Uid> = HashSet::new();
-        for finding in pods.iter_mut().filter(|finding| !finding.counts) {
-            finding.counts = self.spells.is_bad(&finding.policy.name, &finding.uid);
+        for finding in pods.iter_mut().filter(|finding| !finding.counts_as_bad) {
+            finding.counts_as_bad = self.spells.is_bad(&finding.policy.name, &finding.uid);
         }
-        for finding in pods.iter().filter(|finding| finding.counts) {
+        for finding in pods.iter().filter(|finding| finding.counts_as_bad) {
             let is_first = counted.insert(&finding.uid);
             let was_never_good = is_first && self.never_good.contains(&finding.uid);
             for scope in finding.scopes.iter() {
@@ -96,27 +93,33 @@ impl Judge {
                 with_verdict.entry(scope).or_insert(known);
             }
         }
-        let reached = self.compare_with_spells(&mut pods, now);
+        let asked = pods.iter().map(|finding| finding.asked).min();
+        self.expire_spells(asked, now);
+        self.compare_with_spells(&mut pods);
+        let was_unreached = asked.map_or_else(Vec::new, |asked| self.spells.unreached_after(asked));
         if self.is_judging() {
             self.judging_since.get_or_insert(now);
         }
         Findings {
             pods,
-            reached,
+            was_unreached,
             judging_since: self.judging_since,
             never_good,
             with_verdict,
         }
     }
 
-    /// Forgets the spells that matter to no answer that is known, or is still on its way. Says of each finding which of the
-    /// others matter, and which pods are reached again.
-    fn compare_with_spells(&mut self, pods: &mut [Finding], now: Moment) -> Vec<ReachedAgain> {
+    /// Forgets the spells that matter to no answer that is known, or is still on its way. `asked` is when the first of the
+    /// pods with a finding was asked.
+    fn expire_spells(&mut self, asked: Option<Moment>, now: Moment) {
         let on_the_way = now.saturating_sub(self.longest_answer);
-        let asked = pods.iter().map(|finding| finding.asked).min();
-        let over = asked.unwrap_or(Moment::MAX).min(on_the_way);
-        let waiting = now.saturating_sub(self.cooldown);
-        self.spells.expire(over, waiting, now);
+        let ended_by = asked.unwrap_or(Moment::MAX).min(on_the_way);
+        let stale_before = now.saturating_sub(self.cooldown);
+        self.spells.expire(ended_by, stale_before, now);
+    }
+
+    /// Says of each finding which other pods were bad when the pod was asked.
+    fn compare_with_spells(&mut self, pods: &mut [Finding]) {
         for finding in pods {
             finding.then_is_known = self.spells.knows(finding.asked);
             // Without contrast no pod is quarantined.
@@ -128,18 +131,15 @@ impl Judge {
                 }
             }
         }
-        asked.map_or_else(Vec::new, |asked| self.spells.reached_after(asked))
     }
 
     /// The last answers about some pods are so old that they say nothing of now.
     fn end_stale(&mut self, now: Moment) {
         let policies = self.policies.values_mut();
-        let ended = policies.map(|streaks| (streaks.policy.name.clone(), streaks.end_stale(now)));
-        for (policy, ended) in ended.collect::<Vec<_>>() {
-            for (uid, ended) in ended {
-                self.end_spell(&policy, &uid, &ended);
-            }
-        }
+        let ended: Vec<EndedStreak> = policies
+            .flat_map(|streaks| streaks.end_stale(now))
+            .collect();
+        self.end(ended);
     }
 
     /// How many pods each policy finds unhealthy now.

@@ -3,6 +3,8 @@
 //! A verdict is made of the streak of one signal's answers about one pod. `none` ends the streak: no answer is neither good
 //! nor bad, and the answers before it say nothing about now (as an absent series ends a pending Prometheus alert). Time is
 //! the agent's monotonic clock: a wall clock that jumps makes no pod unhealthy.
+//!
+//! A *spell* outlasts the streak: it is the time from a policy's first bad answer about a pod until that policy finds it good.
 
 mod findings;
 mod healthy;
@@ -19,7 +21,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 pub use self::{
     findings::{Finding, Findings},
-    spells::{BadThen, MAX_REACHED, ReachedAgain},
+    spells::{BadThen, MAX_UNREACHED, WasUnreached},
 };
 use self::{
     healthy::Healthy,
@@ -155,11 +157,9 @@ impl Judge {
     fn drop_policy(&mut self, mut streaks: PolicyStreaks) -> Vec<Uid> {
         let policy = streaks.policy.name.clone();
         for uid in self.healthy.forget_policy(&policy) {
-            self.update_verdict(&uid);
+            self.update_healthy(&uid);
         }
-        for (uid, ended) in streaks.end_all() {
-            self.end_spell(&policy, &uid, &ended);
-        }
+        self.end(streaks.end_all());
         streaks.pods.into_keys().collect()
     }
 
@@ -167,7 +167,7 @@ impl Judge {
     pub fn watch(&mut self, policy: &str, uid: &Uid, pod: &ObjectKey, scopes: &PodScopes) {
         if let Some(streaks) = self.policies.get_mut(policy) {
             let ended = streaks.watch(uid, pod, scopes);
-            self.end(policy, uid, ended);
+            self.end(ended);
             self.spells.set_scopes(uid, scopes);
             self.set_health(policy, uid);
             self.set_never_good(uid);
@@ -188,7 +188,7 @@ impl Judge {
             && streaks.pods.contains_key(uid)
         {
             let ended = streaks.forget(uid);
-            self.end(policy, uid, ended);
+            self.end(ended);
             self.remove_health(policy, uid);
             self.set_never_good(uid);
         }
@@ -227,7 +227,7 @@ impl Judge {
     pub fn restart(&mut self, policy: &str, uid: &Uid) {
         if let Some(streaks) = self.policies.get_mut(policy) {
             let ended = streaks.restart(uid);
-            self.end(policy, uid, ended);
+            self.end(ended);
             self.remove_health(policy, uid);
         }
     }
@@ -241,18 +241,13 @@ impl Judge {
         let Some(recorded) = streaks.record(sample) else {
             return;
         };
-        self.end(policy, uid, recorded.ended);
+        self.end(recorded.ended);
         match sample.answer {
-            Answer::Good => {
-                self.spells.close(policy, uid, sample.at.moment);
-                self.never_good.set(uid, None);
-            }
-            Answer::Bad => {
-                self.set_bad(policy, uid, recorded.has_contrast);
-                self.set_never_good(uid);
-            }
+            Answer::Good => self.spells.close(policy, uid, sample.at.moment),
+            Answer::Bad => self.set_bad(policy, uid, recorded.has_contrast),
             Answer::None => {}
         }
+        self.set_never_good(uid);
         self.set_health(policy, uid);
     }
 
@@ -272,28 +267,22 @@ impl Judge {
         }
     }
 
-    /// A pod's bad answers have ended, if there were any.
-    fn end(&mut self, policy: &str, uid: &Uid, ended: Option<EndedStreak>) {
-        if let Some(ended) = ended
-            && let Some(streaks) = self.policies.get(policy)
-        {
-            let policy = streaks.policy.name.clone();
-            self.end_spell(&policy, uid, &ended);
-        }
-    }
-
-    fn end_spell(&mut self, policy: &Arc<str>, uid: &Uid, ended: &EndedStreak) {
-        let of = SpellOf {
-            policy,
-            uid,
-            key: &ended.pod,
-            scopes: &ended.scopes,
-            is_healthy: self.healthy.contains(uid),
-        };
-        self.spells.set_bad(of, ended.bad, ended.has_contrast);
-        match ended.good {
-            Some(at) => self.spells.close(policy, uid, at),
-            None => self.spells.wait(policy, uid, ended.stale),
+    /// Bad answers have ended: by a good one, or the pod waits for one. What ends with a good one was bad in any case, also if
+    /// there was no contrast before.
+    fn end(&mut self, ended: impl IntoIterator<Item = EndedStreak>) {
+        for ended in ended {
+            let of = SpellOf {
+                policy: &ended.policy,
+                uid: &ended.uid,
+                key: &ended.pod,
+                scopes: &ended.scopes,
+                is_healthy: self.healthy.contains(&ended.uid),
+            };
+            self.spells.set_bad(of, ended.bad, ended.has_contrast);
+            match ended.good {
+                Some(at) => self.spells.close(&ended.policy, &ended.uid, at),
+                None => self.spells.wait(&ended.policy, &ended.uid, ended.stale_at),
+            }
         }
     }
 
@@ -302,17 +291,17 @@ impl Judge {
             && let Some((scopes, until)) = streaks.health(uid)
         {
             self.healthy.set(&streaks.policy.name, uid, scopes, until);
-            self.update_verdict(uid);
+            self.update_healthy(uid);
         }
     }
 
     fn remove_health(&mut self, policy: &str, uid: &Uid) {
         self.healthy.remove(policy, uid);
-        self.update_verdict(uid);
+        self.update_healthy(uid);
     }
 
     /// Tells the spells what has become of a pod's health.
-    fn update_verdict(&mut self, uid: &Uid) {
+    fn update_healthy(&mut self, uid: &Uid) {
         self.spells.set_healthy(uid, self.healthy.contains(uid));
     }
 

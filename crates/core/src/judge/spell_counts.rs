@@ -15,7 +15,7 @@ pub(super) struct Counted {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     Over(Moment),
-    /// It has not been good since; then its last bad answer went stale.
+    /// It has not been good since. Then its last bad answer went stale.
     Waits(Moment),
     Lasts,
 }
@@ -60,8 +60,8 @@ impl SpellCounts {
         self.over.from.is_empty() && self.waiting.from.is_empty()
     }
 
-    /// How many pods were bad when one was asked that has been bad `since`: who was bad after that, and has not been good, is
-    /// bad still.
+    /// How many pods were bad when one was asked that has been bad `since`. One that waits counts if it had not gone stale by
+    /// then: both were bad at once, and neither has been good.
     pub(super) fn count(&mut self, since: Moment, asked: Moment) -> usize {
         let waiting = self.waiting.count(since, asked);
         self.over.count(asked, asked) + waiting + self.lasting.up_to(asked)

@@ -16,17 +16,19 @@ use crate::{
     workload::WorkloadId,
 };
 
-/// How many spells that have ended, or wait, are kept, but for those that are new since the last decision.
+/// How many spells are kept that have ended, or wait. Each decision forgets [`MAX_FORGOTTEN`] at most: for a moment there
+/// can be more.
 const MAX_SPELLS: usize = 100_000;
 
-/// How many spells of one pod are kept apart: a pod that is bad now and then has many.
+/// How many ended spells of one pod are kept: a pod that is bad now and then has many. Beyond that the first two become one,
+/// and the time between them counts as bad.
 const MAX_OF_POD: usize = 8;
 
 /// How many spells one decision forgets: after a failure of the whole cluster there are many. The rest has its turn.
 const MAX_FORGOTTEN: usize = 1000;
 
-/// How many pods a decision is told of that are reached again. If there are as many, there may be more.
-pub const MAX_REACHED: usize = 1000;
+/// How many [`WasUnreached`] a decision is told of. If there are as many, there may be more.
+pub const MAX_UNREACHED: usize = 1000;
 
 /// How many workloads of a node or a zone are looked at to find two with such pods.
 const MAX_WORKLOADS: usize = 100;
@@ -37,19 +39,20 @@ pub struct BadThen {
     pub pods: usize,
     /// Those of them that are in none of the counts of [`Findings::with_verdict`](super::Findings::with_verdict).
     pub without_verdict: usize,
-    /// Of a node or a zone: two of their workloads, if there are as many; of very many workloads, any two.
+    /// Of a node or a zone: two workloads with pods that were bad then, that of the pod itself among them, if there are as
+    /// many; of very many workloads, any two.
     pub workloads: Vec<WorkloadId>,
 }
 
-/// A pod that the agent got no connection to, and does by now, perhaps.
+/// A pod that the agent got no connection to, and whose last answer is not bad now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReachedAgain {
+pub struct WasUnreached {
     pub pod: ObjectKey,
     pub uid: Uid,
     pub workload: WorkloadId,
     /// When the first of its answers without a connection came.
     pub since: Moment,
-    /// [`Moment::MAX`] if it has not been good since.
+    /// When it was good again; [`Moment::MAX`] if it has not been.
     pub until: Moment,
 }
 
@@ -58,11 +61,11 @@ pub(super) struct Spells {
     pods: HashMap<Uid, PodSpells>,
     scopes: HashMap<Scope, ScopeSpells>,
     /// The pods that the agent got no connection to, by until when and since when.
-    unreached: BTreeMap<(Moment, Moment, Uid), ReachedAgain>,
-    /// Until when there were spells that are over, and those that wait.
+    unreached: BTreeMap<(Moment, Moment, Uid), WasUnreached>,
+    /// When spells ended, and since when others wait.
     over: BTreeSet<(Moment, Uid)>,
     waiting: BTreeSet<(Moment, Uid)>,
-    /// Of what was asked before that, it is not known any more how many were bad then.
+    /// How many were bad before this moment is not known any more.
     known_since: Moment,
 }
 
@@ -89,8 +92,8 @@ struct Spell {
 struct OpenSpell {
     policy: Arc<str>,
     bad: BadAnswers,
-    /// If the pod could not be asked since, or was restarted: when its last bad answer went stale.
-    waits_since: Option<Moment>,
+    /// If the pod could not be asked since, or was restarted, it waits: when its last bad answer went stale.
+    stale_at: Option<Moment>,
 }
 
 /// Bad answers in a row.
@@ -103,15 +106,15 @@ pub(super) struct BadAnswers {
 }
 
 impl OpenSpell {
-    fn goes_on(&mut self, bad: &BadAnswers) {
+    fn extend(&mut self, bad: &BadAnswers) {
         self.bad.from = self.bad.from.min(bad.from);
         self.bad.unreached_since = bad.unreached_since.or(self.bad.unreached_since);
-        self.waits_since = None;
+        self.stale_at = None;
     }
 
-    /// Whether nothing changes if it goes on with those.
-    fn is_with(&self, bad: &BadAnswers) -> bool {
-        self.waits_since.is_none()
+    /// Whether it is extended by those already.
+    fn contains(&self, bad: &BadAnswers) -> bool {
+        self.stale_at.is_none()
             && self.bad.from <= bad.from
             && (bad.unreached_since.is_none() || bad.unreached_since == self.bad.unreached_since)
     }
@@ -129,38 +132,36 @@ pub(super) struct SpellOf<'a> {
 
 impl PodSpells {
     fn is_bad(&self) -> bool {
-        self.open.iter().any(|open| open.waits_since.is_none())
+        self.open.iter().any(|open| open.stale_at.is_none())
     }
 
-    /// How the pod is counted: what overlaps is one spell. Besides, how many of the spells that are over are counted apart
-    /// from those that are not.
+    /// How the pod is counted, the latest spell first: those that overlap are one. Then, how many of the spells that are over
+    /// are no part of one that is not.
     fn counted(&self) -> (Vec<Counted>, usize) {
         let mut counted: Vec<Counted> = Vec::new();
         let mut apart = self.over.len();
         if let Some(from) = self.open.iter().map(|open| open.bad.from).min() {
-            let waits_since = self.open.iter().filter_map(|open| open.waits_since);
-            let mut last = Counted {
+            let stale_at = self.open.iter().filter_map(|open| open.stale_at);
+            let last = Counted {
                 from,
-                end: match waits_since.max() {
-                    Some(stale) if !self.is_bad() => End::Waits(stale),
+                end: match stale_at.max() {
+                    Some(stale_at) if !self.is_bad() => End::Waits(stale_at),
                     _ => End::Lasts,
                 },
             };
-            while let Some(index) = apart.checked_sub(1)
-                && let Some(spell) = self.over.get(index)
-                && spell.until >= last.from
-            {
-                last.from = last.from.min(spell.from);
-                if let End::Waits(until) = &mut last.end {
-                    *until = spell.until.max(*until);
-                }
-                apart = index;
-            }
             counted.push(last);
         }
-        for spell in self.over.iter().take(apart).rev() {
+        for (index, spell) in self.over.iter().enumerate().rev() {
             match counted.last_mut() {
-                Some(last) if spell.until >= last.from => last.from = last.from.min(spell.from),
+                Some(last) if spell.until >= last.from => {
+                    last.from = last.from.min(spell.from);
+                    match &mut last.end {
+                        End::Over(_) => continue,
+                        End::Waits(until) => *until = spell.until.max(*until),
+                        End::Lasts => {}
+                    }
+                    apart = index;
+                }
                 _ => counted.push(Counted {
                     from: spell.from,
                     end: End::Over(spell.until),
@@ -190,7 +191,7 @@ impl Spells {
         let known = self.pods.get(of.uid);
         let mut open = known.into_iter().flat_map(|pod| &pod.open);
         let is_known = match open.find(|open| open.policy == *of.policy) {
-            Some(open) => open.is_with(&bad),
+            Some(open) => open.contains(&bad),
             None => !has_contrast,
         };
         if is_known {
@@ -209,24 +210,23 @@ impl Spells {
         self.change(of.uid, |pod| {
             let known = pod.open.iter_mut().find(|open| open.policy == *of.policy);
             if let Some(open) = known {
-                open.goes_on(&bad);
+                open.extend(&bad);
             } else {
                 pod.open.push(OpenSpell {
                     policy: of.policy.clone(),
                     bad,
-                    waits_since: None,
+                    stale_at: None,
                 });
             }
         });
     }
 
-    /// A policy's last answer about a pod is not bad any more, but it has not found it good. `stale` is until when the bad
-    /// one counted.
-    pub(super) fn wait(&mut self, policy: &str, uid: &Uid, stale: Moment) {
+    /// A policy's last answer about a pod is not bad any more, but it has not found it good.
+    pub(super) fn wait(&mut self, policy: &str, uid: &Uid, stale_at: Moment) {
         self.change(uid, |pod| {
             let mut open = pod.open.iter_mut();
             if let Some(open) = open.find(|open| *open.policy == *policy) {
-                open.waits_since = Some(stale);
+                open.stale_at = Some(stale_at);
             }
         });
     }
@@ -270,27 +270,27 @@ impl Spells {
         }
     }
 
-    /// Forgets the spells that were over by the first time, and those that wait since before the second.
-    pub(super) fn expire(&mut self, over: Moment, waiting: Moment, now: Moment) {
+    /// Forgets the spells that had ended by the first time, and those that went stale before the second.
+    pub(super) fn expire(&mut self, ended_by: Moment, stale_before: Moment, now: Moment) {
         for _ in 0..MAX_FORGOTTEN {
             let is_full = self.over.len() + self.waiting.len() > MAX_SPELLS;
             let first_over = self.over.first();
-            let first_over = first_over.filter(|(until, _)| is_full || *until <= over);
+            let first_over = first_over.filter(|(until, _)| is_full || *until <= ended_by);
             if let Some((until, uid)) = first_over.cloned() {
                 self.known_since = self.known_since.max(until);
                 self.change(&uid, |pod| pod.over.retain(|spell| spell.until != until));
                 continue;
             }
             let first_waiting = self.waiting.first();
-            let first_waiting = first_waiting.filter(|(stale, _)| is_full || *stale < waiting);
-            let Some((stale, uid)) = first_waiting.cloned() else {
+            let first_waiting = first_waiting.filter(|(at, _)| is_full || *at < stale_before);
+            let Some((stale_at, uid)) = first_waiting.cloned() else {
                 return;
             };
             if is_full {
                 self.known_since = now;
             }
             self.change(&uid, |pod| {
-                pod.open.retain(|open| open.waits_since != Some(stale));
+                pod.open.retain(|open| open.stale_at != Some(stale_at));
             });
         }
     }
@@ -306,8 +306,8 @@ impl Spells {
         pod.counted().0.first().map(|spell| spell.from)
     }
 
-    /// How many other pods of that scope were bad when one was asked last that has [lasted](Self::lasts_since) so long, by
-    /// what is known now; `None` if no more than are bad now.
+    /// The other pods of that scope that were bad when one was asked last that has [lasted](Self::lasts_since) so long; `None`
+    /// only if they are no more than are bad now.
     pub(super) fn bad_then(
         &mut self,
         scope: &Scope,
@@ -339,7 +339,7 @@ impl Spells {
     /// Whether a policy's last answer about a pod is bad, and counts.
     pub(super) fn is_bad(&self, policy: &str, uid: &Uid) -> bool {
         let open = self.pods.get(uid).into_iter().flat_map(|pod| &pod.open);
-        let mut lasting = open.filter(|open| open.waits_since.is_none());
+        let mut lasting = open.filter(|open| open.stale_at.is_none());
         lasting.any(|open| *open.policy == *policy)
     }
 
@@ -349,8 +349,8 @@ impl Spells {
     }
 
     /// The pods that are reached again since that time; the last ones, if there are too many.
-    pub(super) fn reached_after(&self, asked: Moment) -> Vec<ReachedAgain> {
-        let latest = self.unreached.values().rev().take(MAX_REACHED);
+    pub(super) fn unreached_after(&self, asked: Moment) -> Vec<WasUnreached> {
+        let latest = self.unreached.values().rev().take(MAX_UNREACHED);
         latest
             .take_while(|pod| pod.until > asked)
             .cloned()
@@ -374,10 +374,10 @@ impl Spells {
     fn count(&mut self, uid: &Uid, pod: &PodSpells, is_added: bool) {
         let (counted, apart) = pod.counted();
         let over = pod.over.iter().take(apart).map(|spell| spell.until);
-        let waits_since = pod.open.iter().filter_map(|open| open.waits_since);
+        let stale_at = pod.open.iter().filter_map(|open| open.stale_at);
         for (times, of_pod) in [
             (&mut self.over, over.collect::<Vec<_>>()),
-            (&mut self.waiting, waits_since.collect()),
+            (&mut self.waiting, stale_at.collect()),
         ] {
             for time in of_pod {
                 if is_added {
@@ -432,7 +432,7 @@ impl Spells {
             .iter()
             .map(|spell| (spell.unreached_since, spell.until));
         // While its last answer is bad, a finding says so.
-        let waiting = pod.open.iter().filter(|open| open.waits_since.is_some());
+        let waiting = pod.open.iter().filter(|open| open.stale_at.is_some());
         let waiting = waiting.map(|open| (open.bad.unreached_since, Moment::MAX));
         for (since, until) in over.chain(waiting) {
             let Some(since) = since else {
@@ -440,7 +440,7 @@ impl Spells {
             };
             let key = (until, since, uid.clone());
             if is_added {
-                let reached = ReachedAgain {
+                let reached = WasUnreached {
                     pod: pod.key.clone(),
                     uid: uid.clone(),
                     workload: pod.scopes.workload.clone(),

@@ -31,6 +31,8 @@ pub(super) struct Streak {
     pub(super) was_bad: bool,
     /// The bad answers, if the last one is bad.
     pub(super) bad: Option<BadStreak>,
+    /// When the first and the last answer without a connection came, if none was good since.
+    unreached: Option<(Moment, Moment)>,
     pub(super) seen: VecDeque<Evidence>,
 }
 
@@ -42,8 +44,8 @@ pub(super) struct BadStreak {
     /// When the pod was asked for the first and for the last of them.
     asked_first: Moment,
     asked_last: Moment,
-    /// When the first and the last of them came without a connection, if there were any.
-    unreached: Option<(Moment, Moment)>,
+    /// Since when there is no connection, if there is none.
+    unreached_since: Option<Moment>,
     /// One line for people.
     pub(super) reason: Arc<str>,
     /// The last samples, oldest first.
@@ -52,14 +54,16 @@ pub(super) struct BadStreak {
 
 /// Bad answers that have ended.
 pub(super) struct EndedStreak {
+    pub(super) policy: Arc<str>,
+    pub(super) uid: Uid,
     pub(super) pod: ObjectKey,
     pub(super) scopes: PodScopes,
     pub(super) bad: BadAnswers,
     pub(super) has_contrast: bool,
     /// When a good answer ended them, if one did.
     pub(super) good: Option<Moment>,
-    /// When the last of them went stale, or would have.
-    pub(super) stale: Moment,
+    /// When the last of them went stale, or will.
+    pub(super) stale_at: Moment,
 }
 
 /// What a sample has changed.
@@ -73,7 +77,7 @@ impl BadStreak {
     pub(super) fn answers(&self) -> BadAnswers {
         BadAnswers {
             from: self.asked_first,
-            unreached_since: self.unreached.map(|(since, _)| since),
+            unreached_since: self.unreached_since,
         }
     }
 }
@@ -87,7 +91,7 @@ pub(super) struct PolicyStreaks {
     goods: BTreeMap<WorkloadId, Goods>,
     /// The pods whose last answer was bad, and since when: few, so that a decision need not visit all pods; in the order of
     /// the findings.
-    pub(super) bad: BTreeSet<(Moment, ObjectKey, Uid)>,
+    bad: BTreeSet<(Moment, ObjectKey, Uid)>,
 }
 
 /// The good answers of a workload's pods.
@@ -124,38 +128,37 @@ impl PolicyStreaks {
         let streak = self.pods.get(uid)?;
         let (last, _) = streak.last?;
         Some(EndedStreak {
+            policy: self.policy.name.clone(),
+            uid: uid.clone(),
             pod: streak.pod.clone(),
             scopes: streak.scopes.clone(),
             bad: bad.answers(),
             has_contrast: good.is_some() || self.has_contrast(streak, &bad, last),
             good,
-            stale: last + self.policy.stale_after(),
+            stale_at: last + self.policy.stale_after(),
         })
     }
 
     /// Ends the bad answers of all pods.
-    pub(super) fn end_all(&mut self) -> Vec<(Uid, EndedStreak)> {
+    pub(super) fn end_all(&mut self) -> Vec<EndedStreak> {
         self.end_those(|_| true)
     }
 
     /// Ends the bad answers of those pods that have not answered for too long.
-    pub(super) fn end_stale(&mut self, now: Moment) -> Vec<(Uid, EndedStreak)> {
+    pub(super) fn end_stale(&mut self, now: Moment) -> Vec<EndedStreak> {
         let stale_after = self.policy.stale_after();
         self.end_those(|at| now.saturating_sub(at) > stale_after)
     }
 
     /// Ends the bad answers of the pods whose last one came at such a time.
-    fn end_those(&mut self, ends: impl Fn(Moment) -> bool) -> Vec<(Uid, EndedStreak)> {
+    fn end_those(&mut self, ends: impl Fn(Moment) -> bool) -> Vec<EndedStreak> {
         let bad = self.bad.iter().map(|(.., uid)| uid);
         let ending = bad.filter(|uid| {
             let last = self.pods.get(*uid).and_then(|streak| streak.last);
             last.is_some_and(|(at, _)| ends(at))
         });
         let ending: Vec<Uid> = ending.cloned().collect();
-        let ended = ending.into_iter().filter_map(|uid| {
-            let ended = self.end_bad(&uid, None)?;
-            Some((uid, ended))
-        });
+        let ended = ending.iter().filter_map(|uid| self.end_bad(uid, None));
         ended.collect()
     }
 
@@ -180,6 +183,7 @@ impl PolicyStreaks {
             last_good: None,
             was_bad: false,
             bad: None,
+            unreached: None,
             seen: VecDeque::new(),
         };
         self.pods.insert(uid.clone(), streak);
@@ -264,6 +268,7 @@ impl PolicyStreaks {
         });
         match sample.answer {
             Answer::Good => {
+                streak.unreached = None;
                 let goods = self.goods.entry(streak.scopes.workload.clone());
                 let goods = goods.or_default();
                 let latest = goods.last.last().map(|(latest, _)| *latest);
@@ -279,19 +284,13 @@ impl PolicyStreaks {
                 let since = before.as_ref().map_or(at, |bad| bad.since);
                 let count = before.as_ref().map_or(0, |bad| bad.count).saturating_add(1);
                 streak.was_bad = true;
+                streak.unreached = unreached(streak.unreached, sample, window);
                 streak.bad = Some(BadStreak {
                     since,
                     count,
                     asked_first: before.as_ref().map_or(sample.asked, |bad| bad.asked_first),
                     asked_last: sample.asked,
-                    unreached: match before.and_then(|bad| bad.unreached) {
-                        // What was over for longer than a window was another failure.
-                        Some((since, last)) if at.saturating_sub(last) <= window => {
-                            Some((since, if sample.unreached { at } else { last }))
-                        }
-                        before if !sample.unreached => before,
-                        _ => Some((at, at)),
-                    },
+                    unreached_since: streak.unreached.map(|(since, _)| since),
                     reason: reason(
                         &self.policy.signal,
                         count,
@@ -354,11 +353,11 @@ impl PolicyStreaks {
                 since: *since,
                 asked: bad.asked_last,
                 contrast,
-                counts: contrast,
-                unreached_since: bad.unreached.map(|(since, _)| since),
+                counts_as_bad: contrast,
+                unreached_since: bad.unreached_since,
                 reason: bad.reason.clone(),
                 evidence: bad.evidence.clone(),
-                then: Vec::new(),
+                then: HashMap::new(),
                 then_is_known: true,
             })
         })
@@ -387,5 +386,21 @@ fn reason(signal: &Signal, count: u32, lasting: Duration, saw: &str) -> Arc<str>
     match signal {
         Signal::Probe(_) => format!("{count} bad probes in a row: {saw}").into(),
         Signal::Prometheus(_) => format!("{saw} for {} s", lasting.as_secs()).into(),
+    }
+}
+
+/// When the first and the last answer without a connection came, with that bad one: answers with a connection end that once
+/// they have been coming for a window. Of a network that fails, some still have one.
+fn unreached(
+    before: Option<(Moment, Moment)>,
+    sample: &Sample,
+    window: Duration,
+) -> Option<(Moment, Moment)> {
+    let at = sample.at.moment;
+    let before = before.filter(|(_, last)| at.saturating_sub(*last) <= window);
+    if sample.unreached {
+        Some((before.map_or(at, |(since, _)| since), at))
+    } else {
+        before
     }
 }

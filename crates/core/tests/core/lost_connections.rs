@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pod_quarantine_core::{
-    judge::{MAX_REACHED, ReachedAgain, Verdict},
+    judge::{MAX_UNREACHED, Verdict, WasUnreached},
     keys,
     reason::Reason,
 };
@@ -259,7 +259,7 @@ fn is_taken(api: u64, reached: Option<u64>, lost: Option<u64>) -> bool {
     }
     if let Some(reached) = reached {
         let pod = world.pod("web-0").clone();
-        world.reached.push(ReachedAgain {
+        world.was_unreached.push(WasUnreached {
             pod: pod.key,
             uid: pod.uid,
             workload: workload_id("web"),
@@ -291,7 +291,7 @@ fn a_pod_that_was_reached_again_after_another_was_asked_was_lost_then() {
         world.deployment("api", 4);
         unreached(&mut world, &["api-0"]);
         let pod = world.pod("web-0").clone();
-        world.reached.push(ReachedAgain {
+        world.was_unreached.push(WasUnreached {
             pod: pod.key,
             uid: pod.uid,
             workload: workload_id("web"),
@@ -364,18 +364,18 @@ fn a_lost_pod_that_is_deleted_before_another_is_asked_again_was_lost_then() {
 /// All that are known are of its own workload.
 #[test]
 fn where_very_many_pods_are_reached_again_one_may_be_of_another_workload() {
-    for (count, taken) in [(MAX_REACHED - 1, 1), (MAX_REACHED, 0)] {
+    for (count, taken) in [(MAX_UNREACHED - 1, 1), (MAX_UNREACHED, 0)] {
         let mut world = World::with_web();
         unreached(&mut world, &["web-0"]);
         let pod = world.pod("web-1").clone();
-        let reached = ReachedAgain {
+        let reached = WasUnreached {
             pod: pod.key,
             uid: pod.uid,
             workload: workload_id("web"),
             since: world.now.moment,
             until: world.now.moment + Duration::from_mins(1),
         };
-        world.reached = vec![reached; count];
+        world.was_unreached = vec![reached; count];
         assert_eq!(quarantines(&world.planned()).len(), taken, "{count}");
     }
 }

@@ -1,4 +1,4 @@
-//! When each pod was bad that is so no longer, by what the judge says of another one.
+//! When each pod was bad, by what the judge says of another one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,9 +23,9 @@ fn others(court: &mut Court, second: u64) -> (usize, usize) {
         .pods
         .iter()
         .find(|finding| &*finding.pod.name == "b");
-    let mut then = of_b.expect("b is bad").then.iter();
-    let in_cluster = then.find(|(scope, _)| *scope == Scope::Cluster);
-    in_cluster.map_or((0, 0), |(_, then)| (then.pods, then.without_verdict))
+    let then = &of_b.expect("b is bad").then;
+    let in_cluster = then.get(&Scope::Cluster);
+    in_cluster.map_or((0, 0), |then| (then.pods, then.without_verdict))
 }
 
 /// `a` and `b` were good, then `a` is bad from 10 s.
@@ -250,11 +250,7 @@ fn the_workloads_of_the_pods_that_were_bad_then_are_only_theirs() {
     court.record("a", 97, Good);
     let findings = court.judge.findings(Duration::from_secs(97));
     let of_b = findings.pods.iter().find(|one| &*one.pod.name == "b");
-    let then = &of_b.unwrap().then;
-    let (_, on_node) = then
-        .iter()
-        .find(|(scope, _)| *scope == Scope::Node("n1".into()))
-        .unwrap();
+    let on_node = &of_b.unwrap().then[&Scope::Node("n1".into())];
     assert_eq!(on_node.pods, 1, "a");
     assert_eq!(on_node.workloads, ["web".into()]);
 }
@@ -280,7 +276,7 @@ fn a_pod_that_one_policy_finds_bad_twice_while_another_does_all_the_time_counts_
     // It hung until its timeout.
     court.record_asked("b", 13, 23, Bad);
     let findings = court.judge.findings(Duration::from_secs(23));
-    let (_, then) = &findings.pods[0].then[0];
+    let then = findings.pods[0].then.values().next().unwrap();
     assert_eq!(then.pods, 1, "a alone");
 }
 

@@ -421,8 +421,8 @@ impl Naive {
                     let mut over = pod.over.iter();
                     waits || over.any(|(_, until)| not_good.is_none_or(|(from, _)| *until < from))
                 };
-                let then = finding.then.iter().find(|(of, _)| *of == scope);
-                let found = then.map(|(_, then)| (then.pods, then.without_verdict));
+                let then = finding.then.get(&scope);
+                let found = then.map(|then| (then.pods, then.without_verdict));
                 let expected = (bad.len(), without.count());
                 let is_more = in_scope().any(has_ended) && !bad.is_empty();
                 assert_eq!(found, is_more.then_some(expected), "{scope:?} of {key:?}");

@@ -220,7 +220,7 @@ fn pods_without_contrast_make_no_storm() {
     unhealthy(&mut world, "web", 6);
     for finding in &mut world.findings {
         finding.contrast = false;
-        finding.counts = false;
+        finding.counts_as_bad = false;
     }
     let planned = world.planned();
     assert_eq!(storm_count(&world), (0, 0));

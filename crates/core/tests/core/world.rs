@@ -8,7 +8,7 @@ use std::{
 
 use pod_quarantine_core::{
     decide::{Doubt, State, decide},
-    judge::{BadThen, Finding, Findings, ReachedAgain, Verdict},
+    judge::{BadThen, Finding, Findings, Verdict, WasUnreached},
     ledger::{Ledger, LedgerView, Note, Slot},
     lookup::{Lookup, NeedsQuery},
     needs::{Needs, NeedsAt},
@@ -111,8 +111,7 @@ pub(crate) fn selecting(
     }
 }
 
-/// A policy over every pod, in the mode `enforce`.
-/// The probe of the policy `answers`.
+/// The probe of the first policy.
 pub(crate) fn probe_of(policies: &mut [Arc<Policy>]) -> &mut HttpProbe {
     match &mut Arc::make_mut(&mut policies[0]).signal {
         Signal::Probe(probe) => probe,
@@ -120,6 +119,7 @@ pub(crate) fn probe_of(policies: &mut [Arc<Policy>]) -> &mut HttpProbe {
     }
 }
 
+/// A policy over every pod, in the mode `enforce`.
 pub(crate) fn policy(name: &str) -> Policy {
     enforcing_policy(name, Selector::default())
 }
@@ -131,9 +131,9 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) findings: Vec<Finding>,
     /// What is said of each finding.
-    pub(crate) then: Vec<(Scope, BadThen)>,
+    pub(crate) then: HashMap<Scope, BadThen>,
     pub(crate) then_is_known: bool,
-    pub(crate) reached: Vec<ReachedAgain>,
+    pub(crate) was_unreached: Vec<WasUnreached>,
     /// Since when the agent judges, and how many pods of the cluster it has never found good.
     pub(crate) judging_since: Option<Moment>,
     pub(crate) never_good: u32,
@@ -192,9 +192,9 @@ impl World {
             file,
             state: State::default(),
             findings: Vec::new(),
-            then: Vec::new(),
+            then: HashMap::new(),
             then_is_known: true,
-            reached: Vec::new(),
+            was_unreached: Vec::new(),
             judging_since: None,
             never_good: 0,
             with_verdict: BTreeMap::new(),
@@ -353,7 +353,7 @@ impl World {
             since: Duration::ZERO,
             asked: self.now.moment,
             contrast: true,
-            counts: true,
+            counts_as_bad: true,
             unreached_since: None,
             reason: "3 bad probes in a row: HTTP 500".into(),
             evidence: [Evidence {
@@ -361,15 +361,15 @@ impl World {
                 saw: "HTTP 500".into(),
             }]
             .into(),
-            then: Vec::new(),
+            then: HashMap::new(),
             then_is_known: true,
         }
     }
 
-    /// Another pod of a Deployment was bad when all of the findings were asked, and is no longer.
+    /// Other pods of a Deployment were bad when all of the findings were asked.
     pub(crate) fn was_bad(&mut self, deployment: &str, then: BadThen) {
-        self.then
-            .push((Scope::Workload(workload_id(deployment)), then));
+        let scope = Scope::Workload(workload_id(deployment));
+        self.then.insert(scope, then);
     }
 
     /// The plan a second later, after the needs of all replacements were read.
@@ -398,7 +398,7 @@ impl World {
         let of_workloads = self.with_verdict.iter();
         let of_workloads = of_workloads.map(|(id, count)| (Scope::Workload(id.clone()), *count));
         Findings {
-            reached: self.reached.clone(),
+            was_unreached: self.was_unreached.clone(),
             judging_since: self.judging_since,
             never_good: HashMap::from([(Scope::Cluster, self.never_good)]),
             pods: self.findings.iter().map(again).collect(),

@@ -171,11 +171,11 @@ pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
         since: std::time::Duration::ZERO,
         asked: std::time::Duration::ZERO,
         contrast: true,
-        counts: true,
+        counts_as_bad: true,
         unreached_since: None,
         reason: "HTTP 500".into(),
         evidence: [].into(),
-        then: Vec::new(),
+        then: std::collections::HashMap::new(),
         then_is_known: true,
     }
 }

@@ -27,8 +27,8 @@ pub(super) struct Candidate<'a> {
     pub(super) contrast: bool,
     /// When the signal asked for the pod's last answer. `None` of a manual request.
     pub(super) asked_at: Option<Moment>,
-    /// How many pods of its scopes were bad then that are so no longer.
-    pub(super) then: &'a [(Scope, BadThen)],
+    /// The other pods of its scopes that were bad then, where they may be more than are bad now.
+    pub(super) then: Option<&'a HashMap<Scope, BadThen>>,
     pub(super) then_is_known: bool,
     /// Since when the signal has got no connection to it, if it is Ready.
     pub(super) unreached_since: Option<Moment>,
@@ -131,7 +131,7 @@ fn manual<'a>(cx: &Context<'a>, state: &mut State, plan: &mut Plan) -> Vec<Candi
             evidence: &[],
             contrast: true,
             asked_at: None,
-            then: &[],
+            then: None,
             then_is_known: true,
             unreached_since: state.lost.get(&pod.uid).map(|lost| lost.since),
         });
@@ -161,7 +161,7 @@ pub(super) fn from_finding<'a>(cx: &Context<'a>, finding: &'a Finding) -> Option
         evidence: &finding.evidence,
         contrast: finding.contrast,
         asked_at: Some(finding.asked),
-        then: &finding.then,
+        then: Some(&finding.then),
         then_is_known: finding.then_is_known,
         unreached_since: finding.unreached_since.filter(|_| pod.ready),
     })

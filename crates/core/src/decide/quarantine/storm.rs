@@ -37,24 +37,23 @@ pub(super) fn check(
             return Err(Refusal::new(Reason::Storm, detail));
         }
         let Some(count) = health.get(&scope) else {
-            let detail = format!("it was not counted among {pods} when it was last asked");
+            let detail = format!("the agent has not counted it among {pods} yet");
             return Err(Refusal::new(Reason::StaleView, detail));
         };
         if count.may_be_storm(&scope, threshold) {
             let mut detail =
                 format!("more than {threshold}% of {pods} are unhealthy or about to be");
-            if count.unknown() > 0 {
-                let unknown = count.unknown();
+            if count.never_good() > 0 {
+                let never_good = count.never_good();
                 let _ = write!(
                     detail,
-                    ", with {unknown} that this agent has never found good"
+                    ", with {never_good} that this agent has never found good"
                 );
             }
             return Err(Refusal::new(Reason::Storm, detail));
         }
-        let then = case.candidate.then.iter();
-        let mut then = then.filter(|(of, _)| *of == scope);
-        if then.any(|(_, then)| count.may_have_been_storm(&scope, threshold, then)) {
+        let then = case.candidate.then.and_then(|then| then.get(&scope));
+        if then.is_some_and(|then| count.may_have_been_storm(&scope, threshold, then)) {
             let detail = format!(
                 "more than {threshold}% of {pods} were unhealthy or about to be when this pod was last asked"
             );
