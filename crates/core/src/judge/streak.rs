@@ -284,7 +284,7 @@ impl PolicyStreaks {
                 let since = before.as_ref().map_or(at, |bad| bad.since);
                 let count = before.as_ref().map_or(0, |bad| bad.count).saturating_add(1);
                 streak.was_bad = true;
-                streak.unreached = unreached(streak.unreached, sample, window);
+                streak.unreached = unreached(streak.unreached, sample, stale_after);
                 streak.bad = Some(BadStreak {
                     since,
                     count,
@@ -389,15 +389,15 @@ fn reason(signal: &Signal, count: u32, lasting: Duration, saw: &str) -> Arc<str>
     }
 }
 
-/// When the first and the last answer without a connection came, with that bad one: answers with a connection end that once
-/// they have been coming for a window. Of a network that fails, some still have one.
+/// When the first and the last answer without a connection came, with that bad one. Of a network that fails, some answers
+/// still have one: they end that once the last one without has gone stale.
 fn unreached(
     before: Option<(Moment, Moment)>,
     sample: &Sample,
-    window: Duration,
+    stale_after: Duration,
 ) -> Option<(Moment, Moment)> {
     let at = sample.at.moment;
-    let before = before.filter(|(_, last)| at.saturating_sub(*last) <= window);
+    let before = before.filter(|(_, last)| at.saturating_sub(*last) <= stale_after);
     if sample.unreached {
         Some((before.map_or(at, |(since, _)| since), at))
     } else {

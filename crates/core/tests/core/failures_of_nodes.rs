@@ -239,8 +239,8 @@ fn what_a_new_agent_has_never_found_good_counts_as_bad_for_one_cooldown() {
 }
 
 /// As `a_node_that_fails_costs_no_pod_while_the_containers_of_others_are_restarted`, but `d7-0` could not be asked once, or was
-/// restarted itself, or is found bad by a second policy, too, from 94 s on.
-fn taken_of_failed_node(what: &str) -> Vec<String> {
+/// restarted itself, or is found bad by a second policy, too, from 94 s on. Or it is `d7-0` alone that fails.
+fn taken_with(what: &str, node_fails: bool) -> Vec<String> {
     let mut cluster = cluster();
     cluster.policies(|policies| {
         probe_of(policies).failure_threshold = 6.try_into().unwrap();
@@ -261,8 +261,12 @@ fn taken_of_failed_node(what: &str) -> Vec<String> {
     for turn in (100..2500).step_by(100) {
         let is = if turn == 100 { Is::Good } else { Is::Bad };
         for name in OTHERS {
-            let is_down = turn >= 500;
-            scene.says(turn + 40, name, if is_down { Is::NotAsked } else { is });
+            let of_other = match (node_fails, turn) {
+                (false, _) => Is::Good,
+                (true, ..500) => is,
+                (true, _) => Is::NotAsked,
+            };
+            scene.says(turn + 40, name, of_other);
         }
         let not_asked = what == "not asked" && turn == 800;
         scene.says(turn + 45, "d7-0", if not_asked { Is::NotAsked } else { is });
@@ -274,7 +278,7 @@ fn taken_of_failed_node(what: &str) -> Vec<String> {
             let run = scene.run(1);
             scene.set_run("d7-0", Some(run));
         }
-        if turn == 400 {
+        if turn == 400 && node_fails {
             for name in OTHERS {
                 scene.set_run(name, None);
                 scene.cluster.world.change(name, |pod| pod.ready = false);
@@ -286,17 +290,20 @@ fn taken_of_failed_node(what: &str) -> Vec<String> {
 
 #[test]
 fn a_node_that_fails_costs_no_pod_that_could_not_be_asked_once() {
-    assert_eq!(taken_of_failed_node("not asked"), [""; 0]);
+    assert_eq!(taken_with("not asked", true), [""; 0]);
+    assert_eq!(taken_with("not asked", false), ["d7-0"]);
 }
 
 #[test]
 fn a_node_that_fails_costs_no_pod_that_was_restarted_too() {
-    assert_eq!(taken_of_failed_node("restarted"), [""; 0]);
+    assert_eq!(taken_with("restarted", true), [""; 0]);
+    assert_eq!(taken_with("restarted", false), ["d7-0"]);
 }
 
 #[test]
 fn a_node_that_fails_costs_no_pod_that_a_second_policy_finds_bad_later() {
-    assert_eq!(taken_of_failed_node("second"), [""; 0]);
+    assert_eq!(taken_with("second", true), [""; 0]);
+    assert_eq!(taken_with("second", false), ["d7-0"]);
 }
 
 /// The others, which the policy `second` alone asks, are bad on their node from 725 s on. Somebody changes a threshold. They

@@ -255,6 +255,35 @@ fn the_workloads_of_the_pods_that_were_bad_then_are_only_theirs() {
     assert_eq!(on_node.workloads, ["web".into()]);
 }
 
+/// Nobody looks through all of them: any two are said.
+#[test]
+fn of_more_than_a_hundred_workloads_on_a_node_two_count_if_one_does() {
+    for (others, expected) in [(99, 1), (100, 2)] {
+        let mut court = court(|_| {});
+        let names: Vec<String> = (0..others).map(|index| format!("o{index}")).collect();
+        let others = names.iter().map(|name| (&**name, &**name));
+        for (pod, workload) in others.chain([("a", "web"), ("b", "web")]) {
+            let scopes = PodScopes {
+                node: Some("n1".into()),
+                ..PodScopes::of(workload.into())
+            };
+            let key = ObjectKey::new("shop", pod);
+            court.judge.watch("answers", &pod.into(), &key, &scopes);
+            court.record(pod, 5, Good);
+        }
+        court.record("a", 10, Bad);
+        court.record("b", 12, Bad);
+        for name in &names {
+            court.record(name, 13, Bad);
+            court.record(name, 14, Good);
+        }
+        court.record("a", 14, Good);
+        let findings = court.judge.findings(Duration::from_secs(14));
+        let then = &findings.pods[0].then[&Scope::Node("n1".into())];
+        assert_eq!((then.pods, then.workloads.len()), (1, expected));
+    }
+}
+
 /// One policy from 10 s to 20 s, the other one twice in between.
 #[test]
 fn a_pod_that_one_policy_finds_bad_twice_while_another_does_all_the_time_counts_once() {

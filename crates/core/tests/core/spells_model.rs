@@ -11,7 +11,7 @@ use pod_quarantine_core::{
     judge::{Answer, Judge, Sample},
     object::{ObjectKey, Uid},
     policy::{Contrast, PolicyFile},
-    scope::PodScopes,
+    scope::{PodScopes, Scope},
     time::Now,
 };
 use proptest::prelude::*;
@@ -62,12 +62,15 @@ struct NaiveStreak {
     last: Option<(u64, Answer)>,
     /// When the pod was asked for the last bad answer.
     bad: Option<u64>,
+    /// When the first and the last answer without a connection came.
+    unreached: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Debug)]
 struct NaiveOpen {
     from: u64,
     waits_since: Option<u64>,
+    unreached_since: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,8 +79,8 @@ struct NaivePod {
     scopes: PodScopes,
     streaks: [Option<NaiveStreak>; 2],
     open: [Option<NaiveOpen>; 2],
-    /// From when until when, in the order in which they ended.
-    over: Vec<(u64, u64)>,
+    /// From when until when, and since when unreached, in the order in which they ended.
+    over: Vec<(u64, u64, Option<u64>)>,
 }
 
 impl NaivePod {
@@ -104,7 +107,7 @@ impl NaivePod {
         let mut open = self.open.iter().flatten();
         let mut since = open.clone().map(|open| open.from).min()?;
         let mut until = open.clone().filter_map(|open| open.waits_since).max();
-        for (from, over) in self.over.iter().rev() {
+        for (from, over, _) in self.over.iter().rev() {
             if *over >= since {
                 since = since.min(*from);
                 until = until.max(Some(*over));
@@ -122,7 +125,7 @@ impl NaivePod {
             .not_good()
             .is_some_and(|(from, until)| from <= asked && until.is_none_or(|until| until > since));
         let mut over = self.over.iter();
-        not_good || over.any(|(from, until)| *from <= asked && *until > asked)
+        not_good || over.any(|(from, until, _)| *from <= asked && *until > asked)
     }
 
     fn end(&mut self, policy: usize, good: Option<u64>) {
@@ -141,10 +144,11 @@ impl NaivePod {
 
     fn close(&mut self, policy: usize, at: u64) {
         if let Some(open) = self.open[policy].take() {
-            self.over.push((open.from, at));
+            self.over.push((open.from, at, open.unreached_since));
             if self.over.len() > 8 {
-                let (from, _) = self.over.remove(0);
+                let (from, _, unreached_since) = self.over.remove(0);
                 self.over[0].0 = self.over[0].0.min(from);
+                self.over[0].2 = unreached_since.or(self.over[0].2);
             }
         }
     }
@@ -160,7 +164,7 @@ impl NaivePod {
             open.take_if(|open| open.waits_since.is_some_and(|since| since < waiting));
         }
         let not_good = self.not_good();
-        self.over.retain(|(_, until)| {
+        self.over.retain(|(_, until, _)| {
             let is_part = not_good.is_some_and(|(since, _)| *until >= since);
             is_part || *until > over
         });
@@ -347,15 +351,30 @@ impl Naive {
         match is {
             Answer::Bad => {
                 streak.bad = Some(asked);
+                let unreached = took % 2 == 1;
+                let before = streak
+                    .unreached
+                    .filter(|(_, last)| now - last <= STALE[policy]);
+                streak.unreached = if unreached {
+                    Some((before.map_or(now, |(since, _)| since), now))
+                } else {
+                    before
+                };
+                let unreached_since = streak.unreached.map(|(since, _)| since);
                 let first = NaiveOpen {
                     from: asked,
                     waits_since: None,
+                    unreached_since,
                 };
                 let open = of_pod.open[policy].get_or_insert(first);
                 open.waits_since = None;
+                open.unreached_since = unreached_since.or(open.unreached_since);
                 open.from = open.from.min(asked);
             }
-            Answer::Good => of_pod.close(policy, now),
+            Answer::Good => {
+                streak.unreached = None;
+                of_pod.close(policy, now);
+            }
             Answer::None => {}
         }
         self.judge.record(&Sample {
@@ -371,6 +390,27 @@ impl Naive {
             unreached: took % 2 == 1,
             saw: "x".into(),
         });
+    }
+
+    /// Since when until when pods were unreached that are not bad now.
+    fn were_unreached(&self, asked: Option<u64>) -> BTreeSet<(String, Duration, Duration)> {
+        let mut unreached = BTreeSet::new();
+        for pod in self.pods.iter().filter(|pod| !pod.scopes.exempt) {
+            for (_, until, since) in &pod.over {
+                if let (Some(since), Some(asked)) = (since, asked)
+                    && *until > asked
+                {
+                    unreached.insert((pod.uid.clone(), secs(*since), secs(*until)));
+                }
+            }
+            let waiting = pod.open.iter().flatten();
+            for open in waiting.filter(|open| open.waits_since.is_some()) {
+                if let (Some(since), Some(_)) = (open.unreached_since, asked) {
+                    unreached.insert((pod.uid.clone(), secs(since), Duration::MAX));
+                }
+            }
+        }
+        unreached
     }
 
     fn check(&mut self) {
@@ -395,6 +435,12 @@ impl Naive {
             pod.expire(over, now - 600);
         }
         assert_eq!(findings.pods.len(), expected.len());
+        let first_asked = expected.values().map(|(asked, _)| *asked).min();
+        let found = findings.was_unreached.iter();
+        let found: BTreeSet<(String, Duration, Duration)> = found
+            .map(|pod| (pod.uid.to_string(), pod.since, pod.until))
+            .collect();
+        assert_eq!(found, self.were_unreached(first_asked));
         for finding in &findings.pods {
             let policy = POLICIES
                 .iter()
@@ -419,13 +465,20 @@ impl Naive {
                     let not_good = pod.not_good();
                     let waits = not_good.is_some_and(|(_, until)| until.is_some());
                     let mut over = pod.over.iter();
-                    waits || over.any(|(_, until)| not_good.is_none_or(|(from, _)| *until < from))
+                    waits
+                        || over.any(|(_, until, _)| not_good.is_none_or(|(from, _)| *until < from))
                 };
                 let then = finding.then.get(&scope);
                 let found = then.map(|then| (then.pods, then.without_verdict));
                 let expected = (bad.len(), without.count());
                 let is_more = in_scope().any(has_ended) && !bad.is_empty();
                 assert_eq!(found, is_more.then_some(expected), "{scope:?} of {key:?}");
+                if let (Scope::Node(_), Some(then)) = (&scope, then) {
+                    let of_bad = bad.iter().map(|pod| &pod.scopes.workload);
+                    let workloads: BTreeSet<_> = of_bad.chain([&scopes.workload]).collect();
+                    assert_eq!(then.workloads.len(), workloads.len().min(2));
+                    assert!(then.workloads.iter().all(|one| workloads.contains(one)));
+                }
                 let with_verdict: BTreeSet<&str> = in_scope()
                     .filter(|pod| pod.is_healthy(now) || pod.is_bad())
                     .map(|pod| pod.uid.as_str())
