@@ -1,5 +1,4 @@
-//! Lost pods: unhealthy ones that the agent gets no connection to (*unreached*), though they are Ready, so that their
-//! kubelets do. It may be the agent's network, also once they are deleted or quarantined. Those that are quarantined are in the ledger, too, and outlive a restart.
+//! Lost pods: those that the agent gets no connection to (*unreached*), though they are Ready, so that their kubelets do. It may be the agent's network, also once they are deleted or quarantined. Those that are quarantined are in the ledger, too, and outlive a restart.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use super::{
     state::{LostPod, State},
 };
 use crate::{
-    judge::{Finding, Findings, Verdict},
+    judge::{Finding, Findings},
     time::{Moment, age_by_agents},
     workload::WorkloadId,
 };
@@ -35,6 +34,12 @@ pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings)
             state.lost.insert(finding.uid.clone(), pod);
         }
     }
+    let were_unreached = findings.was_unreached.iter();
+    for waiting in were_unreached.filter(|pod| pod.until == Moment::MAX) {
+        if let Some(lost) = state.lost.get_mut(&waiting.uid) {
+            lost.last_found = now;
+        }
+    }
     state.lost.retain(|uid, lost| {
         let pod = cx.view.pod(&lost.key).filter(|pod| pod.uid == *uid);
         let is_in_service = pod.is_some_and(|pod| !pod.terminating && !pod.counts_as_quarantined());
@@ -47,7 +52,7 @@ fn lost_since(cx: &Context<'_>, finding: &Finding) -> Option<Moment> {
     let pod = cx.view.pod(&finding.pod);
     let is_ready =
         pod.is_some_and(|pod| pod.uid == finding.uid && pod.ready && !pod.overrides().exempt);
-    let is_lost = finding.counts_as_bad && finding.verdict == Verdict::Unhealthy && is_ready;
+    let is_lost = finding.counts_as_bad && is_ready;
     finding.unreached_since.filter(|_| is_lost)
 }
 

@@ -124,9 +124,9 @@ impl Judge {
             finding.then_is_known = self.spells.knows(finding.asked);
             // Without contrast no pod is quarantined.
             if finding.contrast {
-                let lasts_since = self.spells.lasts_since(&finding.uid);
+                let of_pod = self.spells.of(&finding.uid);
                 for scope in finding.scopes.iter() {
-                    let then = self.spells.bad_then(&scope, lasts_since, finding.asked);
+                    let then = self.spells.bad_then(&scope, &of_pod, finding.asked);
                     finding.then.extend(then.map(|then| (scope, then)));
                 }
             }

@@ -134,18 +134,17 @@ impl Judge {
             };
             let mut streaks = match known.remove(&policy.name) {
                 Some(streaks) if unchanged(&streaks) => streaks,
-                changed => {
-                    if let Some(streaks) = changed {
-                        dropped.extend(self.drop_policy(streaks));
-                    }
-                    PolicyStreaks::new(policy)
+                Some(mut changed) => {
+                    dropped.extend(self.drop_policy(&mut changed));
+                    PolicyStreaks::after(policy, changed)
                 }
+                None => PolicyStreaks::new(policy),
             };
             streaks.policy = policy.clone();
             self.policies.insert(policy.name.clone(), streaks);
         }
-        for streaks in known.into_values() {
-            dropped.extend(self.drop_policy(streaks));
+        for mut streaks in known.into_values() {
+            dropped.extend(self.drop_policy(&mut streaks));
         }
         for uid in &dropped {
             self.set_never_good(uid);
@@ -154,13 +153,13 @@ impl Judge {
     }
 
     /// Drops the answers for a policy; the pods that it found bad may be so still. Returns its pods.
-    fn drop_policy(&mut self, mut streaks: PolicyStreaks) -> Vec<Uid> {
+    fn drop_policy(&mut self, streaks: &mut PolicyStreaks) -> Vec<Uid> {
         let policy = streaks.policy.name.clone();
         for uid in self.healthy.forget_policy(&policy) {
             self.update_healthy(&uid);
         }
         self.end(streaks.end_all());
-        streaks.pods.into_keys().collect()
+        streaks.pods.keys().cloned().collect()
     }
 
     /// Accepts samples of a pod from now on.
@@ -184,13 +183,14 @@ impl Judge {
 
     /// Forgets a pod that a policy no longer selects.
     pub fn forget(&mut self, policy: &str, uid: &Uid, now: Moment) {
-        if let Some(streaks) = self.policies.get_mut(policy)
-            && streaks.pods.contains_key(uid)
-        {
+        if let Some(streaks) = self.policies.get_mut(policy) {
+            let was_watched = streaks.pods.contains_key(uid);
             let ended = streaks.forget(uid);
             self.end(ended);
-            self.remove_health(policy, uid);
-            self.set_never_good(uid);
+            if was_watched {
+                self.remove_health(policy, uid);
+                self.set_never_good(uid);
+            }
         }
         self.spells.close(policy, uid, now);
         self.forget_beginning();

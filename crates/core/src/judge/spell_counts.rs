@@ -11,6 +11,19 @@ pub(super) struct Counted {
     pub(super) end: End,
 }
 
+impl Counted {
+    /// Whether the pod was bad when one was asked that has been bad `since`. One that waits was if it had not gone stale by
+    /// then: both were bad at once, and neither has been good.
+    pub(super) fn was_bad(&self, since: Moment, asked: Moment) -> bool {
+        let not_over = match self.end {
+            End::Over(until) => until > asked,
+            End::Waits(stale_at) => stale_at > since,
+            End::Lasts => true,
+        };
+        not_over && self.from <= asked
+    }
+}
+
 /// Until when a pod was bad.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
@@ -24,7 +37,7 @@ pub(super) enum End {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScopeSpells {
     pub(super) all: SpellCounts,
-    /// Of pods that are neither bad now nor healthy.
+    /// Of pods that wait, and are not healthy.
     pub(super) without_verdict: SpellCounts,
     /// Of a node or a zone, by workload.
     pub(super) workloads: BTreeMap<WorkloadId, SpellCounts>,
@@ -60,8 +73,7 @@ impl SpellCounts {
         self.over.from.is_empty() && self.waiting.from.is_empty()
     }
 
-    /// How many pods were bad when one was asked that has been bad `since`. One that waits counts if it had not gone stale by
-    /// then: both were bad at once, and neither has been good.
+    /// How many [were bad](Counted::was_bad).
     pub(super) fn count(&mut self, since: Moment, asked: Moment) -> usize {
         let waiting = self.waiting.count(since, asked);
         self.over.count(asked, asked) + waiting + self.lasting.up_to(asked)

@@ -37,7 +37,8 @@ const MAX_WORKLOADS: usize = 100;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BadThen {
     pub pods: usize,
-    /// Those of them that are in none of the counts of [`Findings::with_verdict`](super::Findings::with_verdict).
+    /// Those of them that are still there, and in none of the counts of
+    /// [`Findings::with_verdict`](super::Findings::with_verdict). A pod that is gone has been replaced, perhaps.
     pub without_verdict: usize,
     /// Of a node or a zone: two workloads with pods that were bad then, that of the pod itself among them, if there are as
     /// many; of very many workloads, any two.
@@ -135,6 +136,10 @@ impl PodSpells {
         self.open.iter().any(|open| open.stale_at.is_none())
     }
 
+    fn waits(&self) -> bool {
+        !self.open.is_empty() && !self.is_bad()
+    }
+
     /// How the pod is counted, the latest spell first: those that overlap are one. Then, how many of the spells that are over
     /// are no part of one that is not.
     fn counted(&self) -> (Vec<Counted>, usize) {
@@ -145,7 +150,7 @@ impl PodSpells {
             let last = Counted {
                 from,
                 end: match stale_at.max() {
-                    Some(stale_at) if !self.is_bad() => End::Waits(stale_at),
+                    Some(stale_at) if self.waits() => End::Waits(stale_at),
                     _ => End::Lasts,
                 },
             };
@@ -240,7 +245,7 @@ impl Spells {
                 for OpenSpell { bad, .. } in closed.collect::<Vec<_>>() {
                     pod.push(Spell {
                         from: bad.from,
-                        until: at,
+                        until: at.max(bad.from),
                         unreached_since: bad.unreached_since,
                     });
                 }
@@ -300,27 +305,33 @@ impl Spells {
         asked >= self.known_since
     }
 
-    /// Since when a pod has been bad that is so now.
-    pub(super) fn lasts_since(&self, uid: &Uid) -> Option<Moment> {
-        let pod = self.pods.get(uid).filter(|pod| pod.is_bad())?;
-        pod.counted().0.first().map(|spell| spell.from)
+    /// When a pod was bad, the latest time first.
+    pub(super) fn of(&self, uid: &Uid) -> Vec<Counted> {
+        let pod = self.pods.get(uid);
+        pod.map_or_else(Vec::new, |pod| pod.counted().0)
     }
 
-    /// The other pods of that scope that were bad when one was asked last that has [lasted](Self::lasts_since) so long; `None`
-    /// only if they are no more than are bad now.
+    /// The other pods of that scope that were bad when one with those spells was asked last; `None` only if they are no more
+    /// than are bad now.
     pub(super) fn bad_then(
         &mut self,
         scope: &Scope,
-        lasts_since: Option<Moment>,
+        of_pod: &[Counted],
         asked: Moment,
     ) -> Option<BadThen> {
         let spells = self.scopes.get_mut(scope)?;
         if spells.all.none_has_ended() {
             return None;
         }
-        let since = lasts_since.unwrap_or(asked);
-        let itself = usize::from(lasts_since.is_some());
-        let pods = spells.all.count(since, asked).saturating_sub(itself);
+        let not_over = of_pod
+            .first()
+            .filter(|spell| !matches!(spell.end, End::Over(_)));
+        let since = not_over.map_or(asked, |spell| spell.from.min(asked));
+        let itself = of_pod.iter().filter(|spell| spell.was_bad(since, asked));
+        let pods = spells
+            .all
+            .count(since, asked)
+            .saturating_sub(itself.count());
         if pods == 0 {
             return None;
         }
@@ -400,7 +411,7 @@ impl Spells {
         let spells = self.scopes.entry(scope.clone()).or_default();
         for spell in counted {
             spells.all.change(spell, is_added);
-            if !pod.is_bad() && !pod.is_healthy {
+            if pod.waits() && !pod.is_healthy {
                 spells.without_verdict.change(spell, is_added);
             }
             if of_many {

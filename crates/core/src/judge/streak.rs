@@ -31,8 +31,6 @@ pub(super) struct Streak {
     pub(super) was_bad: bool,
     /// The bad answers, if the last one is bad.
     pub(super) bad: Option<BadStreak>,
-    /// When the first and the last answer without a connection came, if none was good since.
-    unreached: Option<(Moment, Moment)>,
     pub(super) seen: VecDeque<Evidence>,
 }
 
@@ -92,6 +90,9 @@ pub(super) struct PolicyStreaks {
     /// The pods whose last answer was bad, and since when: few, so that a decision need not visit all pods; in the order of
     /// the findings.
     bad: BTreeSet<(Moment, ObjectKey, Uid)>,
+    /// When the first and the last answer about a pod came without a connection, if none was good since: whatever ends the
+    /// streak in between, and whatever changes in the policy.
+    unreached: HashMap<Uid, (Moment, Moment)>,
 }
 
 /// The good answers of a workload's pods.
@@ -110,6 +111,15 @@ impl PolicyStreaks {
             pods: HashMap::new(),
             goods: BTreeMap::new(),
             bad: BTreeSet::new(),
+            unreached: HashMap::new(),
+        }
+    }
+
+    /// The policy has changed.
+    pub(super) fn after(policy: &Arc<Policy>, before: Self) -> Self {
+        Self {
+            unreached: before.unreached,
+            ..Self::new(policy)
         }
     }
 
@@ -174,7 +184,7 @@ impl PolicyStreaks {
             streak.scopes = scopes.clone();
             return None;
         }
-        let ended = self.forget(uid);
+        let ended = self.drop_streak(uid);
         let streak = Streak {
             pod: pod.clone(),
             scopes: scopes.clone(),
@@ -183,7 +193,6 @@ impl PolicyStreaks {
             last_good: None,
             was_bad: false,
             bad: None,
-            unreached: None,
             seen: VecDeque::new(),
         };
         self.pods.insert(uid.clone(), streak);
@@ -201,6 +210,11 @@ impl PolicyStreaks {
     }
 
     pub(super) fn forget(&mut self, uid: &Uid) -> Option<EndedStreak> {
+        self.unreached.remove(uid);
+        self.drop_streak(uid)
+    }
+
+    fn drop_streak(&mut self, uid: &Uid) -> Option<EndedStreak> {
         let ended = self.end_bad(uid, None);
         let streak = self.pods.remove(uid)?;
         if let Some(at) = streak.last_good {
@@ -268,7 +282,7 @@ impl PolicyStreaks {
         });
         match sample.answer {
             Answer::Good => {
-                streak.unreached = None;
+                self.unreached.remove(&sample.pod);
                 let goods = self.goods.entry(streak.scopes.workload.clone());
                 let goods = goods.or_default();
                 let latest = goods.last.last().map(|(latest, _)| *latest);
@@ -284,13 +298,17 @@ impl PolicyStreaks {
                 let since = before.as_ref().map_or(at, |bad| bad.since);
                 let count = before.as_ref().map_or(0, |bad| bad.count).saturating_add(1);
                 streak.was_bad = true;
-                streak.unreached = unreached(streak.unreached, sample, stale_after);
+                let known = self.unreached.remove(&sample.pod);
+                let unreached = unreached(known, sample, stale_after);
+                let unreached_since = unreached.map(|(since, _)| since);
+                self.unreached
+                    .extend(unreached.map(|unreached| (sample.pod.clone(), unreached)));
                 streak.bad = Some(BadStreak {
                     since,
                     count,
                     asked_first: before.as_ref().map_or(sample.asked, |bad| bad.asked_first),
                     asked_last: sample.asked,
-                    unreached_since: streak.unreached.map(|(since, _)| since),
+                    unreached_since,
                     reason: reason(
                         &self.policy.signal,
                         count,

@@ -1,9 +1,10 @@
 //! Which pods were bad at one time, where policies differ about them, or they are bad in turns.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pod_quarantine_core::{
     judge::{Answer, Sample},
+    policy::{Contrast, Policy},
     time::Now,
 };
 
@@ -209,4 +210,65 @@ fn is_taken_beside_turns(answers_at_once: bool) -> bool {
 fn a_dead_pod_is_taken_beside_others_that_are_bad_in_turns() {
     assert!(is_taken_beside_turns(true), "control");
     assert!(is_taken_beside_turns(false));
+}
+
+/// Each is asked once a minute. `d7-0` is bad at 71, 131, and 191 s, `d7-1` at 181 s: two of three. `d7-1` is deleted perhaps,
+/// and its replacement is good.
+#[test]
+fn a_bad_pod_that_is_gone_is_one_of_as_many_pods_as_there_were() {
+    for deletes in [false, true] {
+        let mut cluster = Cluster::new(30, 3, 1000);
+        cluster.policies(|policies| probe_of(policies).period = Duration::from_mins(1));
+        let mut scene = Scene::of(cluster, &["d7-0", "d7-1"]);
+        scene.says(110, "d7-0", Is::Good);
+        scene.says(610, "d7-1", Is::Good);
+        scene.says(710, "d7-0", Is::Bad);
+        scene.says(1210, "d7-1", Is::Good);
+        scene.says(1310, "d7-0", Is::Bad);
+        scene.says(1810, "d7-1", Is::Bad);
+        scene.says(1910, "d7-0", Is::Bad);
+        scene.at(1950);
+        if deletes {
+            scene.cluster.recreate("d7-1", "again".to_owned());
+        }
+        scene.says(2010, "d7-1", Is::Good);
+        scene.says(2510, "d7-0", Is::Good);
+        assert_eq!(scene.taken(), [""; 0], "{deletes}");
+    }
+}
+
+/// `d0-0` is dead. A query without contrast returns only pods that have errors: every half minute another one of sixty has, for
+/// one turn, and is not in the result afterwards, or is good.
+#[test]
+fn a_dead_pod_is_taken_beside_pods_that_have_errors_for_a_moment_in_turns() {
+    for then in [Is::Good, Is::NotAsked] {
+        let mut cluster = Cluster::new(30, 2, 1000);
+        let names: Vec<&'static str> = (1..30)
+            .flat_map(|index| [0, 1].map(|pod| &*format!("d{index}-{pod}").leak()))
+            .collect();
+        cluster.policies(|policies| {
+            policies.push(Arc::new(Policy {
+                contrast: Contrast::None,
+                ..(*errors()).clone()
+            }));
+        });
+        for name in &names {
+            cluster.watch_for("errors", name, false);
+        }
+        let mut scene = Scene::of(cluster, &["d0-0"]);
+        // Errors have been coming for ten minutes.
+        for turn in 1..360_usize {
+            if turn % 3 == 0 {
+                let blips = names[turn / 3 % names.len()];
+                let before = names[(turn / 3 - 1) % names.len()];
+                let tenth = u64::try_from(turn).unwrap() * 100 + 20;
+                scene.says_to("errors", tenth, before, then);
+                scene.says_to("errors", tenth + 1, blips, Is::Bad);
+            }
+            let is = if turn < 60 { Is::Good } else { Is::Bad };
+            scene.says(u64::try_from(turn).unwrap() * 100 + 50, "d0-0", is);
+        }
+        let why = scene.why("d0-0");
+        assert_eq!(scene.taken(), ["d0-0"], "{why:?}");
+    }
 }

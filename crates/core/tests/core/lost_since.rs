@@ -1,11 +1,16 @@
 //! Since when and until when a pod is lost: one that the agent gets no connection to, though its kubelet does.
 
+use std::{sync::Arc, time::Duration};
+
 use pod_quarantine_core::keys;
 
 use crate::{
+    outcome::quarantines,
     recovered::errors,
     scene::Scene,
+    storm::world,
     streaks_and_storms::{Cluster, Is},
+    world::{policy, probe_of},
 };
 
 /// The agent's network loses `d0-0` and `d1-0` from 20 s to 50 s, or `d1-0` alone. `d0-0` has errors, says a query, but not for
@@ -164,4 +169,230 @@ fn an_exempt_pod_that_is_reached_again_holds_no_other_back() {
         scene.says(407, "d0-0", Is::Good);
         assert_eq!(scene.taken().is_empty(), !exempt);
     }
+}
+
+/// What happens once to a lost pod, which is lost still after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Once {
+    Nothing,
+    NotAsked,
+    Restarted,
+}
+
+const ONCE: [Once; 3] = [Once::Nothing, Once::NotAsked, Once::Restarted];
+
+/// The agent's network loses `d0-0` and `d1-0` at 20 s. After eleven minutes one of them cannot be asked once, or is restarted.
+/// It is 17 minutes after they were lost.
+fn taken_of_two_lost_at_once(once: Once) -> Vec<String> {
+    let mut scene = Scene::new(&["d0-0", "d1-0"]);
+    scene.says(105, "d0-0", Is::Good);
+    scene.says(109, "d1-0", Is::Good);
+    for turn in 2..100 {
+        if turn == 66 && once == Once::Restarted {
+            let run = scene.run(1);
+            scene.set_run("d0-0", Some(run));
+        }
+        let is = if turn == 66 && once == Once::NotAsked {
+            Is::NotAsked
+        } else {
+            Is::Unreached
+        };
+        scene.says(turn * 100 + 5, "d0-0", is);
+        scene.says(turn * 100 + 9, "d1-0", Is::Unreached);
+    }
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn two_pods_lost_at_once_are_held_back_though_one_could_not_be_asked_once() {
+    let taken = ONCE.map(|once| (once, taken_of_two_lost_at_once(once)));
+    assert!(taken.iter().all(|(_, taken)| taken.is_empty()), "{taken:?}");
+}
+
+/// The same two pods; somebody changes the policy's threshold after eleven minutes, but only one of them is in that policy.
+#[test]
+fn two_pods_lost_at_once_are_held_back_though_the_policy_of_one_was_changed() {
+    for changes in [false, true] {
+        let mut cluster = Cluster::new(30, 2, 1000);
+        cluster.policies(|policies| policies.push(Arc::new(policy("second"))));
+        cluster.watch_for("second", "d0-0", true);
+        let mut scene = Scene::of(cluster, &["d0-0", "d1-0"]);
+        scene.says_to("second", 105, "d0-0", Is::Good);
+        scene.says(109, "d1-0", Is::Good);
+        for turn in 2..100 {
+            if changes && turn == 66 {
+                let file = &mut scene.cluster.world.file;
+                probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
+                scene.cluster.judge.set_policies(file);
+                scene.cluster.watch_for("second", "d0-0", true);
+            }
+            scene.says_to("second", turn * 100 + 5, "d0-0", Is::Unreached);
+            scene.says(turn * 100 + 9, "d1-0", Is::Unreached);
+        }
+        assert_eq!(scene.taken(), [""; 0], "{changes}");
+    }
+}
+
+/// As `two_lost_pods_hold_each_other_back_for_twice_the_cooldown`, but both could not be asked once after ten minutes.
+#[test]
+fn pods_that_nobody_has_reached_for_twice_the_cooldown_are_held_back_no_longer() {
+    for once in [Once::Nothing, Once::NotAsked] {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(105, "d0-0", Is::Good);
+        scene.says(106, "d1-0", Is::Good);
+        for turn in 2..135 {
+            let is = if turn == 60 && once == Once::NotAsked {
+                Is::NotAsked
+            } else {
+                Is::Unreached
+            };
+            scene.says(turn * 100 + 5, "d0-0", is);
+            scene.says(turn * 100 + 6, "d1-0", is);
+        }
+        assert_eq!(scene.taken().len(), 2, "{once:?} {:?}", scene.why("d0-0"));
+    }
+}
+
+/// The agent's network is bad from 20 s on. As `a_connection_that_breaks_under_way_is_a_lost_one_too`, but one was not asked in
+/// between, or was restarted.
+#[test]
+fn a_connection_that_breaks_under_way_after_a_question_that_was_not_asked_is_a_lost_one_too() {
+    let mut taken = Vec::new();
+    for once in ONCE {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(105, "d0-0", Is::Good);
+        scene.says(109, "d1-0", Is::Good);
+        scene.says(205, "d0-0", Is::Unreached);
+        scene.says(209, "d1-0", Is::Unreached);
+        let is = match once {
+            Once::NotAsked => Is::NotAsked,
+            _ => Is::Unreached,
+        };
+        scene.says(305, "d0-0", is);
+        if once == Once::Restarted {
+            let run = scene.run(1);
+            scene.set_run("d0-0", Some(run));
+        }
+        scene.says(309, "d1-0", Is::Unreached);
+        scene.says(405, "d0-0", Is::Bad);
+        scene.says(409, "d1-0", Is::Unreached);
+        scene.says(505, "d0-0", Is::Good);
+        scene.says(509, "d1-0", Is::Good);
+        taken.extend(scene.taken().iter().map(|name| format!("{once:?} {name}")));
+    }
+    assert_eq!(taken, [""; 0]);
+}
+
+/// `d1-0` is lost from 20 s on, and deleted at 51 s; `d0-0` is lost from 35 s on.
+#[test]
+fn a_lost_pod_that_could_not_be_asked_and_is_deleted_was_lost_all_the_same() {
+    let mut taken = Vec::new();
+    for once in ONCE {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(105, "d1-0", Is::Good);
+        scene.says(106, "d0-0", Is::Good);
+        for turn in 2..5 {
+            scene.says(turn * 100, "d1-0", Is::Unreached);
+            let is = if turn == 2 { Is::Good } else { Is::Unreached };
+            scene.says(turn * 100 + 50, "d0-0", is);
+        }
+        let is = match once {
+            Once::NotAsked => Is::NotAsked,
+            _ => Is::Unreached,
+        };
+        scene.says(500, "d1-0", is);
+        if once == Once::Restarted {
+            let run = scene.run(1);
+            scene.set_run("d1-0", Some(run));
+            scene.decide_at(505);
+        }
+        scene.at(510);
+        scene.cluster.recreate("d1-0", "again".to_owned());
+        scene.decide_at(511);
+        scene.says(550, "d0-0", Is::Unreached);
+        scene.says(650, "d0-0", Is::Unreached);
+        taken.extend(scene.taken().iter().map(|name| format!("{once:?} {name}")));
+    }
+    assert_eq!(taken, [""; 0]);
+}
+
+/// As `a_lost_pod_that_could_not_be_asked_and_is_deleted_was_lost_all_the_same`, but it is deleted before its third answer.
+#[test]
+fn a_suspect_lost_pod_that_is_deleted_was_lost_all_the_same() {
+    for deletes in [false, true] {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(105, "d0-0", Is::Good);
+        scene.says(109, "d1-0", Is::Good);
+        for turn in 2..5 {
+            if turn < 4 || !deletes {
+                scene.says(turn * 100 + 5, "d0-0", Is::Unreached);
+            }
+            scene.says(turn * 100 + 9, "d1-0", Is::Unreached);
+            if turn == 3 && deletes {
+                scene.at(350);
+                scene.cluster.recreate("d0-0", "again".to_owned());
+            }
+        }
+        assert_eq!(scene.taken(), [""; 0], "{deletes}");
+    }
+}
+
+/// `web-0` is lost for 16 minutes; `api-0` was lost 15 minutes before it, `api-1` 15 minutes after it.
+#[test]
+fn lost_pods_of_one_workload_hold_back_none_that_was_lost_long_after_and_long_before() {
+    let mut world = world();
+    let began = world.now.moment;
+    for (name, minute) in [("api-0", 0), ("api-1", 30), ("web-0", 15)] {
+        let mut finding = world.finding(name);
+        finding.unreached_since = Some(began + Duration::from_mins(minute));
+        world.findings.push(finding);
+    }
+    world.pass(Duration::from_mins(31));
+    let planned = world.planned();
+    let mut taken = quarantines(&planned).into_iter();
+    assert!(taken.any(|taken| &*taken.pod.key.name == "web-0"));
+}
+
+/// `d0-0` refuses one connection, and answers 500 from then on. `d1-0`, of somebody else, is not reached at all.
+#[test]
+fn a_pod_that_answers_with_an_error_is_not_held_back_by_a_lost_one_though_it_refused_once() {
+    let mut taken_at = Vec::new();
+    for first in [Is::Bad, Is::Unreached] {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(105, "d0-0", Is::Good);
+        scene.says(109, "d1-0", Is::Good);
+        for turn in 2..150 {
+            let is = if turn == 2 { first } else { Is::Bad };
+            scene.says(turn * 100 + 5, "d0-0", is);
+            scene.says(turn * 100 + 9, "d1-0", Is::Unreached);
+        }
+        let taken = scene.cluster.taken.iter();
+        let of_it = taken.filter(|(_, name)| name == "d0-0");
+        taken_at.extend(of_it.map(|(at, _)| at.as_secs()));
+    }
+    assert!(taken_at[1] < 120, "{taken_at:?}");
+}
+
+/// The same of the other one: it refused one connection, and answers 500 since. `d0-0` is lost.
+#[test]
+fn a_pod_that_answers_with_an_error_holds_back_no_lost_one_though_it_refused_once() {
+    let mut taken_at = Vec::new();
+    for first in [Is::Bad, Is::Unreached] {
+        let mut cluster = Cluster::new(30, 2, 1000);
+        cluster.world.deployment("s0", 1);
+        cluster.world.service("s0", &[("app", "s0")]);
+        cluster.watch();
+        let mut scene = Scene::of(cluster, &["d0-0", "s0-0"]);
+        scene.says(105, "d0-0", Is::Good);
+        scene.says(109, "s0-0", Is::Good);
+        for turn in 2..150 {
+            let is = if turn == 2 { first } else { Is::Bad };
+            scene.says(turn * 100 + 5, "s0-0", is);
+            scene.says(turn * 100 + 9, "d0-0", Is::Unreached);
+        }
+        let taken = scene.cluster.taken.iter();
+        let of_it = taken.filter(|(_, name)| name == "d0-0");
+        taken_at.extend(of_it.map(|(at, _)| at.as_secs()));
+    }
+    assert!(taken_at[1] < 120, "{taken_at:?}");
 }

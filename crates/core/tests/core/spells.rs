@@ -66,7 +66,7 @@ fn a_pod_that_is_gone_was_bad_until_then() {
     court.record("b", 20, Bad);
     let gone = Duration::from_secs(22);
     court.judge.forget("answers", &"a".into(), gone);
-    assert_eq!(others(&mut court, 22), (1, 1));
+    assert_eq!(others(&mut court, 22), (1, 0));
     court.record("b", 22, Bad);
     assert_eq!(others(&mut court, 22), (0, 0));
 }
@@ -182,8 +182,8 @@ fn a_pod_counts_as_long_as_an_answer_that_was_asked_for_while_it_was_bad() {
     let _ = court.judge.findings(Duration::from_secs(12));
     court.record_asked("b", 3, 13, Bad);
     // Its good answer is old by then.
-    for (second, expected) in [(13, (1, 0)), (43, (1, 1))] {
-        assert_eq!(others(&mut court, second), expected, "{second}");
+    for second in [13, 43] {
+        assert_eq!(others(&mut court, second), (1, 0), "{second}");
     }
 }
 
@@ -376,4 +376,59 @@ fn a_pod_waits_for_each_policy_that_found_it_bad() {
     assert_eq!(others(&mut court, 20), (1, 0), "it was not good at 15 s");
     court.record("b", 21, Bad);
     assert_eq!(others(&mut court, 21), (0, 0));
+}
+
+/// How many others were bad when the policy `other` asked `b` last.
+fn others_of_other(court: &mut Court, second: u64) -> usize {
+    let findings = court.judge.findings(Duration::from_secs(second));
+    let mut of_b = findings.pods.iter();
+    let of_b = of_b.find(|one| &*one.pod.name == "b" && &*one.policy.name == "other");
+    let of_b = of_b.unwrap();
+    assert!(of_b.contrast && of_b.asked == Duration::from_secs(20));
+    let in_cluster = of_b.then.get(&Scope::Cluster);
+    in_cluster.map_or(0, |then| then.pods)
+}
+
+/// The query `other` was asked at 20 s; `b` stands first in its result, and `c` makes its contrast.
+fn court_with_contrast_in_one_result(b_was_bad: bool) -> Court {
+    let mut court = court(|_| {});
+    court.new_policies(|policies| policies.push(Arc::new(policy("other"))));
+    for name in ["answers", "other"] {
+        for pod in ["a", "b", "c"] {
+            court.watch_for(name, pod, "web");
+        }
+    }
+    for pod in ["a", "b", "c"] {
+        court.record(pod, 5, Good);
+    }
+    court.record("a", 10, Bad);
+    if b_was_bad {
+        court.record("b", 11, Bad);
+    }
+    court
+}
+
+#[test]
+fn a_pod_that_another_policy_found_bad_after_it_was_asked_is_compared_with_all_others() {
+    let mut court = court_with_contrast_in_one_result(false);
+    court.record("a", 21, Good);
+    for bad_at_22 in [false, true] {
+        if bad_at_22 {
+            court.record("b", 22, Bad);
+        } else {
+            court.record_for("other", "b", 20, Bad);
+            court.record_for("other", "c", 20, Good);
+        }
+        assert_eq!(others_of_other(&mut court, 22), 1, "a: {bad_at_22}");
+    }
+}
+
+#[test]
+fn a_pod_is_no_other_pod() {
+    let mut court = court_with_contrast_in_one_result(true);
+    court.record("a", 19, Good);
+    court.record("b", 21, Good);
+    court.record_for("other", "b", 20, Bad);
+    court.record_for("other", "c", 20, Good);
+    assert_eq!(others_of_other(&mut court, 22), 0);
 }

@@ -62,8 +62,6 @@ struct NaiveStreak {
     last: Option<(u64, Answer)>,
     /// When the pod was asked for the last bad answer.
     bad: Option<u64>,
-    /// When the first and the last answer without a connection came.
-    unreached: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +76,8 @@ struct NaivePod {
     uid: String,
     scopes: PodScopes,
     streaks: [Option<NaiveStreak>; 2],
+    /// When the first and the last answer without a connection came.
+    unreached: [Option<(u64, u64)>; 2],
     open: [Option<NaiveOpen>; 2],
     /// From when until when, and since when unreached, in the order in which they ended.
     over: Vec<(u64, u64, Option<u64>)>,
@@ -119,6 +119,10 @@ impl NaivePod {
         ))
     }
 
+    fn waits(&self) -> bool {
+        self.not_good().is_some_and(|(_, until)| until.is_some())
+    }
+
     /// Whether it was bad when another one was asked that has been bad since that time.
     fn was_bad(&self, since: u64, asked: u64) -> bool {
         let not_good = self
@@ -156,6 +160,7 @@ impl NaivePod {
     fn forget(&mut self, policy: usize, now: u64) {
         self.end(policy, None);
         self.streaks[policy] = None;
+        self.unreached[policy] = None;
         self.close(policy, now);
     }
 
@@ -204,6 +209,7 @@ impl Naive {
                 ..PodScopes::of("w0".into())
             },
             streaks: [None, None],
+            unreached: [None, None],
             open: [None, None],
             over: Vec::new(),
         });
@@ -352,15 +358,14 @@ impl Naive {
             Answer::Bad => {
                 streak.bad = Some(asked);
                 let unreached = took % 2 == 1;
-                let before = streak
-                    .unreached
-                    .filter(|(_, last)| now - last <= STALE[policy]);
-                streak.unreached = if unreached {
+                let before = of_pod.unreached[policy];
+                let before = before.filter(|(_, last)| now - last <= STALE[policy]);
+                of_pod.unreached[policy] = if unreached {
                     Some((before.map_or(now, |(since, _)| since), now))
                 } else {
                     before
                 };
-                let unreached_since = streak.unreached.map(|(since, _)| since);
+                let unreached_since = of_pod.unreached[policy].map(|(since, _)| since);
                 let first = NaiveOpen {
                     from: asked,
                     waits_since: None,
@@ -372,7 +377,7 @@ impl Naive {
                 open.from = open.from.min(asked);
             }
             Answer::Good => {
-                streak.unreached = None;
+                of_pod.unreached[policy] = None;
                 of_pod.close(policy, now);
             }
             Answer::None => {}
@@ -458,14 +463,11 @@ impl Naive {
                 };
                 let others = in_scope().filter(|pod| *pod.uid != *finding.uid);
                 let bad: Vec<&NaivePod> = others.filter(|pod| pod.was_bad(since, *asked)).collect();
-                let without = bad
-                    .iter()
-                    .filter(|pod| !pod.is_bad() && !pod.is_healthy(now));
+                let without = bad.iter().filter(|pod| pod.waits() && !pod.is_healthy(now));
                 let has_ended = |pod: &NaivePod| {
                     let not_good = pod.not_good();
-                    let waits = not_good.is_some_and(|(_, until)| until.is_some());
                     let mut over = pod.over.iter();
-                    waits
+                    pod.waits()
                         || over.any(|(_, until, _)| not_good.is_none_or(|(from, _)| *until < from))
                 };
                 let then = finding.then.get(&scope);
