@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{BadThen, Judge, Verdict, WasUnreached, streak::EndedStreak};
+use super::{BadThen, Judge, Verdict, WasUnreached};
 use crate::{
     object::{ObjectKey, Uid},
     policy::Policy,
@@ -136,9 +136,8 @@ impl Judge {
     /// The last answers about some pods are so old that they say nothing of now.
     fn end_stale(&mut self, now: Moment) {
         let policies = self.policies.values_mut();
-        let ended: Vec<EndedStreak> = policies
-            .flat_map(|streaks| streaks.end_stale(now))
-            .collect();
+        let ended = policies.flat_map(|streaks| streaks.end_stale(now));
+        let ended: Vec<_> = ended.collect();
         self.end(ended);
     }
 

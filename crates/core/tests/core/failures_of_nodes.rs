@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pod_quarantine_core::policy::{Policy, PrometheusQuery, Signal, Threshold};
+use pod_quarantine_core::{
+    judge::{Finding, Verdict},
+    policy::{Policy, PrometheusQuery, Signal, Threshold},
+};
 
 use crate::{
     outcome::quarantines,
@@ -235,6 +238,41 @@ fn what_a_new_agent_has_never_found_good_counts_as_bad_for_one_cooldown() {
         world.pass(Duration::from_secs(seconds - 1));
         let planned = world.planned();
         assert_eq!(quarantines(&planned).len(), taken, "{never_good} {seconds}");
+    }
+}
+
+#[test]
+fn a_refusal_says_how_many_pods_a_new_agent_has_never_found_good() {
+    for never_good in [0, 3] {
+        let mut world = World::with_web();
+        world.file.limits.storm.cluster = 20;
+        world.with_verdict.insert(workload_id("web"), 4);
+        world.judging_since = Some(world.now.moment);
+        world.never_good = never_good;
+        for name in ["web-0", "web-1"] {
+            let suspect = Finding {
+                verdict: Verdict::Suspect,
+                ..world.finding(name)
+            };
+            world.findings.push(suspect);
+        }
+        world.findings[0].verdict = Verdict::Unhealthy;
+        world.planned();
+        let uid = world.pod("web-0").uid.clone();
+        let detail = world
+            .state
+            .refused(&uid)
+            .next()
+            .unwrap()
+            .refusal
+            .to_string();
+        let expected = "with 3 that this agent has never found good";
+        assert_eq!(
+            detail.contains("never found good"),
+            never_good > 0,
+            "{detail}"
+        );
+        assert_eq!(detail.contains(expected), never_good > 0, "{detail}");
     }
 }
 

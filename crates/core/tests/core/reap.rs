@@ -168,7 +168,9 @@ fn a_held_pod_is_kept_with_an_event() {
         );
     }
     let mut world = expired();
-    world.annotate("web-0", keys::HOLD, "2030-01-31T16:00:00Z");
+    // The decision is made a second later.
+    let end = (world.now.wall + Duration::from_secs(1)).to_string();
+    world.annotate("web-0", keys::HOLD, &end);
     assert_eq!(reaps(&world.planned()).len(), 1, "that hold is over");
 }
 

@@ -210,6 +210,39 @@ fn a_pod_on_the_host_network_needs_a_node_without_a_pod_of_its_workload() {
     assert_eq!(refusals(&planned), [("web-0", Reason::ExclusiveResource)]);
 }
 
+/// Both are quarantined on the only other node.
+#[test]
+fn a_quarantined_pod_on_the_host_network_takes_the_ports_of_its_own_workload_alone() {
+    for (name, refused) in [("api-0", None), ("web-1", Some(Reason::ExclusiveResource))] {
+        let mut world = World::with_web();
+        world.deployment("api", 4);
+        world.quarantine(name);
+        world.replaced(name);
+        for pod in ["web-0", "web-2", "web-3", name] {
+            world.change(pod, |pod| {
+                pod.node = Some(
+                    if pod.key.name == name.into() {
+                        "n4"
+                    } else {
+                        "n0"
+                    }
+                    .into(),
+                );
+                pod.host_network = true;
+            });
+        }
+        let nodes = ["n0", "n4"].map(node);
+        world.needs.nodes = Ok((Placement::default(), nodes.into()));
+        world.unhealthy("web-0");
+        let planned = world.planned();
+        let expected: Vec<_> = refused
+            .map(|reason| ("web-0", reason))
+            .into_iter()
+            .collect();
+        assert_eq!(refusals(&planned), expected, "{name}");
+    }
+}
+
 /// A node is looked at once for each reading: who looks at all of them in each decision looks at thousands.
 #[test]
 fn a_node_that_had_no_room_is_looked_at_again_once_the_nodes_are_read_again() {
