@@ -255,6 +255,25 @@ fn the_workloads_of_the_pods_that_were_bad_then_are_only_theirs() {
     assert_eq!(on_node.workloads, ["web".into()]);
 }
 
+#[test]
+fn spells_that_come_and_go_leave_nothing_behind() {
+    let mut court = court_of_two();
+    let length = |court: &mut Court, second: u64| {
+        court.record("b", second, Bad);
+        let _ = court.judge.findings(Duration::from_secs(second));
+        format!("{:?}", court.judge).len()
+    };
+    let mut lengths = Vec::new();
+    for turn in 1..500 {
+        court.record("a", turn * 20 + 1, Good);
+        court.record("a", turn * 20 + 10, Bad);
+        lengths.push(length(&mut court, turn * 20 + 12));
+    }
+    let (early, late) = (lengths[..100].iter().max(), lengths[400..].iter().max());
+    // The seconds have more digits.
+    assert!(late < early.map(|early| early * 11 / 10).as_ref());
+}
+
 /// Nobody looks through all of them: any two are said.
 #[test]
 fn of_more_than_a_hundred_workloads_on_a_node_two_count_if_one_does() {
