@@ -195,11 +195,11 @@ impl Spells {
     pub(super) fn set_bad(&mut self, of: SpellOf<'_>, bad: BadAnswers, has_contrast: bool) {
         let known = self.pods.get(of.uid);
         let mut open = known.into_iter().flat_map(|pod| &pod.open);
-        let is_known = match open.find(|open| open.policy == *of.policy) {
-            Some(open) => open.contains(&bad),
-            None => !has_contrast,
+        let is_new = match open.find(|open| open.policy == *of.policy) {
+            Some(open) => !open.contains(&bad),
+            None => has_contrast,
         };
-        if is_known {
+        if !is_new {
             return;
         }
         if known.is_none() {
