@@ -222,7 +222,8 @@ impl Decider {
 
     fn set_file(&mut self, file: Arc<PolicyFile>, senders: Senders) {
         self.handles.report.metrics.policies(&file);
-        self.judge.set_policies(&file);
+        let now = self.handles.clock.now().moment;
+        self.judge.set_policies(&file, now);
         self.targets.set_senders(senders);
         self.file = file;
         self.update_all_targets();

@@ -58,7 +58,7 @@ impl Stage {
         let mut view = View::new("agent");
         view.put_namespace(namespace("shop"));
         let mut judge = Judge::default();
-        judge.set_policies(&file);
+        judge.set_policies(&file, Duration::ZERO);
         let (sender, sent) = unbounded_channel();
         let mut targets = Targets::default();
         targets.set_senders(Senders::from([("answers".into(), sender)]));

@@ -114,8 +114,9 @@ pub struct Judge {
 const LATE: Duration = Duration::from_secs(10);
 
 impl Judge {
-    /// Takes a new policy file: the answers for a policy whose signal and pods are unchanged stay, all others are dropped.
-    pub fn set_policies(&mut self, file: &PolicyFile) {
+    /// Takes a new policy file: the answers for a policy whose signal and pods are unchanged stay, all others are dropped, also
+    /// those that are still on their way.
+    pub fn set_policies(&mut self, file: &PolicyFile, now: Moment) {
         let of_queries = file.prometheus.as_ref().map(|server| server.timeout);
         let timeouts = file
             .policies
@@ -136,9 +137,9 @@ impl Judge {
                 Some(streaks) if unchanged(&streaks) => streaks,
                 Some(mut changed) => {
                     dropped.extend(self.drop_policy(&mut changed));
-                    PolicyStreaks::after(policy, changed)
+                    PolicyStreaks::after(policy, changed, now)
                 }
-                None => PolicyStreaks::new(policy),
+                None => PolicyStreaks::new(policy, now),
             };
             streaks.policy = policy.clone();
             self.policies.insert(policy.name.clone(), streaks);

@@ -84,6 +84,8 @@ impl BadStreak {
 #[derive(Clone, Debug)]
 pub(super) struct PolicyStreaks {
     pub(super) policy: Arc<Policy>,
+    /// What was asked before that was asked for another policy of that name.
+    since: Moment,
     pub(super) pods: HashMap<Uid, Streak>,
     /// The good answers of each workload's pods.
     goods: BTreeMap<WorkloadId, Goods>,
@@ -105,9 +107,10 @@ struct Goods {
 }
 
 impl PolicyStreaks {
-    pub(super) fn new(policy: &Arc<Policy>) -> Self {
+    pub(super) fn new(policy: &Arc<Policy>, now: Moment) -> Self {
         Self {
             policy: policy.clone(),
+            since: now,
             pods: HashMap::new(),
             goods: BTreeMap::new(),
             bad: BTreeSet::new(),
@@ -116,10 +119,10 @@ impl PolicyStreaks {
     }
 
     /// The policy has changed.
-    pub(super) fn after(policy: &Arc<Policy>, before: Self) -> Self {
+    pub(super) fn after(policy: &Arc<Policy>, before: Self, now: Moment) -> Self {
         Self {
             unreached: before.unreached,
-            ..Self::new(policy)
+            ..Self::new(policy, now)
         }
     }
 
@@ -252,13 +255,15 @@ impl PolicyStreaks {
         ended
     }
 
-    /// Records a sample. `None` if the pod is not watched, is in another run, or a later sample is known.
+    /// Records a sample. `None` if the pod is not watched, is in another run, or was
+    /// asked for another policy, or a later sample is known.
     pub(super) fn record(&mut self, sample: &Sample) -> Option<Recorded> {
         let (stale_after, window) = (self.policy.stale_after(), self.policy.window());
         let streak = self.pods.get(&sample.pod)?;
         let at = sample.at.moment;
         // A sample that arrives twice counts once.
-        if streak.run != sample.run || streak.last.is_some_and(|(last, _)| at <= last) {
+        let is_known = streak.last.is_some_and(|(last, _)| at <= last);
+        if is_known || streak.run != sample.run || sample.asked < self.since {
             return None;
         }
         let goes_on = sample.answer == Answer::Bad

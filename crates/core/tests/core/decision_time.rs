@@ -112,7 +112,7 @@ impl Judged {
             world.deployment(&format!("d{index}"), replicas);
         }
         let mut judge = Judge::default();
-        judge.set_policies(&world.file);
+        judge.set_policies(&world.file, Duration::ZERO);
         let pods: Vec<Pod> = world.view.pods().cloned().collect();
         for pod in &pods {
             let scopes = world.view.scopes_of(pod);
@@ -176,7 +176,9 @@ fn around_a_hiccup() -> [(Duration, Duration); 2] {
         signal: Signal::Prometheus(hourly),
         ..policy("hourly")
     }));
-    judged.judge.set_policies(&judged.world.file);
+    judged
+        .judge
+        .set_policies(&judged.world.file, Duration::ZERO);
     let pod = judged.pods[0].clone();
     let scopes = judged.world.view.scopes_of(&pod);
     judged.judge.watch("hourly", &pod.uid, &pod.key, &scopes);

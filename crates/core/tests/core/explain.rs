@@ -16,7 +16,7 @@ use crate::world::{SHOP, World, policy, selector};
 /// A judge that watches `web-0` and `web-1`, with these samples of `web-0`.
 fn judge(world: &World, answers: &[Answer]) -> Judge {
     let mut judge = Judge::default();
-    judge.set_policies(&world.file);
+    judge.set_policies(&world.file, Duration::ZERO);
     let scopes = PodScopes::of("web".into());
     for name in ["web-0", "web-1"] {
         let pod = world.pod(name);

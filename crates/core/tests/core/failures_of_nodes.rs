@@ -218,7 +218,10 @@ fn a_node_that_fails_costs_no_pod_while_the_policy_of_others_changes() {
         if changes {
             let file = &mut scene.cluster.world.file;
             probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
-            scene.cluster.judge.set_policies(file);
+            scene
+                .cluster
+                .judge
+                .set_policies(file, scene.cluster.world.now.moment);
         }
         scene.says(449, "d7-0", Is::Bad);
         assert_eq!(scene.taken(), [""; 0], "{changes}");
@@ -366,7 +369,10 @@ fn taken_after_policy_changes(changes: bool) -> Vec<String> {
         if changes && turn == 73 {
             let file = &mut scene.cluster.world.file;
             probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
-            scene.cluster.judge.set_policies(file);
+            scene
+                .cluster
+                .judge
+                .set_policies(file, scene.cluster.world.now.moment);
             for name in OTHERS {
                 scene.cluster.watch_for("second", name, true);
             }

@@ -10,7 +10,7 @@ use pod_quarantine_core::{
     time::Now,
 };
 
-use crate::world::{START, World, at, policy, selector};
+use crate::world::{START, World, at, policy, probe_of, selector};
 
 use Answer::{Bad, Good, None as NoAnswer};
 
@@ -45,7 +45,7 @@ pub(crate) fn query_court(interval: u64, hold_for: u64) -> Court {
 impl Court {
     pub(crate) fn new_policies(&mut self, change: impl FnOnce(&mut Vec<Arc<Policy>>)) {
         change(&mut self.file.policies);
-        self.judge.set_policies(&self.file);
+        self.judge.set_policies(&self.file, Duration::ZERO);
     }
 
     pub(crate) fn watch(&mut self, pod: &str, workload: &str) {
@@ -419,4 +419,20 @@ fn a_judge_that_has_forgotten_all_pods_begins_again() {
         .forget("answers", &"b".into(), Duration::from_secs(35));
     court.watch("b", "web");
     assert_eq!(since(&mut court, 40), Some(40));
+}
+
+/// Its signal was aborted; what it had asked before is still on its way.
+#[test]
+fn an_answer_that_was_asked_for_before_its_policy_changed_is_dropped() {
+    let mut court = court(|_| {});
+    court.watch("a", "web");
+    probe_of(&mut court.file.policies).failure_threshold = 5.try_into().unwrap();
+    let changed = Duration::from_secs(10);
+    court.judge.set_policies(&court.file, changed);
+    court.watch("a", "web");
+    court.record_asked("a", 9, 11, Good);
+    let verdict = |court: &Court| court.judge.verdict("answers", "a", Duration::from_secs(12));
+    assert_eq!(verdict(&court), Verdict::Unknown);
+    court.record_asked("a", 10, 12, Good);
+    assert_eq!(verdict(&court), Verdict::Healthy);
 }

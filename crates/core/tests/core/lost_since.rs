@@ -223,7 +223,10 @@ fn two_pods_lost_at_once_are_held_back_though_the_policy_of_one_was_changed() {
             if changes && turn == 66 {
                 let file = &mut scene.cluster.world.file;
                 probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
-                scene.cluster.judge.set_policies(file);
+                scene
+                    .cluster
+                    .judge
+                    .set_policies(file, scene.cluster.world.now.moment);
                 scene.cluster.watch_for("second", "d0-0", true);
             }
             scene.says_to("second", turn * 100 + 5, "d0-0", Is::Unreached);

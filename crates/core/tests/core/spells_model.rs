@@ -183,6 +183,8 @@ struct Naive {
     /// Those that exist, then those that are gone.
     pods: Vec<NaivePod>,
     heard: HashMap<(usize, usize), u64>,
+    /// When each policy was changed.
+    changed: [u64; 2],
     generation: u32,
 }
 
@@ -201,7 +203,7 @@ impl Naive {
             }
         }
         let mut judge = Judge::default();
-        judge.set_policies(&file);
+        judge.set_policies(&file, Duration::ZERO);
         let pods = PODS.map(|name| NaivePod {
             uid: name.to_owned(),
             scopes: PodScopes {
@@ -219,6 +221,7 @@ impl Naive {
             now: 3600,
             pods: pods.into(),
             heard: HashMap::new(),
+            changed: [0, 0],
             generation: 0,
         };
         for pod in 0..PODS.len() {
@@ -310,7 +313,8 @@ impl Naive {
                 let probe = probe_of(&mut self.file.policies[policy..]);
                 let other = 7 - probe.failure_threshold.get();
                 probe.failure_threshold = other.try_into().unwrap();
-                self.judge.set_policies(&self.file);
+                self.judge.set_policies(&self.file, secs(self.now));
+                self.changed[policy] = self.now;
                 for pod in 0..PODS.len() {
                     self.pods[pod].end(policy, None);
                     if self.pods[pod].streaks[policy].take().is_some() {
@@ -344,7 +348,7 @@ impl Naive {
         }
         self.heard.insert((policy, pod), now);
         let took = if policy == 0 { took.min(1) } else { took };
-        let asked = (now - took).max(last);
+        let asked = (now - took).max(last).max(self.changed[policy]);
         let streak = self.pods[pod].streaks[policy].as_ref().unwrap();
         let goes_on =
             is == Answer::Bad && streak.last.is_some_and(|(at, _)| now - at <= STALE[policy]);

@@ -75,7 +75,7 @@ impl Cluster {
             }
         }
         let mut judge = Judge::default();
-        judge.set_policies(&world.file);
+        judge.set_policies(&world.file, Duration::ZERO);
         let mut cluster = Self {
             began: world.now.moment,
             world,
@@ -95,7 +95,8 @@ impl Cluster {
     /// Changes a policy, or adds one, which the pods are not watched for yet.
     pub(crate) fn policies(&mut self, change: impl FnOnce(&mut Vec<Arc<Policy>>)) {
         change(&mut self.world.file.policies);
-        self.judge.set_policies(&self.world.file);
+        self.judge
+            .set_policies(&self.world.file, self.world.now.moment);
         self.watch();
     }
 
@@ -126,7 +127,8 @@ impl Cluster {
     pub(crate) fn restart(&mut self) {
         self.world.restart();
         self.judge = Judge::default();
-        self.judge.set_policies(&self.world.file);
+        self.judge
+            .set_policies(&self.world.file, self.world.now.moment);
         self.watch();
     }
 

@@ -171,7 +171,7 @@ fn a_pod_of_another_namespace_lends_no_contrast() {
     pod.owner = Some(reference("Deployment", "web"));
     world.put(pod);
     let mut judge = Judge::default();
-    judge.set_policies(&world.file);
+    judge.set_policies(&world.file, Duration::ZERO);
     let pods: Vec<Pod> = world.view.pods().cloned().collect();
     for pod in &pods {
         judge.watch("answers", &pod.uid, &pod.key, &world.view.scopes_of(pod));
