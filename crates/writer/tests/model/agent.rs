@@ -109,7 +109,7 @@ impl Model {
             if let Some(pod) = view.pod(&world::key(index)) {
                 let needs = test_objects::no_needs();
                 state.record_needs(&pod.uid, NeedsAt { at: now, needs }, now.moment);
-                findings.extend(bad.then(|| finding(&self.file, pod)));
+                findings.extend(bad.then(|| finding(&self.file, view, pod)));
             }
         }
         let findings = Findings {

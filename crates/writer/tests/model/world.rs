@@ -15,10 +15,8 @@ use pod_quarantine_core::{
         ClusterLimits, Limits, MaxPods, Mode, NamespaceLimits, PolicyFile, StormLimits,
         WorkloadLimits,
     },
-    scope::PodScopes,
     time::Now,
     view::View,
-    workload::WorkloadId,
 };
 use test_objects::{at, controller, enforcing_policy, labels, namespace, selector, service};
 
@@ -161,13 +159,13 @@ pub(crate) fn replica_set(key: ObjectKey, index: usize) -> Controller {
 }
 
 /// The finding about an unhealthy pod.
-pub(crate) fn finding(file: &PolicyFile, pod: &Pod) -> Finding {
+pub(crate) fn finding(file: &PolicyFile, view: &View, pod: &Pod) -> Finding {
     Finding {
         policy: file.policies[0].clone(),
         verdict: Verdict::Unhealthy,
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
-        scopes: PodScopes::of(WorkloadId::of_pod(&pod.uid)),
+        scopes: view.scopes_of(pod),
         since: std::time::Duration::ZERO,
         asked: std::time::Duration::ZERO,
         contrast: true,
