@@ -267,6 +267,26 @@ fn the_suspect_pods_of_one_namespace_are_prepared_a_few_at_a_time() {
 }
 
 #[test]
+fn there_is_room_for_dry_runs_again_a_second_after_the_last() {
+    let mut world = with_suspects(8);
+    world.pass(Duration::from_secs(1));
+    for (milliseconds, expected) in [(0, 4), (999, 0), (1, 4)] {
+        world.pass(Duration::from_millis(milliseconds));
+        let mut dry_runs = 0;
+        for _ in 0..2 {
+            for lookup in lookups(&world.decide()) {
+                match lookup {
+                    Lookup::DryRun(_) => dry_runs += 1,
+                    Lookup::Needs(query) => world.read(&query),
+                    Lookup::Drain(query) => panic!("nothing is quarantined: {query:?}"),
+                }
+            }
+        }
+        assert_eq!(dry_runs, expected, "{milliseconds}");
+    }
+}
+
+#[test]
 fn the_suspect_pods_of_one_namespace_leave_room_for_the_dry_runs_of_others() {
     let mut world = with_suspects(20);
     let victim = with_victim(&mut world, "d0-0");

@@ -69,6 +69,21 @@ fn a_quarantine_that_is_denied_is_tried_after_longer_and_longer_times_and_told_o
     );
 }
 
+/// Nothing is tried meanwhile: the pod is well.
+#[test]
+fn ten_minutes_after_a_denial_is_over_the_times_begin_anew() {
+    for (seconds, again) in [(659, 119), (660, 59)] {
+        let mut world = World::with_web();
+        world.unhealthy("web-0");
+        assert_eq!(tried(&mut world, "web-0", Act::Quarantine, 1), [0]);
+        let findings = std::mem::take(&mut world.findings);
+        world.pass(Duration::from_secs(seconds - 1));
+        world.findings = findings;
+        let tried = tried(&mut world, "web-0", Act::Quarantine, 150);
+        assert_eq!(tried[..2], [0, again + 1], "{seconds}");
+    }
+}
+
 #[test]
 fn a_release_that_is_denied_backs_off_and_is_told_once() {
     let mut world = World::with_web();
