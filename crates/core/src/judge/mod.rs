@@ -10,6 +10,7 @@ mod findings;
 mod healthy;
 pub mod judgement;
 mod never_good;
+mod pod_spells;
 mod scope_counts;
 mod spell_counts;
 mod spells;

@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use super::spell_counts::{Counted, End, ScopeSpells, SpellCounts};
+use super::{
+    pod_spells::{BadAnswers, OpenSpell, PodSpells, Spell},
+    spell_counts::{Counted, End, ScopeSpells, SpellCounts},
+};
 use crate::{
     object::{ObjectKey, Uid},
     scope::{PodScopes, Scope},
@@ -19,10 +22,6 @@ use crate::{
 /// How many spells are kept that have ended, or wait. Each decision forgets [`MAX_FORGOTTEN`] at most: for a moment there
 /// can be more.
 const MAX_SPELLS: usize = 100_000;
-
-/// How many ended spells of one pod are kept: a pod that is bad now and then has many. Beyond that the first two become one,
-/// and the time between them counts as bad.
-const MAX_OF_POD: usize = 8;
 
 /// How many spells one decision forgets: after a failure of the whole cluster there are many. The rest has its turn.
 const MAX_FORGOTTEN: usize = 1000;
@@ -70,57 +69,6 @@ pub(super) struct Spells {
     known_since: Moment,
 }
 
-#[derive(Clone, Debug)]
-struct PodSpells {
-    key: ObjectKey,
-    scopes: PodScopes,
-    is_healthy: bool,
-    /// Of each policy that found the pod bad, and has not found it good since.
-    open: Vec<OpenSpell>,
-    /// In the order in which they ended.
-    over: Vec<Spell>,
-}
-
-/// From when until when a policy found the pod bad.
-#[derive(Clone, Debug)]
-struct Spell {
-    from: Moment,
-    until: Moment,
-    unreached_since: Option<Moment>,
-}
-
-#[derive(Clone, Debug)]
-struct OpenSpell {
-    policy: Arc<str>,
-    bad: BadAnswers,
-    /// If the pod could not be asked since, or was restarted, it waits: when its last bad answer went stale.
-    stale_at: Option<Moment>,
-}
-
-/// Bad answers in a row.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BadAnswers {
-    /// When the pod was asked for the first of them.
-    pub(super) from: Moment,
-    /// When the first without a connection came, if there was one.
-    pub(super) unreached_since: Option<Moment>,
-}
-
-impl OpenSpell {
-    fn extend(&mut self, bad: &BadAnswers) {
-        self.bad.from = self.bad.from.min(bad.from);
-        self.bad.unreached_since = bad.unreached_since.or(self.bad.unreached_since);
-        self.stale_at = None;
-    }
-
-    /// Whether it is extended by those already.
-    fn contains(&self, bad: &BadAnswers) -> bool {
-        self.stale_at.is_none()
-            && self.bad.from <= bad.from
-            && (bad.unreached_since.is_none() || bad.unreached_since == self.bad.unreached_since)
-    }
-}
-
 /// Which pod that is, and where it is counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpellOf<'a> {
@@ -129,64 +77,6 @@ pub(super) struct SpellOf<'a> {
     pub(super) key: &'a ObjectKey,
     pub(super) scopes: &'a PodScopes,
     pub(super) is_healthy: bool,
-}
-
-impl PodSpells {
-    fn is_bad(&self) -> bool {
-        self.open.iter().any(|open| open.stale_at.is_none())
-    }
-
-    fn waits(&self) -> bool {
-        !self.open.is_empty() && !self.is_bad()
-    }
-
-    /// How the pod is counted, the latest spell first: those that overlap are one. Then, how many of the spells that are over
-    /// are no part of one that is not.
-    fn counted(&self) -> (Vec<Counted>, usize) {
-        let mut counted: Vec<Counted> = Vec::new();
-        let mut apart = self.over.len();
-        if let Some(from) = self.open.iter().map(|open| open.bad.from).min() {
-            let stale_at = self.open.iter().filter_map(|open| open.stale_at);
-            let last = Counted {
-                from,
-                end: match stale_at.max() {
-                    Some(stale_at) if self.waits() => End::Waits(stale_at),
-                    _ => End::Lasts,
-                },
-            };
-            counted.push(last);
-        }
-        for (index, spell) in self.over.iter().enumerate().rev() {
-            match counted.last_mut() {
-                Some(last) if spell.until >= last.from => {
-                    last.from = last.from.min(spell.from);
-                    match &mut last.end {
-                        End::Over(_) => continue,
-                        End::Waits(until) => *until = spell.until.max(*until),
-                        End::Lasts => {}
-                    }
-                    apart = index;
-                }
-                _ => counted.push(Counted {
-                    from: spell.from,
-                    end: End::Over(spell.until),
-                }),
-            }
-        }
-        (counted, apart)
-    }
-
-    fn push(&mut self, spell: Spell) {
-        let index = self.over.partition_point(|one| one.until <= spell.until);
-        self.over.insert(index, spell);
-        if self.over.len() > MAX_OF_POD {
-            let first = self.over.remove(0);
-            if let Some(second) = self.over.first_mut() {
-                second.from = second.from.min(first.from);
-                second.unreached_since = first.unreached_since.or(second.unreached_since);
-            }
-        }
-    }
 }
 
 impl Spells {

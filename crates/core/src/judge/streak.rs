@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Finding, Sample, Verdict, spells::BadAnswers};
+use super::{Answer, Finding, Sample, Verdict, pod_spells::BadAnswers};
 use crate::{
     object::{ContainerRun, ObjectKey, Uid},
     policy::{Contrast, Policy, Signal},
