@@ -216,12 +216,7 @@ fn a_node_that_fails_costs_no_pod_while_the_policy_of_others_changes() {
             }
         }
         if changes {
-            let file = &mut scene.cluster.world.file;
-            probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
-            scene
-                .cluster
-                .judge
-                .set_policies(file, scene.cluster.world.now.moment);
+            scene.cluster.change_second_policy();
         }
         scene.says(449, "d7-0", Is::Bad);
         assert_eq!(scene.taken(), [""; 0], "{changes}");
@@ -367,12 +362,7 @@ fn taken_after_policy_changes(changes: bool) -> Vec<String> {
         let is = if turn < 80 { Is::Good } else { Is::Bad };
         scene.says(turn * 100 + 60, "d7-0", is);
         if changes && turn == 73 {
-            let file = &mut scene.cluster.world.file;
-            probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
-            scene
-                .cluster
-                .judge
-                .set_policies(file, scene.cluster.world.now.moment);
+            scene.cluster.change_second_policy();
             for name in OTHERS {
                 scene.cluster.watch_for("second", name, true);
             }

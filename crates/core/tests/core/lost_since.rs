@@ -10,7 +10,7 @@ use crate::{
     scene::Scene,
     storm::world,
     streaks_and_storms::{Cluster, Is},
-    world::{policy, probe_of},
+    world::policy,
 };
 
 /// The agent's network loses `d0-0` and `d1-0` from 20 s to 50 s, or `d1-0` alone. `d0-0` has errors, says a query, but not for
@@ -221,12 +221,7 @@ fn two_pods_lost_at_once_are_held_back_though_the_policy_of_one_was_changed() {
         scene.says(109, "d1-0", Is::Good);
         for turn in 2..100 {
             if changes && turn == 66 {
-                let file = &mut scene.cluster.world.file;
-                probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
-                scene
-                    .cluster
-                    .judge
-                    .set_policies(file, scene.cluster.world.now.moment);
+                scene.cluster.change_second_policy();
                 scene.cluster.watch_for("second", "d0-0", true);
             }
             scene.says_to("second", turn * 100 + 5, "d0-0", Is::Unreached);

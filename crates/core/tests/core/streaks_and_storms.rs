@@ -13,7 +13,7 @@ use pod_quarantine_core::{
 
 use crate::{
     outcome::{Planned, everything},
-    world::World,
+    world::{World, probe_of},
 };
 
 /// How often the policy's probe asks.
@@ -98,6 +98,13 @@ impl Cluster {
         self.judge
             .set_policies(&self.world.file, self.world.now.moment);
         self.watch();
+    }
+
+    /// Somebody changes the threshold of the second policy, for which the pods are not watched yet.
+    pub(crate) fn change_second_policy(&mut self) {
+        let file = &mut self.world.file;
+        probe_of(&mut file.policies[1..]).failure_threshold = 5.try_into().unwrap();
+        self.judge.set_policies(file, self.world.now.moment);
     }
 
     /// The pod is in that policy alone, or in the policy `answers`, too.
