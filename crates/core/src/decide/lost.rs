@@ -1,4 +1,6 @@
-//! Lost pods: those that the agent gets no connection to (*unreached*), though they are Ready, so that their kubelets do. It may be the agent's network, also once they are deleted or quarantined. Those that are quarantined are in the ledger, too, and outlive a restart.
+//! Lost pods: those that the agent gets no connection to (*unreached*), though they are Ready, so that their kubelets do. It
+//! may be the agent's network, also once they are deleted or quarantined. Those that are quarantined are in the ledger, too,
+//! and outlive a restart.
 
 use std::time::Duration;
 

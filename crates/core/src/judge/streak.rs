@@ -255,8 +255,8 @@ impl PolicyStreaks {
         ended
     }
 
-    /// Records a sample. `None` if the pod is not watched, is in another run, or was
-    /// asked for another policy, or a later sample is known.
+    /// Records a sample. `None` if the pod is not watched, is in another run, or was asked for another policy, or if a later
+    /// sample is known.
     pub(super) fn record(&mut self, sample: &Sample) -> Option<Recorded> {
         let (stale_after, window) = (self.policy.stale_after(), self.policy.window());
         let streak = self.pods.get(&sample.pod)?;
