@@ -517,6 +517,37 @@ fn a_search_ends_in_time_whatever_the_length_and_number_of_selectors() {
     }
 }
 
+/// How many sets of edits are tried beside those NetworkPolicies, and how much work that is.
+fn search_beside(network_policies: Vec<Selector>) -> (usize, usize) {
+    let named = |selector| NamedSelector {
+        whose: "a selector".into(),
+        selector,
+    };
+    let mut pod = pod("web-0");
+    puzzled(&mut pod);
+    let keys = (0..16).map(|key| requirement(&format!("k{key}"), Operator::Exists));
+    let constraints = Constraints {
+        leave: vec![named(Selector::new(keys.collect()))],
+        wish_to_keep: network_policies.into_iter().map(named).collect(),
+        ..Constraints::default()
+    };
+    let found = detach(&pod.labels, &constraints).unwrap();
+    (found.tried as usize, found.work)
+}
+
+#[test]
+fn each_selector_that_is_looked_at_is_work_and_each_requirement_once_for_each_set() {
+    let (tried, alone) = search_beside(Vec::new());
+    let (_, beside) = search_beside(vec![Selector::default(); 300]);
+    assert_eq!(beside - alone, 300, "they select all pods");
+    let one = Selector::new(vec![requirement("k0", Operator::Exists)]);
+    let (tried_too, beside) = search_beside(vec![one; 300]);
+    assert_eq!(tried, tried_too);
+    let work = (beside - alone) / 300;
+    // Half of the sets do not leave the first selector: no other is looked at.
+    assert!((tried / 2..tried).contains(&work), "{tried}: {work}");
+}
+
 /// A selector for each key of [`puzzled`] that a pod without the key enters.
 fn keys_absent() -> Vec<Selector> {
     let keys = (0..16).map(|key| format!("k{key}"));

@@ -165,6 +165,35 @@ fn a_pod_counts_as_replaced_when_there_is_a_new_ready_pod_for_each_quarantine() 
 }
 
 #[test]
+fn one_new_pod_replaces_the_first_of_two_that_are_out() {
+    let mut world = World::with_web();
+    world.change("web-3", |pod| pod.ready = false);
+    for name in ["web-0", "web-1"] {
+        world.annotate(name, keys::QUARANTINE, "");
+        take_out(&mut world);
+    }
+    let mut new = another(&world, "web-new", "2030-01-31T12:00:12Z");
+    new.ready = true;
+    world.put(new);
+    assert_eq!(noted(&world.planned()), ["web-0"]);
+}
+
+#[test]
+fn a_pod_that_is_out_of_another_workload_wants_no_replacement_of_this_one() {
+    let mut world = World::with_web();
+    world.deployment("api", 4);
+    world.change("web-3", |pod| pod.ready = false);
+    for name in ["api-0", "web-0"] {
+        world.annotate(name, keys::QUARANTINE, "");
+        take_out(&mut world);
+    }
+    let mut new = another(&world, "web-new", "2030-01-31T12:00:12Z");
+    new.ready = true;
+    world.put(new);
+    assert_eq!(noted(&world.planned()), ["web-0"]);
+}
+
+#[test]
 fn a_late_replacement_gives_an_event_on_the_workload_and_the_pod_is_kept() {
     let mut world = unreplaced();
     world.pass(Duration::from_secs(298));

@@ -194,6 +194,9 @@ fn no_pod_is_settled_in_the_mode_off() {
     world.namespace_mode("off");
     assert_eq!(world.planned(), []);
     world.namespace_mode("observe");
+    world.policy(|policy| policy.mode = Mode::Off);
+    world.file.mode = Mode::Off;
+    assert_eq!(world.planned(), []);
     world.policy(|policy| policy.mode = Mode::Observe);
     settle(&mut world);
 }
