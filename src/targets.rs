@@ -32,7 +32,7 @@ pub struct Targets {
     pods: HashMap<ObjectKey, TargetedPod>,
 }
 
-/// A pod that at least one signal watches.
+/// A pod that at least one signal watches, or was bad to a policy that is gone.
 struct TargetedPod {
     uid: Uid,
     /// Whether it was released a short time ago and is still left alone.
@@ -118,7 +118,7 @@ impl Targets {
                 }
             }
         }
-        if targeted.sent.is_empty() {
+        if targeted.sent.is_empty() && !judge.has_spells(&pod.uid) {
             self.pods.remove(key);
         }
     }

@@ -113,6 +113,10 @@ impl Stage {
     }
 
     fn bad_of(&mut self, run: Option<ContainerRun>) -> Verdict {
+        self.answers(Answer::Bad, run)
+    }
+
+    fn answers(&mut self, answer: Answer, run: Option<ContainerRun>) -> Verdict {
         self.moment += Duration::from_secs(10);
         let wall: Timestamp = at(START);
         self.judge.record(&Sample {
@@ -124,7 +128,7 @@ impl Stage {
                 moment: self.moment,
             },
             asked: self.moment,
-            answer: Answer::Bad,
+            answer,
             unreached: false,
             saw: "HTTP 500".into(),
         });
@@ -209,4 +213,32 @@ fn the_container_that_is_asked_is_that_of_the_port_else_all_count() {
         let mut stage = Stage::new(containers.clone());
         assert_eq!(stage.target().run, expected, "{containers:?}");
     }
+}
+
+/// A pod is bad to a policy that is removed. Whether it still counts as bad a minute later; no answer takes that long.
+fn counts_after_its_policy_is_removed(is_deleted: bool) -> bool {
+    let mut stage = Stage::new(vec![container(80, running(START, 0))]);
+    let run = stage.run();
+    stage.answers(Answer::Good, run);
+    stage.bad();
+    stage.file.policies.clear();
+    stage.judge.set_policies(&stage.file, stage.moment);
+    stage.targets.set_senders(Senders::new());
+    stage.change(|_| {});
+    let (key, uid) = (&stage.pod.key, &stage.pod.uid);
+    if is_deleted {
+        assert!(stage.view.remove_pod(key, uid));
+        let (view, file, judge) = (&stage.view, &stage.file, &mut stage.judge);
+        stage
+            .targets
+            .update_pod(key, view, file, judge, stage.moment);
+    }
+    let _ = stage.judge.findings(stage.moment + Duration::from_mins(1));
+    stage.judge.has_spells(uid)
+}
+
+#[test]
+fn a_pod_that_is_gone_was_bad_until_then_also_to_a_policy_that_is_gone() {
+    assert!(counts_after_its_policy_is_removed(false));
+    assert!(!counts_after_its_policy_is_removed(true));
 }

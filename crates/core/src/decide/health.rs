@@ -73,8 +73,10 @@ impl<'a> HealthCount<'a> {
 
     /// Whether there would be a storm if all suspect pods were unhealthy.
     pub(super) fn may_be_storm(&self, scope: &Scope, threshold: u8) -> bool {
-        let bad = self.bad_workloads.iter().copied();
-        self.is_above_with(scope, threshold, self.bad.len(), 0, self.workloads(bad))
+        let workloads = self.workloads(self.bad_workloads.iter().copied());
+        let bad = self.bad.len();
+        let never_good = self.never_good as usize;
+        self.is_above_with(scope, threshold, bad, 0, never_good, workloads)
     }
 
     /// Whether there would have been one when a pod was asked, with the others that were bad then.
@@ -87,7 +89,15 @@ impl<'a> HealthCount<'a> {
         // Its own at least.
         let workloads = self.workloads(others.workloads.iter()).max(1);
         let (bad, without_verdict) = (others.pods + 1, others.without_verdict);
-        self.is_above_with(scope, threshold, bad, without_verdict, workloads)
+        let never_good = (self.never_good as usize).saturating_sub(others.never_good);
+        self.is_above_with(
+            scope,
+            threshold,
+            bad,
+            without_verdict,
+            never_good,
+            workloads,
+        )
     }
 
     /// Of how many workloads those pods are, and the quarantined ones.
@@ -102,9 +112,9 @@ impl<'a> HealthCount<'a> {
         threshold: u8,
         bad: usize,
         without_verdict: usize,
+        never_good: usize,
         workloads: usize,
     ) -> bool {
-        let never_good = self.never_good as usize;
         let bad = bad + self.quarantined as usize + never_good;
         let more = u32::try_from(never_good + without_verdict).unwrap_or(u32::MAX);
         let total = self.total().saturating_add(more);
@@ -141,7 +151,7 @@ pub(super) struct HealthCounts<'a> {
     scopes: HashMap<Scope, HealthCount<'a>>,
     /// The Ready pods that the agent gets, or a short time ago got, no connection to, whatever has become of them since; those that have been unreached for longest first.
     unreached: Vec<UnreachedRun>,
-    /// Whether so many pods are reached again that not all are among those.
+    /// Whether so many pods are reached again, or out of service, that not all are among those.
     is_cut: bool,
 }
 
@@ -164,7 +174,7 @@ impl<'a> HealthCounts<'a> {
         out_of_service: Vec<UnreachedPod>,
     ) -> Self {
         let mut health = Self {
-            is_cut: findings.was_unreached.len() >= MAX_UNREACHED,
+            is_cut: findings.was_unreached.len().max(out_of_service.len()) >= MAX_UNREACHED,
             ..Self::default()
         };
         let mut unreached = out_of_service;

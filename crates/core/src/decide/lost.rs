@@ -10,7 +10,8 @@ use super::{
     state::{LostPod, State},
 };
 use crate::{
-    judge::{Finding, Findings},
+    judge::{Finding, Findings, MAX_UNREACHED},
+    object::Uid,
     time::{Moment, age_by_agents},
     workload::WorkloadId,
 };
@@ -48,6 +49,25 @@ pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings)
         lost.last_found == now
             || !is_in_service && now.saturating_sub(lost.last_found) <= remembered_for(cx)
     });
+    forget_beyond_the_bound(state, now);
+}
+
+/// Of those that are out of service, the last found are remembered: a tenant can delete any number of its pods.
+fn forget_beyond_the_bound(state: &mut State, now: Moment) {
+    let is_out = |lost: &LostPod| lost.last_found < now;
+    let out = state.lost.values().filter(|lost| is_out(lost)).count();
+    let beyond = out.saturating_sub(MAX_UNREACHED);
+    if beyond == 0 {
+        return;
+    }
+    let out = state.lost.iter().filter(|(_, lost)| is_out(lost));
+    let mut out: Vec<(Moment, Uid)> = out
+        .map(|(uid, lost)| (lost.last_found, uid.clone()))
+        .collect();
+    out.sort();
+    for (_, uid) in out.iter().take(beyond) {
+        state.lost.remove(uid);
+    }
 }
 
 fn lost_since(cx: &Context<'_>, finding: &Finding) -> Option<Moment> {

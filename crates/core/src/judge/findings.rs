@@ -51,7 +51,8 @@ pub struct Finding {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// The pods that the agent got no connection to when one of those was asked last, and whose last answer is not bad now.
+    /// The pods that the agent got no connection to when one of those was asked last (now, if there is none), and whose last
+    /// answer is not bad now.
     pub was_unreached: Vec<WasUnreached>,
     /// Since when there have been pods to judge.
     pub judging_since: Option<Moment>,
@@ -96,7 +97,7 @@ impl Judge {
         let asked = pods.iter().map(|finding| finding.asked).min();
         self.expire_spells(asked, now);
         self.compare_with_spells(&mut pods);
-        let was_unreached = asked.map_or_else(Vec::new, |asked| self.spells.unreached_after(asked));
+        let was_unreached = self.spells.unreached_after(asked.unwrap_or(now));
         if self.is_judging() {
             self.judging_since.get_or_insert(now);
         }

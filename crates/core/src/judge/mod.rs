@@ -181,6 +181,7 @@ impl Judge {
         for policy in policies {
             self.forget(&policy, uid, now);
         }
+        self.spells.close_all(uid, now);
     }
 
     /// Forgets a pod that a policy no longer selects.
@@ -208,6 +209,12 @@ impl Judge {
     fn is_judging(&self) -> bool {
         let mut policies = self.policies.values();
         policies.any(|streaks| !streaks.pods.is_empty())
+    }
+
+    /// Whether it matters still when a pod was bad.
+    #[must_use]
+    pub fn has_spells(&self, uid: &Uid) -> bool {
+        self.spells.has(uid)
     }
 
     /// Forgets when a pod was bad: it is quarantined, and counts as such.
@@ -240,7 +247,7 @@ impl Judge {
         let Some(streaks) = self.policies.get_mut(policy) else {
             return;
         };
-        let Some(recorded) = streaks.record(sample) else {
+        let Some(recorded) = streaks.record(sample, self.cooldown) else {
             return;
         };
         self.end(recorded.ended);
@@ -264,6 +271,7 @@ impl Judge {
                 key: &streak.pod,
                 scopes: &streak.scopes,
                 is_healthy: self.healthy.contains(uid),
+                was_never_good: self.never_good.contains(uid),
             };
             self.spells.set_bad(of, bad.answers(), has_contrast);
         }
@@ -279,6 +287,7 @@ impl Judge {
                 key: &ended.pod,
                 scopes: &ended.scopes,
                 is_healthy: self.healthy.contains(&ended.uid),
+                was_never_good: self.never_good.contains(&ended.uid),
             };
             self.spells.set_bad(of, ended.bad, ended.has_contrast);
             match ended.good {
@@ -315,6 +324,8 @@ impl Judge {
         let was_good = streaks().any(|streak| streak.last_good.is_some());
         let bad = streaks().find(|streak| streak.was_bad && !was_good);
         self.never_good.set(uid, bad.map(|streak| &streak.scopes));
+        self.spells
+            .set_never_good(uid, self.never_good.contains(uid));
     }
 
     #[must_use]

@@ -14,6 +14,7 @@ pub(super) struct PodSpells {
     pub(super) key: ObjectKey,
     pub(super) scopes: PodScopes,
     pub(super) is_healthy: bool,
+    pub(super) was_never_good: bool,
     /// Of each policy that found the pod bad, and has not found it good since.
     pub(super) open: Vec<OpenSpell>,
     /// In the order in which they ended.
@@ -49,7 +50,7 @@ pub(super) struct BadAnswers {
 impl OpenSpell {
     pub(super) fn extend(&mut self, bad: &BadAnswers) {
         self.bad.from = self.bad.from.min(bad.from);
-        self.bad.unreached_since = bad.unreached_since.or(self.bad.unreached_since);
+        self.bad.unreached_since = bad.unreached_since;
         self.stale_at = None;
     }
 
@@ -57,7 +58,7 @@ impl OpenSpell {
     pub(super) fn contains(&self, bad: &BadAnswers) -> bool {
         self.stale_at.is_none()
             && self.bad.from <= bad.from
-            && (bad.unreached_since.is_none() || bad.unreached_since == self.bad.unreached_since)
+            && bad.unreached_since == self.bad.unreached_since
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct ScopeSpells {
     pub(super) all: SpellCounts,
     /// Of pods that wait, and are not healthy.
     pub(super) without_verdict: SpellCounts,
+    /// Of pods that are not bad now, and were never good.
+    pub(super) never_good: SpellCounts,
     /// Of a node or a zone, by workload.
     pub(super) workloads: BTreeMap<WorkloadId, SpellCounts>,
     /// How many pods are bad now, and healthy to no other policy.

@@ -39,6 +39,8 @@ pub struct BadThen {
     /// Those of them that are still there, and in none of the counts of
     /// [`Findings::with_verdict`](super::Findings::with_verdict). A pod that is gone has been replaced, perhaps.
     pub without_verdict: usize,
+    /// Those of them that are among [`Findings::never_good`](super::Findings::never_good), too.
+    pub never_good: usize,
     /// Of a node or a zone: two workloads with pods that were bad then, that of the pod itself among them, if there are as
     /// many; of very many workloads, any two.
     pub workloads: Vec<WorkloadId>,
@@ -77,6 +79,7 @@ pub(super) struct SpellOf<'a> {
     pub(super) key: &'a ObjectKey,
     pub(super) scopes: &'a PodScopes,
     pub(super) is_healthy: bool,
+    pub(super) was_never_good: bool,
 }
 
 impl Spells {
@@ -97,6 +100,7 @@ impl Spells {
                 key: of.key.clone(),
                 scopes: of.scopes.clone(),
                 is_healthy: of.is_healthy,
+                was_never_good: of.was_never_good,
                 open: Vec::new(),
                 over: Vec::new(),
             };
@@ -143,6 +147,15 @@ impl Spells {
         }
     }
 
+    /// The pod is gone: the policies that are gone judge it no longer, either.
+    pub(super) fn close_all(&mut self, uid: &Uid, at: Moment) {
+        let open = self.pods.get(uid).into_iter().flat_map(|pod| &pod.open);
+        let policies: Vec<Arc<str>> = open.map(|open| open.policy.clone()).collect();
+        for policy in policies {
+            self.close(&policy, uid, at);
+        }
+    }
+
     /// Where the pod is now.
     pub(super) fn set_scopes(&mut self, uid: &Uid, scopes: &PodScopes) {
         if self.pods.get(uid).is_some_and(|pod| pod.scopes != *scopes) {
@@ -155,6 +168,14 @@ impl Spells {
         let differs = |pod: &PodSpells| pod.is_healthy != is_healthy;
         if self.pods.get(uid).is_some_and(differs) {
             self.change(uid, |pod| pod.is_healthy = is_healthy);
+        }
+    }
+
+    /// Whether the pod has been bad, and good to no policy.
+    pub(super) fn set_never_good(&mut self, uid: &Uid, was_never_good: bool) {
+        let differs = |pod: &PodSpells| pod.was_never_good != was_never_good;
+        if self.pods.get(uid).is_some_and(differs) {
+            self.change(uid, |pod| pod.was_never_good = was_never_good);
         }
     }
 
@@ -233,8 +254,13 @@ impl Spells {
         Some(BadThen {
             pods,
             without_verdict: spells.without_verdict.count(since, asked),
+            never_good: spells.never_good.count(since, asked),
             workloads: bad_then.take(2).collect(),
         })
+    }
+
+    pub(super) fn has(&self, uid: &Uid) -> bool {
+        self.pods.contains_key(uid)
     }
 
     /// Whether a policy's last answer about a pod is bad, and counts.
@@ -303,6 +329,10 @@ impl Spells {
             spells.all.change(spell, is_added);
             if pod.waits() && !pod.is_healthy {
                 spells.without_verdict.change(spell, is_added);
+            }
+            // Of those that are bad now, findings take care.
+            if pod.was_never_good && !pod.is_bad() {
+                spells.never_good.change(spell, is_added);
             }
             if of_many {
                 let workload = pod.scopes.workload.clone();

@@ -257,7 +257,7 @@ impl PolicyStreaks {
 
     /// Records a sample. `None` if the pod is not watched, is in another run, or was asked for another policy, or if a later
     /// sample is known.
-    pub(super) fn record(&mut self, sample: &Sample) -> Option<Recorded> {
+    pub(super) fn record(&mut self, sample: &Sample, cooldown: Duration) -> Option<Recorded> {
         let (stale_after, window) = (self.policy.stale_after(), self.policy.window());
         let streak = self.pods.get(&sample.pod)?;
         let at = sample.at.moment;
@@ -304,7 +304,7 @@ impl PolicyStreaks {
                 let count = before.as_ref().map_or(0, |bad| bad.count).saturating_add(1);
                 streak.was_bad = true;
                 let known = self.unreached.remove(&sample.pod);
-                let unreached = unreached(known, sample, stale_after);
+                let unreached = unreached(known, sample, stale_after, cooldown);
                 let unreached_since = unreached.map(|(since, _)| since);
                 self.unreached
                     .extend(unreached.map(|unreached| (sample.pod.clone(), unreached)));
@@ -413,17 +413,20 @@ fn reason(signal: &Signal, count: u32, lasting: Duration, saw: &str) -> Arc<str>
 }
 
 /// When the first and the last answer without a connection came, with that bad one. Of a network that fails, some answers
-/// still have one: they end that once the last one without has gone stale.
+/// still have one: they end that once the last one without has gone stale. A pod that could not be asked in between waits
+/// for a cooldown, as its spell does.
 fn unreached(
     before: Option<(Moment, Moment)>,
     sample: &Sample,
     stale_after: Duration,
+    cooldown: Duration,
 ) -> Option<(Moment, Moment)> {
     let at = sample.at.moment;
-    let before = before.filter(|(_, last)| at.saturating_sub(*last) <= stale_after);
+    let passed = |(_, last): &(Moment, Moment)| at.saturating_sub(*last);
     if sample.unreached {
+        let before = before.filter(|before| passed(before) <= stale_after + cooldown);
         Some((before.map_or(at, |(since, _)| since), at))
     } else {
-        before
+        before.filter(|before| passed(before) <= stale_after)
     }
 }

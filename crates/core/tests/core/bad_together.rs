@@ -272,3 +272,89 @@ fn a_dead_pod_is_taken_beside_pods_that_have_errors_for_a_moment_in_turns() {
         assert_eq!(scene.taken(), ["d0-0"], "{why:?}");
     }
 }
+
+/// When a pod was taken, in whole seconds.
+pub(crate) fn taken_at(scene: &Scene, name: &str) -> Option<u64> {
+    let mut taken = scene.cluster.taken.iter();
+    let of_it = taken.find(|(_, taken)| taken == name);
+    of_it.map(|(at, _)| at.as_secs())
+}
+
+/// Twelve watched pods; the agent was restarted at 10 s. `d5-1` answers 500 once, crashes and waits in back-off; the agent found
+/// it good before, or never. `d0-0` is dead from 20 s on.
+fn dead_pod_beside_one_that_crashes(was_good: bool, crashes: bool) -> Option<u64> {
+    let cluster = Cluster::new(6, 2, 1000);
+    let mut scene = Scene::of(cluster, &["d0-0", "d5-1"]);
+    scene.cluster.restart();
+    scene.says(105, "d0-0", Is::Good);
+    if was_good {
+        scene.says(106, "d5-1", Is::Good);
+    }
+    scene.says(202, "d5-1", Is::Bad);
+    if crashes {
+        scene.at(204);
+        scene.set_run("d5-1", None);
+        scene.cluster.world.change("d5-1", |pod| pod.ready = false);
+    }
+    for turn in 2..150 {
+        scene.says(turn * 100 + 5, "d0-0", Is::Bad);
+        if crashes {
+            scene.says(turn * 100 + 6, "d5-1", Is::NotAsked);
+        } else if turn < 5 {
+            scene.says(turn * 100 + 6, "d5-1", Is::Bad);
+        }
+    }
+    taken_at(&scene, "d0-0")
+}
+
+/// Two of twelve pods are bad, which is 17%: the cluster's threshold is 20%.
+#[test]
+fn a_new_agent_counts_a_pod_once_that_was_never_good_and_waits() {
+    let bad_still = dead_pod_beside_one_that_crashes(false, false);
+    let was_good = dead_pod_beside_one_that_crashes(true, true);
+    let never_good = dead_pod_beside_one_that_crashes(false, true);
+    assert_eq!(
+        [bad_still, was_good, never_good],
+        [Some(40), Some(40), Some(40)],
+        "bad still, good before, never good"
+    );
+}
+
+/// A query finds `d7-1` bad at 20 s. `d7-0` is dead from 21 s on. The policy with the query is removed at 32 s perhaps; then
+/// `d7-1` is deleted, and a healthy one comes in its place.
+fn dead_pod_beside_one_that_is_gone(is_removed: bool) -> Option<u64> {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.policies(|policies| policies.push(errors()));
+    cluster.watch_for("errors", "d7-1", false);
+    let mut scene = Scene::of(cluster, &["d7-0", "d7-1"]);
+    scene.says(110, "d7-0", Is::Good);
+    scene.says(115, "d7-1", Is::Good);
+    scene.says_to("errors", 120, "d7-1", Is::Good);
+    scene.says_to("errors", 200, "d7-1", Is::Bad);
+    scene.says(210, "d7-0", Is::Bad);
+    scene.says(215, "d7-1", Is::Good);
+    scene.says(310, "d7-0", Is::Bad);
+    scene.says(315, "d7-1", Is::Good);
+    scene.at(320);
+    if is_removed {
+        scene.cluster.policies(|policies| {
+            policies.pop();
+        });
+    }
+    scene.at(330);
+    let (uid, now) = (scene.uid("d7-1"), scene.cluster.world.now.moment);
+    scene.cluster.judge.forget_pod(&uid, now);
+    scene.cluster.recreate("d7-1", "again".to_owned());
+    for turn in 4..100 {
+        scene.says(turn * 100 + 10, "d7-0", Is::Bad);
+        scene.says(turn * 100 + 15, "d7-1", Is::Good);
+    }
+    taken_at(&scene, "d7-0")
+}
+
+#[test]
+fn a_pod_that_is_gone_was_bad_until_then_also_to_a_policy_that_is_gone() {
+    let taken = [false, true].map(dead_pod_beside_one_that_is_gone);
+    assert!(taken[0].is_some_and(|at| at < 60), "{taken:?}");
+    assert!(taken[1].is_some_and(|at| at < 60), "{taken:?}");
+}

@@ -2,15 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pod_quarantine_core::keys;
+use pod_quarantine_core::{
+    decide::decide,
+    judge::{Judge, MAX_UNREACHED},
+    keys,
+};
 
 use crate::{
+    bad_together::taken_at,
     outcome::quarantines,
     recovered::errors,
     scene::Scene,
     storm::world,
-    streaks_and_storms::{Cluster, Is},
-    world::policy,
+    streaks_and_storms::{Cluster, Is, sample},
+    world::{World, policy, probe_of},
 };
 
 /// The agent's network loses `d0-0` and `d1-0` from 20 s to 50 s, or `d1-0` alone. `d0-0` has errors, says a query, but not for
@@ -393,4 +398,192 @@ fn a_pod_that_answers_with_an_error_holds_back_no_lost_one_though_it_refused_onc
         taken_at.extend(of_it.map(|(at, _)| at.as_secs()));
     }
     assert!(taken_at[1] < 120, "{taken_at:?}");
+}
+
+/// `d0-0` and `d1-0` are dead: Ready, and nobody gets a connection. For so many tens of seconds of each quarter of an hour the
+/// agent cannot ask them. An answer is old after thirty seconds. Two hours of that.
+///
+#[test]
+fn two_pods_that_cannot_be_asked_for_a_minute_are_held_back_for_twice_the_cooldown_and_no_longer() {
+    for not_asked in [0, 2, 6] {
+        let mut scene = Scene::new(&["d0-0", "d1-0"]);
+        scene.says(105, "d0-0", Is::Good);
+        scene.says(109, "d1-0", Is::Good);
+        for turn in 2..720 {
+            let is = if turn % 90 < not_asked {
+                Is::NotAsked
+            } else {
+                Is::Unreached
+            };
+            scene.says(turn * 100 + 5, "d0-0", is);
+            scene.says(turn * 100 + 9, "d1-0", is);
+        }
+        assert_eq!(scene.taken().len(), 2, "{not_asked} times not asked");
+    }
+}
+
+/// What happens to both lost pods before `d0-0` is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Meanwhile {
+    Nothing,
+    NotAsked,
+    PolicyChanged,
+}
+
+/// The agent's network loses `d0-0` and `d1-0` at 20 s. `d0-0` is deleted at 35 s. `s0-0`, alone in its Deployment, answers 500
+/// all the time perhaps, so that no decision is without a finding.
+fn taken_after_deletion(meanwhile: Meanwhile, has_other: bool) -> Vec<String> {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.world.deployment("s0", 1);
+    cluster.world.service("s0", &[("app", "s0")]);
+    cluster.watch();
+    let mut scene = Scene::of(cluster, &["d0-0", "d1-0", "s0-0"]);
+    scene.says(105, "d0-0", Is::Good);
+    scene.says(109, "d1-0", Is::Good);
+    let other = if has_other { Is::Bad } else { Is::Good };
+    scene.says(201, "s0-0", other);
+    scene.says(205, "d0-0", Is::Unreached);
+    scene.says(209, "d1-0", Is::Unreached);
+    if meanwhile == Meanwhile::PolicyChanged {
+        scene.at(290);
+        scene.cluster.policies(|policies| {
+            probe_of(policies).failure_threshold = 2.try_into().unwrap();
+        });
+        if has_other {
+            scene.says(299, "s0-0", Is::Bad);
+        }
+        scene.decide_at(300);
+    } else {
+        let is = match meanwhile {
+            Meanwhile::NotAsked => Is::NotAsked,
+            _ => Is::Unreached,
+        };
+        scene.says(301, "s0-0", other);
+        scene.says(305, "d0-0", is);
+        scene.says(309, "d1-0", is);
+    }
+    scene.decide_at(320);
+    scene.at(350);
+    scene.cluster.recreate("d0-0", "again".to_owned());
+    scene.decide_at(351);
+    for turn in 4..8 {
+        scene.says(turn * 100 + 1, "s0-0", other);
+        scene.says(turn * 100 + 5, "d0-0", Is::Good);
+        scene.says(turn * 100 + 9, "d1-0", Is::Unreached);
+    }
+    scene.taken().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_lost_pod_that_is_deleted_was_lost_though_no_pod_was_found_bad_for_a_moment() {
+    let mut taken = Vec::new();
+    for has_other in [true, false] {
+        for meanwhile in [
+            Meanwhile::Nothing,
+            Meanwhile::NotAsked,
+            Meanwhile::PolicyChanged,
+        ] {
+            taken.push((
+                has_other,
+                meanwhile,
+                taken_after_deletion(meanwhile, has_other),
+            ));
+        }
+    }
+    assert!(
+        taken.iter().all(|(.., taken)| taken.is_empty()),
+        "{taken:?}"
+    );
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    BadStill,
+    NotAsked,
+    Removed,
+}
+
+/// `s0-0`, alone in its Deployment, refuses one connection at 20 s perhaps, and answers 500 until 100 s; then that goes on, or
+/// it cannot be asked any more, or its policy is removed. `d1-0` is dead from 90 s on.
+fn dead_pod_beside_one_that_refused_once(first: Is, end: End) -> Option<u64> {
+    let mut cluster = Cluster::new(30, 2, 1000);
+    cluster.world.deployment("s0", 1);
+    cluster.world.service("s0", &[("app", "s0")]);
+    cluster.watch();
+    cluster.policies(|policies| policies.push(Arc::new(policy("second"))));
+    cluster.watch_for("second", "s0-0", true);
+    let mut scene = Scene::of(cluster, &["s0-0", "d1-0"]);
+    scene.says_to("second", 105, "s0-0", Is::Good);
+    for turn in 2..150 {
+        let is = match turn {
+            2 => first,
+            11.. if end == End::NotAsked => Is::NotAsked,
+            _ => Is::Bad,
+        };
+        if turn == 11 && end == End::Removed {
+            scene.cluster.policies(|policies| {
+                policies.pop();
+            });
+            let (uid, now) = (scene.uid("s0-0"), scene.cluster.world.now.moment);
+            scene.cluster.judge.forget("answers", &uid, now);
+        }
+        if turn < 11 || end != End::Removed {
+            scene.says_to("second", turn * 100 + 5, "s0-0", is);
+        }
+        let of_dead = if turn < 9 { Is::Good } else { Is::Unreached };
+        scene.says(turn * 100 + 9, "d1-0", of_dead);
+    }
+    taken_at(&scene, "d1-0")
+}
+
+#[test]
+fn a_pod_that_answered_with_errors_holds_back_no_lost_one_once_it_waits() {
+    let mut taken = Vec::new();
+    for end in [End::BadStill, End::NotAsked, End::Removed] {
+        for first in [Is::Bad, Is::Unreached] {
+            let at = dead_pod_beside_one_that_refused_once(first, end);
+            taken.push((end, first == Is::Unreached, at));
+        }
+    }
+    assert!(
+        taken.iter().all(|(.., at)| at.is_some_and(|at| at < 120)),
+        "{taken:?}"
+    );
+}
+
+/// A tenant has a Deployment of fifty: `t-0` is well; the others are Ready, have no open port, and are deleted after their first
+/// answer, every twenty seconds, a quarter of an hour long.
+#[test]
+fn lost_pods_that_were_deleted_are_remembered_up_to_a_bound() {
+    let mut world = World::new();
+    world.deployment("t", 50);
+    let mut judge = Judge::default();
+    judge.set_policies(&world.file, Duration::ZERO);
+    let mut most = 0;
+    for turn in 0..45 {
+        for index in 0..50 {
+            let mut pod = world.pod(&format!("t-{index}")).clone();
+            if index > 0 {
+                assert!(world.view.remove_pod(&pod.key, &pod.uid));
+                judge.forget_pod(&pod.uid, world.now.moment);
+                pod.uid = format!("t-{index}-{turn}").into();
+                world.put(pod.clone());
+            }
+            let scopes = world.view.scopes_of(&pod);
+            judge.watch("answers", &pod.uid, &pod.key, &scopes);
+            world.pass(Duration::from_millis(1));
+            let now = world.now;
+            let is = if index == 0 { Is::Good } else { Is::Unreached };
+            judge.record(&sample(&pod, is, now, now.moment));
+        }
+        let findings = judge.findings(world.now.moment);
+        let (file, view, now) = (&world.file, &world.view, world.now);
+        let _ = decide(&mut world.state, file, view, &findings, None, now);
+        most = format!("{:?}", world.state).matches("LostPod").count();
+        world.pass(Duration::from_secs(20));
+    }
+    assert!(
+        most <= MAX_UNREACHED + 49,
+        "{most} are remembered, and sorted in each decision"
+    );
 }

@@ -362,7 +362,7 @@ fn a_pod_without_a_verdict_counts_among_all_pods_as_long_as_it_counts_as_bad() {
     let then = |pods, without_verdict| BadThen {
         pods,
         without_verdict,
-        workloads: Vec::new(),
+        ..BadThen::default()
     };
     assert!(!is_taken(3, then(1, 0)));
     assert!(is_taken(4, then(1, 0)));

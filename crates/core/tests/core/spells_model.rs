@@ -24,6 +24,7 @@ use crate::{
 const PODS: [&str; 4] = ["a", "b", "c", "d"];
 const POLICIES: [&str; 2] = ["answers", "other"];
 const STALE: [u64; 2] = [30, 90];
+const COOLDOWN: u64 = 600;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -62,6 +63,8 @@ struct NaiveStreak {
     last: Option<(u64, Answer)>,
     /// When the pod was asked for the last bad answer.
     bad: Option<u64>,
+    was_bad: bool,
+    was_good: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +120,11 @@ impl NaivePod {
             since,
             until.filter(|_| open.all(|open| open.waits_since.is_some())),
         ))
+    }
+
+    fn was_never_good(&self) -> bool {
+        let mut streaks = self.streaks.iter().flatten();
+        streaks.clone().any(|streak| streak.was_bad) && streaks.all(|streak| !streak.was_good)
     }
 
     fn waits(&self) -> bool {
@@ -361,9 +369,11 @@ impl Naive {
         match is {
             Answer::Bad => {
                 streak.bad = Some(asked);
+                streak.was_bad = true;
                 let unreached = took % 2 == 1;
                 let before = of_pod.unreached[policy];
-                let before = before.filter(|(_, last)| now - last <= STALE[policy]);
+                let waits = if unreached { COOLDOWN } else { 0 };
+                let before = before.filter(|(_, last)| now - last <= STALE[policy] + waits);
                 of_pod.unreached[policy] = if unreached {
                     Some((before.map_or(now, |(since, _)| since), now))
                 } else {
@@ -377,10 +387,11 @@ impl Naive {
                 };
                 let open = of_pod.open[policy].get_or_insert(first);
                 open.waits_since = None;
-                open.unreached_since = unreached_since.or(open.unreached_since);
+                open.unreached_since = unreached_since;
                 open.from = open.from.min(asked);
             }
             Answer::Good => {
+                streak.was_good = true;
                 of_pod.unreached[policy] = None;
                 of_pod.close(policy, now);
             }
@@ -402,11 +413,11 @@ impl Naive {
     }
 
     /// Since when until when pods were unreached that are not bad now.
-    fn were_unreached(&self, asked: Option<u64>) -> BTreeSet<(String, Duration, Duration)> {
+    fn were_unreached(&self, asked: u64) -> BTreeSet<(String, Duration, Duration)> {
         let mut unreached = BTreeSet::new();
         for pod in self.pods.iter().filter(|pod| !pod.scopes.exempt) {
             for (_, until, since) in &pod.over {
-                if let (Some(since), Some(asked)) = (since, asked)
+                if let Some(since) = since
                     && *until > asked
                 {
                     unreached.insert((pod.uid.clone(), secs(*since), secs(*until)));
@@ -414,7 +425,7 @@ impl Naive {
             }
             let waiting = pod.open.iter().flatten();
             for open in waiting.filter(|open| open.waits_since.is_some()) {
-                if let (Some(since), Some(_)) = (open.unreached_since, asked) {
+                if let Some(since) = open.unreached_since {
                     unreached.insert((pod.uid.clone(), secs(since), Duration::MAX));
                 }
             }
@@ -441,10 +452,11 @@ impl Naive {
         let over = expected.values().map(|(asked, _)| *asked).min();
         let over = over.unwrap_or(u64::MAX).min(now - 40);
         for pod in &mut self.pods {
-            pod.expire(over, now - 600);
+            pod.expire(over, now - COOLDOWN);
         }
         assert_eq!(findings.pods.len(), expected.len());
         let first_asked = expected.values().map(|(asked, _)| *asked).min();
+        let first_asked = first_asked.unwrap_or(now);
         let found = findings.was_unreached.iter();
         let found: BTreeSet<(String, Duration, Duration)> = found
             .map(|pod| (pod.uid.to_string(), pod.since, pod.until))
@@ -475,8 +487,11 @@ impl Naive {
                         || over.any(|(_, until, _)| not_good.is_none_or(|(from, _)| *until < from))
                 };
                 let then = finding.then.get(&scope);
-                let found = then.map(|then| (then.pods, then.without_verdict));
-                let expected = (bad.len(), without.count());
+                let never_good = bad
+                    .iter()
+                    .filter(|pod| !pod.is_bad() && pod.was_never_good());
+                let found = then.map(|then| (then.pods, then.without_verdict, then.never_good));
+                let expected = (bad.len(), without.count(), never_good.count());
                 let is_more = in_scope().any(has_ended) && !bad.is_empty();
                 assert_eq!(found, is_more.then_some(expected), "{scope:?} of {key:?}");
                 if let (Scope::Node(_), Some(then)) = (&scope, then) {
