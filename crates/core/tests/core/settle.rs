@@ -384,6 +384,22 @@ fn settles_beside(change: impl FnOnce(&mut World)) -> bool {
 #[test]
 fn a_release_that_nothing_hinders_is_waited_for() {
     assert!(!settles_beside(|_| {}));
+    assert!(!settles_beside(
+        |world| world.change("web-1", |pod| pod.ready = false)
+    ));
+    assert!(!settles_beside(|world| world.annotate(
+        "web-1",
+        keys::RELEASE,
+        "true"
+    )));
+}
+
+#[test]
+fn a_release_that_is_refused_is_not_waited_for() {
+    assert!(settles_beside(|world| {
+        world.change("web-1", |pod| pod.ready = false);
+        world.annotate("web-1", keys::RELEASE, "true");
+    }));
 }
 
 #[test]

@@ -10,7 +10,8 @@ impl Turns {
     /// Gives a namespace another turn; tells how many it had before.
     pub(super) fn take(&mut self, namespace: &Arc<str>) -> usize {
         let turns = self.0.entry(namespace.clone()).or_default();
+        let before = *turns;
         *turns += 1;
-        *turns - 1
+        before
     }
 }
