@@ -32,7 +32,7 @@ pub struct Targets {
     pods: HashMap<ObjectKey, TargetedPod>,
 }
 
-/// A pod that at least one signal watches, or was bad to a policy that is gone.
+/// A pod that at least one signal watches, or that has spells: the judge is to be told when it is gone.
 struct TargetedPod {
     uid: Uid,
     /// Whether it was released a short time ago and is still left alone.

@@ -31,7 +31,7 @@ pub(super) struct HealthCount<'a> {
     bad: HashSet<&'a Uid>,
     /// Quarantined within the window, and in none of the other counts.
     quarantined: u32,
-    /// The workloads of those.
+    /// The workloads of each of the three.
     unhealthy_workloads: HashSet<&'a WorkloadId>,
     bad_workloads: HashSet<&'a WorkloadId>,
     quarantined_workloads: HashSet<&'a WorkloadId>,
@@ -89,6 +89,7 @@ impl<'a> HealthCount<'a> {
         // Its own at least.
         let workloads = self.workloads(others.workloads.iter()).max(1);
         let (bad, without_verdict) = (others.pods + 1, others.without_verdict);
+        // The others are among those that were bad then.
         let never_good = (self.never_good as usize).saturating_sub(others.never_good);
         self.is_above_with(
             scope,
@@ -149,7 +150,8 @@ pub(super) struct UnreachedPod {
 #[derive(Debug, Default)]
 pub(super) struct HealthCounts<'a> {
     scopes: HashMap<Scope, HealthCount<'a>>,
-    /// The Ready pods that the agent gets, or a short time ago got, no connection to, whatever has become of them since; those that have been unreached for longest first.
+    /// When pods are or were unreached: those of the findings, those that wait or were unreached when the first of these was
+    /// asked, those out of service; the longest first.
     unreached: Vec<UnreachedRun>,
     /// Whether so many pods are reached again, or out of service, that not all are among those.
     is_cut: bool,
@@ -190,11 +192,12 @@ impl<'a> HealthCounts<'a> {
                 unreached.extend(unreached_pod(cx, finding));
             }
         }
-        let reached = findings.was_unreached.iter().filter(|reached| {
-            let pod = cx.view.pod(&reached.pod);
-            pod.is_none_or(|pod| pod.uid != reached.uid || pod.ready || pod.terminating)
+        // Of a pod that is gone, it is not known whether it was Ready.
+        let were_unreached = findings.was_unreached.iter().filter(|unreached| {
+            let pod = cx.view.pod(&unreached.pod);
+            pod.is_none_or(|pod| pod.uid != unreached.uid || pod.ready || pod.terminating)
         });
-        unreached.extend(reached.map(|pod| UnreachedPod {
+        unreached.extend(were_unreached.map(|pod| UnreachedPod {
             workload: pod.workload.clone(),
             since: pod.since,
             until: pod.until,

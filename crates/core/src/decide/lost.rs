@@ -16,14 +16,14 @@ use crate::{
     workload::WorkloadId,
 };
 
-/// How long a lost pod counts after it was last found so: longer than pods are lost at once, and then take to become
-/// unhealthy.
-pub(super) fn remembered_for(cx: &Context<'_>) -> Duration {
+/// How long a lost pod counts: pods that are lost within one cooldown of each other count together, and the second takes a
+/// while to become unhealthy.
+pub(super) fn lost_counts_for(cx: &Context<'_>) -> Duration {
     cx.file.limits.storm.cooldown * 2
 }
 
-/// Remembers the pods that are lost now. Forgets one that is in service and not lost, and any other two cooldowns after it
-/// was last found lost.
+/// Remembers the pods that are lost now; one that waits is. Forgets one that is in service and not lost, and any other two
+/// cooldowns after it was last found lost.
 pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings) {
     let now = cx.now.moment;
     for finding in &findings.pods {
@@ -47,24 +47,19 @@ pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings)
         let pod = cx.view.pod(&lost.key).filter(|pod| pod.uid == *uid);
         let is_in_service = pod.is_some_and(|pod| !pod.terminating && !pod.counts_as_quarantined());
         lost.last_found == now
-            || !is_in_service && now.saturating_sub(lost.last_found) <= remembered_for(cx)
+            || !is_in_service && now.saturating_sub(lost.last_found) <= lost_counts_for(cx)
     });
     forget_beyond_the_bound(state, now);
 }
 
 /// Of those that are out of service, the last found are remembered: a tenant can delete any number of its pods.
 fn forget_beyond_the_bound(state: &mut State, now: Moment) {
-    let is_out = |lost: &LostPod| lost.last_found < now;
-    let out = state.lost.values().filter(|lost| is_out(lost)).count();
-    let beyond = out.saturating_sub(MAX_UNREACHED);
-    if beyond == 0 {
-        return;
-    }
-    let out = state.lost.iter().filter(|(_, lost)| is_out(lost));
+    let out = state.lost.iter().filter(|(_, lost)| lost.is_out(now));
     let mut out: Vec<(Moment, Uid)> = out
         .map(|(uid, lost)| (lost.last_found, uid.clone()))
         .collect();
     out.sort();
+    let beyond = out.len().saturating_sub(MAX_UNREACHED);
     for (_, uid) in out.iter().take(beyond) {
         state.lost.remove(uid);
     }
@@ -89,7 +84,7 @@ pub(super) fn out_of_service(cx: &Context<'_>, state: &State) -> Vec<UnreachedPo
     let lost = state
         .lost
         .iter()
-        .filter(|(_, lost)| lost.last_found < now.moment);
+        .filter(|(_, lost)| lost.is_out(now.moment));
     let remembered = lost.map(|(_, lost)| unreached(&lost.workload, lost.since));
     let slots = cx
         .ledger
@@ -97,7 +92,7 @@ pub(super) fn out_of_service(cx: &Context<'_>, state: &State) -> Vec<UnreachedPo
         .flat_map(|ledger| ledger.slots.values());
     let lost = slots.filter(|slot| slot.lost && !state.lost.contains_key(&slot.uid));
     let noted = lost.filter_map(|slot| {
-        let age = age_by_agents(now.wall, slot.at).filter(|age| *age <= remembered_for(cx))?;
+        let age = age_by_agents(now.wall, slot.at).filter(|age| *age <= lost_counts_for(cx))?;
         Some(unreached(&slot.workload, now.moment.saturating_sub(age)))
     });
     remembered.chain(noted).collect()

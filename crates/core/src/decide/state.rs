@@ -66,7 +66,7 @@ pub struct State {
     dry_runs: BTreeMap<WorkloadId, DryRun>,
     /// When dry runs were begun a moment ago, and in which namespaces.
     dry_runs_begun: VecDeque<(Moment, Arc<str>)>,
-    /// The Ready pods that the agent got no connection to, whatever has become of them since.
+    /// The lost pods: those in service until they are found lost no longer, those out of service for two cooldowns.
     pub(super) lost: BTreeMap<Uid, LostPod>,
     /// The needs of replacements.
     pub(super) readings: Readings,
@@ -86,7 +86,7 @@ pub struct State {
     pub(super) slots_checked: Option<Moment>,
 }
 
-/// A Ready pod that was unhealthy and that the agent got no connection to.
+/// A pod that was found bad while it was Ready and the agent got no connection to it.
 #[derive(Clone, Debug)]
 pub(super) struct LostPod {
     pub(super) key: ObjectKey,
@@ -94,6 +94,13 @@ pub(super) struct LostPod {
     pub(super) since: Moment,
     /// When it was last found so.
     pub(super) last_found: Moment,
+}
+
+impl LostPod {
+    /// Whether it is out of service: the others that are remembered were found lost in this decision.
+    pub(super) fn is_out(&self, now: Moment) -> bool {
+        self.last_found < now
+    }
 }
 
 /// How the drain of a quarantined pod was last followed.

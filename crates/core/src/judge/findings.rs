@@ -33,7 +33,8 @@ pub struct Finding {
     pub contrast: bool,
     /// Whether the pod counts as bad: if there is contrast, or was at an earlier bad answer since the policy found it good.
     pub counts_as_bad: bool,
-    /// When the first of those answers that came without a connection did, if any did lately.
+    /// Since when the agent gets no connection, perhaps from before this streak; `None` once an answer with one came after the
+    /// last without had become old.
     pub unreached_since: Option<Moment>,
     /// One line for people.
     pub reason: Arc<str>,
@@ -51,8 +52,8 @@ pub struct Finding {
 pub struct Findings {
     /// The pods that are `suspect` or `unhealthy`; those that have been bad for longest first, then by key and policy.
     pub pods: Vec<Finding>,
-    /// The pods that the agent got no connection to when one of those was asked last (now, if there is none), and whose last
-    /// answer is not bad now.
+    /// The times without a connection that had not ended when the first of those pods was asked (now, if there is none); but
+    /// for the pods whose last answer is bad, of which the findings say so.
     pub was_unreached: Vec<WasUnreached>,
     /// Since when there have been pods to judge.
     pub judging_since: Option<Moment>,

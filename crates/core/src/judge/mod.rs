@@ -4,7 +4,8 @@
 //! nor bad, and the answers before it say nothing about now (as an absent series ends a pending Prometheus alert). Time is
 //! the agent's monotonic clock: a wall clock that jumps makes no pod unhealthy.
 //!
-//! A *spell* outlasts the streak: it is the time from a policy's first bad answer about a pod until that policy finds it good.
+//! A *spell* outlasts the streak: it is the time from a policy's first bad answer about a pod until that policy finds it good,
+//! or judges it no longer.
 
 mod findings;
 mod healthy;
@@ -211,7 +212,7 @@ impl Judge {
         policies.any(|streaks| !streaks.pods.is_empty())
     }
 
-    /// Whether it matters still when a pod was bad.
+    /// Whether any time in which the pod was bad is remembered still.
     #[must_use]
     pub fn has_spells(&self, uid: &Uid) -> bool {
         self.spells.has(uid)

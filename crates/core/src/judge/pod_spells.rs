@@ -43,7 +43,7 @@ pub(super) struct OpenSpell {
 pub(super) struct BadAnswers {
     /// When the pod was asked for the first of them.
     pub(super) from: Moment,
-    /// When the first without a connection came, if there was one.
+    /// As [`Finding::unreached_since`](super::Finding::unreached_since).
     pub(super) unreached_since: Option<Moment>,
 }
 
@@ -54,8 +54,8 @@ impl OpenSpell {
         self.stale_at = None;
     }
 
-    /// Whether it is extended by those already.
-    pub(super) fn contains(&self, bad: &BadAnswers) -> bool {
+    /// Whether [`Self::extend`] would change nothing.
+    pub(super) fn is_unchanged_by(&self, bad: &BadAnswers) -> bool {
         self.stale_at.is_none()
             && self.bad.from <= bad.from
             && bad.unreached_since == self.bad.unreached_since

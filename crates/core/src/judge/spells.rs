@@ -46,7 +46,7 @@ pub struct BadThen {
     pub workloads: Vec<WorkloadId>,
 }
 
-/// A pod that the agent got no connection to, and whose last answer is not bad now.
+/// A time in which the agent got no connection to a pod, by a policy whose spell is over or waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WasUnreached {
     pub pod: ObjectKey,
@@ -54,7 +54,7 @@ pub struct WasUnreached {
     pub workload: WorkloadId,
     /// When the first of its answers without a connection came.
     pub since: Moment,
-    /// When it was good again; [`Moment::MAX`] if it has not been.
+    /// When the policy found the pod good, or judged it no longer; [`Moment::MAX`] while the pod waits.
     pub until: Moment,
 }
 
@@ -89,7 +89,7 @@ impl Spells {
         let known = self.pods.get(of.uid);
         let mut open = known.into_iter().flat_map(|pod| &pod.open);
         let is_new = match open.find(|open| open.policy == *of.policy) {
-            Some(open) => !open.contains(&bad),
+            Some(open) => !open.is_unchanged_by(&bad),
             None => has_contrast,
         };
         if !is_new {
@@ -147,7 +147,7 @@ impl Spells {
         }
     }
 
-    /// The pod is gone: the policies that are gone judge it no longer, either.
+    /// Ends all spells of a pod that is gone, also those of policies that are gone.
     pub(super) fn close_all(&mut self, uid: &Uid, at: Moment) {
         let open = self.pods.get(uid).into_iter().flat_map(|pod| &pod.open);
         let policies: Vec<Arc<str>> = open.map(|open| open.policy.clone()).collect();
@@ -275,7 +275,7 @@ impl Spells {
         self.scopes.get(scope).map_or(0, |spells| spells.bad_alone)
     }
 
-    /// The pods that are reached again since that time; the last ones, if there are too many.
+    /// Those that ended after that time, and those that wait; the latest, if there are too many.
     pub(super) fn unreached_after(&self, asked: Moment) -> Vec<WasUnreached> {
         let latest = self.unreached.values().rev().take(MAX_UNREACHED);
         latest
@@ -330,7 +330,7 @@ impl Spells {
             if pod.waits() && !pod.is_healthy {
                 spells.without_verdict.change(spell, is_added);
             }
-            // Of those that are bad now, findings take care.
+            // Those that are bad now are not in `Findings::never_good`, either.
             if pod.was_never_good && !pod.is_bad() {
                 spells.never_good.change(spell, is_added);
             }
@@ -371,14 +371,14 @@ impl Spells {
             };
             let key = (until, since, uid.clone());
             if is_added {
-                let reached = WasUnreached {
+                let was_unreached = WasUnreached {
                     pod: pod.key.clone(),
                     uid: uid.clone(),
                     workload: pod.scopes.workload.clone(),
                     since,
                     until,
                 };
-                self.unreached.insert(key, reached);
+                self.unreached.insert(key, was_unreached);
             } else {
                 self.unreached.remove(&key);
             }

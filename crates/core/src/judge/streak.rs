@@ -92,8 +92,8 @@ pub(super) struct PolicyStreaks {
     /// The pods whose last answer was bad, and since when: few, so that a decision need not visit all pods; in the order of
     /// the findings.
     bad: BTreeSet<(Moment, ObjectKey, Uid)>,
-    /// When the first and the last answer about a pod came without a connection, if none was good since: whatever ends the
-    /// streak in between, and whatever changes in the policy.
+    /// Of each pod, when the first and the last answer without a connection came, until a good answer or [`still_unreached`]
+    /// ends that; neither the end of a streak nor a change of the policy does.
     unreached: HashMap<Uid, (Moment, Moment)>,
 }
 
@@ -304,7 +304,7 @@ impl PolicyStreaks {
                 let count = before.as_ref().map_or(0, |bad| bad.count).saturating_add(1);
                 streak.was_bad = true;
                 let known = self.unreached.remove(&sample.pod);
-                let unreached = unreached(known, sample, stale_after, cooldown);
+                let unreached = still_unreached(known, sample, stale_after, cooldown);
                 let unreached_since = unreached.map(|(since, _)| since);
                 self.unreached
                     .extend(unreached.map(|unreached| (sample.pod.clone(), unreached)));
@@ -415,7 +415,7 @@ fn reason(signal: &Signal, count: u32, lasting: Duration, saw: &str) -> Arc<str>
 /// When the first and the last answer without a connection came, with that bad one. Of a network that fails, some answers
 /// still have one: they end that once the last one without has gone stale. A pod that could not be asked in between waits
 /// for a cooldown, as its spell does.
-fn unreached(
+fn still_unreached(
     before: Option<(Moment, Moment)>,
     sample: &Sample,
     stale_after: Duration,

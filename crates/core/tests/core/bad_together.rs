@@ -273,15 +273,8 @@ fn a_dead_pod_is_taken_beside_pods_that_have_errors_for_a_moment_in_turns() {
     }
 }
 
-/// When a pod was taken, in whole seconds.
-pub(crate) fn taken_at(scene: &Scene, name: &str) -> Option<u64> {
-    let mut taken = scene.cluster.taken.iter();
-    let of_it = taken.find(|(_, taken)| taken == name);
-    of_it.map(|(at, _)| at.as_secs())
-}
-
-/// Twelve watched pods; the agent was restarted at 10 s. `d5-1` answers 500 once, crashes and waits in back-off; the agent found
-/// it good before, or never. `d0-0` is dead from 20 s on.
+/// Twelve watched pods; the agent was restarted at 10 s. `d5-1` answers 500 once, then crashes and waits in back-off, or goes on;
+/// the agent found it good before, or never. `d0-0` answers 500 from 20 s on.
 fn dead_pod_beside_one_that_crashes(was_good: bool, crashes: bool) -> Option<u64> {
     let cluster = Cluster::new(6, 2, 1000);
     let mut scene = Scene::of(cluster, &["d0-0", "d5-1"]);
@@ -304,7 +297,7 @@ fn dead_pod_beside_one_that_crashes(was_good: bool, crashes: bool) -> Option<u64
             scene.says(turn * 100 + 6, "d5-1", Is::Bad);
         }
     }
-    taken_at(&scene, "d0-0")
+    scene.taken_at("d0-0")
 }
 
 /// Two of twelve pods are bad, which is 17%: the cluster's threshold is 20%.
@@ -342,14 +335,12 @@ fn dead_pod_beside_one_that_is_gone(is_removed: bool) -> Option<u64> {
         });
     }
     scene.at(330);
-    let (uid, now) = (scene.uid("d7-1"), scene.cluster.world.now.moment);
-    scene.cluster.judge.forget_pod(&uid, now);
     scene.cluster.recreate("d7-1", "again".to_owned());
     for turn in 4..100 {
         scene.says(turn * 100 + 10, "d7-0", Is::Bad);
         scene.says(turn * 100 + 15, "d7-1", Is::Good);
     }
-    taken_at(&scene, "d7-0")
+    scene.taken_at("d7-0")
 }
 
 #[test]

@@ -380,6 +380,27 @@ fn where_very_many_pods_are_reached_again_one_may_be_of_another_workload() {
     }
 }
 
+/// The same of those that were lost and are deleted.
+#[test]
+fn where_very_many_lost_pods_are_deleted_one_may_be_of_another_workload() {
+    for (count, taken) in [(MAX_UNREACHED - 1, 1), (MAX_UNREACHED, 0)] {
+        let mut world = World::new();
+        world.deployment("web", u32::try_from(count).unwrap() + 1);
+        let lost: Vec<String> = (1..=count).map(|index| format!("web-{index}")).collect();
+        let lost: Vec<&str> = lost.iter().map(String::as_str).collect();
+        unreached(&mut world, &lost);
+        let _ = world.planned();
+        world.findings.clear();
+        for name in &lost {
+            let pod = world.pod(name).clone();
+            assert!(world.view.remove_pod(&pod.key, &pod.uid));
+        }
+        world.pass(Duration::from_secs(1));
+        unreached(&mut world, &["web-0"]);
+        assert_eq!(quarantines(&world.planned()).len(), taken, "{count}");
+    }
+}
+
 /// As `a_lost_pod_that_is_deleted_was_lost_all_the_same`, with the time that a container has to end.
 #[test]
 fn a_lost_pod_that_is_being_deleted_was_lost_all_the_same() {

@@ -316,5 +316,5 @@ fn a_label_that_is_written_back_again_and_again_is_not_fought_over_at_full_speed
     assert_eq!(written, 6, "within a minute: at 0, 1, 3, 7, 15 and 31 s");
     told.retain(|(_, text)| text.contains("again and again"));
     let text = "the pod is selected again and again by Service web, Deployment web, ReplicaSet web-rs: something else writes its labels back";
-    assert_eq!(told, [(3, text.to_owned())], "after the third time");
+    assert_eq!(told, [(3, text.to_owned())], "at 3 s, the third time");
 }

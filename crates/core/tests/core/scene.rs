@@ -22,6 +22,13 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// When a pod was taken, in whole seconds.
+    pub(crate) fn taken_at(&self, name: &str) -> Option<u64> {
+        let mut taken = self.cluster.taken.iter();
+        let of_it = taken.find(|(_, taken)| taken == name);
+        of_it.map(|(at, _)| at.as_secs())
+    }
+
     pub(crate) fn new(special: &[&'static str]) -> Self {
         Self::of(Cluster::new(30, 2, 1000), special)
     }

@@ -51,6 +51,21 @@ fn a_pod_that_is_good_again_was_bad_until_then() {
 }
 
 #[test]
+fn a_spell_that_is_over_is_remembered_for_as_long_as_an_answer_may_be_on_its_way() {
+    let mut court = court_of_two();
+    assert!(!court.judge.has_spells(&"b".into()));
+    court.record("a", 11, Good);
+    for (second, is_remembered) in [(12, true), (30, false)] {
+        let _ = court.judge.findings(Duration::from_secs(second));
+        assert_eq!(
+            court.judge.has_spells(&"a".into()),
+            is_remembered,
+            "{second}"
+        );
+    }
+}
+
+#[test]
 fn a_pod_that_began_to_be_bad_after_another_was_asked_does_not_count() {
     let mut court = court_of_two();
     court.record("a", 11, Good);

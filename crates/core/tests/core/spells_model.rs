@@ -256,12 +256,9 @@ impl Naive {
     }
 
     fn delete(&mut self, pod: usize, quarantined: bool) {
-        for (policy, name) in POLICIES.into_iter().enumerate() {
-            if self.pods[pod].streaks[policy].is_some() {
-                let uid = self.uid(pod);
-                self.judge.forget(name, &uid, secs(self.now));
-                self.pods[pod].forget(policy, self.now);
-            }
+        self.judge.forget_pod(&self.uid(pod), secs(self.now));
+        for policy in 0..2 {
+            self.pods[pod].forget(policy, self.now);
         }
         let mut gone = self.pods[pod].clone();
         if quarantined {

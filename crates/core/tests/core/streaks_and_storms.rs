@@ -92,7 +92,7 @@ impl Cluster {
         self.judge.record(&sample(pod, is, now, now.moment));
     }
 
-    /// Changes a policy, or adds one, which the pods are not watched for yet.
+    /// Changes, adds or removes policies. Then every pod is watched for `answers`, and for no other.
     pub(crate) fn policies(&mut self, change: impl FnOnce(&mut Vec<Arc<Policy>>)) {
         change(&mut self.world.file.policies);
         self.judge
@@ -123,7 +123,7 @@ impl Cluster {
         let mut pod = self.world.pod(name).clone();
         assert!(self.world.view.remove_pod(&pod.key, &pod.uid));
         let now = self.world.now;
-        self.judge.forget("answers", &pod.uid, now.moment);
+        self.judge.forget_pod(&pod.uid, now.moment);
         pod.uid = uid.into();
         pod.created = Some(now.wall);
         self.world.put(pod);

@@ -67,7 +67,7 @@ pub(super) fn check(
     }
     // Two applications seldom lose their sockets at once while their kubelets still reach them.
     let within = limits.cooldown;
-    let longest = lost::remembered_for(cx);
+    let longest = lost::lost_counts_for(cx);
     let lost_since = case.candidate.unreached_since;
     let lost_since = lost_since.filter(|since| cx.now.moment.saturating_sub(*since) <= longest);
     if let Some(since) = lost_since
