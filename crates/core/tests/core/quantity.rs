@@ -57,8 +57,23 @@ fn amounts_are_read_as_kubernetes_writes_them() {
     assert!(amount("999m") < amount("1"));
     assert!(amount("-1") < amount("0"));
     for text in [
-        "", "m", "Gi", "1 Gi", "1gi", "1KI", "--1", "1-2", "1.2-3", "1.2.3", "0x1", "1e", "e3",
-        "1e99", ".", "1Mi1",
+        "",
+        "m",
+        "Gi",
+        "1 Gi",
+        "1gi",
+        "1KI",
+        "--1",
+        "1-2",
+        "1.2-3",
+        "1.2.3",
+        "0x1",
+        "1e",
+        "e3",
+        "1e99",
+        ".",
+        "1Mi1",
+        "1.000000000000000-1",
     ] {
         let error = text.parse::<Quantity>().expect_err(text).to_string();
         assert!(error.ends_with(&format!("found {text:?}")), "{error}");
