@@ -144,7 +144,15 @@ fn one_namespace_takes_seven_eighths_of_the_hour() {
 fn each_of_several_simultaneous_quarantines_counts_for_the_hourly_limit() {
     let mut world = World::with_web();
     world.deployment("api", 2);
-    world.file.limits.cluster.per_hour = 1;
+    world.file.limits.cluster.per_hour = 8;
+    // No namespace has taken its share.
+    for index in 0..7 {
+        let slot = Slot {
+            namespace: format!("n{}", index % 2).into(),
+            ..slot(&format!("uid-{index}"), 0)
+        };
+        assert!(world.ledger().take(slot.clone()) && world.ledger().free(&slot));
+    }
     world.unhealthy("web-0");
     world.unhealthy("api-0");
     let planned = world.planned();
