@@ -129,6 +129,17 @@ fn a_budget_that_allows_no_disruption_or_has_an_old_status_refuses() {
     the_quarantine(&world.planned());
 }
 
+#[test]
+fn a_budget_of_other_pods_refuses_nothing() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    budget(&mut world, "other", Some(0), 4);
+    the_quarantine(&world.planned());
+    budget(&mut world, "web", Some(0), 4);
+    let planned = world.planned();
+    assert_eq!(refusals(&planned), [("web-0", Reason::DisruptionBudget)]);
+}
+
 /// Two workloads under one budget.
 fn under_one_budget() -> World {
     let mut world = World::with_web();

@@ -359,6 +359,23 @@ fn what_was_found_for_a_pod_is_found_anew_once_a_selector_changes() {
     assert_eq!(enabled(&mut world).as_deref(), Some("true"));
 }
 
+#[test]
+fn what_was_found_for_a_pod_is_found_anew_where_controllers_alone_change() {
+    let mut world = World::with_web();
+    let web = ObjectKey::new(SHOP, "web");
+    world.view.remove_selecting(PodSelectingKind::Service, &web);
+    world.unhealthy("web-0");
+    let app = |world: &mut World| {
+        let labels = the_quarantine(&world.planned()).labels.clone();
+        labels.get("app").map(ToString::to_string)
+    };
+    assert_eq!(app(&mut world).as_deref(), Some("quarantined"));
+    let quarantined = selector(&[("app", "quarantined")]);
+    let other = controller(ControllerKind::ReplicaSet, "other", 1, quarantined);
+    world.view.put_controller(other);
+    assert_ne!(app(&mut world).as_deref(), Some("quarantined"));
+}
+
 /// The pods that a plan settles.
 fn settled(planned: &[Planned]) -> Vec<PodVersion> {
     let writes = writes(planned).into_iter();
