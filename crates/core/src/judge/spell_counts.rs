@@ -12,13 +12,11 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Whether the pod was bad when one was asked that has been bad `since`. One that waits was if it had not gone stale by
-    /// then: both were bad at once, and neither has been good.
-    pub(super) fn was_bad(&self, since: Moment, asked: Moment) -> bool {
+    /// Whether the pod itself was bad when it was asked. If it waits, it has been bad since.
+    pub(super) fn was_bad(&self, asked: Moment) -> bool {
         let not_over = match self.end {
             End::Over(until) => until > asked,
-            End::Waits(stale_at) => stale_at > since,
-            End::Lasts => true,
+            End::Waits(_) | End::Lasts => true,
         };
         not_over && self.from <= asked
     }
@@ -75,7 +73,8 @@ impl SpellCounts {
         self.over.from.is_empty() && self.waiting.from.is_empty()
     }
 
-    /// How many [were bad](Counted::was_bad).
+    /// How many pods were bad when one was asked that has been bad `since`. One that waits was if it had not gone stale by
+    /// then: both were bad at once, and neither has been good.
     pub(super) fn count(&mut self, since: Moment, asked: Moment) -> usize {
         let waiting = self.waiting.count(since, asked);
         self.over.count(asked, asked) + waiting + self.lasting.up_to(asked)

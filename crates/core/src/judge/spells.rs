@@ -238,7 +238,7 @@ impl Spells {
             .first()
             .filter(|spell| !matches!(spell.end, End::Over(_)));
         let since = not_over.map_or(asked, |spell| spell.from.min(asked));
-        let itself = of_pod.iter().filter(|spell| spell.was_bad(since, asked));
+        let itself = of_pod.iter().filter(|spell| spell.was_bad(asked));
         let pods = spells
             .all
             .count(since, asked)

@@ -465,4 +465,10 @@ fn a_pod_is_no_other_pod() {
     court.record_for("other", "b", 20, Bad);
     court.record_for("other", "c", 20, Good);
     assert_eq!(others_of_other(&mut court, 22), 0);
+    let mut court = court_with_contrast_in_one_result(true);
+    court.record("b", 20, Good);
+    court.record("a", 21, Good);
+    court.record_for("other", "b", 20, Bad);
+    court.record_for("other", "c", 20, Good);
+    assert_eq!(others_of_other(&mut court, 22), 1, "b itself was good then");
 }
