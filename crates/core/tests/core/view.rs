@@ -57,6 +57,30 @@ fn of_the_pods_that_are_gone_the_last_are_remembered() {
 }
 
 #[test]
+fn a_controller_that_is_another_one_or_selects_other_pods_changes_what_selects() {
+    let mut view = View::default();
+    let set = controller(
+        ControllerKind::ReplicaSet,
+        "a",
+        1,
+        selector(&[("app", "a")]),
+    );
+    view.put_controller(set.clone());
+    let mut versions = BTreeSet::from([view.selectors_version(SHOP)]);
+    let scaled = Controller { desired: 2, ..set };
+    view.put_controller(scaled.clone());
+    assert!(!versions.insert(view.selectors_version(SHOP)));
+    let mut again = scaled;
+    again.uid = "again".into();
+    view.put_controller(again.clone());
+    assert!(versions.insert(view.selectors_version(SHOP)));
+    assert!(view.controller_of_uid("again").is_some());
+    again.selector = selector(&[("app", "b")]);
+    view.put_controller(again);
+    assert!(versions.insert(view.selectors_version(SHOP)));
+}
+
+#[test]
 fn versions_are_compared_as_numbers() {
     let mut view = View::default();
     assert!(view.put_pod(at("a", 9)));
