@@ -65,6 +65,18 @@ fn a_spell_that_is_over_is_remembered_for_as_long_as_an_answer_may_be_on_its_way
     }
 }
 
+/// An answer is old after 30 s; the cooldown is ten minutes.
+#[test]
+fn a_spell_that_waits_is_remembered_for_a_cooldown_after_its_last_bad_answer_went_stale() {
+    let mut court = court_of_two();
+    court.judge.restart("answers", &"a".into());
+    for (second, is_remembered) in [(640, true), (641, false)] {
+        let _ = court.judge.findings(Duration::from_secs(second));
+        let remembered = court.judge.has_spells(&"a".into());
+        assert_eq!(remembered, is_remembered, "{second}");
+    }
+}
+
 #[test]
 fn a_pod_that_began_to_be_bad_after_another_was_asked_does_not_count() {
     let mut court = court_of_two();
