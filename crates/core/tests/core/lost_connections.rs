@@ -116,6 +116,28 @@ fn a_lost_pod_that_is_deleted_was_lost_all_the_same() {
     assert_eq!(quarantines(&world.planned()).len(), 0);
 }
 
+/// `web-0` and `api-0` have no connection; `web-0` is changed so, and is deleted.
+fn taken_after_deletion(change: impl FnOnce(&mut World)) -> usize {
+    let mut world = World::with_web();
+    world.deployment("api", 4);
+    change(&mut world);
+    unreached(&mut world, &["web-0", "api-0"]);
+    world.planned();
+    let gone = world.pod("web-0").clone();
+    assert!(world.view.remove_pod(&gone.key, &gone.uid));
+    world.findings.remove(0);
+    quarantines(&world.planned()).len()
+}
+
+#[test]
+fn a_deleted_pod_that_was_not_ready_or_is_exempt_was_not_lost() {
+    assert_eq!(taken_after_deletion(|_| {}), 0);
+    let not_ready = |world: &mut World| world.change("web-0", |pod| pod.ready = false);
+    assert_eq!(taken_after_deletion(not_ready), 1);
+    let exempt = |world: &mut World| world.annotate("web-0", keys::EXEMPT, "true");
+    assert_eq!(taken_after_deletion(exempt), 1);
+}
+
 #[test]
 fn a_lost_pod_that_people_take_out_was_lost_all_the_same() {
     let mut world = with_two_lost();
