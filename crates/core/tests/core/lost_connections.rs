@@ -120,8 +120,8 @@ fn a_lost_pod_that_is_deleted_was_lost_all_the_same() {
 fn taken_after_deletion(change: impl FnOnce(&mut World)) -> usize {
     let mut world = World::with_web();
     world.deployment("api", 4);
-    change(&mut world);
     unreached(&mut world, &["web-0", "api-0"]);
+    change(&mut world);
     world.planned();
     let gone = world.pod("web-0").clone();
     assert!(world.view.remove_pod(&gone.key, &gone.uid));
@@ -130,12 +130,23 @@ fn taken_after_deletion(change: impl FnOnce(&mut World)) -> usize {
 }
 
 #[test]
-fn a_deleted_pod_that_was_not_ready_or_is_exempt_was_not_lost() {
+fn a_deleted_pod_that_was_not_ready_or_not_bad_or_is_exempt_was_not_lost() {
     assert_eq!(taken_after_deletion(|_| {}), 0);
     let not_ready = |world: &mut World| world.change("web-0", |pod| pod.ready = false);
     assert_eq!(taken_after_deletion(not_ready), 1);
+    let not_bad = |world: &mut World| world.findings[0].counts_as_bad = false;
+    assert_eq!(taken_after_deletion(not_bad), 1);
     let exempt = |world: &mut World| world.annotate("web-0", keys::EXEMPT, "true");
     assert_eq!(taken_after_deletion(exempt), 1);
+}
+
+#[test]
+fn a_pod_that_is_out_and_was_not_lost_holds_back_no_lost_one() {
+    let mut world = World::with_web();
+    world.deployment("api", 4);
+    world.quarantine("api-0");
+    unreached(&mut world, &["web-0"]);
+    assert_eq!(quarantines(&world.planned()).len(), 1);
 }
 
 #[test]
