@@ -54,6 +54,9 @@ pub(super) fn remember(cx: &Context<'_>, state: &mut State, findings: &Findings)
 
 /// Of those that are out of service, the last found are remembered: a tenant can delete any number of its pods.
 fn forget_beyond_the_bound(state: &mut State, now: Moment) {
+    if state.lost.len() <= MAX_UNREACHED {
+        return;
+    }
     let out = state.lost.iter().filter(|(_, lost)| lost.is_out(now));
     let mut out: Vec<(Moment, Uid)> = out
         .map(|(uid, lost)| (lost.last_found, uid.clone()))

@@ -26,7 +26,8 @@ const MAX_SPELLS: usize = 100_000;
 /// How many spells one decision forgets: after a failure of the whole cluster there are many. The rest has its turn.
 const MAX_FORGOTTEN: usize = 1000;
 
-/// How many [`WasUnreached`] a decision is told of. If there are as many, there may be more.
+/// How many [`WasUnreached`] a decision is told of, and how many lost pods that are out of service it remembers. If there are
+/// as many, there may be more.
 pub const MAX_UNREACHED: usize = 1000;
 
 /// How many workloads of a node or a zone are looked at to find two with such pods.

@@ -92,7 +92,7 @@ impl Cluster {
         self.judge.record(&sample(pod, is, now, now.moment));
     }
 
-    /// Changes, adds or removes policies. Then every pod is watched for `answers`, and for no other.
+    /// Changes, adds or removes policies. Then every pod is watched for `answers` again.
     pub(crate) fn policies(&mut self, change: impl FnOnce(&mut Vec<Arc<Policy>>)) {
         change(&mut self.world.file.policies);
         self.judge
