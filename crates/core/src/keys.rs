@@ -33,7 +33,8 @@ pub const MODE: &str = "pod-quarantine.io/mode";
 
 /// Annotation of the ledger: when it was created in place of a lost one.
 pub const REBUILT: &str = "pod-quarantine.io/rebuilt";
-/// The finalizer that keeps a ledger until its last slot is free.
+/// The finalizer that earlier agents put onto the ledger. It is removed: where no agent is left to do so, it would keep the
+/// ledger's namespace from being deleted.
 pub const LEDGER_FINALIZER: &str = "pod-quarantine.io/ledger";
 /// Label of the agent's own objects: [`MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -7,7 +7,7 @@ use strum::IntoStaticStr;
 
 use crate::{
     keys,
-    ledger::{Memory, Note, PacingRecord, Slot},
+    ledger::{Ledger, Note, PacingRecord, Slot},
     object::{ObjectKey, Pod, Reference, ResourceVersion, Uid},
     policy::Detach,
     record::{Record, Values},
@@ -17,21 +17,18 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     CreateLedger {
-        /// When the loss was found, if one was lost: the Lease names a ledger that is not there.
+        /// When the loss was found, if one was lost.
         lost: Option<Timestamp>,
-        /// The memory of the ledger before, as far as it is known.
-        memory: Memory,
+        /// The ledger before, as it was read last, if it was: its entries are written again.
+        before: Option<Box<Ledger>>,
     },
-    /// Add the finalizer to the ledger.
+    /// Remove the finalizer of an earlier agent from the ledger.
     RepairLedger {
         /// When the ledger was found to be another one than the Lease names, if so: it replaces a lost one.
         rebuilt: Option<Timestamp>,
     },
     /// Write the ledger's uid into the Lease: no slot is taken before that.
     NameLedger,
-    /// Remove the finalizer from a ledger that is being deleted: none of its slots is needed any more, or its whole namespace
-    /// is being deleted.
-    ReleaseLedger,
     /// Take a slot, then change the pod.
     Quarantine(Box<Quarantine>),
     Release(Box<Release>),

@@ -7,7 +7,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use pod_quarantine_core::{
-    ledger::{Ledger, Memory},
+    ledger::Ledger,
     object::Pod,
     view::Update,
     write::{Change, PodVersion},
@@ -58,12 +58,12 @@ pub trait ApiServer: Sync {
     /// Deletes the pod, if it still has that uid and version.
     fn delete(&self, pod: &PodVersion) -> impl Future<Output = Result<(), WriteFailure>> + Send;
 
-    /// Creates the ledger, with the memory of the one before; one that another agent has just created is used instead.
+    /// Creates the ledger, with the entries of the one before; one that another agent has just created is used instead.
     /// Returns the ledger.
     fn create_ledger(
         &self,
         lost: Option<Timestamp>,
-        memory: &Memory,
+        before: Option<&Ledger>,
     ) -> impl Future<Output = Result<Update, RequestError>> + Send;
 
     /// The ledger as it is now, never from a cache.
@@ -76,7 +76,7 @@ pub trait ApiServer: Sync {
         after: &Ledger,
     ) -> impl Future<Output = Result<Ledger, WriteFailure>> + Send;
 
-    /// Adds the finalizer to the ledger, and records when it was rebuilt, if the ledger is still as `before` was read.
+    /// Removes the finalizers of the ledger, and records when it was rebuilt, if the ledger is still as `before` was read.
     /// `None` where it is not.
     fn repair_ledger(
         &self,
@@ -90,12 +90,6 @@ pub trait ApiServer: Sync {
         &self,
         ledger: &Ledger,
     ) -> impl Future<Output = Result<Update, RequestError>> + Send;
-
-    /// Removes the ledger's uid from the Lease, then the finalizer, if the ledger is still as it was read. Returns both.
-    fn release_ledger(
-        &self,
-        ledger: &Ledger,
-    ) -> impl Future<Output = Result<Vec<Update>, RequestError>> + Send;
 
     fn now(&self) -> Timestamp;
 }

@@ -73,8 +73,8 @@ impl<Server: ApiServer> Writer<Server> {
         let mut others: Vec<BoxFuture<'_, Outcome>> = Vec::new();
         for write in writes {
             match write {
-                Write::CreateLedger { lost, memory } => {
-                    let created = self.server.create_ledger(lost, &memory).await;
+                Write::CreateLedger { lost, before } => {
+                    let created = self.server.create_ledger(lost, before.as_deref()).await;
                     outcome.record_update("create the ledger", created);
                 }
                 Write::RepairLedger { rebuilt } => {
@@ -84,17 +84,6 @@ impl<Server: ApiServer> Writer<Server> {
                     if let Some(ledger) = &ledger {
                         let named = self.server.name_ledger(ledger).await;
                         outcome.record_update("write the ledger's uid into the Lease", named);
-                    }
-                }
-                Write::ReleaseLedger => {
-                    if let Some(ledger) = &ledger {
-                        match self.server.release_ledger(ledger).await {
-                            Ok(updates) => outcome.updates.extend(updates),
-                            Err(error) => {
-                                let failure = format!("release the ledger: {error}");
-                                outcome.failures.push(failure);
-                            }
-                        }
                     }
                 }
                 Write::Quarantine(quarantine) => quarantines.push(*quarantine),

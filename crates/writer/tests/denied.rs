@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use futures::FutureExt;
 use jiff::Timestamp;
 use pod_quarantine_core::{
-    ledger::{Ledger, Memory, Note, Storm},
+    ledger::{Ledger, Note, Storm},
     object::{Pod, ResourceVersion},
     scope::Scope,
     view::Update,
@@ -58,7 +58,7 @@ impl ApiServer for &Strict {
     async fn create_ledger(
         &self,
         _: Option<Timestamp>,
-        _: &Memory,
+        _: Option<&Ledger>,
     ) -> Result<Update, RequestError> {
         panic!("no ledger is created")
     }
@@ -77,10 +77,6 @@ impl ApiServer for &Strict {
 
     async fn name_ledger(&self, _: &Ledger) -> Result<Update, RequestError> {
         panic!("the ledger is named")
-    }
-
-    async fn release_ledger(&self, _: &Ledger) -> Result<Vec<Update>, RequestError> {
-        panic!("the ledger stays")
     }
 
     fn now(&self) -> Timestamp {

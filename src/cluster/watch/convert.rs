@@ -337,7 +337,7 @@ impl WireLedger {
         let mut ledger = Ledger::read(meta.version()?, entries);
         ledger.uid = meta.uid()?;
         let mut finalizers = meta.finalizers.iter().flatten();
-        ledger.guarded = finalizers.any(|finalizer| finalizer == keys::LEDGER_FINALIZER);
+        ledger.has_finalizer = finalizers.any(|finalizer| finalizer == keys::LEDGER_FINALIZER);
         ledger.terminating = meta.is_terminating();
         let rebuilt = meta.annotation(keys::REBUILT);
         // A time that cannot be read counts as the latest: no slot is taken until a person repairs it.

@@ -8,7 +8,7 @@ use super::{lease::LeaseObject, ledger::LedgerObject, pods::PodsApi};
 use crate::{
     clock::Clock,
     core::{
-        ledger::{Ledger, Memory},
+        ledger::Ledger,
         object::Pod,
         view::Update,
         write::{Change, PodVersion},
@@ -58,9 +58,9 @@ impl ApiServer for Kubernetes {
     async fn create_ledger(
         &self,
         lost: Option<Timestamp>,
-        memory: &Memory,
+        before: Option<&Ledger>,
     ) -> Result<Update, RequestError> {
-        Ok(self.ledger.create(lost, memory).await?)
+        Ok(self.ledger.create(lost, before).await?)
     }
 
     async fn read_ledger(&self) -> Result<Update, RequestError> {
@@ -82,12 +82,6 @@ impl ApiServer for Kubernetes {
 
     async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
         Ok(self.lease.name_ledger(ledger).await?)
-    }
-
-    async fn release_ledger(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
-        let lease = self.lease.name_none(&ledger.uid).await?;
-        let ledger = self.ledger.release(ledger).await?;
-        Ok(vec![lease, ledger])
     }
 
     fn now(&self) -> Timestamp {

@@ -125,25 +125,9 @@ impl LeaseObject {
         if known.is_some_and(|known| known == ledger.uid || ledger.rebuilt.is_none()) {
             return Ok(lease_update(&before)?);
         }
-        self.name(&before, Some(&ledger.uid)).await
-    }
-
-    /// Removes the ledger's uid, if the Lease names this ledger.
-    pub(crate) async fn name_none(&self, ledger: &Uid) -> Result<Update, ClientError> {
-        let before = self.read().await?.ok_or(ClientError::Changed)?;
-        if named(&before).as_ref() != Some(ledger) {
-            return Ok(lease_update(&before)?);
-        }
-        match self.name(&before, None).await? {
-            none @ Update::Lease(None, _) => Ok(none),
-            _ => Err(ClientError::Changed),
-        }
-    }
-
-    async fn name(&self, before: &Lease, ledger: Option<&Uid>) -> Result<Update, ClientError> {
-        let annotations = json!({ LEDGER: ledger.map(|uid| &**uid) });
-        let after = self.patch(before, annotations, json!({})).await?;
-        Ok(lease_update(after.as_ref().unwrap_or(before))?)
+        let annotations = json!({ LEDGER: &*ledger.uid });
+        let after = self.patch(&before, annotations, json!({})).await?;
+        Ok(lease_update(after.as_ref().unwrap_or(&before))?)
     }
 
     /// Sends a merge patch, if the Lease is still as it was read. `None` where it is not.

@@ -17,7 +17,7 @@ use crate::{
     },
     core::{
         keys,
-        ledger::{self, Ledger, Memory},
+        ledger::{self, Ledger},
         view::Update,
     },
 };
@@ -44,7 +44,7 @@ impl LedgerObject {
     pub(super) async fn create(
         &self,
         lost: Option<Timestamp>,
-        memory: &Memory,
+        before: Option<&Ledger>,
     ) -> Result<Update, ClientError> {
         let mut annotations = BTreeMap::new();
         annotations.extend(lost.map(|lost| (keys::REBUILT.to_owned(), lost.to_string())));
@@ -52,10 +52,9 @@ impl LedgerObject {
             "metadata": {
                 "name": self.name,
                 "annotations": annotations,
-                "finalizers": [keys::LEDGER_FINALIZER],
                 "labels": { keys::MANAGED_BY: keys::MANAGER },
             },
-            "data": memory.entries(),
+            "data": before.map(Ledger::entries),
         }));
         let object: ConfigMap = object.map_err(Error::SerdeError)?;
         let params = PostParams::default();
@@ -98,7 +97,7 @@ impl LedgerObject {
         self.patch(&patch).await
     }
 
-    /// Adds the finalizer to the object, without any others, and records when it was rebuilt.
+    /// Removes the finalizers of the object, and records when it was rebuilt.
     pub(super) async fn repair(
         &self,
         before: &Ledger,
@@ -108,23 +107,11 @@ impl LedgerObject {
         self.patch(&json!({
             "metadata": {
                 "resourceVersion": before.resource_version.to_string(),
-                "finalizers": [keys::LEDGER_FINALIZER],
+                "finalizers": null,
                 "annotations": annotations.unwrap_or_else(|| json!({})),
             },
         }))
         .await
-    }
-
-    /// Removes the finalizers.
-    pub(super) async fn release(&self, before: &Ledger) -> Result<Update, ClientError> {
-        let patch = json!({
-            "metadata": {
-                "resourceVersion": before.resource_version.to_string(),
-                "finalizers": null,
-            },
-        });
-        self.patch(&patch).await?;
-        self.read().await
     }
 
     /// Sends a merge patch with a resourceVersion; `None` where the object has another one.

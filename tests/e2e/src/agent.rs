@@ -303,18 +303,7 @@ impl Agent {
         bindings
             .delete(self.namespace(), &DeleteParams::default())
             .await?;
-        let ledgers = self.ledgers();
-        self.namespace.delete().await?;
-        // What the agent may have no time left to do.
-        let unguarded = json!({ "metadata": { "finalizers": null } });
-        let params = PatchParams::default();
-        match ledgers
-            .patch(LEDGER, &params, &Patch::Merge(&unguarded))
-            .await
-        {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            patched => Ok(patched.map(drop)?),
-        }
+        self.namespace.delete().await
     }
 }
 

@@ -56,7 +56,7 @@ impl<'a> Context<'a> {
         let view = self.view;
         let ledger = match &view.ledger {
             LedgerView::NotLoaded => return Err(NoSlot::Yet("the ledger was not read yet")),
-            LedgerView::Gone => return Err(NoSlot::Yet("there is no ledger")),
+            LedgerView::Gone(_) => return Err(NoSlot::Yet("there is no ledger")),
             LedgerView::Present(ledger) => ledger,
         };
         if let Some(why) = ledger.closed(self.now.wall) {

@@ -27,8 +27,8 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     };
     match &cx.view.ledger {
         LedgerView::NotLoaded => {}
-        LedgerView::Gone if cx.view.stale.is_some() => {}
-        LedgerView::Gone => create(cx, plan),
+        LedgerView::Gone(_) if cx.view.stale.is_some() => {}
+        LedgerView::Gone(last) => create(cx, last.clone(), plan),
         LedgerView::Present(ledger) => {
             repair(cx, ledger, plan);
             report_pause(cx, ledger, state, plan);
@@ -38,35 +38,27 @@ pub(super) fn run(cx: &Context<'_>, state: &mut State, plan: &mut Plan) {
     }
 }
 
-/// A ledger was lost if the Lease names it. What stands on pods is no sign of it: whoever may write onto one pod would keep
-/// a first start waiting.
-fn create(cx: &Context<'_>, plan: &mut Plan) {
+/// A ledger was lost if the Lease names it, or this agent has seen it. What stands on pods is no sign of it: whoever may
+/// write onto one pod would keep a first start waiting.
+fn create(cx: &Context<'_>, before: Option<Box<Ledger>>, plan: &mut Plan) {
     let LeaseView::Names(named) = &cx.view.lease else {
         return;
     };
+    let was_lost = named.is_some() || before.is_some();
     plan.writes.push(Write::CreateLedger {
-        lost: named.as_ref().map(|_| cx.now.wall),
-        memory: cx.view.remembered.clone(),
+        lost: was_lost.then_some(cx.now.wall),
+        before,
     });
 }
 
-/// The Lease names the ledger before the first slot is taken, and a finalizer keeps it until the last one is free.
+/// The Lease names the ledger before the first slot is taken.
 fn repair(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
     let LeaseView::Names(named) = &cx.view.lease else {
         return;
     };
-    let own = cx.view.namespace(&cx.view.own_namespace);
-    let is_uninstalled = own.is_some_and(|namespace| namespace.terminating);
-    if ledger.terminating || is_uninstalled {
-        let is_empty = ledger.slots.is_empty() && ledger.unreadable.is_empty();
-        if ledger.guarded && (is_empty || is_uninstalled) {
-            plan.writes.push(Write::ReleaseLedger);
-        }
-        return;
-    }
     let is_another = named.as_ref().is_some_and(|named| *named != ledger.uid);
     let was_lost = is_another && ledger.rebuilt.is_none();
-    if was_lost || !ledger.guarded {
+    if was_lost || ledger.has_finalizer {
         let rebuilt = was_lost.then_some(cx.now.wall);
         plan.writes.push(Write::RepairLedger { rebuilt });
     } else if named.as_ref() != Some(&ledger.uid) {

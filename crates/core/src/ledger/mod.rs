@@ -24,7 +24,7 @@ use crate::{
     workload::WorkloadId,
 };
 
-/// No slot is taken for this long after the ledger was rebuilt from the pods: a patch whose slot was lost with the
+/// No slot is taken for this long after the ledger was created in place of a lost one: a patch whose slot was lost with the
 /// old ledger must have arrived by then. It is the only timing assumption of the protocol.
 pub const REBUILD_WAIT: Duration = Duration::from_mins(10);
 
@@ -44,7 +44,8 @@ pub enum LedgerView {
     /// It was not read yet.
     #[default]
     NotLoaded,
-    Gone,
+    /// There is none. As the last one was read last, if one was.
+    Gone(Option<Box<Ledger>>),
     Present(Ledger),
 }
 
@@ -54,7 +55,17 @@ impl LedgerView {
     pub fn present(&self) -> Option<&Ledger> {
         match self {
             Self::Present(ledger) => Some(ledger),
-            Self::NotLoaded | Self::Gone => None,
+            Self::NotLoaded | Self::Gone(_) => None,
+        }
+    }
+
+    /// The ledger, or else the last one.
+    #[must_use]
+    pub fn last(&self) -> Option<&Ledger> {
+        match self {
+            Self::Present(ledger) => Some(ledger),
+            Self::Gone(last) => last.as_deref(),
+            Self::NotLoaded => None,
         }
     }
 }
@@ -74,9 +85,9 @@ pub struct Ledger {
     pub unreadable: BTreeMap<Arc<str>, Arc<str>>,
     /// Whether its deletion has begun: no slot is added then.
     pub terminating: bool,
-    /// Whether a finalizer keeps it until its last slot is free.
-    pub guarded: bool,
-    /// When it was rebuilt from the pods, if it was.
+    /// Whether it has the finalizer of an earlier agent.
+    pub has_finalizer: bool,
+    /// When it was created in place of a lost one, if it was.
     pub rebuilt: Option<Timestamp>,
 }
 
@@ -107,7 +118,7 @@ impl Ledger {
             memory: Memory::default(),
             unreadable: BTreeMap::new(),
             terminating: false,
-            guarded: true,
+            has_finalizer: false,
             rebuilt: None,
         };
         for (key, text) in entries {

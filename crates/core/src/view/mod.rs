@@ -15,7 +15,7 @@ use std::{
 pub use self::update::Update;
 use self::{owned::Owned, unreadable::Unreadable};
 use crate::{
-    ledger::{LedgerView, Memory, Pause},
+    ledger::{LedgerView, Pause},
     object::{
         Controller, ControllerKind, DisruptionBudget, Namespace, ObjectKey, ObjectKind, Pod,
         PodSelectingKind, PodSelectingObject, Reference, ResourceVersion, Service, Uid,
@@ -55,8 +55,6 @@ pub struct View {
     lease_version: Option<ResourceVersion>,
     /// The version at which a ledger was last deleted.
     ledger_gone: Option<ResourceVersion>,
-    /// The memory of the last ledger that was read.
-    pub(crate) remembered: Memory,
     /// Why the view may be out of date: a watch has not synced, or has been silent too long; `None` where it is current.
     pub stale: Option<Arc<str>>,
     pub own_namespace: Arc<str>,
@@ -482,10 +480,7 @@ impl View {
     /// The pause, if people have set one. While there is no ledger, that of the last ledger holds.
     #[must_use]
     pub fn pause(&self) -> Option<&Pause> {
-        match &self.ledger {
-            LedgerView::Present(ledger) => ledger.memory.pause.as_ref(),
-            LedgerView::NotLoaded | LedgerView::Gone => self.remembered.pause.as_ref(),
-        }
+        self.ledger.last()?.memory.pause.as_ref()
     }
 
     /// The highest mode that a namespace allows: `off` if its annotation cannot be read, or if it is not in the view.

@@ -101,7 +101,12 @@ impl View {
             Update::Ledger(ledger) => self.put_ledger(ledger),
             Update::Lease(named, version) => self.put_lease(named, version),
             Update::LedgerGone(version) => {
-                self.ledger = LedgerView::Gone;
+                let last = match std::mem::take(&mut self.ledger) {
+                    LedgerView::Present(ledger) => Some(Box::new(ledger)),
+                    LedgerView::Gone(last) => last,
+                    LedgerView::NotLoaded => None,
+                };
+                self.ledger = LedgerView::Gone(last);
                 self.ledger_gone = self.ledger_gone.max(version);
             }
         }
@@ -111,13 +116,9 @@ impl View {
     /// Records the ledger, unless a newer state or its deletion is known: the answer to a write may arrive after the
     /// watch reported that.
     fn put_ledger(&mut self, ledger: Ledger) {
-        let known = match &self.ledger {
-            LedgerView::Present(known) => Some(known.resource_version),
-            LedgerView::NotLoaded | LedgerView::Gone => None,
-        };
+        let known = self.ledger.present().map(|known| known.resource_version);
         let latest = known.max(self.ledger_gone);
         if latest.is_none_or(|latest| latest <= ledger.resource_version) {
-            self.remembered = ledger.memory.clone();
             self.ledger = LedgerView::Present(ledger);
         }
     }

@@ -1,8 +1,12 @@
-//! The ledger's own object: named by the Lease, kept by a finalizer, and complete.
+//! The ledger's own object: named by the Lease, and complete.
 
 use pod_quarantine_core::{
-    decide::Doubt, keys, ledger::Ledger, object::Namespace, reason::Reason, selector::Labels,
-    view::LeaseView, write::Write,
+    decide::Doubt,
+    keys,
+    ledger::Pause,
+    reason::Reason,
+    view::{LeaseView, Update},
+    write::Write,
 };
 
 use crate::{
@@ -73,18 +77,23 @@ fn a_ledger_that_the_lease_does_not_name_counts_as_rebuilt() {
     the_quarantine(&world.planned());
 }
 
+/// It would keep the namespace of an agent that is gone.
 #[test]
-fn a_ledger_without_its_finalizer_gets_it() {
+fn the_finalizer_of_an_earlier_agent_is_removed() {
     let mut world = World::with_web();
-    world.ledger().guarded = false;
-    assert_eq!(
-        world.planned(),
-        [Planned::Write(Write::RepairLedger { rebuilt: None })]
-    );
+    for terminating in [false, true] {
+        world.ledger().has_finalizer = true;
+        world.ledger().terminating = terminating;
+        let repair = Write::RepairLedger { rebuilt: None };
+        assert_eq!(world.planned(), [Planned::Write(repair)]);
+        world.ledger().has_finalizer = false;
+        assert_eq!(world.planned(), []);
+    }
 }
 
+/// Another finalizer keeps it, or its namespace is being deleted.
 #[test]
-fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free() {
+fn a_ledger_that_is_being_deleted_gives_no_slot_and_loses_none() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.ledger().terminating = true;
@@ -93,27 +102,8 @@ fn a_ledger_that_is_deleted_stays_until_its_last_slot_is_free() {
         refusals(&world.planned()),
         [("web-1", Reason::LedgerUnavailable)]
     );
-    assert_eq!(world.planned(), []);
-    world.ledger().slots.clear();
-    world.change("web-0", |pod| pod.terminating = true);
-    assert_eq!(world.planned(), [Planned::Write(Write::ReleaseLedger)]);
-    world.ledger().guarded = false;
-    assert_eq!(world.planned(), []);
-}
-
-#[test]
-fn the_ledger_is_released_when_the_agents_namespace_is_deleted() {
-    let mut world = World::with_web();
-    world.quarantine("web-0");
-    world.view.put_namespace(Namespace {
-        name: "pod-quarantine".into(),
-        labels: Labels::new(),
-        mode: None,
-        terminating: true,
-    });
-    assert_eq!(world.planned(), [Planned::Write(Write::ReleaseLedger)]);
-    world.ledger().guarded = false;
-    assert_eq!(world.planned(), [], "the finalizer is not added again");
+    world.pass(std::time::Duration::from_hours(24));
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }
 
 #[test]
@@ -162,22 +152,30 @@ fn no_pod_is_reaped_while_the_clock_is_off_and_none_quarantined_while_the_policy
     );
 }
 
+/// With its slots, its pods are deleted when their time is up.
 #[test]
-fn the_memory_of_a_lost_ledger_is_in_the_next_ledger() {
+fn the_entries_of_a_deleted_ledger_are_in_the_next_ledger_if_an_agent_has_read_them() {
     let mut world = World::with_web();
-    let mut ledger = Ledger::read(version(7), [("pause", "moving")]);
-    ledger.uid = "first".into();
-    world
-        .view
-        .update(pod_quarantine_core::view::Update::Ledger(ledger.clone()));
-    world
-        .view
-        .update(pod_quarantine_core::view::Update::LedgerGone(Some(
-            version(8),
-        )));
-    let planned = world.planned();
-    let [Planned::Write(Write::CreateLedger { memory, .. })] = &planned[..] else {
-        panic!("{planned:?}");
-    };
-    assert_eq!(*memory, ledger.memory);
+    world.quarantine("web-0");
+    world.ledger().memory.pause = Some(Pause {
+        reason: "moving".into(),
+        since: None,
+    });
+    let ledger = world.ledger().clone();
+    for named in [Some(""), None] {
+        name_in_lease(&mut world, named);
+        let gone = Update::LedgerGone(Some(version(8_000_000)));
+        world.view.update(gone);
+        let planned = world.planned();
+        let [
+            Planned::Write(Write::CreateLedger {
+                lost: Some(_),
+                before: Some(before),
+            }),
+        ] = &planned[..]
+        else {
+            panic!("{planned:?}");
+        };
+        assert_eq!(before.entries(), ledger.entries());
+    }
 }

@@ -179,7 +179,7 @@ fn a_pod_whose_owner_is_not_in_the_view_waits() {
 fn no_pod_is_quarantined_without_an_open_ledger() {
     let lacking = [
         (LedgerView::NotLoaded, "the ledger was not read yet"),
-        (LedgerView::Gone, "there is no ledger"),
+        (LedgerView::Gone(None), "there is no ledger"),
     ];
     for (ledger, expected) in lacking {
         let mut world = with_unhealthy_pod();
@@ -196,7 +196,6 @@ fn no_pod_is_quarantined_without_an_open_ledger() {
     }
     let going = |world: &mut World| {
         world.ledger().terminating = true;
-        world.ledger().guarded = false;
     };
     let why = detail(refused(going), Reason::LedgerUnavailable);
     assert_eq!(why, "the ledger is being deleted");

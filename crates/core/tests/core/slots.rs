@@ -7,7 +7,7 @@ use pod_quarantine_core::{
     decide::{State, decide},
     judge::Findings,
     keys,
-    ledger::{LedgerView, Memory, Slot, SlotFate, TwoRecords, fate},
+    ledger::{LedgerView, Slot, SlotFate, TwoRecords, fate},
     lookup::Lookup,
     policy::{MaxPods, Mode},
     reason::Reason,
@@ -202,16 +202,13 @@ fn a_slot_is_checked_unless_its_pod_is_quarantined_and_running() {
 }
 
 fn create(lost: Option<Timestamp>) -> Planned {
-    Planned::Write(Write::CreateLedger {
-        lost,
-        memory: Memory::default(),
-    })
+    Planned::Write(Write::CreateLedger { lost, before: None })
 }
 
 #[test]
 fn a_missing_ledger_is_created_and_counts_as_lost_if_the_lease_names_it() {
     let mut world = World::with_web();
-    world.view.ledger = LedgerView::Gone;
+    world.view.ledger = LedgerView::Gone(None);
     let lost = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
     assert_eq!(world.tick(), [create(lost)]);
     world.view.stale = Some("pods".into());
@@ -228,7 +225,7 @@ fn a_missing_ledger_is_created_and_counts_as_lost_if_the_lease_names_it() {
 fn quarantined_pods_are_no_sign_of_a_lost_ledger() {
     let mut world = World::with_web();
     world.quarantine("web-0");
-    world.view.ledger = LedgerView::Gone;
+    world.view.ledger = LedgerView::Gone(None);
     world.view.lease = LeaseView::Names(None);
     assert_eq!(world.tick(), [create(None)]);
 }

@@ -191,7 +191,7 @@ fn a_storm_goes_on_while_the_ledger_is_gone() {
     world.file.limits.storm.cluster = 100;
     unhealthy(&mut world, "web", 6);
     world.planned();
-    world.view.ledger = LedgerView::Gone;
+    world.view.ledger = LedgerView::Gone(None);
     world.planned();
     assert_eq!(storm_count(&world), (0, 1));
     world.findings.clear();

@@ -25,14 +25,15 @@ use crate::{
 impl Model {
     /// What an agent sees when its watches are up to date.
     pub(crate) fn all(state: &State, seen: &Seen) -> Seen {
-        let ledger_gone = if state.ledger == GONE {
-            Some(state.ledger_version)
-        } else {
-            seen.ledger_gone
+        let (ledger_before, ledger_gone) = match (state.ledger, seen.ledger) {
+            (GONE, GONE) => (seen.ledger_before, Some(state.ledger_version)),
+            (GONE, before) => (before, Some(state.ledger_version)),
+            _ => (NOTHING, seen.ledger_gone),
         };
         Seen {
             pods: state.pods,
             ledger: state.ledger,
+            ledger_before,
             ledger_gone,
             named: state.named,
         }
@@ -53,6 +54,9 @@ impl Model {
                 view.put_pod(pod.clone());
                 view.remove_pod(&pod.key, &pod.uid);
             }
+        }
+        if let Some(before) = self.ledger(seen.ledger_before) {
+            view.update(Update::Ledger((*before).clone()));
         }
         if seen.ledger == GONE || seen.ledger_gone.is_some() {
             let version = seen.ledger_gone.map(ResourceVersion::new);
@@ -190,10 +194,11 @@ impl Model {
                     *id = self.pods.name(pod.clone());
                 }
             }
-            seen.ledger = match view.ledger {
-                LedgerView::NotLoaded => NOTHING,
-                LedgerView::Gone => GONE,
-                LedgerView::Present(ledger) => self.ledgers.name(ledger),
+            (seen.ledger, seen.ledger_before) = match view.ledger {
+                LedgerView::NotLoaded => (NOTHING, NOTHING),
+                LedgerView::Gone(None) => (GONE, NOTHING),
+                LedgerView::Gone(Some(before)) => (GONE, self.ledgers.name(*before)),
+                LedgerView::Present(ledger) => (self.ledgers.name(ledger), NOTHING),
             };
             if let LeaseView::Names(named) = view.lease {
                 seen.named = named.map(|uid| world::made_at(&uid));

@@ -2,7 +2,7 @@
 //! that it has had, comes to the calls that it waits for now. So its future need not be copied with the state.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     future::pending,
     pin::pin,
     sync::{
@@ -15,8 +15,8 @@ use std::{
 use jiff::Timestamp;
 use pod_quarantine_core::{
     keys,
-    ledger::{Ledger, Memory},
-    object::Pod,
+    ledger::{Ledger, Slot},
+    object::{Pod, Uid},
     view::Update,
     write::{Change, PodVersion, Write},
 };
@@ -39,6 +39,8 @@ pub(crate) enum Call {
     Delete(PodVersion),
     CreateLedger {
         lost: Option<Timestamp>,
+        /// The slots of the ledger before.
+        slots: BTreeMap<Uid, Slot>,
     },
     ReadLedger,
     SwapLedger {
@@ -51,7 +53,6 @@ pub(crate) enum Call {
     },
     /// The Lease is read and written by it, so it does not arrive late: what it was read as has changed by then.
     NameLedger(Ledger),
-    ReleaseLedger(Ledger),
 }
 
 /// What the API server said, and when.
@@ -67,7 +68,6 @@ pub(crate) enum Said {
     Got(Option<Pod>),
     Deleted(Result<(), WriteFailure>),
     Ledger(Result<Update, RequestError>),
-    Gone(Result<Vec<Update>, RequestError>),
     Swapped(Result<Option<Ledger>, RequestError>),
 }
 
@@ -83,8 +83,7 @@ impl Call {
             | Self::ReadLedger
             | Self::SwapLedger { .. }
             | Self::RepairLedger { .. }
-            | Self::NameLedger(_)
-            | Self::ReleaseLedger(_) => PODS,
+            | Self::NameLedger(_) => PODS,
         }
     }
 
@@ -97,8 +96,7 @@ impl Call {
             | Self::CreateLedger { .. }
             | Self::SwapLedger { .. }
             | Self::RepairLedger { .. }
-            | Self::NameLedger(_)
-            | Self::ReleaseLedger(_) => false,
+            | Self::NameLedger(_) => false,
         }
     }
 
@@ -112,7 +110,6 @@ impl Call {
             Self::CreateLedger { .. } | Self::ReadLedger | Self::NameLedger(_) => {
                 Said::Ledger(Err(why()))
             }
-            Self::ReleaseLedger(_) => Said::Gone(Err(why())),
             Self::SwapLedger { .. } | Self::RepairLedger { .. } => Said::Swapped(Err(why())),
         }
     }
@@ -133,13 +130,12 @@ impl Call {
                 }
             }
             Self::Delete(_) => "deletes",
-            Self::CreateLedger { lost: None } => "creates",
-            Self::CreateLedger { lost: Some(_) } => "rebuilds",
+            Self::CreateLedger { lost: None, .. } => "creates",
+            Self::CreateLedger { lost: Some(_), .. } => "rebuilds",
             Self::Get(_) | Self::ReadLedger => "reads",
             Self::SwapLedger { .. } => "swaps",
             Self::RepairLedger { .. } => "repairs",
             Self::NameLedger(_) => "names",
-            Self::ReleaseLedger(_) => "releases",
         }
     }
 
@@ -156,8 +152,7 @@ impl Call {
             Self::CreateLedger { .. }
             | Self::ReadLedger
             | Self::RepairLedger { .. }
-            | Self::NameLedger(_)
-            | Self::ReleaseLedger(_) => {
+            | Self::NameLedger(_) => {
                 format!("the request that {verb} the ledger")
             }
             Self::SwapLedger { before, after } => {
@@ -307,9 +302,12 @@ impl ApiServer for Server {
     async fn create_ledger(
         &self,
         lost: Option<Timestamp>,
-        _: &Memory,
+        before: Option<&Ledger>,
     ) -> Result<Update, RequestError> {
-        self.ask_for_an_update(Call::CreateLedger { lost }).await
+        let slots = before.map(|before| before.slots.clone());
+        let slots = slots.unwrap_or_default();
+        self.ask_for_an_update(Call::CreateLedger { lost, slots })
+            .await
     }
 
     async fn read_ledger(&self) -> Result<Update, RequestError> {
@@ -341,13 +339,6 @@ impl ApiServer for Server {
     async fn name_ledger(&self, ledger: &Ledger) -> Result<Update, RequestError> {
         self.ask_for_an_update(Call::NameLedger(ledger.clone()))
             .await
-    }
-
-    async fn release_ledger(&self, ledger: &Ledger) -> Result<Vec<Update>, RequestError> {
-        match self.ask(Call::ReleaseLedger(ledger.clone())).await {
-            Said::Gone(result) => result,
-            other => panic!("the release of the ledger was answered {other:?}"),
-        }
     }
 
     fn now(&self) -> Timestamp {

@@ -109,10 +109,6 @@ impl Model {
                 pod.key
             ));
         }
-        // One that is deleted stays as long as a pod is out.
-        if ledger.terminating && !ledger.slots.is_empty() {
-            return Ok(());
-        }
         if let Some(why) = ledger.closed(now(state.time).wall) {
             return wrong(why);
         }

@@ -87,11 +87,12 @@ fn an_agent_that_rebuilds_the_ledger_without_the_wait_is_found() {
     passes_the_limit(scope(Broken::RebuildsAtOnce, left));
 }
 
-/// Where no view shows a quarantined pod, only the Lease can tell that a ledger was lost.
+/// An agent that starts after the loss has not seen the ledger: only the Lease can tell that there was one.
 #[test]
 fn an_agent_that_forgets_the_lost_ledger_is_found() {
     let left = Left {
-        in_all: 1,
+        in_all: 2,
+        network: 1,
         ledger: 1,
         ..Left::NOTHING
     };

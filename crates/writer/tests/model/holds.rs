@@ -130,7 +130,7 @@ fn the_limit_holds_when_the_ledger_is_lost() {
             ..Left::NOTHING
         },
     ));
-    has(&explored, &["creates", "rebuilds", "names", "releases"]);
+    has(&explored, &["rebuilds", "names"]);
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Model {
             view: Seen {
                 pods: std::array::from_fn(seen),
                 ledger,
+                ledger_before: NOTHING,
                 ledger_gone: None,
                 named: Some(1),
             },

@@ -100,7 +100,6 @@ fn swapped(found: &Ledger, after: &Ledger) -> Ledger {
     let mut ledger = Ledger::read(version, entries);
     ledger.uid = found.uid.clone();
     ledger.terminating = found.terminating;
-    ledger.guarded = found.guarded;
     ledger.rebuilt = found.rebuilt;
     ledger.memory = Memory::default();
     ledger
@@ -156,11 +155,13 @@ impl Model {
                     }
                 }
             }
-            Call::CreateLedger { lost } => {
+            Call::CreateLedger { lost, slots } => {
                 if self.ledger(state.ledger).is_none() {
                     state.ledger_version += 1;
                     let mut ledger = world::ledger(state.ledger_version);
                     ledger.rebuilt = Broken::rebuilt(self.scope.broken, *lost);
+                    ledger.slots = slots.clone();
+                    self.takes_slots(&ledger)?;
                     state.ledger = self.ledgers.name(ledger);
                 }
                 self.ledger_as_it_is(state)
@@ -173,7 +174,6 @@ impl Model {
                 self.writes_ledger(state, before, |found| {
                     let mut ledger = found.clone();
                     ledger.resource_version = next(found.resource_version);
-                    ledger.guarded = true;
                     ledger.rebuilt = rebuilt.or(found.rebuilt);
                     ledger
                 })?
@@ -184,18 +184,6 @@ impl Model {
                     state.named = Some(uid);
                 }
                 Said::Ledger(Ok(Self::lease_as_it_is(state)))
-            }
-            Call::ReleaseLedger(before) => {
-                if state.named == Some(world::made_at(&before.uid)) {
-                    state.named = None;
-                }
-                let found = self.ledger(state.ledger);
-                if found.is_some_and(|found| found.resource_version == before.resource_version) {
-                    state.ledger = GONE;
-                    state.ledger_version += 1;
-                }
-                let ledger = self.as_it_is(state);
-                Said::Gone(Ok(vec![Self::lease_as_it_is(state), ledger]))
             }
         };
         Ok(self.says(state, said))
@@ -217,17 +205,6 @@ impl Model {
             state.ledger = self.ledgers.name(next.clone());
         }
         Ok(Said::Swapped(Ok(next)))
-    }
-
-    /// Somebody deletes the ledger: its finalizer keeps it.
-    pub(crate) fn deletes_ledger(&self, state: &mut State) {
-        if let Some(found) = self.ledger(state.ledger) {
-            let mut ledger = (*found).clone();
-            ledger.terminating = true;
-            state.ledger_version += 1;
-            ledger.resource_version = ResourceVersion::new(state.ledger_version);
-            state.ledger = self.ledgers.name(ledger);
-        }
     }
 
     fn lease_as_it_is(state: &State) -> Update {
@@ -320,9 +297,7 @@ impl Model {
                 let pod = self.pod(state.pods[call.lane()]);
                 pod.is_some_and(|pod| pod.resource_version <= target.resource_version)
             }
-            Call::SwapLedger { before, .. }
-            | Call::RepairLedger { before, .. }
-            | Call::ReleaseLedger(before) => {
+            Call::SwapLedger { before, .. } | Call::RepairLedger { before, .. } => {
                 ResourceVersion::new(state.ledger_version) <= before.resource_version
             }
             Call::CreateLedger { .. } => state.ledger == GONE || state.left.ledger > 0,

@@ -48,6 +48,8 @@ pub(crate) struct Agent {
 pub(crate) struct Seen {
     pub(crate) pods: [Id; PODS],
     pub(crate) ledger: Id,
+    /// Where there is none: the last one, as it was seen last.
+    pub(crate) ledger_before: Id,
     /// The version at which a ledger went, of the last one that did.
     pub(crate) ledger_gone: Option<u64>,
     /// Which one the Lease names.

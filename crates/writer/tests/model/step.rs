@@ -1,10 +1,6 @@
 //! What can happen next, in any order and at any time.
 
-use pod_quarantine_core::{
-    keys,
-    ledger::{Ledger, REBUILD_WAIT},
-    object::Pod,
-};
+use pod_quarantine_core::{keys, ledger::REBUILD_WAIT, object::Pod};
 
 use crate::{
     hostile::Hostility,
@@ -12,7 +8,7 @@ use crate::{
     model::Model,
     promise::Violation,
     server::Altered,
-    state::{AGENTS, Left, State},
+    state::{AGENTS, Left, Seen, State},
     world::{APP, HOSTILE, PODS, now},
 };
 
@@ -42,10 +38,8 @@ pub(crate) enum Step {
     Health(usize),
     /// A pod that was deleted is gone.
     Goes(usize),
-    /// The ledger is deleted and its finalizer taken off: it is lost.
+    /// The ledger is deleted.
     LedgerGoes,
-    /// The ledger is deleted: it stays until its finalizer goes.
-    LedgerIsDeleted,
     HalfAMinute,
     /// The wait after the loss of the ledger is over. Whatever was under way has arrived or never will, and every view
     /// has caught up: it is the one timing assumption. A request lasts ten seconds, a silent watch three minutes.
@@ -178,6 +172,9 @@ impl Model {
                 self.goes_on(state, agent)
             });
         }
+        if state.agents[agent].view.ledger_before != NOTHING {
+            self.crashes(state, agent, std::iter::empty(), next);
+        }
     }
 
     fn sees(&self, state: &State, agent: usize, next: Next<'_>) {
@@ -199,6 +196,7 @@ impl Model {
             self.take(Step::Sees(agent, PODS), state, next, |state| {
                 let view = &mut state.agents[agent].view;
                 view.ledger = all.ledger;
+                view.ledger_before = all.ledger_before;
                 view.ledger_gone = all.ledger_gone;
                 Ok(())
             });
@@ -249,13 +247,21 @@ impl Model {
                 }
             }
         }
-        if let Some(left) = less {
+        let sent = going.waits_for.iter().map(|(_, call, _)| *call);
+        self.crashes(state, agent, sent, next);
+    }
+
+    /// What it has sent may yet arrive. The agent that takes its place sees what there is, and remembers nothing.
+    fn crashes(&self, state: &State, agent: usize, sent: impl Iterator<Item = Id>, next: Next<'_>) {
+        if let Some(left) = state.left.without(|left| &mut left.network) {
             self.take(Step::Crashes(agent), state, next, |state| {
                 state.left = left;
-                let sent = going.waits_for.iter().map(|(_, call, _)| *call);
                 state.strays.extend(sent);
                 let seen = state.agents[agent].view;
-                state.agents[agent].view = Self::all(state, &seen);
+                state.agents[agent].view = Seen {
+                    ledger_before: NOTHING,
+                    ..Self::all(state, &seen)
+                };
                 state.agents[agent].batch = NOTHING;
                 Ok(())
             });
@@ -323,11 +329,6 @@ impl Model {
                 state.ledger_version += 1;
                 Ok(())
             });
-            self.take(Step::LedgerIsDeleted, state, next, |state| {
-                state.left = left;
-                self.deletes_ledger(state);
-                Ok(())
-            });
         }
     }
 
@@ -336,11 +337,7 @@ impl Model {
         let Some(ledger) = self.ledger(state.ledger) else {
             return true;
         };
-        let there = Ledger {
-            terminating: false,
-            ..(*ledger).clone()
-        };
-        there.closed(now(state.time).wall).is_some()
+        ledger.closed(now(state.time).wall).is_some()
     }
 
     fn time(&self, state: &State, next: Next<'_>) {
@@ -423,8 +420,7 @@ impl Model {
                 format!("p{pod} is {now}")
             }
             Step::Goes(pod) => format!("p{pod} is gone"),
-            Step::LedgerGoes => "the ledger is lost".to_owned(),
-            Step::LedgerIsDeleted => "the ledger is deleted".to_owned(),
+            Step::LedgerGoes => "the ledger is deleted".to_owned(),
             Step::HalfAMinute => "half a minute passes".to_owned(),
             Step::WaitIsOver => "the ten minutes after the loss are over".to_owned(),
             Step::Ttl => "the ttl passes".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
+use pod_quarantine::core::keys;
 use serde_json::json;
 use test_cluster::wait;
 use test_e2e::{LEDGER, Process};
@@ -20,50 +21,60 @@ async fn refused(agent: &Process, pods: f64) -> anyhow::Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn a_deleted_ledger_stays_until_its_last_slot_is_free_and_the_next_ledger_is_open()
--> anyhow::Result<()> {
-    let faults = Faults::new("ledger-deleted", 5, 2).await?;
-    let names = faults.names();
-    let agent = faults.run().await?;
-    faults.quiet.ask(&names[..1], true).await?;
-    faults.quiet.quarantined_are(1).await?;
+/// Deletes the ledger, and waits for the next one.
+async fn replace(faults: &Faults) -> anyhow::Result<()> {
     let ledgers = faults.rights.agent.ledgers();
     let first = ledgers.get(LEDGER).await?.metadata.uid;
     ledgers.delete(LEDGER, &DeleteParams::default()).await?;
-    faults.quiet.ask(&names[1..], true).await?;
-    refused(&agent, 4.0).await?;
-    assert_eq!(faults.quiet.quarantined().await?, names[..1]);
-    assert_eq!(ledgers.get(LEDGER).await?.metadata.uid, first);
-    faults.quiet.release(&names[..1]).await?;
-    // As soon as the first one is back, the ledger goes, the next one comes, and there is room for two.
-    faults.quiet.quarantined_are(2).await?;
-    assert_ne!(ledgers.get(LEDGER).await?.metadata.uid, first);
-    assert_eq!(faults.most.most(), 2);
-    faults.put_all_back().await?;
-    faults.end().await
-}
-
-#[tokio::test]
-async fn a_lost_ledger_is_created_again_and_gives_no_slot_for_ten_minutes() -> anyhow::Result<()> {
-    let faults = Faults::new("ledger-gone", 5, 2).await?;
-    let names = faults.names();
-    let agent = faults.run().await?;
-    faults.quiet.ask(&names[..1], true).await?;
-    faults.quiet.quarantined_are(1).await?;
-    let ledgers = faults.rights.agent.ledgers();
-    let first = ledgers.get(LEDGER).await?.metadata.uid;
-    ledgers.delete(LEDGER, &DeleteParams::default()).await?;
-    let unguarded = json!({ "metadata": { "finalizers": null } });
-    ledgers
-        .patch(LEDGER, &PatchParams::default(), &Patch::Merge(&unguarded))
-        .await?;
     wait::until("a new ledger", Duration::from_secs(10), async || {
         let ledger = ledgers.get(LEDGER).await?;
         anyhow::ensure!(ledger.metadata.uid != first, "it is the first one");
         Ok(())
     })
+    .await
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_deleted_before_the_agents_eyes_loses_no_slot() -> anyhow::Result<()> {
+    let faults = Faults::new("ledger-deleted", 5, 2).await?;
+    let names = faults.names();
+    let agent = faults.run().await?;
+    faults.quiet.ask(&names[..1], true).await?;
+    faults.quiet.quarantined_are(1).await?;
+    replace(&faults).await?;
+    assert_eq!(faults.slots().await?, names[..1]);
+    faults.quiet.ask(&names[1..], true).await?;
+    refused(&agent, 4.0).await?;
+    assert_eq!(faults.quiet.quarantined().await?, names[..1]);
+    // Its time is up, and the new ledger knows its record.
+    let namespace = faults.namespace.name();
+    faults
+        .stage
+        .annotate(namespace, &names[0], keys::TTL, Some("1s"))
+        .await?;
+    let pods = faults.stage.pods(namespace);
+    wait::until("the end of the pod", Duration::from_secs(20), async || {
+        anyhow::ensure!(pods.get_opt(&names[0]).await?.is_none(), "it is there");
+        Ok(())
+    })
     .await?;
+    faults.put_all_back().await?;
+    assert_eq!(faults.most.most(), 1);
+    faults.end().await
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_lost_while_no_agent_lives_gives_no_slot_for_ten_minutes()
+-> anyhow::Result<()> {
+    let faults = Faults::new("ledger-gone", 5, 2).await?;
+    let names = faults.names();
+    let agent = faults.run().await?;
+    faults.quiet.ask(&names[..1], true).await?;
+    faults.quiet.quarantined_are(1).await?;
+    agent.kill().await?;
+    let ledgers = faults.rights.agent.ledgers();
+    ledgers.delete(LEDGER, &DeleteParams::default()).await?;
+    let agent = faults.run().await?;
     faults.quiet.ask(&names[1..], true).await?;
     refused(&agent, 4.0).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -51,3 +51,4 @@ mod selectors;
 mod storm;
 mod tenants;
 mod toggles;
+mod uninstall;

@@ -1,7 +1,5 @@
 //! What the agent reports: Events, metrics, health and log.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
@@ -10,8 +8,7 @@ use kube::{
 };
 use pod_quarantine::core::keys;
 use serde_json::{Value, json};
-use test_cluster::wait;
-use test_e2e::{LEDGER, Labels, PROBE, Scene, Stage, alerts, changed};
+use test_e2e::{Labels, PROBE, Scene, Stage, alerts, changed};
 
 #[tokio::test]
 async fn kubectl_describe_shows_what_happened_to_a_pod() -> anyhow::Result<()> {
@@ -257,40 +254,6 @@ async fn prometheus_accepts_the_expression_of_every_alert() -> anyhow::Result<()
     for name in alerts::names() {
         let asked = stage.query(&alerts::expression(name)?).await;
         asked.with_context(|| name.to_owned())?;
-    }
-    Ok(())
-}
-
-/// With no pod in quarantine, and with the README's commands alone.
-#[tokio::test]
-async fn uninstalling_as_the_readme_says_leaves_nothing() -> anyhow::Result<()> {
-    const README: &str = include_str!("../../../../README.md");
-    let stage = Stage::open().await?;
-    let agent = stage
-        .agent("rid", &PROBE.replace("$NAMESPACE", "nowhere"))
-        .await?;
-    wait::until("a ledger", Duration::from_secs(30), async || {
-        Ok(agent.ledgers().get(LEDGER).await?)
-    })
-    .await?;
-    let name = agent.namespace().to_owned();
-    let commands = README.lines().filter_map(|line| line.strip_prefix("$ "));
-    let commands = commands.skip_while(|line| !line.contains("scale deployment pod-quarantine"));
-    let ours = format!("kubectl -n {name} ");
-    let commands = commands
-        .take(3)
-        .map(|line| line.replace("kubectl -n pod-quarantine ", &ours));
-    let rest = [
-        format!("kubectl delete clusterrolebinding {name}"),
-        format!("kubectl delete namespace {name} --timeout 60s"),
-    ];
-    for command in commands.chain(rest) {
-        let done = stage
-            .cluster
-            .command("sh")
-            .args(["-ec", &command])
-            .output()?;
-        ensure!(done.status.success(), "{command}: {done:?}");
     }
     Ok(())
 }
