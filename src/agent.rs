@@ -32,7 +32,7 @@ use self::{
 use crate::{
     clock::Clock,
     cluster::{self, ConnectionFlags, Kubernetes, LeaderCandidate, Leadership, Reader},
-    config::{self, Checked},
+    config,
     decider::{self, Decider, Handles, Inputs, PolicyFileChange, watch_task},
     report::{
         Report, SignalReport, explain, health::Health, http, metrics::Metrics, publisher::publisher,
@@ -132,14 +132,13 @@ struct Agent {
 impl Agent {
     async fn start(settings: Settings) -> anyhow::Result<Self> {
         let content = tokio::fs::read(&settings.config).await.unwrap_or_default();
-        let Checked { file, warnings } = config::read(&settings.config)?;
-        for warning in warnings {
-            warn!("{warning}");
-        }
-        let file = Arc::new(file);
+        let checked = config::read(&settings.config)?;
+        checked.warn();
+        let file = Arc::new(checked.file);
         let clock = Clock::new();
         let (client, namespace) = connect(&settings, &clock)?;
         let metrics = Arc::new(Metrics::new().context("register the metrics")?);
+        metrics.config_in_force(&checked.hash);
         let health = Arc::new(Health::default());
         let ready = Arc::new(AtomicBool::new(false));
         let stop = CancellationToken::new();
@@ -247,7 +246,7 @@ impl Agent {
             Err(_) => Vec::new(),
         };
         self.content = content;
-        let Checked { file, warnings } = match config::read(&self.config) {
+        let checked = match config::read(&self.config) {
             Ok(checked) if checked.file.agent == self.name => checked,
             Ok(_) => {
                 return self
@@ -256,20 +255,19 @@ impl Agent {
             }
             Err(mistakes) => return self.refuse(&mistakes).await,
         };
-        for warning in warnings {
-            warn!("{warning}");
-        }
+        checked.warn();
+        let file = Arc::new(checked.file);
         info!(
             policies = file.policies.len(),
             "the policy file has changed: the new one is in force"
         );
-        let file = Arc::new(file);
         let senders = self.signals.start(&file, &mut self.tasks);
         // If the decider has ended, that is reported where tasks are joined.
         let _ = self
             .files
             .send(PolicyFileChange::InForce(file, senders))
             .await;
+        self.metrics.config_in_force(&checked.hash);
     }
 
     async fn refuse(&self, why: &(dyn std::fmt::Display + Sync)) {

@@ -27,7 +27,7 @@ mod yaml;
 
 use std::{fs::File, io::Read, path::Path};
 
-use crate::core::policy::PolicyFile;
+use crate::core::{policy::PolicyFile, text::Fingerprint};
 
 use self::{
     context::{ReadContext, Strictness},
@@ -47,8 +47,19 @@ const LONGEST_FILE: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Checked {
     pub file: PolicyFile,
+    /// Tells this text from any other one.
+    pub hash: Fingerprint,
     /// The warnings, in the order of the file.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// Logs the warnings.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
 }
 
 /// Reads a policy file as the agent does: a query whose brackets or strings do not end is a warning, since a server
@@ -110,7 +121,11 @@ fn understand(name: &str, text: &str, strictness: Strictness) -> Result<Checked,
     .and_then(|root| file::policy_file().read(&root, &mut context));
     let (errors, warnings) = context.into_diagnostics();
     match file {
-        Some(file) if errors.count() == 0 => Ok(Checked { file, warnings }),
+        Some(file) if errors.count() == 0 => Ok(Checked {
+            file,
+            hash: Fingerprint::of(text),
+            warnings,
+        }),
         _ => Err(errors),
     }
 }

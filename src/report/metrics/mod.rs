@@ -27,6 +27,7 @@ use crate::{
         notice::{Notification, Topic},
         policy::{MANUAL, Mode, PolicyFile},
         reason::Reason,
+        text::Fingerprint,
     },
     signal::SignalEvent,
 };
@@ -78,6 +79,7 @@ pub struct Metrics {
     leader: IntGauge,
     clock_offset: Gauge,
     config_last_reload_successful: IntGauge,
+    config_info: IntGaugeVec,
     mode: IntGaugeVec,
 }
 
@@ -178,6 +180,7 @@ impl Metrics {
                 "config_last_reload_successful",
                 "1 if the latest policy file is in force, 0 if it has errors.",
             )))?,
+            config_info: registrar.gauge("config_info", "Always 1; the hash of the policy file in force is a label.", &["hash"])?,
             mode: registrar.gauge("mode", "1 for the mode in force for policies that name none.", &["mode"])?,
             registry: registrar.registry,
             whole: Mutex::default(),
@@ -227,6 +230,14 @@ impl Metrics {
                     .with_label_values(&[&*policy.name, reason.as_str()]);
             }
         }
+    }
+
+    /// The policy file of that hash is in force.
+    pub fn config_in_force(&self, hash: &Fingerprint) {
+        let _whole = self.whole();
+        self.config_info.reset();
+        let hash = hash.to_string();
+        self.config_info.with_label_values(&[&*hash]).set(1);
     }
 
     /// A new policy file was refused; the previous one stays in force.

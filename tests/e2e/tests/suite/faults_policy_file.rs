@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use pod_quarantine::core::text::Fingerprint;
 use test_cluster::wait;
 use test_e2e::{Agent, Labels, Stage};
 
@@ -27,6 +28,15 @@ async fn reloaded(agent: &Agent, successful: f64) -> anyhow::Result<()> {
         Ok(())
     })
     .await
+}
+
+/// The agent says by its hash which file is in force.
+async fn in_force(agent: &Agent, policy: &str) -> anyhow::Result<()> {
+    let hash = Fingerprint::of(policy).to_string();
+    let one = agent.sum("config_info", &[("hash", &hash)]).await?;
+    let all = agent.sum("config_info", &[]).await?;
+    ensure!((one, all) == (1.0, 1.0), "{one} of {all} are {hash}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -63,6 +73,7 @@ async fn a_broken_policy_file_is_refused_and_a_valid_file_is_applied_at_run_time
         "the policy file has changed, and is refused",
     ];
     stage.event(namespace.name(), &serving[0], &refused).await?;
+    in_force(&agent, &first).await?;
     agent.set_policy(&first).await?;
     reloaded(&agent, 1.0).await?;
     web.quarantined(&serving[0]).await?;
@@ -99,6 +110,7 @@ async fn a_broken_policy_file_is_refused_and_a_valid_file_is_applied_at_run_time
     agent.set_policy(&renamed).await?;
     good_samples(&agent, "another").await?;
     web.quarantined(&serving[2]).await?;
+    in_force(&agent, &renamed).await?;
     agent.uninstall().await?;
     namespace.delete().await
 }
