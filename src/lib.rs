@@ -10,5 +10,6 @@ pub mod plugin;
 pub mod report;
 pub mod signal;
 pub mod targets;
+pub mod verify;
 
 pub use pod_quarantine_core as core;

@@ -1,11 +1,16 @@
 //! The command line, nothing else.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use pod_quarantine::{
     agent::{self, Settings},
     config,
+    plugin::{
+        self,
+        arguments::{Arguments, Global, PluginCommand, UninstallArgs},
+    },
+    verify,
 };
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -28,6 +33,10 @@ enum AgentCommand {
     },
     /// Print the policy file's JSON Schema, for editors.
     Schema,
+    /// Ask the replicas of a running agent whether they are ready, and whether a policy file is the one in force.
+    Verify(VerifyArgs),
+    /// Keep, release or delete the pods that an agent has quarantined, before the agent is uninstalled; say which stay.
+    UninstallPrepare(UninstallArgs),
 }
 
 #[derive(clap::Args)]
@@ -61,6 +70,23 @@ struct RunArgs {
     instance: Option<String>,
 }
 
+#[derive(clap::Args)]
+struct VerifyArgs {
+    /// The policy file that should be in force.
+    file: PathBuf,
+    /// The name and port of the replicas; each address of the name is asked.
+    #[arg(long, default_value = "pod-quarantine:9090")]
+    agent: String,
+    /// How long a changed file may take until it is in force: the kubelet updates a mounted `ConfigMap` every minute.
+    #[arg(long, default_value = "2m", value_parser = duration)]
+    timeout: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = config::duration::parse(text);
+    duration.ok_or_else(|| "expected a duration such as 30s or 2m".to_owned())
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
     Json,
@@ -86,6 +112,8 @@ fn main() -> ExitCode {
             println!("{:#}", config::schema());
             ExitCode::SUCCESS
         }
+        AgentCommand::Verify(arguments) => verify(&arguments),
+        AgentCommand::UninstallPrepare(arguments) => uninstall_prepare(arguments),
     }
 }
 
@@ -103,6 +131,58 @@ fn check(file: &std::path::Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn verify(arguments: &VerifyArgs) -> ExitCode {
+    let VerifyArgs {
+        file,
+        agent,
+        timeout,
+    } = arguments;
+    blocking(async {
+        match verify::verify(file, agent, *timeout).await {
+            Ok(text) => {
+                println!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("error: {why:#}");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+/// Runs a command to its end.
+fn blocking(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            eprintln!("error: start the runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what the plugin's command does, as the pod's `ServiceAccount`.
+fn uninstall_prepare(arguments: UninstallArgs) -> ExitCode {
+    let arguments = Arguments {
+        global: Global::default(),
+        command: PluginCommand::UninstallPrepare(arguments),
+    };
+    blocking(async {
+        match plugin::run(&arguments, &mut |_| Ok(())).await {
+            Ok(printout) => {
+                print!("{}", printout.stdout);
+                printout.stderr.iter().for_each(|line| eprintln!("{line}"));
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                eprintln!("{failure}");
+                ExitCode::FAILURE
+            }
+        }
+    })
 }
 
 fn run(arguments: RunArgs) -> ExitCode {

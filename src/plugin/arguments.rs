@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
-    error::ErrorKind,
+    Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    ValueHint, error::ErrorKind,
 };
 
 use super::output::{OutputFormat, OutputFormatParser};
@@ -159,6 +159,8 @@ pub enum PluginCommand {
     Pause(PauseArgs),
     /// Resume a paused agent.
     Resume(AgentArgs),
+    /// Keep, release or delete the pods that an agent has quarantined, before the agent is uninstalled; say which stay.
+    UninstallPrepare(UninstallArgs),
     /// Print a completion script.
     Completion {
         /// The shell.
@@ -178,8 +180,8 @@ pub struct AgentArgs {
         value_name = "NAMESPACE"
     )]
     pub namespace: String,
-    /// The name of the agent, `agent` in its policy file. By default `pause` and `resume` take the agent `default`, the
-    /// other commands every agent of the namespace.
+    /// The name of the agent, `agent` in its policy file. By default `pause`, `resume` and `uninstall-prepare` take the
+    /// agent `default`, the other commands every agent of the namespace.
     #[arg(id = "agent", long = "agent", value_name = "NAME")]
     pub name: Option<String>,
     /// The port at which the agent explains pods on its loopback address.
@@ -293,6 +295,29 @@ pub struct HoldArgs {
     pub agent: AgentArgs,
 }
 
+/// Of `uninstall-prepare`.
+#[derive(Args, Clone, Debug)]
+pub struct UninstallArgs {
+    /// What becomes of the pods in quarantine: they stay as they are; the agent puts them back; the agent deletes them as
+    /// if their TTL had expired.
+    #[arg(long, value_enum, default_value_t = UninstallPods::Keep)]
+    pub pods: UninstallPods,
+    /// How long to wait until the agent has done so for all.
+    #[arg(long, default_value = "2m", value_parser = time)]
+    pub timeout: Duration,
+    /// The agent that is about to be uninstalled.
+    #[command(flatten)]
+    pub agent: AgentArgs,
+}
+
+/// What becomes of the pods in quarantine when their agent is uninstalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UninstallPods {
+    Keep,
+    Release,
+    Reap,
+}
+
 impl AgentArgs {
     /// The name of the agent, for commands that concern only one.
     #[must_use]
@@ -324,11 +349,13 @@ impl Arguments {
             ..
         } = &arguments.global;
         match arguments.command {
-            PluginCommand::Pause(_) | PluginCommand::Resume(_)
+            PluginCommand::Pause(_)
+            | PluginCommand::Resume(_)
+            | PluginCommand::UninstallPrepare(_)
                 if namespace.is_some() || *all_namespaces =>
             {
                 conflict(
-                    "a pause is about everything that an agent does, in every namespace: name the agent with --agent-namespace and --agent",
+                    "the command is about an agent, and everything that it does in every namespace: name it with --agent-namespace and --agent",
                 )
             }
             PluginCommand::Why(_)

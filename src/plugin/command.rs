@@ -34,9 +34,16 @@ pub struct CommandOutcome {
 
 /// The form of `-o json`.
 #[derive(Serialize)]
-struct OutcomeList<'a> {
+pub(super) struct OutcomeList<'a> {
     kind: &'static str,
     items: &'a [CommandOutcome],
+}
+
+impl<'a> OutcomeList<'a> {
+    pub(super) fn of(items: &'a [CommandOutcome]) -> Self {
+        let kind = "OutcomeList";
+        Self { kind, items }
+    }
 }
 
 pub(super) async fn add(
@@ -221,11 +228,7 @@ pub fn print_outcomes(
     printout.failed = !printout.stderr.is_empty();
     printout.stdout = lines(done);
     if output.is_some_and(OutputFormat::is_structured) {
-        let list = OutcomeList {
-            kind: "OutcomeList",
-            items: outcomes,
-        };
-        printout.stdout = structured(output, &list)?;
+        printout.stdout = structured(output, &OutcomeList::of(outcomes))?;
         printout.stderr.clear();
     }
     Ok(printout)

@@ -17,6 +17,7 @@ pub mod paused;
 pub mod print;
 pub mod quarantined;
 pub mod session;
+pub mod uninstall;
 mod watch;
 pub mod why;
 
@@ -53,6 +54,9 @@ pub async fn run(
         PluginCommand::Hold(hold) => command::hold(session, hold, output).await,
         PluginCommand::Pause(pause) => pause::pause(session, pause, output).await,
         PluginCommand::Resume(agent) => pause::resume(session, agent, output).await,
+        PluginCommand::UninstallPrepare(uninstall) => {
+            uninstall::prepare(session, uninstall, output).await
+        }
         PluginCommand::Completion { shell } => Ok(completion::script(*shell)),
     }
 }

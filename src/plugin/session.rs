@@ -80,6 +80,23 @@ impl Session {
         })
     }
 
+    /// The same connection, for the pods of that namespace.
+    pub(super) fn in_namespace(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            everywhere: false,
+            ..self.clone()
+        }
+    }
+
+    /// The same connection, for the pods of all namespaces.
+    pub(super) fn in_all_namespaces(&self) -> Self {
+        Self {
+            everywhere: true,
+            ..self.clone()
+        }
+    }
+
     /// A request, with a bound on its time.
     pub async fn request<T>(
         &self,

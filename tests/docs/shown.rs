@@ -13,6 +13,7 @@ use pod_quarantine::{
         list::Table,
         quarantined::Quarantined,
         session::FoundPod,
+        uninstall,
         why::{in_service::InService, quarantined::QuarantineDetails},
     },
 };
@@ -202,6 +203,27 @@ fn outcomes() {
         let printed = print_outcomes(&[outcome], None).unwrap();
         is_shown(command, &printed.stdout);
     }
+}
+
+#[test]
+fn what_becomes_of_the_pods_of_an_agent_that_is_uninstalled() {
+    let outcome = |name: &str, done, message: &str| CommandOutcome {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        done,
+        message: message.to_owned(),
+    };
+    let outcomes = [
+        outcome(
+            "web-7d4b9c-k9zq4",
+            false,
+            "stays: policy web-5xx: not released: the pod is not Ready",
+        ),
+        outcome("web-7d4b9c-x2x8k", true, "released"),
+    ];
+    let printed = uninstall::print(&outcomes, None).unwrap();
+    let command = "kubectl quarantine uninstall-prepare --pods release";
+    is_shown(command, &(printed.stdout + &printed.stderr.join("\n")));
 }
 
 #[test]

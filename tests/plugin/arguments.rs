@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use pod_quarantine::plugin::{
     OutputFormat,
-    arguments::{AgentArgs, Arguments, PluginCommand},
+    arguments::{AgentArgs, Arguments, PluginCommand, UninstallPods},
 };
 
 fn read(line: &str) -> Result<Arguments, ErrorKind> {
@@ -184,6 +184,26 @@ fn a_pause_names_one_agent() {
     }
 }
 
+#[test]
+fn the_pods_are_kept_where_an_uninstallation_says_nothing_else() {
+    let uninstall = |line: &str| match understood(line).command {
+        PluginCommand::UninstallPrepare(uninstall) => uninstall,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(uninstall("uninstall-prepare").pods, UninstallPods::Keep);
+    let reap = uninstall("uninstall-prepare --pods reap --timeout 10m");
+    assert_eq!(reap.pods, UninstallPods::Reap);
+    assert_eq!(reap.timeout, Duration::from_mins(10));
+    for (line, kind) in [
+        ("uninstall-prepare -n shop", ErrorKind::ArgumentConflict),
+        ("uninstall-prepare -A", ErrorKind::ArgumentConflict),
+        ("uninstall-prepare --pods delete", ErrorKind::InvalidValue),
+        ("uninstall-prepare web-0", ErrorKind::UnknownArgument),
+    ] {
+        assert_eq!(read(line).map(|_| ()), Err(kind), "{line}");
+    }
+}
+
 /// The agent that a command is about.
 fn agent(command: PluginCommand) -> Option<AgentArgs> {
     match command {
@@ -194,6 +214,7 @@ fn agent(command: PluginCommand) -> Option<AgentArgs> {
         PluginCommand::Hold(hold) => Some(hold.agent),
         PluginCommand::Pause(pause) => Some(pause.agent),
         PluginCommand::Resume(agent) => Some(agent),
+        PluginCommand::UninstallPrepare(uninstall) => Some(uninstall.agent),
         PluginCommand::Completion { .. } => None,
     }
 }
@@ -208,6 +229,7 @@ fn the_agent_is_named_by_the_same_flags_everywhere() {
         "hold web-0",
         "pause --reason x",
         "resume",
+        "uninstall-prepare",
     ] {
         let flags = "--agent-namespace ops --agent b --agent-port 9092";
         let named = agent(understood(&format!("{line} {flags}")).command).unwrap();

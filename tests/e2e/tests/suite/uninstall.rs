@@ -1,7 +1,53 @@
 //! What becomes of the pods in quarantine when their agent is uninstalled.
 
 use anyhow::ensure;
+use pod_quarantine::core::keys;
 use test_e2e::{Labels, PROBE, Scene};
+
+use crate::plugin::has;
+
+/// Runs `uninstall-prepare` for the scene's agent; gives what it says of that pod.
+async fn prepare(scene: &Scene, pods: &str, of: &str) -> anyhow::Result<String> {
+    let plugin = scene.stage.plugin().await?;
+    let agent = scene.agent.namespace();
+    let line = format!("uninstall-prepare --pods {pods} --timeout 15s --agent-namespace {agent}");
+    let ran = plugin.run(&line).await?;
+    println!("{}{}", ran.out, ran.err);
+    let text = ran.done()?;
+    let row = text.lines().find(|line| line.contains(of));
+    Ok(row.unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn the_pods_are_kept_or_released() -> anyhow::Result<()> {
+    let scene = Scene::set("keep", 2, Labels::NoToggle, PROBE).await?;
+    let pod = &scene.pods[0];
+    scene.quarantine_manually(pod).await?;
+    let kept = prepare(&scene, "keep", pod).await?;
+    ensure!(kept.ends_with("   stays"), "{kept}");
+    scene.web.quarantined(pod).await?;
+    let released = prepare(&scene, "release", pod).await?;
+    ensure!(released.ends_with("   released"), "{released}");
+    scene.back(pod).await?;
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn the_pods_are_deleted_but_for_those_that_people_hold() -> anyhow::Result<()> {
+    let scene = Scene::set("reapall", 3, Labels::NoToggle, PROBE).await?;
+    let [first, held, _] = &scene.pods[..] else {
+        anyhow::bail!("{:?}", scene.pods)
+    };
+    let both = [first.clone(), held.clone()];
+    scene.quarantine_all_manually(&both).await?;
+    scene.annotate(held, keys::HOLD, Some("true")).await?;
+    let stays = prepare(&scene, "reap", held).await?;
+    has(&stays, &["   stays: ", "held"])?;
+    scene.reaped(first).await?;
+    let marks = scene.marks(held).await?;
+    ensure!(marks["annotations"].get(keys::TTL).is_none(), "{marks}");
+    scene.clear().await
+}
 
 /// Nobody has prepared anything: the agent, its rights and its ledger go at the same moment.
 #[tokio::test]
