@@ -8,7 +8,7 @@ use pod_quarantine::{
     config,
     plugin::{
         self,
-        arguments::{Arguments, Global, PluginCommand, UninstallArgs},
+        arguments::{Arguments, FinishArgs, Global, PluginCommand, UninstallArgs},
     },
     verify,
 };
@@ -37,6 +37,8 @@ enum AgentCommand {
     Verify(VerifyArgs),
     /// Keep, release or delete the pods that an agent has quarantined, before the agent is uninstalled; say which stay.
     UninstallPrepare(UninstallArgs),
+    /// Delete the ledger and the Lease of an agent that is uninstalled, unless a pod of its is still in quarantine.
+    UninstallFinish(FinishArgs),
 }
 
 #[derive(clap::Args)]
@@ -113,7 +115,12 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         AgentCommand::Verify(arguments) => verify(&arguments),
-        AgentCommand::UninstallPrepare(arguments) => uninstall_prepare(arguments),
+        AgentCommand::UninstallPrepare(arguments) => {
+            of_plugin(PluginCommand::UninstallPrepare(arguments))
+        }
+        AgentCommand::UninstallFinish(arguments) => {
+            of_plugin(PluginCommand::UninstallFinish(arguments))
+        }
     }
 }
 
@@ -164,11 +171,11 @@ fn blocking(command: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Does what the plugin's command does, as the pod's `ServiceAccount`.
-fn uninstall_prepare(arguments: UninstallArgs) -> ExitCode {
+/// Does what a command of the plugin does, as the pod's `ServiceAccount`.
+fn of_plugin(command: PluginCommand) -> ExitCode {
     let arguments = Arguments {
         global: Global::default(),
-        command: PluginCommand::UninstallPrepare(arguments),
+        command,
     };
     blocking(async {
         match plugin::run(&arguments, &mut |_| Ok(())).await {

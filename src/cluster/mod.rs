@@ -14,5 +14,5 @@ pub use self::{
     leadership::{KIND as LEASE, LeaderCandidate, Leadership, lead},
     lookup::{Reader, UnreadablePod, read_pod},
     watch::{WatchEvent, WatchState, watches},
-    write::Kubernetes,
+    write::{Kubernetes, lease_name},
 };

@@ -161,6 +161,8 @@ pub enum PluginCommand {
     Resume(AgentArgs),
     /// Keep, release or delete the pods that an agent has quarantined, before the agent is uninstalled; say which stay.
     UninstallPrepare(UninstallArgs),
+    /// Delete the ledger and the Lease of an agent that is uninstalled, unless a pod of its is still in quarantine.
+    UninstallFinish(FinishArgs),
     /// Print a completion script.
     Completion {
         /// The shell.
@@ -180,8 +182,8 @@ pub struct AgentArgs {
         value_name = "NAMESPACE"
     )]
     pub namespace: String,
-    /// The name of the agent, `agent` in its policy file. By default `pause`, `resume` and `uninstall-prepare` take the
-    /// agent `default`, the other commands every agent of the namespace.
+    /// The name of the agent, `agent` in its policy file. By default `list`, `why`, `add`, `release` and `hold`
+    /// take every agent of the namespace, the other commands the agent `default`.
     #[arg(id = "agent", long = "agent", value_name = "NAME")]
     pub name: Option<String>,
     /// The port at which the agent explains pods on its loopback address.
@@ -310,6 +312,17 @@ pub struct UninstallArgs {
     pub agent: AgentArgs,
 }
 
+/// Of `uninstall-finish`.
+#[derive(Args, Clone, Debug)]
+pub struct FinishArgs {
+    /// How long to wait until the agent's replicas have ended.
+    #[arg(long, default_value = "1m", value_parser = time)]
+    pub timeout: Duration,
+    /// The agent that was uninstalled.
+    #[command(flatten)]
+    pub agent: AgentArgs,
+}
+
 /// What becomes of the pods in quarantine when their agent is uninstalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum UninstallPods {
@@ -352,6 +365,7 @@ impl Arguments {
             PluginCommand::Pause(_)
             | PluginCommand::Resume(_)
             | PluginCommand::UninstallPrepare(_)
+            | PluginCommand::UninstallFinish(_)
                 if namespace.is_some() || *all_namespaces =>
             {
                 conflict(

@@ -57,6 +57,7 @@ pub async fn run(
         PluginCommand::UninstallPrepare(uninstall) => {
             uninstall::prepare(session, uninstall, output).await
         }
+        PluginCommand::UninstallFinish(finish) => uninstall::finish(session, finish).await,
         PluginCommand::Completion { shell } => Ok(completion::script(*shell)),
     }
 }

@@ -1,4 +1,5 @@
-//! `uninstall-prepare`: what becomes of the pods in quarantine before their agent goes.
+//! `uninstall-prepare`: what becomes of the pods in quarantine before their agent goes. `uninstall-finish`: what becomes of
+//! the agent's own objects after it has gone.
 //!
 //! The agent puts the pods back or deletes them, by its own rules: the command writes what a person would write on each.
 
@@ -9,18 +10,32 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
 use tokio::time::sleep;
 
 use super::{
-    arguments::{UninstallArgs, UninstallPods},
+    arguments::{AgentArgs, FinishArgs, UninstallArgs, UninstallPods},
     command::{CommandOutcome, OutcomeList},
     failure::CommandFailure,
     output::OutputFormat,
-    print::{Columns, Printout, structured},
+    print::{Columns, Printout, lines, structured},
     quarantined::Quarantined,
     session::{FoundPod, Session},
 };
-use crate::core::{keys, notice::Topic, object::Uid, policy::Mode};
+use crate::{
+    cluster::lease_name,
+    core::{
+        keys,
+        ledger::{self, Ledger},
+        notice::Topic,
+        object::{ResourceVersion, Uid},
+        policy::Mode,
+    },
+};
 
 /// Concurrent requests.
 const AT_ONCE: usize = 16;
@@ -215,4 +230,110 @@ pub fn print(
     };
     printout.stderr.push(last);
     Ok(printout)
+}
+
+/// How often the Lease is read until it shows that the agent has ended.
+const LEASE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many times in a row the Lease has not changed: a holder would have renewed it, and a standby taken it.
+const ENDED: u32 = 12;
+
+/// Deletes the ledger and the Lease of an agent that has ended. With a slot in it the ledger stays: an agent that is
+/// installed again continues with the pods that are out.
+pub(super) async fn finish(
+    session: &Session,
+    finish: &FinishArgs,
+) -> Result<Printout, CommandFailure> {
+    let AgentArgs { namespace, .. } = &finish.agent;
+    let agent = finish.agent.name_or_default();
+    let leases: Api<Lease> = Api::namespaced(session.client.clone(), namespace);
+    let lease_name = lease_name(agent);
+    let lease = ended(session, &leases, &lease_name, finish.timeout).await?;
+    let ledgers: Api<ConfigMap> = Api::namespaced(session.client.clone(), namespace);
+    let ledger_name = ledger::name(agent);
+    let ledger = ledgers.get_opt(&ledger_name);
+    let ledger = session.request("get the ledger", ledger).await?;
+    let mut printout = Printout::default();
+    let slots = ledger.as_ref().map_or(0, slots);
+    if slots > 0 {
+        printout.stdout = lines([format!(
+            "configmap/{ledger_name} stays: {slots} of its pods are in quarantine. An agent {agent} that is installed again in namespace {namespace} continues with them."
+        )]);
+        return Ok(printout);
+    }
+    let mut deleted = Vec::new();
+    if let Some(ledger) = ledger {
+        delete(session, &ledgers, &ledger).await?;
+        deleted.push(format!("configmap/{ledger_name} deleted"));
+    }
+    if let Some(lease) = lease {
+        delete(session, &leases, &lease).await?;
+        deleted.push(format!("lease/{lease_name} deleted"));
+    }
+    printout.stdout = lines(deleted);
+    Ok(printout)
+}
+
+/// Entries of the ledger that are of a pod, or that cannot be read.
+fn slots(ledger: &ConfigMap) -> usize {
+    let entries = ledger.data.iter().flatten();
+    let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
+    let ledger = Ledger::read(ResourceVersion::new(0), entries);
+    ledger.slots.len() + ledger.unreadable.len()
+}
+
+/// Waits until no replica holds the Lease any more; gives the Lease, if there is one.
+async fn ended(
+    session: &Session,
+    leases: &Api<Lease>,
+    name: &str,
+    timeout: Duration,
+) -> Result<Option<Lease>, CommandFailure> {
+    let begun = Instant::now();
+    let mut before: Option<Lease> = None;
+    let mut unchanged = 0;
+    loop {
+        let lease = session
+            .request("get the Lease", leases.get_opt(name))
+            .await?;
+        let Some(lease) = lease else {
+            return Ok(None);
+        };
+        let same = before
+            .as_ref()
+            .is_some_and(|before| before.spec == lease.spec);
+        unchanged = if same { unchanged + 1 } else { 0 };
+        if unchanged >= ENDED {
+            return Ok(Some(lease));
+        }
+        if begun.elapsed() >= timeout {
+            let holder = lease.spec.and_then(|spec| spec.holder_identity);
+            let holder = holder.unwrap_or_default();
+            return Err(CommandFailure::Refused(format!(
+                "the agent has not ended: {holder} holds lease/{name}. Uninstall it first"
+            )));
+        }
+        before = Some(lease);
+        sleep(LEASE_INTERVAL).await;
+    }
+}
+
+/// Deletes an object, if it still is as it was read.
+async fn delete<K>(session: &Session, objects: &Api<K>, object: &K) -> Result<(), CommandFailure>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: object.uid(),
+            resource_version: object.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    let name = object.name_any();
+    let what = format!("delete {name}");
+    session
+        .request(&what, objects.delete(&name, &params))
+        .await
+        .map(drop)
 }

@@ -215,6 +215,7 @@ fn agent(command: PluginCommand) -> Option<AgentArgs> {
         PluginCommand::Pause(pause) => Some(pause.agent),
         PluginCommand::Resume(agent) => Some(agent),
         PluginCommand::UninstallPrepare(uninstall) => Some(uninstall.agent),
+        PluginCommand::UninstallFinish(finish) => Some(finish.agent),
         PluginCommand::Completion { .. } => None,
     }
 }
@@ -230,6 +231,7 @@ fn the_agent_is_named_by_the_same_flags_everywhere() {
         "pause --reason x",
         "resume",
         "uninstall-prepare",
+        "uninstall-finish",
     ] {
         let flags = "--agent-namespace ops --agent b --agent-port 9092";
         let named = agent(understood(&format!("{line} {flags}")).command).unwrap();

@@ -18,6 +18,12 @@ use crate::{
 /// Annotation: the uid of the ledger.
 const LEDGER: &str = "pod-quarantine.io/ledger";
 
+/// Name of the Lease of an installation.
+#[must_use]
+pub fn lease_name(agent: &str) -> String {
+    format!("pod-quarantine-{agent}")
+}
+
 /// The Lease of an installation.
 #[derive(Clone)]
 pub(crate) struct LeaseObject {
@@ -68,7 +74,7 @@ impl LeaseObject {
     pub(crate) fn new(client: Client, namespace: &str, agent: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
-            name: format!("pod-quarantine-{agent}"),
+            name: lease_name(agent),
         }
     }
 

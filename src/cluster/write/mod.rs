@@ -5,8 +5,8 @@ mod lease;
 mod ledger;
 mod pods;
 
-pub use self::kubernetes::Kubernetes;
 pub(super) use self::lease::{Holder, LeaseObject, lease_update};
+pub use self::{kubernetes::Kubernetes, lease::lease_name};
 
 use kube::Error;
 use pod_quarantine_writer::api_server::{RequestError, WriteFailure};
