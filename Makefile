@@ -10,7 +10,7 @@ export RUSTFLAGS := -C target-feature=+crt-static
 BUILT := $(TARGET)/$(HOST)/debug
 BUILD := cargo build --quiet --locked --workspace
 CLUSTER := $(BUILT)/cluster
-# What the cluster was built from; some tests start a Prometheus, or the kubelet's prober, themselves.
+# What the cluster was built from; some tests start a Prometheus, the kubelet's prober, Helm or kubectl themselves.
 PROGRAMS := $(abspath $(or $(TEST_CLUSTER_DIR),$(TARGET)/cluster)/bin)
 
 # A test that fails says what it saw; where in the client that came up helps nobody.
@@ -58,7 +58,7 @@ test: cluster-program ## Run all tests: unit and property tests, then those on t
 	@$(CLUSTER) build & cluster=$$!; \
 	trap 'kill $$cluster 2>/dev/null' EXIT; \
 	cargo test --quiet --locked --workspace --no-run --test '*' && wait $$cluster
-	@PATH="$(PROGRAMS)/prometheus:$(PROGRAMS)/prober:$$PATH" cargo test --locked --workspace
+	@PATH="$(PROGRAMS)/prometheus:$(PROGRAMS)/prober:$(PROGRAMS)/helm:$(PROGRAMS)/kubernetes:$$PATH" cargo test --locked --workspace
 	@$(CLUSTER) up
 	@$(BUILD) --bin prepare && $(BUILT)/prepare
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1

@@ -1,4 +1,4 @@
-//! Commands inside the namespace, with `kubectl` on their path and the cluster's names resolved.
+//! Commands inside the namespace, with `kubectl` and `helm` on their path and the cluster's names resolved.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -43,11 +43,14 @@ pub(crate) fn command(layout: &Layout, program: impl Into<OsString>) -> Command 
 }
 
 fn path(layout: &Layout) -> OsString {
-    let own = components::kubernetes(layout, "kubectl")
-        .parent()
-        .map(std::path::Path::to_path_buf);
+    let kubectl = components::kubernetes(layout, "kubectl");
+    let kubectl = kubectl.parent().map(std::path::Path::to_path_buf);
+    let own: Vec<_> = kubectl
+        .into_iter()
+        .chain([layout.programs("helm")])
+        .collect();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let others = std::env::split_paths(&path).filter(|directory| Some(directory) != own.as_ref());
+    let others = std::env::split_paths(&path).filter(|directory| !own.contains(directory));
     // A directory with a colon in its name cannot be on a path.
     std::env::join_paths(own.iter().cloned().chain(others)).unwrap_or(path)
 }

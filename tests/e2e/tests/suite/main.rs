@@ -25,6 +25,7 @@ mod faults_policy_file;
 mod faults_prometheus;
 mod faults_stop;
 mod faults_two_agents;
+mod install;
 mod kubectl;
 mod kubectl_jsonpath;
 mod kubectl_proxies;

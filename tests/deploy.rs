@@ -1,0 +1,168 @@
+//! The Helm chart says what the kustomization says, and refuses values that say something wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that meets the unexpected fails, and says where"
+)]
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/pod-quarantine");
+
+/// What the program prints; its error, if it fails.
+fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{program} is on the PATH of `make test`: {error}"));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
+    }
+}
+
+fn template(options: &[&str]) -> Result<String, String> {
+    let mut arguments = vec![
+        "template",
+        "pod-quarantine",
+        CHART,
+        "--namespace",
+        "pod-quarantine",
+    ];
+    arguments.extend(options);
+    output("helm", &arguments)
+}
+
+/// The objects by kind and name, without what Helm alone adds, and without what a namespace or a version is called.
+fn objects(yaml: &str) -> BTreeMap<(String, String), Value> {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
+    let mut by_name = BTreeMap::new();
+    for mut object in objects {
+        let is_hook = object
+            .pointer("/metadata/annotations/helm.sh~1hook")
+            .is_some();
+        if object.is_null() || is_hook || object["kind"] == "Namespace" {
+            continue;
+        }
+        strip(&mut object);
+        let text = |pointer| {
+            object
+                .pointer(pointer)
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let key = (text("/kind"), text("/metadata/name"));
+        // The policy files differ on purpose.
+        if key.0 != "ConfigMap" {
+            by_name.insert(key, object);
+        }
+    }
+    by_name
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for key in ["instance", "version", "managed-by"] {
+                map.remove(&format!("app.kubernetes.io/{key}"));
+            }
+            map.remove("helm.sh/chart");
+            map.remove("namespace");
+            if let Some(Value::String(image)) = map.get_mut("image") {
+                *image = image.split(':').next().unwrap().to_owned();
+            }
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(values) => values.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_chart_has_the_objects_of_the_kustomization() {
+    let budget = "--set=podDisruptionBudget.enabled=false".to_owned();
+    let values = |set: &str| format!("--values={CHART}/ci/{set}-values.yaml");
+    for (folder, options) in [
+        ("base", vec![budget.clone()]),
+        ("overlays/observe", vec![budget, values("observe")]),
+        ("overlays/ha", vec![values("ha")]),
+    ] {
+        // Which account it is about is nothing that an overlay can change.
+        let flow_schema = ["--set=flowSchema.enabled=false"];
+        let options = options.iter().map(String::as_str).chain(flow_schema);
+        let options: Vec<&str> = options.collect();
+        let kustomization = Path::new(DEPLOY).join(folder).display().to_string();
+        let kustomized = output("kubectl", &["kustomize", &kustomization]).unwrap();
+        let (expected, found) = (objects(&kustomized), objects(&template(&options).unwrap()));
+        let keys = |objects: &BTreeMap<(String, String), Value>| {
+            objects.keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&found), keys(&expected), "{folder}");
+        for (key, expected) in expected {
+            assert_eq!(found[&key], expected, "{key:?} of {folder}");
+        }
+    }
+}
+
+#[test]
+fn the_values_have_the_schema_of_the_policy_file() {
+    let read = |path: &str| -> Value {
+        let text = std::fs::read_to_string(path).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let values = read(&format!("{CHART}/values.schema.json"));
+    let mut config = read(concat!(env!("CARGO_MANIFEST_DIR"), "/config/schema.json"));
+    config.as_object_mut().unwrap().remove("$schema");
+    assert_eq!(values["properties"]["config"], config);
+}
+
+#[test]
+fn the_alerts_of_the_chart_are_those_of_the_rule_file() {
+    let read = |path: String| -> Value {
+        serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let rule = read(format!("{DEPLOY}/alerts/prometheusrule.yaml"));
+    assert_eq!(read(format!("{CHART}/files/alerts.yaml")), rule["spec"]);
+}
+
+#[test]
+fn a_value_that_is_misspelt_or_wrong_is_refused_by_its_name() {
+    for (wrong, named) in [
+        ("config.modus=observe", "modus"),
+        ("config.mode=enforced", "mode"),
+        ("config.limits.cluster.max=0", "max"),
+        ("replica=3", "replica"),
+        ("image.digest=latest", "digest"),
+    ] {
+        let error = template(&[&format!("--set={wrong}")]).expect_err(wrong);
+        assert!(error.contains(named), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn each_set_of_values_is_rendered_and_passes_the_lint() {
+    for set in Path::new(CHART).join("ci").read_dir().unwrap() {
+        let values = format!("--values={}", set.unwrap().path().display());
+        let rendered = template(&[&values]).unwrap();
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+        assert!(objects.len() > 5, "{rendered}");
+        output("helm", &["lint", "--strict", "--quiet", CHART, &values]).unwrap();
+    }
+    output("helm", &["lint", "--strict", "--quiet", CHART]).unwrap();
+}
+
+#[test]
+fn the_chart_is_of_the_agents_version() {
+    let text = std::fs::read_to_string(format!("{CHART}/Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(chart["appVersion"], json!(env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,239 @@
+//! The chart from the first installation to the last trace, as a cluster's owner goes through it.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use kube::api::ListParams;
+use pod_quarantine::core::keys;
+use serde_json::{Value, json};
+use test_cluster::wait;
+use test_e2e::{Labels, Stage, Web, record};
+use tokio::process::Command;
+
+const CHART: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../deploy/helm/pod-quarantine"
+);
+
+/// The kubelet updates a mounted ConfigMap every minute.
+const IN_FORCE: Duration = Duration::from_mins(2);
+
+/// An installation of the chart in a namespace of its own.
+struct Release {
+    stage: Stage,
+    namespace: test_cluster::TestNamespace,
+    values: Value,
+}
+
+impl Release {
+    /// A release with two replicas whose policy watches one namespace.
+    async fn of(stage: &Stage, hint: &str, watched: &str) -> anyhow::Result<Self> {
+        let namespace = stage.namespace(hint).await?;
+        let labels = json!({ "kubernetes.io/metadata.name": watched });
+        let policy = json!({
+            "name": "web",
+            "pods": { "matchLabels": { "team": "shop" } },
+            "namespaces": { "matchLabels": labels },
+            "probe": {
+                "httpGet": { "path": "/healthz", "port": "http" },
+                "periodSeconds": 1,
+                "failureThreshold": 2,
+            },
+        });
+        let values = json!({
+            // What is of the whole cluster has this name, too.
+            "fullnameOverride": namespace.name(),
+            "image": { "repository": "pod-quarantine", "tag": "test" },
+            "config": {
+                "mode": "observe",
+                "limits": {
+                    "cluster": { "max": 1000, "perHour": 10000 },
+                    "workload": { "max": 4, "minReady": "0%" },
+                    "storm": { "workload": "100%", "node": "100%", "zone": "100%", "cluster": "100%" },
+                },
+                "policies": [policy],
+            },
+        });
+        Ok(Self {
+            stage: stage.clone(),
+            namespace,
+            values,
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.namespace.name()
+    }
+
+    /// Runs helm to its end; gives what it prints.
+    async fn helm(&self, words: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::from(self.stage.cluster.command("helm"));
+        command
+            .args(words)
+            .args(["--namespace", self.name()])
+            .kill_on_drop(true);
+        let output = command.output().await.context("run helm")?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        println!("helm {}\n{printed}", words.join(" "));
+        ensure!(
+            output.status.success(),
+            "helm {}: {printed}",
+            words.join(" ")
+        );
+        Ok(printed)
+    }
+
+    /// `helm upgrade --install` with the values as they are now.
+    async fn apply(&self) -> anyhow::Result<String> {
+        let values = std::env::temp_dir().join(format!("values-of-{}.yaml", self.name()));
+        std::fs::write(&values, self.values.to_string())?;
+        let path = values.display().to_string();
+        let applied = self
+            .helm(&[
+                "upgrade",
+                "--install",
+                self.name(),
+                CHART,
+                "--values",
+                &path,
+                "--wait",
+                "--timeout",
+                "3m",
+            ])
+            .await;
+        std::fs::remove_file(Path::new(&path))?;
+        applied
+    }
+
+    /// The names of the agent's pods.
+    async fn replicas(&self) -> anyhow::Result<Vec<String>> {
+        let of_agent = ListParams::default().labels("app.kubernetes.io/name=pod-quarantine");
+        let pods = self.stage.pods(self.name()).list(&of_agent).await?.items;
+        let pods = pods
+            .into_iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        let mut names: Vec<String> = pods.filter_map(|pod| pod.metadata.name).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// `helm test`: each replica is ready, with the shipped policy file in force.
+    async fn verified(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        self.helm(&["test", self.name(), "--timeout", "3m"]).await?;
+        let took = begun.elapsed();
+        println!("the policy file was in force after {took:?}");
+        ensure!(took < IN_FORCE, "{took:?}");
+        Ok(())
+    }
+}
+
+/// Everything that can be told of a pod's quarantine: its labels, its annotations, its owner.
+async fn marks(web: &Web, pod: &str) -> anyhow::Result<Value> {
+    let meta = web.pod(pod).await?.metadata;
+    Ok(json!([
+        meta.labels,
+        meta.annotations,
+        meta.owner_references
+    ]))
+}
+
+#[tokio::test]
+async fn a_release_of_the_chart_is_installed_upgraded_rolled_back_and_uninstalled_with_a_pod_out()
+-> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    let shop = stage.namespace("chart-shop").await?;
+    let web = stage.web(shop.name(), 3, Labels::NoToggle).await?;
+    let pods = web.serving().await?;
+    let mut release = Release::of(&stage, "chart", shop.name()).await?;
+
+    // Observed first: it is told what would be done.
+    release.apply().await?;
+    release.verified().await?;
+    web.switch(&pods[0], "500").await?;
+    stage
+        .event(shop.name(), &pods[0], &["WouldQuarantine"])
+        .await?;
+    ensure!(web.all_quarantined().await?.is_empty(), "it only observes");
+
+    // A mistake that the schema does not know is refused by the agent's own reader, with its place.
+    release.values["config"]["limits"]["workload"]["max"] = json!("400%");
+    let refused = release
+        .apply()
+        .await
+        .expect_err("a limit of 400 %")
+        .to_string();
+    ensure!(refused.contains("400%"), "{refused}");
+    release.values["config"]["limits"]["workload"]["max"] = json!(4);
+
+    // Enforced: no pod of the agent is replaced for that.
+    let replicas = release.replicas().await?;
+    release.values["config"]["mode"] = json!("enforce");
+    release.apply().await?;
+    release.verified().await?;
+    ensure!(
+        release.replicas().await? == replicas,
+        "a policy file rolls no pod"
+    );
+    web.quarantined(&pods[0]).await?;
+    let before = marks(&web, &pods[0]).await?;
+
+    // Other pods of the agent, and back: the pod stays out, with every word of its record.
+    release.values["podAnnotations"] = json!({ "example.com/upgraded": "true" });
+    release.apply().await?;
+    ensure!(
+        release
+            .replicas()
+            .await?
+            .iter()
+            .all(|name| !replicas.contains(name)),
+        "all are new"
+    );
+    release
+        .helm(&["rollback", release.name(), "--wait", "--timeout", "3m"])
+        .await?;
+    release.verified().await?;
+    ensure!(marks(&web, &pods[0]).await? == before, "{before}");
+    record(&web.pod(&pods[0]).await?)?;
+
+    // Put back by the agent, before it goes; nothing of it stays.
+    web.switch(&pods[0], "ok").await?;
+    release.values["onUninstall"] = json!("release");
+    release.apply().await?;
+    let uninstalled = release
+        .helm(&["uninstall", release.name(), "--wait", "--timeout", "6m"])
+        .await?;
+    println!("{uninstalled}");
+    wait::until("the pod is back", Duration::from_secs(10), async || {
+        let labels = web.pod(&pods[0]).await?.metadata.labels.unwrap_or_default();
+        ensure!(!labels.contains_key(keys::STATE), "{labels:?}");
+        Ok(())
+    })
+    .await?;
+    let name = release.name();
+    let left = stage
+        .cluster
+        .kubectl(&[
+            "get",
+            "configmap,lease,deployment,job,serviceaccount,role,rolebinding,service",
+            "-n",
+            name,
+            "-o",
+            "name",
+        ])
+        .await?;
+    let left = String::from_utf8(left.stdout)?;
+    let ours: Vec<&str> = left
+        .lines()
+        .filter(|name| {
+            !name.ends_with("/kube-root-ca.crt") && !name.ends_with("serviceaccount/default")
+        })
+        .collect();
+    ensure!(ours.is_empty(), "{ours:?}");
+    release.namespace.delete().await?;
+    shop.delete().await
+}
