@@ -21,6 +21,7 @@ mod effect;
 mod ends_of_failures;
 mod explain;
 mod failures_of_nodes;
+mod golden;
 mod judge;
 mod ledger;
 mod ledger_upkeep;
