@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use reqwest::Client;
 use tokio::{net::lookup_host, time::sleep};
 
-use crate::{config, core::text::Fingerprint};
+use crate::{config, core::text::Fingerprint, signal::tls};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -22,13 +22,21 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// there are, or which of them did not answer so within that time.
 pub async fn verify(file: &Path, agent: &str, timeout: Duration) -> anyhow::Result<String> {
     let hash = config::read(file)?.hash;
-    let client = Client::builder().timeout(ANSWER).no_proxy().build()?;
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls::verified(None)?)
+        .timeout(ANSWER)
+        .no_proxy()
+        .build()?;
     let begun = Instant::now();
     loop {
         match all(&client, agent, &hash).await {
             Ok(replicas) => {
+                let replicas = match replicas {
+                    1 => "1 replica is".to_owned(),
+                    more => format!("{more} replicas are"),
+                };
                 return Ok(format!(
-                    "{replicas} replicas at {agent} are ready, with the policy file {hash} in force"
+                    "{replicas} ready at {agent}, with the policy file {hash} in force"
                 ));
             }
             Err(why) if begun.elapsed() >= timeout => return Err(why),

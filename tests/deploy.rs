@@ -160,9 +160,29 @@ fn each_set_of_values_is_rendered_and_passes_the_lint() {
     output("helm", &["lint", "--strict", "--quiet", CHART]).unwrap();
 }
 
+fn chart() -> Value {
+    let text = std::fs::read_to_string(format!("{CHART}/Chart.yaml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
+
 #[test]
 fn the_chart_is_of_the_agents_version() {
-    let text = std::fs::read_to_string(format!("{CHART}/Chart.yaml")).unwrap();
-    let chart: Value = serde_saphyr::from_str(&text).unwrap();
-    assert_eq!(chart["appVersion"], json!(env!("CARGO_PKG_VERSION")));
+    assert_eq!(chart()["appVersion"], json!(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_changes_of_the_chart_are_those_of_the_changelog() {
+    let text = chart()["annotations"]["artifacthub.io/changes"].clone();
+    let changes: Vec<BTreeMap<String, String>> =
+        serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
+    let changes = changes
+        .iter()
+        .map(|change| format!("- {}: {}", change["kind"], change["description"]));
+    let changelog = include_str!("../CHANGELOG.md");
+    let (_, versions) = changelog.split_once("\n## ").unwrap();
+    let latest = versions.split("\n## ").next().unwrap();
+    let (heading, latest) = latest.split_once('\n').unwrap();
+    assert!(heading.starts_with(env!("CARGO_PKG_VERSION")), "{heading}");
+    let latest: Vec<&str> = latest.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(changes.collect::<Vec<_>>(), latest);
 }

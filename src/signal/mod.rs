@@ -23,7 +23,7 @@ pub mod probe;
 pub mod prometheus;
 mod remark;
 mod schedule;
-mod tls;
+pub(crate) mod tls;
 
 pub use error_cause::ErrorCause;
 pub use remark::Remark;

@@ -92,8 +92,8 @@ fn is_about_what_was_offered(alert: AlertDescription) -> bool {
     )
 }
 
-/// For Prometheus: the certificates of a PEM file, or the compiled-in roots of public authorities.
-pub(super) fn verified(pem: Option<&[u8]>) -> Result<ClientConfig, RootsError> {
+/// For Prometheus, and the agent's own port: the certificates of a PEM file, or the compiled-in roots of public authorities.
+pub(crate) fn verified(pem: Option<&[u8]>) -> Result<ClientConfig, RootsError> {
     let mut roots = RootCertStore::empty();
     match pem {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -118,7 +118,7 @@ pub(super) fn verified(pem: Option<&[u8]>) -> Result<ClientConfig, RootsError> {
 
 /// Why a file of certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RootsError {
+pub(crate) enum RootsError {
     #[error("it is not PEM")]
     NotPem,
     #[error("there is no certificate in it")]
