@@ -184,7 +184,7 @@ async fn an_agent_whose_names_have_a_prefix_is_restricted_too() -> anyhow::Resul
     );
     let image = format!("pod/{pod}");
     let set_image = &["set", "image", &image, "web=another", "--dry-run=server"][..];
-    let annotate = &["annotate", "pod", pod, "note=it may do this"][..];
+    let annotate = &["annotate", "pod", pod, "pod-quarantine.io/fence=7"][..];
     scene
         .until("it is restricted", async || {
             let said = said(&scene, set_image, &account).await?;
@@ -216,7 +216,7 @@ async fn the_agents_account_changes_labels_and_annotations_of_pods_and_nothing_e
     let image = format!("pod/{pod}");
     for (command, answer) in [
         (
-            &["annotate", "pod", pod, "note=it may do this"][..],
+            &["annotate", "pod", pod, "pod-quarantine.io/fence=7"][..],
             "annotated",
         ),
         (
@@ -225,7 +225,7 @@ async fn the_agents_account_changes_labels_and_annotations_of_pods_and_nothing_e
         ),
         (
             &["delete", "pod", pod, "--wait=false"],
-            "only pods that are quarantined",
+            "only pods that are quarantined, with a record",
         ),
         (&["get", "secrets"], "Forbidden"),
         (&["create", "configmap", "its-own"], "forbidden"),

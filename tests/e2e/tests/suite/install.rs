@@ -13,6 +13,8 @@ use test_cluster::wait;
 use test_e2e::{Labels, Stage, Web, record};
 use tokio::process::Command;
 
+use crate::plugin::has;
+
 const CHART: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../deploy/helm/pod-quarantine"
@@ -161,19 +163,19 @@ async fn a_release_of_the_chart_is_installed_upgraded_rolled_back_and_uninstalle
         .await?;
     ensure!(web.all_quarantined().await?.is_empty(), "it only observes");
 
-    // A mistake that the schema does not know is refused by the agent's own reader, with its place.
-    release.values["config"]["limits"]["workload"]["max"] = json!("400%");
-    let refused = release
-        .apply()
-        .await
-        .expect_err("a limit of 400 %")
-        .to_string();
-    ensure!(refused.contains("400%"), "{refused}");
-    release.values["config"]["limits"]["workload"]["max"] = json!(4);
+    // A mistake that only the agent's own reader sees is refused before anything is changed, with its place.
+    let policies = release.values["config"]["policies"].clone();
+    let twice = [policies[0].clone(), policies[0].clone()];
+    release.values["config"]["policies"] = json!(twice);
+    let refused = release.apply().await;
+    let refused = refused.expect_err("two policies of one name").to_string();
+    has(&refused, &["web", "config.yaml", "^^^"])?;
+    release.values["config"]["policies"] = policies;
 
     // Enforced: no pod of the agent is replaced for that.
     let replicas = release.replicas().await?;
-    release.values["config"]["mode"] = json!("enforce");
+    // By the policy alone: what people ask for on the pods of other tests is left to those tests' own agents.
+    release.values["config"]["policies"][0]["mode"] = json!("enforce");
     release.apply().await?;
     release.verified().await?;
     ensure!(

@@ -13,6 +13,7 @@
 mod admission;
 mod autoscaler;
 mod availability;
+mod confinement;
 mod doubt;
 mod effect;
 mod endings;

@@ -58,11 +58,13 @@ impl Scene {
             let namespaces: Vec<&str> = ours.iter().copied().chain(tenants).collect();
             policy(&namespaces, limits)
         };
+        let rights = stage.rights(HINT).await?;
+        rights.agent.let_others_write_its_marks().await?;
         Ok(Self {
             limits,
             policies: [&[first, second][..], &[first], &[second]].map(with_tenants),
             web,
-            rights: stage.rights(HINT).await?,
+            rights,
             namespaces,
             stage,
         })
