@@ -18,7 +18,7 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell cluster-program
-.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach fuzz mutants
+.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach fuzz mutants chart-readme
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,7 +58,7 @@ test: cluster-program ## Run all tests: unit and property tests, then those on t
 	@$(CLUSTER) build & cluster=$$!; \
 	trap 'kill $$cluster 2>/dev/null' EXIT; \
 	cargo test --quiet --locked --workspace --no-run --test '*' && wait $$cluster
-	@PATH="$(PROGRAMS)/prometheus:$(PROGRAMS)/prober:$(PROGRAMS)/helm:$(PROGRAMS)/kubernetes:$$PATH" cargo test --locked --workspace
+	@PATH="$(PROGRAMS)/prometheus:$(PROGRAMS)/prober:$(PROGRAMS)/helm:$(PROGRAMS)/kubernetes:$$PATH" CHART_TOOLS="$(PROGRAMS)/chart-tools" cargo test --locked --workspace
 	@$(CLUSTER) up
 	@$(BUILD) --bin prepare && $(BUILT)/prepare
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1
@@ -75,6 +75,11 @@ chaos: cluster-program ## Kill, stop and mislead two agents, beside hostile tena
 
 image: cluster-program ## Build the Dockerfile, as a user would, without a registry of images
 	@$(CLUSTER) image $(if $(filter dev,$(PROFILE)),--dev)
+
+# Its tables are made of the comments in values.yaml.
+chart-readme: cluster-program ## Write the README of the chart
+	@$(CLUSTER) build
+	@$(PROGRAMS)/chart-tools/helm-docs --log-level warning --chart-search-root deploy/helm/pod-quarantine
 
 # Each round has other cases; the first mistake ends it, with the smallest case that shows it.
 soak-detach: ## Try the choice of labels on many more random cases: ROUNDS=10 of 100,000

@@ -148,16 +148,71 @@ fn a_value_that_is_misspelt_or_wrong_is_refused_by_its_name() {
     }
 }
 
+/// Where a program is that `make test` builds for these tests.
+fn tool(name: &str) -> String {
+    let directory = std::env::var("CHART_TOOLS").expect("CHART_TOOLS: `make test` sets it");
+    format!("{directory}/{name}")
+}
+
+/// The options of each set of values in `ci`, and of none.
+fn sets() -> Vec<Vec<String>> {
+    let files = Path::new(CHART).join("ci").read_dir().unwrap();
+    let sets = files.map(|set| vec![format!("--values={}", set.unwrap().path().display())]);
+    sets.chain([Vec::new()]).collect()
+}
+
 #[test]
-fn each_set_of_values_is_rendered_and_passes_the_lint() {
-    for set in Path::new(CHART).join("ci").read_dir().unwrap() {
-        let values = format!("--values={}", set.unwrap().path().display());
-        let rendered = template(&[&values]).unwrap();
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+fn each_set_of_values_is_the_same_to_helm_4_and_3_and_passes_the_lint_of_both() {
+    let helm_3 = tool("helm");
+    for set in sets() {
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        let rendered = template(&set).unwrap();
+        let release = [
+            "template",
+            "pod-quarantine",
+            CHART,
+            "--namespace=pod-quarantine",
+            // A program that was built from its module does not know which one it is for.
+            "--kube-version=1.34.0",
+        ];
+        let rendered_by_3 = output(&helm_3, &[&release, &set[..]].concat()).unwrap();
+        let read = |yaml: &str| -> Vec<Value> { serde_saphyr::from_multiple(yaml).unwrap() };
+        let (objects, objects_by_3) = (read(&rendered), read(&rendered_by_3));
         assert!(objects.len() > 5, "{rendered}");
-        output("helm", &["lint", "--strict", "--quiet", CHART, &values]).unwrap();
+        assert_eq!(objects, objects_by_3, "{set:?}");
+        for helm in ["helm", &helm_3] {
+            let lint = [
+                "lint",
+                "--strict",
+                "--quiet",
+                "--kube-version=1.34.0",
+                CHART,
+            ];
+            output(helm, &[&lint, &set[..]].concat()).unwrap();
+        }
     }
-    output("helm", &["lint", "--strict", "--quiet", CHART]).unwrap();
+}
+
+#[test]
+fn the_readme_of_the_chart_is_made_of_its_values() {
+    let root = format!("--chart-search-root={CHART}");
+    let made = output(
+        &tool("helm-docs"),
+        &["--dry-run", "--log-level=error", &root],
+    )
+    .unwrap();
+    let committed = std::fs::read_to_string(format!("{CHART}/README.md")).unwrap();
+    assert_eq!(
+        made.trim(),
+        committed.trim(),
+        "`make chart-readme` writes it"
+    );
+}
+
+#[test]
+fn the_chart_passes_its_own_tests() {
+    let passed = output(&tool("helm-unittest"), &[CHART]).unwrap();
+    assert!(passed.contains("4 passed, 4 total"), "{passed}");
 }
 
 fn chart() -> Value {

@@ -60,7 +60,8 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{- /* The metadata of a hook's object: `name`, `hook`, `weight`, and the chart's `context`. A hook that failed stays until
+{{- /* The metadata of a hook's object: `name`, `hook`, `weight`, when its `log` is printed, and the chart's
+`context`. A hook that failed stays until
 the next try: its log has the mistake. */ -}}
 {{- define "pod-quarantine.hookMetadata" -}}
 name: {{ .name }}
@@ -70,7 +71,7 @@ annotations:
   helm.sh/hook: {{ .hook }}
   helm.sh/hook-weight: {{ .weight | quote }}
   helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-  helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
+  helm.sh/hook-output-log-policy: {{ .log }}
   {{- with .context.Values.commonAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
