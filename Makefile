@@ -64,6 +64,7 @@ test: cluster-program ## Run all tests: unit and property tests, then those on t
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 1 ::alone::
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
+	@$(BUILD) --bin rights && $(BUILT)/rights
 
 # What it prints first, SEED, lets the same things happen again. SABOTAGE breaks a rule on purpose and must fail: cap,
 # label, quarantine, release, reap or share. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes. TENANTS=0 is

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use http::Uri;
+use http::{HeaderValue, Uri, header};
 use hyper::rt::{Read, Write};
 use hyper_util::{
     client::{
@@ -73,7 +73,10 @@ fn through(proxy: Option<&str>) -> String {
 }
 
 /// A client without any layer on it.
-pub fn connect(config: Config) -> Result<ClientBuilder<Connected>, Error> {
+pub fn connect(mut config: Config) -> Result<ClientBuilder<Connected>, Error> {
+    // The API server's audit log has it.
+    let name = HeaderValue::from_static(concat!("pod-quarantine/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((header::USER_AGENT, name));
     let exec = config.auth_info.exec.as_ref();
     let program = exec.and_then(|exec| {
         Some(CredentialPlugin {

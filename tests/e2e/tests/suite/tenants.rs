@@ -42,6 +42,7 @@ fn asked_for_slices(scene: &Scene) -> anyhow::Result<usize> {
         scene.agent.namespace()
     );
     let lines = log.lines().filter(|line| line.contains(&account));
+    let lines = lines.filter(|line| line.contains("\"endpointslices\""));
     Ok(lines.count())
 }
 
