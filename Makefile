@@ -18,10 +18,10 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell cluster-program
-.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach fuzz mutants chart-readme
+.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach fuzz mutants chart-readme e2e-install
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 cluster-program:
 	@[ -e $(CLUSTER) ] || echo "  cluster                  building the program that starts it, about a minute …" >&2
@@ -65,6 +65,11 @@ test: cluster-program ## Run all tests: unit and property tests, then those on t
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 1 ::alone::
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --test-threads 4 --skip ::alone::
 	@$(BUILD) --bin rights && $(BUILT)/rights
+
+e2e-install: cluster-program ## Install, upgrade, roll back and uninstall the chart on a cluster, with a pod in quarantine
+	@$(CLUSTER) up
+	@$(BUILD) --bin prepare && $(BUILT)/prepare
+	@$(CLUSTER) exec -- cargo test --offline --workspace --test suite -- --nocapture install:: uninstall:: confinement::
 
 # What it prints first, SEED, lets the same things happen again. SABOTAGE breaks a rule on purpose and must fail: cap,
 # label, quarantine, release, reap or share. ROUNDS=1000 takes a quarter of an hour, the 200 three minutes. TENANTS=0 is

@@ -13,7 +13,7 @@ fn targets() -> BTreeSet<String> {
         .filter(|target| {
             target
                 .chars()
-                .all(|one| one == '-' || one.is_ascii_lowercase())
+                .all(|one| one == '-' || one.is_ascii_lowercase() || one.is_ascii_digit())
         })
         .map(str::to_owned)
         .collect()

@@ -240,3 +240,90 @@ async fn a_release_of_the_chart_is_installed_upgraded_rolled_back_and_uninstalle
     release.namespace.delete().await?;
     shop.delete().await
 }
+
+/// Runs a program inside the cluster to its end; gives its standard output.
+async fn output(stage: &Stage, program: &str, words: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::from(stage.cluster.command(program));
+    let ended = command.args(words).kill_on_drop(true).output().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let words = words.join(" ");
+    ensure!(
+        ended.status.success(),
+        "{program} {words}: {}",
+        text(&ended.stderr)
+    );
+    Ok(text(&ended.stdout))
+}
+
+/// Copies a directory with everything in it.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in from.read_dir()? {
+        let from = entry?.path();
+        let to = to.join(from.file_name().context("a file without a name")?);
+        if from.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            std::fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_set_of_values_and_every_overlay_is_valid_to_a_strict_api_server()
+-> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    let namespace = stage.namespace("strict").await?;
+    let name = namespace.name();
+    let place = std::env::temp_dir().join(format!("rendered-{name}"));
+    let deploy = Path::new(CHART).join("../..");
+    for directory in ["base", "overlays"] {
+        copy(&deploy.join(directory), &place.join(directory))?;
+    }
+    let mut rendered = Vec::new();
+    for set in Path::new(CHART).join("ci").read_dir()? {
+        let set = set?.path().display().to_string();
+        // The kinds of the Prometheus operator are not on this cluster.
+        let without = [
+            "--set=monitoring.podMonitor.enabled=false",
+            "--set=monitoring.prometheusRule.enabled=false",
+        ];
+        let words = [
+            "template",
+            name,
+            CHART,
+            "--namespace",
+            name,
+            "--values",
+            &set,
+        ];
+        rendered.push((
+            set.clone(),
+            output(&stage, "helm", &[&words[..], &without].concat()).await?,
+        ));
+    }
+    for overlay in ["base", "overlays/observe", "overlays/ha"] {
+        let kustomization = json!({ "namespace": name, "resources": [overlay] });
+        std::fs::write(place.join("kustomization.yaml"), kustomization.to_string())?;
+        let words = ["kustomize", &place.display().to_string()];
+        rendered.push((overlay.to_owned(), output(&stage, "kubectl", &words).await?));
+    }
+    for (what, text) in &rendered {
+        let file = place.join("rendered.yaml").display().to_string();
+        std::fs::write(&file, text)?;
+        let apply = [
+            "apply",
+            "--dry-run=server",
+            "--validate=strict",
+            "--filename",
+            &file,
+        ];
+        let namespaced = ["--namespace", name];
+        let applied = output(&stage, "kubectl", &[&apply[..], &namespaced].concat()).await;
+        let applied = applied.with_context(|| what.clone())?;
+        println!("{what}: {} objects", applied.lines().count());
+    }
+    std::fs::remove_dir_all(&place)?;
+    namespace.delete().await
+}
