@@ -1,9 +1,9 @@
 {{- define "pod-quarantine.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 45 | trimSuffix "-" }}
 {{- else }}
 {{- $name := default .Chart.Name .Values.nameOverride }}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 52 | trimSuffix "-" }}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 45 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -12,22 +12,22 @@ app.kubernetes.io/name: pod-quarantine
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* The labels of an object; values add some, and replace none of these. */ -}}
 {{- define "pod-quarantine.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "pod-quarantine.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := include "pod-quarantine.selectorLabels" . | fromYaml }}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $own = merge $own (dict "helm.sh/chart" $chart "app.kubernetes.io/version" .Chart.AppVersion) }}
+{{- $own = merge $own (dict "app.kubernetes.io/managed-by" .Release.Service) }}
+{{- toYaml (merge $own (deepCopy .Values.commonLabels)) }}
 {{- end }}
 
-{{- /* The metadata of an object; a name's suffix and further annotations may follow the context in a list. */ -}}
+{{- /* The metadata of an object: a list of the chart's context, the end of its name, and further labels. */ -}}
 {{- define "pod-quarantine.metadata" -}}
-name: {{ include "pod-quarantine.fullname" . }}
+{{- $context := index . 0 }}
+name: {{ include "pod-quarantine.fullname" $context }}{{ index . 1 }}
 labels:
-  {{- include "pod-quarantine.labels" . | nindent 2 }}
-{{- with .Values.commonAnnotations }}
+  {{- toYaml (merge (include "pod-quarantine.labels" $context | fromYaml) (index . 2)) | nindent 2 }}
+{{- with $context.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -79,12 +79,9 @@ annotations:
 
 {{- /* Not the agent's name: its Service, its PodDisruptionBudget and the plugin look for that. */ -}}
 {{- define "pod-quarantine.hookLabels" -}}
-app.kubernetes.io/name: pod-quarantine-hook
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict "app.kubernetes.io/name" "pod-quarantine-hook" "app.kubernetes.io/instance" .Release.Name }}
+{{- $own = merge $own (dict "app.kubernetes.io/managed-by" .Release.Service) }}
+{{- toYaml (merge $own (deepCopy .Values.commonLabels)) }}
 {{- end }}
 
 {{- /* The pod of a hook, with the agent's image; the fields of its container may follow. */ -}}

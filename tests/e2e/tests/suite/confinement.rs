@@ -147,7 +147,7 @@ async fn what_the_agent_has_no_business_with_is_denied_to_its_token() -> anyhow:
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": "p", "namespace": kube.name() },
+        "metadata": { "name": "p", "namespace": kube.name(), "labels": { "k8s-app": "dns" } },
         "spec": { "nodeName": "nowhere", "containers": [container(json!({}))] },
     });
     scene.apply_all(&[pod]).await?;
