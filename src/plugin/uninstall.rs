@@ -3,19 +3,16 @@
 //!
 //! The agent puts the pods back or deletes them, by its own rules: the command writes what a person would write on each.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Preconditions},
 };
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 
 use super::{
     arguments::{AgentArgs, FinishArgs, UninstallArgs, UninstallPods},
@@ -32,16 +29,18 @@ use crate::{
         keys,
         ledger::{self, Ledger},
         notice::Topic,
-        object::{ResourceVersion, Uid},
+        object::ResourceVersion,
         policy::Mode,
+        restore::HIGHEST_COST,
     },
 };
 
 /// Concurrent requests.
 const AT_ONCE: usize = 16;
 
-/// How often the pods that are still in quarantine are read.
+/// How often a pod is read, and how much longer that is for each pod: at most 50 are read in a second.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
+const READ_INTERVAL_OF_EACH: Duration = Duration::from_millis(20);
 
 /// What the agent is asked for, by an annotation on each pod.
 struct PodRequest {
@@ -79,118 +78,128 @@ pub(super) async fn prepare(
     uninstall: &UninstallArgs,
     output: Option<&OutputFormat>,
 ) -> Result<Printout, CommandFailure> {
-    let before = quarantined(session, uninstall).await?;
-    let mut stay = BTreeMap::new();
-    let request = uninstall.pods.request();
-    if let Some(request) = &request {
-        annotate(session, request, &before, |_| Some(request.value)).await?;
-        let left = wait(session, &before, uninstall.timeout).await?;
-        // Nobody finds a command that another agent would carry out one day.
-        annotate(session, request, &left, |pod| {
-            pod.pod.annotation(request.key)
-        })
-        .await?;
-        for (uid, found) in &left {
-            stay.insert(uid.clone(), refusal(session, request, found).await);
+    let agent = &uninstall.agent;
+    let agent = format!("{}/{}", agent.namespace, agent.name_or_default());
+    let mut pods = Vec::new();
+    for found in session.in_all_namespaces().tracked("").await? {
+        let one = Quarantined::of(&found, Mode::Enforce, Timestamp::now());
+        if let Some(one) = one.filter(|one| !one.terminating) {
+            match &one.agent {
+                Some(other) if *other != agent => {}
+                of => pods.push((of.is_some(), found)),
+            }
         }
     }
-    let outcomes = before.iter().map(|(uid, found)| {
-        let refused = stay.get(uid);
-        let done = request.as_ref().filter(|_| refused.is_none());
+    pods.sort_by(|(_, a), (_, b)| a.pod.key.cmp(&b.pod.key));
+    let asking = Asking {
+        session,
+        request: uninstall.pods.request(),
+        until: Instant::now() + uninstall.timeout,
+        pause: READ_INTERVAL
+            + READ_INTERVAL_OF_EACH * u32::try_from(pods.len()).unwrap_or(u32::MAX),
+        turns: Semaphore::new(AT_ONCE),
+    };
+    let outcomes = pods.iter().map(async |(is_known, found)| {
+        let outcome = asking.outcome(found, *is_known).await;
         CommandOutcome {
             namespace: found.pod.key.namespace.to_string(),
             name: found.pod.key.name.to_string(),
-            done: done.is_some(),
-            message: match (done, refused) {
-                (Some(request), _) => request.done.to_owned(),
-                (None, Some(why)) => format!("stays: {why}"),
-                (None, None) => "stays".to_owned(),
-            },
+            done: outcome.is_ok(),
+            message: outcome.unwrap_or_else(|stays| stays),
         }
     });
-    print(&outcomes.collect::<Vec<_>>(), output)
+    print(&join_all(outcomes).await, output)
 }
 
-/// The pods that count as quarantined by that agent, and those of which nobody can tell by whom.
-async fn quarantined(
-    session: &Session,
-    uninstall: &UninstallArgs,
-) -> Result<BTreeMap<Uid, FoundPod>, CommandFailure> {
-    let agent = &uninstall.agent;
-    let agent = format!("{}/{}", agent.namespace, agent.name_or_default());
-    let mut pods = BTreeMap::new();
-    for found in session.in_all_namespaces().tracked("").await? {
-        let one = Quarantined::of(&found, Mode::Enforce, Timestamp::now());
-        let is_of_agent = |one: Quarantined| one.agent.is_none_or(|name| name == agent);
-        if !found.pod.terminating && one.is_some_and(is_of_agent) {
-            pods.insert(found.pod.uid.clone(), found);
+/// What is asked of the agent, for all pods at once: one that fails stops no other one.
+struct Asking<'a> {
+    session: &'a Session,
+    request: Option<PodRequest>,
+    until: Instant,
+    /// Between two reads of a pod.
+    pause: Duration,
+    /// Of the requests under way.
+    turns: Semaphore,
+}
+
+impl Asking<'_> {
+    /// What has become of a pod; `Err`: it stays, and why.
+    async fn outcome(&self, found: &FoundPod, is_known: bool) -> Result<String, String> {
+        let Some(request) = &self.request else {
+            return Err("stays".to_owned());
+        };
+        if !is_known {
+            return Err("stays: its record cannot be read, so nobody knows whose it is".to_owned());
         }
-    }
-    Ok(pods)
-}
-
-/// Writes the annotation of each pod, or removes it.
-async fn annotate<'a>(
-    session: &Session,
-    request: &PodRequest,
-    pods: &'a BTreeMap<Uid, FoundPod>,
-    value: impl Fn(&'a FoundPod) -> Option<&'a str>,
-) -> Result<(), CommandFailure> {
-    let writes = pods.values().map(|found| {
-        let session = session.in_namespace(&found.pod.key.namespace);
-        let value = value(found);
-        async move {
-            match session.annotate(&found.pod, request.key, value).await {
-                Err(failure) if failure.is_not_found() => Ok(()),
-                written => written,
+        let session = self.session.in_namespace(&found.pod.key.namespace);
+        let annotate = async |value: Option<&str>| {
+            // The semaphore is never closed.
+            let _turn = self.turns.acquire().await;
+            session.annotate(&found.pod, request.key, value).await
+        };
+        match annotate(Some(request.value)).await {
+            Err(failure) if failure.is_not_found() => return Ok(request.done.to_owned()),
+            Err(failure) => return Err(format!("stays: {failure}")),
+            Ok(()) => {}
+        }
+        loop {
+            let read = async {
+                let _turn = self.turns.acquire().await;
+                session
+                    .pod_of(&found.pod.key.namespace, &found.pod.key.name)
+                    .await
+            };
+            let now = read
+                .await
+                .map(|now| now.filter(|now| now.pod.uid == found.pod.uid));
+            let is_over = Instant::now() >= self.until;
+            match now {
+                Ok(None) => return Ok(request.done.to_owned()),
+                Ok(Some(now)) if now.pod.terminating => return Ok(request.done.to_owned()),
+                Ok(Some(now)) if !now.pod.counts_as_quarantined() => {
+                    // Until its ReplicaSet has settled, it is the last that this one deletes.
+                    let cost = now.pod.annotation(keys::DELETION_COST);
+                    match (cost == Some(HIGHEST_COST), is_over) {
+                        (false, _) => return Ok(request.done.to_owned()),
+                        (true, true) => {
+                            let cost = keys::DELETION_COST;
+                            return Ok(format!("{}; {cost} stays {HIGHEST_COST}", request.done));
+                        }
+                        (true, false) => {}
+                    }
+                }
+                // One that cannot be read now may be read later.
+                Ok(Some(_)) | Err(_) if is_over => break,
+                Ok(Some(_)) | Err(_) => {}
             }
+            sleep(self.pause).await;
         }
-    });
-    let writes = stream::iter(writes).buffer_unordered(AT_ONCE);
-    writes.try_collect().await
-}
-
-/// Waits until none of these pods is in quarantine. Gives those that are at the end of that time, as they were before.
-async fn wait(
-    session: &Session,
-    before: &BTreeMap<Uid, FoundPod>,
-    timeout: Duration,
-) -> Result<BTreeMap<Uid, FoundPod>, CommandFailure> {
-    let begun = Instant::now();
-    let mut left = before.clone();
-    loop {
-        let reads = left.values().map(|found| stays(session, found));
-        let reads = stream::iter(reads).buffer_unordered(AT_ONCE);
-        let stay: BTreeMap<Uid, bool> = reads.try_collect().await?;
-        left.retain(|uid, _| stay.get(uid) == Some(&true));
-        if left.is_empty() || begun.elapsed() >= timeout {
-            return Ok(left);
-        }
-        sleep(READ_INTERVAL).await;
+        // Nobody finds a command that another agent would carry out one day.
+        let before = found.pod.annotation(request.key);
+        let restored = annotate(before).await;
+        let why = self.refusal(&session, request, found).await;
+        Err(match restored {
+            Ok(()) => format!("stays: {why}"),
+            Err(failure) => format!(
+                "stays, with the annotation {}: {why}; {failure}",
+                request.key
+            ),
+        })
     }
-}
 
-/// Whether a pod is in quarantine still.
-async fn stays(session: &Session, found: &FoundPod) -> Result<(Uid, bool), CommandFailure> {
-    let (key, uid) = (&found.pod.key, &found.pod.uid);
-    let now = session.pod_of(&key.namespace, &key.name).await?;
-    let now = now.filter(|now| now.pod.uid == *uid && !now.pod.terminating);
-    let stays = now.is_some_and(|now| now.pod.counts_as_quarantined());
-    Ok((uid.clone(), stays))
-}
-
-/// Why the agent does not do what it is asked for.
-async fn refusal(session: &Session, request: &PodRequest, found: &FoundPod) -> String {
-    let session = session.in_namespace(&found.pod.key.namespace);
-    let events = session.events(&found.pod.uid).await;
-    let events = events.unwrap_or_default();
-    let mut said = events.into_iter().filter(|event| {
-        let is_refusal = event.reason == request.refusal.as_str();
-        is_refusal && event.is_of_agent()
-    });
-    match said.next_back() {
-        Some(event) => event.note,
-        None => "its agent has not answered".to_owned(),
+    /// Why the agent does not do what it is asked for.
+    async fn refusal(&self, session: &Session, request: &PodRequest, found: &FoundPod) -> String {
+        let _turn = self.turns.acquire().await;
+        let events = session.events(&found.pod.uid).await;
+        let events = events.unwrap_or_default();
+        let mut said = events.into_iter().filter(|event| {
+            let is_refusal = event.reason == request.refusal.as_str();
+            is_refusal && event.is_of_agent()
+        });
+        match said.next_back() {
+            Some(event) => event.note,
+            None => "its agent has not answered".to_owned(),
+        }
     }
 }
 
