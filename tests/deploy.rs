@@ -52,6 +52,10 @@ fn objects(yaml: &str) -> BTreeMap<(String, String), Value> {
             continue;
         }
         strip(&mut object);
+        // Helm puts the objects into the namespace, kustomize writes it.
+        if let Some(Value::Object(meta)) = object.get_mut("metadata") {
+            meta.remove("namespace");
+        }
         let text = |pointer| {
             object
                 .pointer(pointer)
@@ -76,7 +80,6 @@ fn strip(value: &mut Value) {
                 map.remove(&format!("app.kubernetes.io/{key}"));
             }
             map.remove("helm.sh/chart");
-            map.remove("namespace");
             if let Some(Value::String(image)) = map.get_mut("image") {
                 *image = image.split(':').next().unwrap().to_owned();
             }
@@ -111,6 +114,27 @@ fn the_chart_has_the_objects_of_the_kustomization() {
             assert_eq!(found[&key], expected, "{key:?} of {folder}");
         }
     }
+}
+
+/// A file that is left out by mistake renders nothing, and Helm says nothing.
+#[test]
+fn the_chart_has_one_test_and_hooks_before_and_after() {
+    let rendered = template(&[]).unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+    let hooks = objects.iter().filter_map(|object| {
+        let hook = object.pointer("/metadata/annotations/helm.sh~1hook")?;
+        let runs = ["Job", "Pod"].contains(&object["kind"].as_str()?);
+        hook.as_str().filter(|_| runs)
+    });
+    let mut hooks: Vec<&str> = hooks.collect();
+    hooks.sort_unstable();
+    let expected = [
+        "post-delete",
+        "pre-delete",
+        "pre-install,pre-upgrade",
+        "test",
+    ];
+    assert_eq!(hooks, expected);
 }
 
 #[test]
@@ -212,7 +236,7 @@ fn the_readme_of_the_chart_is_made_of_its_values() {
 #[test]
 fn the_chart_passes_its_own_tests() {
     let passed = output(&tool("helm-unittest"), &[CHART]).unwrap();
-    assert!(passed.contains("4 passed, 4 total"), "{passed}");
+    assert!(passed.contains("5 passed, 5 total"), "{passed}");
 }
 
 fn chart() -> Value {

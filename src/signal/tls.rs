@@ -92,7 +92,7 @@ fn is_about_what_was_offered(alert: AlertDescription) -> bool {
     )
 }
 
-/// For Prometheus, and the agent's own port: the certificates of a PEM file, or the compiled-in roots of public authorities.
+/// For Prometheus: the certificates of a PEM file, or the compiled-in roots of public authorities.
 pub(crate) fn verified(pem: Option<&[u8]>) -> Result<ClientConfig, RootsError> {
     let mut roots = RootCertStore::empty();
     match pem {

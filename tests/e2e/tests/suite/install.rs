@@ -126,8 +126,8 @@ impl Release {
     /// `helm test`: each replica is ready, with the shipped policy file in force.
     async fn verified(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        self.helm(&["test", self.name(), "--logs", "--timeout", "3m"])
-            .await?;
+        let tested = self.helm(&["test", self.name(), "--timeout", "3m"]).await?;
+        has(&tested, &["2 replicas are ready at"])?;
         let took = begun.elapsed();
         println!("the policy file was in force after {took:?}");
         ensure!(took < IN_FORCE, "{took:?}");
