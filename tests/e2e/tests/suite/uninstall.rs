@@ -7,10 +7,11 @@ use test_e2e::{Labels, PROBE, Scene};
 use crate::plugin::has;
 
 /// Runs `uninstall-prepare` for the scene's agent; gives what it says of that pod.
-async fn prepare(scene: &Scene, pods: &str, of: &str) -> anyhow::Result<String> {
+async fn prepare(scene: &Scene, pods: &str, timeout: &str, of: &str) -> anyhow::Result<String> {
     let plugin = scene.stage.plugin().await?;
     let agent = scene.agent.namespace();
-    let line = format!("uninstall-prepare --pods {pods} --timeout 15s --agent-namespace {agent}");
+    let line =
+        format!("uninstall-prepare --pods {pods} --timeout {timeout} --agent-namespace {agent}");
     let ran = plugin.run(&line).await?;
     println!("{}{}", ran.out, ran.err);
     let text = ran.done()?;
@@ -23,12 +24,19 @@ async fn the_pods_are_kept_or_released() -> anyhow::Result<()> {
     let scene = Scene::set("keep", 2, Labels::NoToggle, PROBE).await?;
     let pod = &scene.pods[0];
     scene.quarantine_manually(pod).await?;
-    let kept = prepare(&scene, "keep", pod).await?;
+    let kept = prepare(&scene, "keep", "1s", pod).await?;
     ensure!(kept.ends_with("   stays"), "{kept}");
     scene.web.quarantined(pod).await?;
-    let released = prepare(&scene, "release", pod).await?;
+    let released = prepare(&scene, "release", "2m", pod).await?;
     ensure!(released.ends_with("   released"), "{released}");
-    scene.back(pod).await?;
+    let back = scene
+        .back(pod)
+        .await?
+        .metadata
+        .annotations
+        .unwrap_or_default();
+    let cost = back.get(keys::DELETION_COST);
+    ensure!(cost.is_none(), "{cost:?}");
     scene.clear().await
 }
 
@@ -41,7 +49,7 @@ async fn the_pods_are_deleted_but_for_those_that_people_hold() -> anyhow::Result
     let both = [first.clone(), held.clone()];
     scene.quarantine_all_manually(&both).await?;
     scene.annotate(held, keys::HOLD, Some("true")).await?;
-    let stays = prepare(&scene, "reap", held).await?;
+    let stays = prepare(&scene, "reap", "15s", held).await?;
     has(&stays, &["   stays: ", "held"])?;
     scene.reaped(first).await?;
     let marks = scene.marks(held).await?;
