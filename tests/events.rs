@@ -57,6 +57,7 @@ fn quarantine() -> Quarantine {
             ready: false,
             lost: false,
             replaced: None,
+            carried_over: false,
             expires: None,
         },
         pacing: None,

@@ -33,9 +33,6 @@ pub const MODE: &str = "pod-quarantine.io/mode";
 
 /// Annotation of the ledger: when it was created in place of a lost one.
 pub const REBUILT: &str = "pod-quarantine.io/rebuilt";
-/// The finalizer that earlier agents put onto the ledger. It is removed: where no agent is left to do so, it would keep the
-/// ledger's namespace from being deleted.
-pub const LEDGER_FINALIZER: &str = "pod-quarantine.io/ledger";
 /// Label of the agent's own objects: [`MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].

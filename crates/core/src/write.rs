@@ -19,13 +19,13 @@ pub enum Write {
     CreateLedger {
         /// When the loss was found, if one was lost.
         lost: Option<Timestamp>,
-        /// The ledger before, as it was read last, if it was: its entries are written again.
+        /// What is carried over of the ledger before, if that was read.
         before: Option<Box<Ledger>>,
     },
-    /// Remove the finalizer of an earlier agent from the ledger.
+    /// Write onto the ledger that it replaces a lost one: it is another one than the Lease names.
     RepairLedger {
-        /// When the ledger was found to be another one than the Lease names, if so: it replaces a lost one.
-        rebuilt: Option<Timestamp>,
+        /// When that was found.
+        rebuilt: Timestamp,
     },
     /// Write the ledger's uid into the Lease: no slot is taken before that.
     NameLedger,

@@ -76,12 +76,12 @@ pub trait ApiServer: Sync {
         after: &Ledger,
     ) -> impl Future<Output = Result<Ledger, WriteFailure>> + Send;
 
-    /// Removes the finalizers of the ledger, and records when it was rebuilt, if the ledger is still as `before` was read.
+    /// Writes onto the ledger when it was found to replace a lost one, if it is still as `before` was read.
     /// `None` where it is not.
     fn repair_ledger(
         &self,
         before: &Ledger,
-        rebuilt: Option<Timestamp>,
+        rebuilt: Timestamp,
     ) -> impl Future<Output = Result<Option<Ledger>, RequestError>> + Send;
 
     /// Writes the ledger's uid into the Lease, unless that names another ledger and this one does not replace a lost one.

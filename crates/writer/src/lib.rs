@@ -117,7 +117,7 @@ impl<Server: ApiServer> Writer<Server> {
     async fn repair(
         &self,
         ledger: Option<Ledger>,
-        rebuilt: Option<Timestamp>,
+        rebuilt: Timestamp,
         outcome: &mut Outcome,
     ) -> Option<Ledger> {
         let before = ledger?;

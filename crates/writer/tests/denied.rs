@@ -70,7 +70,7 @@ impl ApiServer for &Strict {
     async fn repair_ledger(
         &self,
         _: &Ledger,
-        _: Option<Timestamp>,
+        _: Timestamp,
     ) -> Result<Option<Ledger>, RequestError> {
         panic!("the ledger is in order")
     }

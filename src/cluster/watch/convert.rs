@@ -336,8 +336,6 @@ impl WireLedger {
         let entries = entries.map(|(key, text)| (key.as_str(), text.as_str()));
         let mut ledger = Ledger::read(meta.version()?, entries);
         ledger.uid = meta.uid()?;
-        let mut finalizers = meta.finalizers.iter().flatten();
-        ledger.has_finalizer = finalizers.any(|finalizer| finalizer == keys::LEDGER_FINALIZER);
         ledger.terminating = meta.is_terminating();
         let rebuilt = meta.annotation(keys::REBUILT);
         // A time that cannot be read counts as the latest: no slot is taken until a person repairs it.

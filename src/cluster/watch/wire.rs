@@ -34,7 +34,6 @@ pub(crate) struct WireMeta {
     pub(crate) creation_timestamp: Option<Time>,
     pub(crate) deletion_timestamp: Option<Time>,
     pub(crate) generation: Option<i64>,
-    pub(crate) finalizers: Option<Vec<String>>,
 }
 
 /// Only the annotations that the agent reads: `kubectl apply` writes the whole object into one of the others.

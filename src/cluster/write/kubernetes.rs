@@ -75,7 +75,7 @@ impl ApiServer for Kubernetes {
     async fn repair_ledger(
         &self,
         before: &Ledger,
-        rebuilt: Option<Timestamp>,
+        rebuilt: Timestamp,
     ) -> Result<Option<Ledger>, RequestError> {
         Ok(self.ledger.repair(before, rebuilt).await?)
     }

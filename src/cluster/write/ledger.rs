@@ -97,18 +97,16 @@ impl LedgerObject {
         self.patch(&patch).await
     }
 
-    /// Removes the finalizers of the object, and records when it was rebuilt.
+    /// Writes onto the object when it was found to replace a lost one.
     pub(super) async fn repair(
         &self,
         before: &Ledger,
-        rebuilt: Option<Timestamp>,
+        rebuilt: Timestamp,
     ) -> Result<Option<Ledger>, ClientError> {
-        let annotations = rebuilt.map(|rebuilt| json!({ keys::REBUILT: rebuilt.to_string() }));
         self.patch(&json!({
             "metadata": {
                 "resourceVersion": before.resource_version.to_string(),
-                "finalizers": null,
-                "annotations": annotations.unwrap_or_else(|| json!({})),
+                "annotations": { keys::REBUILT: rebuilt.to_string() },
             },
         }))
         .await

@@ -80,6 +80,7 @@ pub(crate) fn slot(pod: &Pod) -> Slot {
         ready: true,
         lost: false,
         replaced: Some(start()),
+        carried_over: false,
         expires: None,
     }
 }

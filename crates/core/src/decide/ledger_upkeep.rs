@@ -47,7 +47,7 @@ fn create(cx: &Context<'_>, before: Option<Box<Ledger>>, plan: &mut Plan) {
     let was_lost = named.is_some() || before.is_some();
     plan.writes.push(Write::CreateLedger {
         lost: was_lost.then_some(cx.now.wall),
-        before,
+        before: before.map(|before| Box::new(before.carry_over())),
     });
 }
 
@@ -57,9 +57,8 @@ fn repair(cx: &Context<'_>, ledger: &Ledger, plan: &mut Plan) {
         return;
     };
     let is_another = named.as_ref().is_some_and(|named| *named != ledger.uid);
-    let was_lost = is_another && ledger.rebuilt.is_none();
-    if was_lost || ledger.has_finalizer {
-        let rebuilt = was_lost.then_some(cx.now.wall);
+    if is_another && ledger.rebuilt.is_none() {
+        let rebuilt = cx.now.wall;
         plan.writes.push(Write::RepairLedger { rebuilt });
     } else if named.as_ref() != Some(&ledger.uid) {
         plan.writes.push(Write::NameLedger);

@@ -85,8 +85,6 @@ pub struct Ledger {
     pub unreadable: BTreeMap<Arc<str>, Arc<str>>,
     /// Whether its deletion has begun: no slot is added then.
     pub terminating: bool,
-    /// Whether it has the finalizer of an earlier agent.
-    pub has_finalizer: bool,
     /// When it was created in place of a lost one, if it was.
     pub rebuilt: Option<Timestamp>,
 }
@@ -118,7 +116,6 @@ impl Ledger {
             memory: Memory::default(),
             unreadable: BTreeMap::new(),
             terminating: false,
-            has_finalizer: false,
             rebuilt: None,
         };
         for (key, text) in entries {
@@ -135,6 +132,17 @@ impl Ledger {
             }
         }
         ledger
+    }
+
+    /// What of a lost ledger is in the next one. An entry that cannot be read may be a slot of a newer agent, which would take
+    /// it for a right.
+    #[must_use]
+    pub fn carry_over(mut self) -> Self {
+        for slot in self.slots.values_mut() {
+            slot.carried_over = true;
+        }
+        self.unreadable.retain(|key, _| Memory::is_key(key));
+        self
     }
 
     /// The entries of the ledger object: one for each slot, and those of the memory.

@@ -47,6 +47,10 @@ pub struct Slot {
     /// When its TTL expires, as the last readable annotation said: an unreadable one never shortens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// Whether it comes from a ledger that was lost, as an agent had read that one last: the slot may have been freed since.
+    /// So it tells the record of its pod, and is no right to quarantine it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carried_over: bool,
 }
 
 impl Slot {

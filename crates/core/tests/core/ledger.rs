@@ -25,6 +25,7 @@ fn slot(name: &str, resource_version: u64) -> Slot {
         ready: false,
         lost: false,
         replaced: None,
+        carried_over: false,
         expires: None,
     }
 }
@@ -152,6 +153,7 @@ fn only_the_slot_that_was_checked_is_freed() {
         ready: false,
         lost: false,
         replaced: None,
+        carried_over: false,
         ..slot("a", 5)
     };
     assert!(!ledger.free(&other_record));

@@ -1,5 +1,7 @@
 //! The ledger's own object: named by the Lease, and complete.
 
+use std::collections::BTreeMap;
+
 use pod_quarantine_core::{
     decide::Doubt,
     keys,
@@ -11,6 +13,7 @@ use pod_quarantine_core::{
 
 use crate::{
     outcome::{Planned, quarantines, reaps, refusals, the_quarantine},
+    slots::checks,
     world::{World, version},
 };
 
@@ -60,12 +63,12 @@ fn a_ledger_that_is_not_there_is_told_of_only_once_it_has_taken_long() {
 fn a_ledger_that_the_lease_does_not_name_counts_as_rebuilt() {
     let mut world = World::with_web();
     name_in_lease(&mut world, Some("another"));
-    let rebuilt = Some(world.now.wall + jiff::SignedDuration::from_secs(1));
+    let rebuilt = world.now.wall + jiff::SignedDuration::from_secs(1);
     assert_eq!(
         world.planned(),
         [Planned::Write(Write::RepairLedger { rebuilt })]
     );
-    world.ledger().rebuilt = rebuilt;
+    world.ledger().rebuilt = Some(rebuilt);
     assert_eq!(world.planned(), [Planned::Write(Write::NameLedger)]);
     name_in_lease(&mut world, Some(""));
     world.unhealthy("web-0");
@@ -77,21 +80,7 @@ fn a_ledger_that_the_lease_does_not_name_counts_as_rebuilt() {
     the_quarantine(&world.planned());
 }
 
-/// It would keep the namespace of an agent that is gone.
-#[test]
-fn the_finalizer_of_an_earlier_agent_is_removed() {
-    let mut world = World::with_web();
-    for terminating in [false, true] {
-        world.ledger().has_finalizer = true;
-        world.ledger().terminating = terminating;
-        let repair = Write::RepairLedger { rebuilt: None };
-        assert_eq!(world.planned(), [Planned::Write(repair)]);
-        world.ledger().has_finalizer = false;
-        assert_eq!(world.planned(), []);
-    }
-}
-
-/// Another finalizer keeps it, or its namespace is being deleted.
+/// A finalizer keeps it.
 #[test]
 fn a_ledger_that_is_being_deleted_gives_no_slot_and_loses_none() {
     let mut world = World::with_web();
@@ -154,14 +143,18 @@ fn no_pod_is_reaped_while_the_clock_is_off_and_none_quarantined_while_the_policy
 
 /// With its slots, its pods are deleted when their time is up.
 #[test]
-fn the_entries_of_a_deleted_ledger_are_in_the_next_ledger_if_an_agent_has_read_them() {
+fn what_was_read_of_a_deleted_ledger_is_in_the_next_ledger() {
     let mut world = World::with_web();
     world.quarantine("web-0");
     world.ledger().memory.pause = Some(Pause {
         reason: "moving".into(),
         since: None,
     });
-    let ledger = world.ledger().clone();
+    world.ledger().unreadable = BTreeMap::from([
+        ("pause".into(), "{".into()),
+        ("uid-of-web-1".into(), "{".into()),
+    ]);
+    let memory = world.ledger().memory.clone();
     for named in [Some(""), None] {
         name_in_lease(&mut world, named);
         let gone = Update::LedgerGone(Some(version(8_000_000)));
@@ -176,6 +169,40 @@ fn the_entries_of_a_deleted_ledger_are_in_the_next_ledger_if_an_agent_has_read_t
         else {
             panic!("{planned:?}");
         };
-        assert_eq!(before.entries(), ledger.entries());
+        assert_eq!(before.memory, memory);
+        let slots = before.slots.values();
+        let slots: Vec<_> = slots.map(|slot| (&*slot.name, slot.carried_over)).collect();
+        assert_eq!(slots, [("web-0", true)]);
+        let unreadable: Vec<_> = before.unreadable.keys().map(|key| &**key).collect();
+        assert_eq!(unreadable, ["pause"], "the other may have been a slot");
     }
+}
+
+/// The agent may have read the ledger before the slot was freed.
+#[test]
+fn a_slot_of_the_ledger_before_is_no_right_to_quarantine_its_pod() {
+    let mut world = World::with_web();
+    world.unhealthy("web-0");
+    let mut slot = the_quarantine(&world.planned()).slot.clone();
+    slot.carried_over = true;
+    assert!(world.ledger().take(slot));
+    assert_eq!(
+        refusals(&world.tick()),
+        [("web-0", Reason::LedgerUnavailable)]
+    );
+    assert_eq!(checks(&world.tick()), 1, "it is freed first");
+    world.ledger().slots.clear();
+    assert!(!the_quarantine(&world.tick()).slot.carried_over);
+}
+
+#[test]
+fn a_pod_whose_slot_is_of_the_ledger_before_is_reaped() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    let uid = world.pod("web-0").uid.clone();
+    let slot = world.ledger().slots.get_mut(&uid).unwrap();
+    slot.carried_over = true;
+    assert_eq!(checks(&world.tick()), 0);
+    world.pass(std::time::Duration::from_hours(24));
+    assert_eq!(reaps(&world.planned()).len(), 1);
 }

@@ -52,6 +52,7 @@ fn slot(name: &str, workload: &str) -> Slot {
         ready: false,
         lost: false,
         replaced: None,
+        carried_over: false,
         expires: None,
     }
 }

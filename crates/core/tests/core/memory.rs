@@ -32,6 +32,7 @@ fn slot(uid: &str, second: i64) -> Slot {
         ready: false,
         lost: false,
         replaced: None,
+        carried_over: false,
         expires: None,
     }
 }

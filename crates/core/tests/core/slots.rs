@@ -23,7 +23,7 @@ use crate::{
     world::{SHOP, World, policy, version},
 };
 
-fn checks(planned: &[Planned]) -> usize {
+pub(crate) fn checks(planned: &[Planned]) -> usize {
     let check = |one: &&Planned| matches!(one, Planned::Write(Write::CheckSlot(_)));
     planned.iter().filter(check).count()
 }

@@ -1,7 +1,7 @@
 //! Agents that break one rule of the protocol each. They are made by altering what the real code sees or sends; the
 //! search has to find what comes of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use pod_quarantine_core::{
@@ -34,6 +34,8 @@ pub(crate) enum Broken {
     MovesSlotsBack,
     /// A ledger that was lost is open at once.
     RebuildsAtOnce,
+    /// A slot that was carried over of a lost ledger is as good as any.
+    TakesCarriedOverSlotsForRights,
     /// Nobody remembers that there was a ledger.
     ForgetsTheLedger,
     /// A fence is the version alone, also where the pod carries just that.
@@ -122,6 +124,20 @@ impl Broken {
             }
         }
         Some(ledger)
+    }
+
+    /// The slots of a ledger that is created.
+    pub(crate) fn carried_over(
+        broken: Option<Self>,
+        slots: &BTreeMap<Uid, Slot>,
+    ) -> BTreeMap<Uid, Slot> {
+        let mut slots = slots.clone();
+        if broken == Some(Self::TakesCarriedOverSlotsForRights) {
+            for slot in slots.values_mut() {
+                slot.carried_over = false;
+            }
+        }
+        slots
     }
 
     /// What a GET finds.
@@ -227,6 +243,7 @@ fn slot_of(pod: &Pod) -> Slot {
         ready: false,
         lost: false,
         replaced: None,
+        carried_over: false,
         expires: None,
     }
 }

@@ -49,7 +49,7 @@ pub(crate) enum Call {
     },
     RepairLedger {
         before: Ledger,
-        rebuilt: Option<Timestamp>,
+        rebuilt: Timestamp,
     },
     /// The Lease is read and written by it, so it does not arrive late: what it was read as has changed by then.
     NameLedger(Ledger),
@@ -329,7 +329,7 @@ impl ApiServer for Server {
     async fn repair_ledger(
         &self,
         before: &Ledger,
-        rebuilt: Option<Timestamp>,
+        rebuilt: Timestamp,
     ) -> Result<Option<Ledger>, RequestError> {
         let before = before.clone();
         self.ask_for_the_ledger(Call::RepairLedger { before, rebuilt })

@@ -87,6 +87,21 @@ fn an_agent_that_rebuilds_the_ledger_without_the_wait_is_found() {
     passes_the_limit(scope(Broken::RebuildsAtOnce, left));
 }
 
+/// People take a record off, its slot is freed, and an agent that has not seen that creates the next ledger.
+#[test]
+fn an_agent_that_takes_slots_of_the_ledger_before_for_rights_is_found() {
+    let left = Left {
+        in_all: 2,
+        people: 1,
+        ledger: 1,
+        ..Left::NOTHING
+    };
+    passes_the_limit(Scope {
+        new_pods: 0,
+        ..scope(Broken::TakesCarriedOverSlotsForRights, left)
+    });
+}
+
 /// An agent that starts after the loss has not seen the ledger: only the Lease can tell that there was one.
 #[test]
 fn an_agent_that_forgets_the_lost_ledger_is_found() {

@@ -133,6 +133,22 @@ fn the_limit_holds_when_the_ledger_is_lost() {
     has(&explored, &["rebuilds", "names"]);
 }
 
+/// An agent may create the next ledger with what it has read before people have put a pod back.
+#[test]
+fn the_limit_holds_when_the_ledger_is_lost_and_a_slot_of_it_was_freed_before() {
+    let left = Left {
+        in_all: 2,
+        people: 1,
+        ledger: 1,
+        ..Left::NOTHING
+    };
+    let explored = holds(Scope {
+        new_pods: 0,
+        ..scope(1, left)
+    });
+    has(&explored, &["rebuilds", "names"]);
+}
+
 #[test]
 fn the_limit_holds_when_pods_turn_healthy_and_unhealthy_again() {
     holds(scope(

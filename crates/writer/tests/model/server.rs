@@ -160,7 +160,7 @@ impl Model {
                     state.ledger_version += 1;
                     let mut ledger = world::ledger(state.ledger_version);
                     ledger.rebuilt = Broken::rebuilt(self.scope.broken, *lost);
-                    ledger.slots = slots.clone();
+                    ledger.slots = Broken::carried_over(self.scope.broken, slots);
                     self.takes_slots(&ledger)?;
                     state.ledger = self.ledgers.name(ledger);
                 }
@@ -174,7 +174,7 @@ impl Model {
                 self.writes_ledger(state, before, |found| {
                     let mut ledger = found.clone();
                     ledger.resource_version = next(found.resource_version);
-                    ledger.rebuilt = rebuilt.or(found.rebuilt);
+                    ledger.rebuilt = Some(*rebuilt);
                     ledger
                 })?
             }

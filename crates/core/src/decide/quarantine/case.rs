@@ -60,6 +60,10 @@ impl<'c, 'a> Case<'c, 'a> {
         }
         let workload = owner::check(cx, candidate)?;
         let slot = ledger.slots.get(&pod.uid);
+        if slot.is_some_and(|slot| slot.carried_over) {
+            let detail = "the pod's slot is from the ledger that was lost: it is freed first";
+            return Err(Refusal::new(Reason::LedgerUnavailable, detail).into());
+        }
         if slot.is_some_and(|slot| slot.resource_version > pod.resource_version) {
             return Err(Skip::SlotAhead);
         }

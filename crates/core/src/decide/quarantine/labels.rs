@@ -98,6 +98,7 @@ pub(super) fn plan(
         ready: pod.ready,
         lost: case.candidate.unreached_since.is_some(),
         replaced: None,
+        carried_over: false,
         expires: None,
     };
     let mut change = Change {
