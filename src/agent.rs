@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use kube::Client;
 use pod_quarantine_writer::Writer;
 use tokio::{
@@ -31,7 +31,9 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    cluster::{self, ConnectionFlags, Kubernetes, LeaderCandidate, Leadership, Reader},
+    cluster::{
+        self, ConnectionFlags, Installation, Kubernetes, LeaderCandidate, Leadership, Reader,
+    },
     config,
     decider::{self, Decider, Handles, Inputs, PolicyFileChange, watch_task},
     report::{
@@ -51,6 +53,8 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
     pub namespace: Option<String>,
+    /// The namespaces whose pods are watched; empty for those of the whole cluster.
+    pub watch_namespaces: Vec<Arc<str>>,
     /// The name of the agent's own pod in Events and in the Lease.
     pub instance: Option<String>,
     /// Whether the agent acts only while it holds the Lease.
@@ -139,6 +143,7 @@ impl Agent {
         let (client, namespace) = connect(&settings, &clock)?;
         let metrics = Arc::new(Metrics::new().context("register the metrics")?);
         metrics.config_in_force(&checked.hash);
+        tell_what_is_not_known(&settings, &metrics);
         let health = Arc::new(Health::default());
         let ready = Arc::new(AtomicBool::new(false));
         let stop = CancellationToken::new();
@@ -171,13 +176,13 @@ impl Agent {
         tasks.spawn("events", publishing.map(Ok));
 
         let (event_sender, watch_events) = mpsc::channel(WAITING);
-        let mut kinds = Vec::new();
-        for (kind, watch) in cluster::watches(&client, &namespace, &file.agent, &event_sender) {
-            kinds.push(kind);
-            health.expect(&watch_task(kind), WATCH_BOUND);
-            tasks.spawn(&watch_task(kind), watch.map(Ok));
-        }
-
+        let installation = Installation {
+            own_namespace: &namespace,
+            agent: &file.agent,
+            namespaces: &settings.watch_namespaces,
+        };
+        let watches = cluster::watches(&client, installation, &event_sender);
+        let kinds = spawn_watches(watches, &mut tasks, &health);
         health.expect(&watch_task(cluster::LEASE), WATCH_BOUND);
         let (leads, leadership) = watch::channel(Leadership::Standby);
         let step_down = CancellationToken::new();
@@ -286,6 +291,28 @@ impl Agent {
         self.step_down.cancel();
         let _ = timeout(STEP_DOWN, self.tasks.wait_for(LEAD)).await;
     }
+}
+
+fn tell_what_is_not_known(settings: &Settings, metrics: &Metrics) {
+    let not_known = cluster::not_known(&settings.watch_namespaces);
+    metrics.not_watched(not_known.is_some());
+    if let Some(not_known) = not_known {
+        warn!("{not_known}");
+    }
+}
+
+/// Starts the watches; gives their names.
+fn spawn_watches(
+    watches: Vec<(&'static str, BoxFuture<'static, ()>)>,
+    tasks: &mut Tasks,
+    health: &Health,
+) -> Vec<&'static str> {
+    let spawn = |(name, watch): (&'static str, BoxFuture<'static, ()>)| {
+        health.expect(&watch_task(name), WATCH_BOUND);
+        tasks.spawn(&watch_task(name), watch.map(Ok));
+        name
+    };
+    watches.into_iter().map(spawn).collect()
 }
 
 async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {

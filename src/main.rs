@@ -1,14 +1,16 @@
 //! The command line, nothing else.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use pod_quarantine::{
     agent::{self, Settings},
-    config,
+    cluster, config,
     plugin::{
         self,
-        arguments::{Arguments, FinishArgs, Global, PluginCommand, UninstallArgs},
+        arguments::{Arguments, FinishArgs, Global, PluginCommand, UninstallArgs, WatchedArgs},
     },
     verify,
 };
@@ -30,6 +32,8 @@ enum AgentCommand {
     Check {
         /// The policy file.
         file: PathBuf,
+        #[command(flatten)]
+        watched: WatchedArgs,
     },
     /// Print the policy file's JSON Schema, for editors.
     Schema,
@@ -64,6 +68,8 @@ struct RunArgs {
     /// The agent's own namespace, with its ledger and its Lease; by default the `ServiceAccount`'s, then the context's.
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: Option<String>,
+    #[command(flatten)]
+    watched: WatchedArgs,
     /// Act only while holding the Lease, so that one of several replicas does the work. No limit depends on it.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     leader_elect: bool,
@@ -109,7 +115,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 fn main() -> ExitCode {
     match AgentCommandLine::parse().command {
         AgentCommand::Run(arguments) => run(arguments),
-        AgentCommand::Check { file } => check(&file),
+        AgentCommand::Check { file, watched } => check(&file, &watched.namespaces),
         AgentCommand::Schema => {
             println!("{:#}", config::schema());
             ExitCode::SUCCESS
@@ -124,13 +130,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(file: &std::path::Path) -> ExitCode {
+fn check(file: &std::path::Path, namespaces: &[Arc<str>]) -> ExitCode {
     match config::check(file) {
         Ok(checked) => {
             for warning in &checked.warnings {
                 eprintln!("{warning}");
             }
             println!("{}", config::describe(&checked.file));
+            if let Some(unknown) = cluster::not_known(namespaces) {
+                println!("\n{unknown}");
+            }
             ExitCode::SUCCESS
         }
         Err(mistakes) => {
@@ -201,6 +210,7 @@ fn run(arguments: RunArgs) -> ExitCode {
         kubeconfig: arguments.kubeconfig,
         context: arguments.context,
         namespace: arguments.namespace,
+        watch_namespaces: arguments.watched.namespaces,
         instance: arguments.instance,
         leader_elect: arguments.leader_elect,
     };

@@ -7,7 +7,11 @@
     reason = "a test that meets the unexpected fails, and says where"
 )]
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -96,8 +100,12 @@ fn the_chart_has_the_objects_of_the_kustomization() {
     let values = |set: &str| format!("--values={CHART}/ci/{set}-values.yaml");
     for (folder, options) in [
         ("base", vec![budget.clone()]),
-        ("overlays/observe", vec![budget, values("observe")]),
+        ("overlays/observe", vec![budget.clone(), values("observe")]),
         ("overlays/ha", vec![values("ha")]),
+        (
+            "overlays/namespaced",
+            vec![budget.clone(), values("namespaced")],
+        ),
     ] {
         // Which account it is about is nothing that an overlay can change.
         let flow_schema = ["--set=flowSchema.enabled=false"];
@@ -114,6 +122,36 @@ fn the_chart_has_the_objects_of_the_kustomization() {
             assert_eq!(found[&key], expected, "{key:?} of {folder}");
         }
     }
+}
+
+/// What is used of the rights in the cluster is proven by the audit log of all tests. In a namespace they are the same, but for
+/// what is of no namespace.
+#[test]
+fn the_rights_in_a_watched_namespace_are_those_in_the_cluster_but_for_nodes_and_a_list_of_namespaces()
+ {
+    let rules = |file: &str, kind: &str| {
+        let text = std::fs::read_to_string(format!("{DEPLOY}/{file}")).unwrap();
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let object = objects.into_iter().find(|object| object["kind"] == kind);
+        let mut rights = BTreeSet::new();
+        for rule in object.unwrap()["rules"].as_array().unwrap() {
+            let texts =
+                |key: &str| -> Vec<String> { serde_json::from_value(rule[key].clone()).unwrap() };
+            for group in texts("apiGroups") {
+                for resource in texts("resources") {
+                    let each = texts("verbs").into_iter();
+                    rights.extend(each.map(|verb| (group.clone(), resource.clone(), verb)));
+                }
+            }
+        }
+        rights
+    };
+    let mut expected = rules("base/rbac.yaml", "ClusterRole");
+    expected.retain(|(_, resource, _)| resource != "nodes" && resource != "namespaces");
+    let namespace = (String::new(), "namespaces".to_owned(), "get".to_owned());
+    expected.insert(namespace);
+    let found = rules("overlays/namespaced/watched/rbac.yaml", "Role");
+    assert_eq!(found, expected);
 }
 
 /// A file that is left out by mistake renders nothing, and Helm says nothing.

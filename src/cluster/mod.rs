@@ -13,6 +13,6 @@ pub use self::{
     },
     leadership::{KIND as LEASE, LeaderCandidate, Leadership, lead},
     lookup::{Reader, UnreadablePod, read_pod},
-    watch::{WatchEvent, WatchState, watches},
+    watch::{Installation, WatchEvent, WatchState, not_known, watches},
     write::{Kubernetes, lease_name},
 };

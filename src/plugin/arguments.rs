@@ -1,6 +1,6 @@
 //! The plugin's command line: kubectl's flags, and the commands.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{
     Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
@@ -307,9 +307,25 @@ pub struct UninstallArgs {
     /// How long to wait until the agent has done so for all.
     #[arg(long, default_value = "2m", value_parser = time)]
     pub timeout: Duration,
+    /// Where the agent has quarantined pods.
+    #[command(flatten)]
+    pub watched: WatchedArgs,
     /// The agent that is about to be uninstalled.
     #[command(flatten)]
     pub agent: AgentArgs,
+}
+
+/// The namespaces that an agent watches.
+#[derive(Args, Clone, Debug)]
+pub struct WatchedArgs {
+    /// A namespace whose pods the agent watches, for one with Roles there alone; may be repeated. By default those of the
+    /// whole cluster.
+    #[arg(
+        long = "watch-namespace",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    pub namespaces: Vec<Arc<str>>,
 }
 
 /// Of `uninstall-finish`.

@@ -3,7 +3,10 @@
 //!
 //! The agent puts the pods back or deletes them, by its own rules: the command writes what a person would write on each.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -81,7 +84,7 @@ pub(super) async fn prepare(
     let agent = &uninstall.agent;
     let agent = format!("{}/{}", agent.namespace, agent.name_or_default());
     let mut pods = Vec::new();
-    for found in session.in_all_namespaces().tracked("").await? {
+    for found in tracked(session, &uninstall.watched.namespaces).await? {
         let one = Quarantined::of(&found, Mode::Enforce, Timestamp::now());
         if let Some(one) = one.filter(|one| !one.terminating) {
             match &one.agent {
@@ -109,6 +112,21 @@ pub(super) async fn prepare(
         }
     });
     print(&join_all(outcomes).await, output)
+}
+
+/// The pods in quarantine in some namespaces, or in all.
+async fn tracked(
+    session: &Session,
+    namespaces: &[Arc<str>],
+) -> Result<Vec<FoundPod>, CommandFailure> {
+    if namespaces.is_empty() {
+        return session.in_all_namespaces().tracked("").await;
+    }
+    let mut found = Vec::new();
+    for namespace in namespaces {
+        found.extend(session.in_namespace(namespace).tracked("").await?);
+    }
+    Ok(found)
 }
 
 /// What is asked of the agent, for all pods at once: one that fails stops no other one.

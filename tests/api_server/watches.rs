@@ -1,13 +1,13 @@
 //! What a watch passes on when it is interrupted, and where objects cannot be read.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Mutex,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use pod_quarantine::{
-    cluster::{WatchEvent, WatchState, watches},
+    cluster::{Installation, WatchEvent, WatchState, watches},
     core::{
         keys,
         object::{MAX_LABELS, ObjectKey, Pod},
@@ -18,7 +18,13 @@ use pod_quarantine::{
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::server::{Answer, client, events, list, refused};
+use crate::server::{Answer, client, events, list, ok, refused};
+
+const INSTALLATION: Installation<'_> = Installation {
+    own_namespace: "shop",
+    agent: "default",
+    namespaces: &[],
+};
 
 fn pod(version: &str) -> Value {
     json!({ "metadata": {
@@ -65,7 +71,7 @@ async fn watched_after(
         }
     });
     let (sender, mut receiver) = mpsc::channel(64);
-    let mut watches = watches(&client, "shop", "default", &sender);
+    let mut watches = watches(&client, INSTALLATION, &sender);
     let (kind, pods) = watches.swap_remove(0);
     assert_eq!(kind, "pods");
     let watch = tokio::spawn(pods);
@@ -300,7 +306,7 @@ async fn a_page_that_is_too_large_is_asked_for_in_halves() {
         Some(list(&pods, "9"))
     });
     let (sender, mut receiver) = mpsc::channel(1000);
-    let (_, pods) = watches(&client, "shop", "default", &sender).swap_remove(0);
+    let (_, pods) = watches(&client, INSTALLATION, &sender).swap_remove(0);
     let watch = tokio::spawn(pods);
     loop {
         if follows(&receiver.recv().await.unwrap()) {
@@ -326,7 +332,7 @@ async fn first_update(kind: &str, object: Value) -> Update {
         }
     });
     let (sender, mut receiver) = mpsc::channel(64);
-    let mut watches = watches(&client, "shop", "default", &sender).into_iter();
+    let mut watches = watches(&client, INSTALLATION, &sender).into_iter();
     let (_, watch) = watches.find(|(watched, _)| *watched == kind).unwrap();
     let watch = tokio::spawn(watch);
     loop {
@@ -416,4 +422,70 @@ async fn an_object_whose_selector_is_too_large_is_left_out() {
     let large = object(json!({ "selector": { "matchExpressions": not_in(500) } }));
     let update = first_update("poddisruptionbudgets", large).await;
     assert!(matches!(update, Update::Selecting(_)), "{update:?}");
+}
+
+/// The pods of one of its two namespaces are forbidden.
+#[tokio::test(start_paused = true)]
+async fn an_agent_of_some_namespaces_asks_for_nothing_of_the_cluster_and_names_what_is_forbidden() {
+    let (client, asked) = client(|uri| {
+        let path = uri.split('?').next().unwrap_or_default();
+        match path {
+            "/api/v1/namespaces/blog/pods" => Some(refused(403)),
+            "/api/v1/namespaces/shop" | "/api/v1/namespaces/blog" => Some(ok(&json!({
+                "metadata": {
+                    "name": path.rsplit('/').next(), "uid": "u-ns", "resourceVersion": "3",
+                    "annotations": { keys::MODE: "observe" },
+                },
+            }))),
+            _ if uri.contains("watch=true") => None,
+            _ => Some(list(&[], "9")),
+        }
+    });
+    let namespaces = ["shop", "blog"].map(Arc::from);
+    let installation = Installation {
+        own_namespace: "quarantine",
+        namespaces: &namespaces,
+        ..INSTALLATION
+    };
+    let (sender, mut receiver) = mpsc::channel(64);
+    let (names, watches): (Vec<_>, Vec<_>) =
+        watches(&client, installation, &sender).into_iter().unzip();
+    let names: BTreeSet<&str> = names.into_iter().collect();
+    let watches = watches.into_iter().map(tokio::spawn).collect::<Vec<_>>();
+    let mut in_sync = BTreeSet::new();
+    let mut forbidden = None;
+    let mut modes = BTreeSet::new();
+    while in_sync.len() + 1 < names.len() || forbidden.is_none() {
+        match receiver.recv().await.unwrap() {
+            WatchEvent::Watch(name, WatchState::InSync) => drop(in_sync.insert(name)),
+            WatchEvent::Watch("pods of blog", WatchState::OutOfSync(why)) => {
+                forbidden = Some(why).filter(|why| why.contains("403"));
+            }
+            WatchEvent::Update("namespaces", update) => {
+                let Update::Namespace(namespace) = *update else {
+                    panic!("{update:?}");
+                };
+                modes.insert((namespace.name.to_string(), namespace.mode));
+            }
+            _ => {}
+        }
+    }
+    for watch in watches {
+        watch.abort();
+    }
+    assert!(!in_sync.contains("pods of blog"));
+    let modes: Vec<_> = modes
+        .iter()
+        .map(|(name, mode)| (&**name, mode.as_deref()))
+        .collect();
+    assert_eq!(
+        modes,
+        [("blog", Some("observe")), ("shop", Some("observe"))]
+    );
+    for uri in asked.lock().unwrap().iter() {
+        let is_within = ["shop", "blog", "quarantine"]
+            .iter()
+            .any(|name| uri.contains(&format!("/namespaces/{name}")));
+        assert!(is_within, "{uri}");
+    }
 }

@@ -23,7 +23,10 @@ use tracing::warn;
 use super::{Converter, WatchEvent, WatchState, kinds::WatchedKind};
 use crate::{
     cluster::client::{BadObject, ClientError, ListPages, Objects},
-    core::{object::ObjectKey, view::Update},
+    core::{
+        object::ObjectKey,
+        view::{Update, Within},
+    },
     deadline::within,
 };
 
@@ -56,15 +59,23 @@ const BACKOFF: [Duration; 5] = [
     Duration::from_secs(10),
 ];
 
-/// Watches one kind for ever, only the objects that match `fields`, such as `metadata.name=web`.
+/// What a watch follows.
+pub(super) struct Followed<K> {
+    /// Its name in events.
+    pub(super) name: &'static str,
+    pub(super) objects: Objects<K>,
+    pub(super) within: Within,
+    /// Only the objects that match, such as `metadata.name=web`.
+    pub(super) fields: Option<String>,
+}
+
+/// Watches one kind for ever.
 pub(super) async fn follow<K: WatchedKind>(
-    objects: Objects<K>,
-    fields: Option<String>,
+    followed: Followed<K>,
     events: mpsc::Sender<WatchEvent>,
 ) {
     let mut watch = Watch {
-        objects,
-        fields,
+        followed,
         events,
         converter: Converter::default(),
         failures: 0,
@@ -108,8 +119,7 @@ impl<K> Progress<K> {
 }
 
 struct Watch<K> {
-    objects: Objects<K>,
-    fields: Option<String>,
+    followed: Followed<K>,
     events: mpsc::Sender<WatchEvent>,
     converter: Converter,
     /// Consecutive failures.
@@ -158,7 +168,7 @@ impl<K: WatchedKind> Watch<K> {
     /// Reports that the watch is out of sync and waits. A version that has expired is no failure; anything else is.
     async fn wait_after(&mut self, error: &ClientError) {
         if !error.is_expired() || self.failures > 0 {
-            let why = format!("watching {}: {error}", K::KIND);
+            let why = format!("watching {}: {error}", self.followed.name);
             self.set_state(WatchState::OutOfSync(why)).await;
             // An object that cannot be read may change often, and each time everything is listed.
             let wait = if error.is_unreadable() {
@@ -178,11 +188,11 @@ impl<K: WatchedKind> Watch<K> {
             CATCH_UP_SECONDS
         };
         let params = WatchParams {
-            field_selector: self.fields.clone(),
+            field_selector: self.followed.fields.clone(),
             ..WatchParams::default().timeout(seconds)
         };
         let lasts_until = Instant::now() + Duration::from_secs(seconds.into()) - EARLY_END;
-        let events = self.objects.watch(&params, &reached);
+        let events = self.followed.objects.watch(&params, &reached);
         let events = within(CONNECT_TIMEOUT, events).await??.boxed();
         Ok(Progress::Open {
             reached,
@@ -194,14 +204,14 @@ impl<K: WatchedKind> Watch<K> {
     /// Passes on all objects, page by page. Returns the version that they were read at.
     async fn list(&mut self) -> Result<String, ClientError> {
         let mut pages = ListPages::of(ListParams {
-            field_selector: self.fields.clone(),
+            field_selector: self.followed.fields.clone(),
             ..ListParams::default()
         });
         let mut listed = Vec::new();
         let mut unreadable = BTreeMap::new();
         let mut version = None;
         while let Some(params) = pages.next() {
-            let page = match within(LIST_TIMEOUT, self.objects.list(params)).await? {
+            let page = match within(LIST_TIMEOUT, self.followed.objects.list(params)).await? {
                 Err(ClientError::PageTooLarge) if pages.halve() => continue,
                 page => page?,
             };
@@ -214,13 +224,13 @@ impl<K: WatchedKind> Watch<K> {
                 }
             }
             unreadable.extend(page.unreadable);
-            self.send(WatchEvent::Bookmark(K::KIND)).await;
+            self.send(WatchEvent::Bookmark(self.followed.name)).await;
             pages.turn(&page.metadata);
             version = page.metadata.resource_version;
         }
         let version = version.ok_or(BadObject::Missing("resourceVersion"))?;
         let number = version.parse().map_err(BadObject::from)?;
-        if let Some(all) = K::all(listed, number) {
+        if let Some(all) = K::all(&self.followed.within, listed, number) {
             self.send_update(all).await;
         }
         for key in std::mem::take(&mut self.unreadable) {
@@ -262,7 +272,7 @@ impl<K: WatchedKind> Watch<K> {
     }
 
     async fn send_update(&self, update: Update) {
-        self.send(WatchEvent::Update(K::KIND, Box::new(update)))
+        self.send(WatchEvent::Update(self.followed.name, Box::new(update)))
             .await;
     }
 
@@ -287,7 +297,7 @@ impl<K: WatchedKind> Watch<K> {
                 Ok(object.meta().resource_version.clone())
             }
             api::WatchEvent::Bookmark(bookmark) => {
-                self.send(WatchEvent::Bookmark(K::KIND)).await;
+                self.send(WatchEvent::Bookmark(self.followed.name)).await;
                 self.set_state(WatchState::InSync).await;
                 Ok(Some(bookmark.metadata.resource_version))
             }
@@ -302,7 +312,8 @@ impl<K: WatchedKind> Watch<K> {
         }
         if self.state.as_ref() != Some(&state) {
             self.state = Some(state.clone());
-            self.send(WatchEvent::Watch(K::KIND, state)).await;
+            self.send(WatchEvent::Watch(self.followed.name, state))
+                .await;
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
     cluster::client::BadObject,
     core::{
         object::{ControllerKind, ObjectKey, PodSelectingKind, ResourceVersion, Uid},
-        view::Update,
+        view::{Update, Within},
     },
 };
 
@@ -39,10 +39,10 @@ pub(crate) trait WatchedKind: Clone + DeserializeOwned + Send + Sync + 'static {
     /// The update for a deleted object.
     fn gone(&self) -> Result<Update, BadObject>;
     /// The update for the end of a complete list.
-    fn all(listed: Vec<(ObjectKey, Uid)>, version: ResourceVersion) -> Option<Update>;
+    fn all(within: &Within, listed: Listed, version: ResourceVersion) -> Option<Update>;
 }
 
-type Listed = Vec<(ObjectKey, Uid)>;
+pub(crate) type Listed = Vec<(ObjectKey, Uid)>;
 
 fn keys_of<Set: FromIterator<ObjectKey>>(listed: Listed) -> Set {
     listed.into_iter().map(|(key, _)| key).collect()
@@ -64,8 +64,9 @@ impl WatchedKind for WirePod {
         Ok(Update::PodGone(self.metadata.key()?, self.metadata.uid()?))
     }
 
-    fn all(listed: Listed, version: ResourceVersion) -> Option<Update> {
+    fn all(within: &Within, listed: Listed, version: ResourceVersion) -> Option<Update> {
         Some(Update::AllPods(
+            within.clone(),
             listed.into_iter().map(|(_, uid)| uid).collect(),
             version,
         ))
@@ -91,8 +92,8 @@ macro_rules! watched_controllers {
                 Ok(Update::ControllerGone(ControllerKind::$kind, self.metadata.key()?))
             }
 
-            fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
-                Some(Update::AllControllers(ControllerKind::$kind, keys_of(listed)))
+            fn all(within: &Within, listed: Listed, _: ResourceVersion) -> Option<Update> {
+                Some(Update::AllControllers(within.clone(), ControllerKind::$kind, keys_of(listed)))
             }
         }
     )*};
@@ -124,8 +125,8 @@ macro_rules! watched_selecting {
                 Ok(Update::SelectingGone(PodSelectingKind::$kind, self.metadata.key()?))
             }
 
-            fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
-                Some(Update::AllSelecting(PodSelectingKind::$kind, keys_of(listed)))
+            fn all(within: &Within, listed: Listed, _: ResourceVersion) -> Option<Update> {
+                Some(Update::AllSelecting(within.clone(), PodSelectingKind::$kind, keys_of(listed)))
             }
         }
     )*};
@@ -158,7 +159,7 @@ impl WatchedKind for WireNamespace {
         Ok(Update::NamespaceGone(self.metadata.key()?.name))
     }
 
-    fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
+    fn all(_: &Within, listed: Listed, _: ResourceVersion) -> Option<Update> {
         Some(Update::AllNamespaces(
             listed.into_iter().map(|(key, _)| key.name).collect(),
         ))
@@ -182,7 +183,7 @@ impl WatchedKind for WireNode {
         Ok(Update::NodeGone(self.metadata.key()?.name))
     }
 
-    fn all(listed: Listed, _: ResourceVersion) -> Option<Update> {
+    fn all(_: &Within, listed: Listed, _: ResourceVersion) -> Option<Update> {
         Some(Update::AllNodes(
             listed.into_iter().map(|(key, _)| key.name).collect(),
         ))
@@ -208,7 +209,7 @@ impl WatchedKind for WireLedger {
     }
 
     /// Only one object is watched, by name: if it exists, its own update came before.
-    fn all(listed: Listed, version: ResourceVersion) -> Option<Update> {
+    fn all(_: &Within, listed: Listed, version: ResourceVersion) -> Option<Update> {
         if listed.is_empty() {
             Some(Update::LedgerGone(Some(version)))
         } else {

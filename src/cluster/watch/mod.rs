@@ -4,23 +4,30 @@ mod convert;
 mod follow;
 mod interner;
 mod kinds;
+mod namespaces;
 mod rolling;
 mod wire;
+
+use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use kube::Client;
 use tokio::sync::mpsc;
 
 use self::{
-    follow::follow,
+    follow::{Followed, follow},
     kinds::WatchedKind,
+    namespaces::poll_namespaces,
     wire::{
         WireBudget, WireDaemonSet, WireDeployment, WireNamespace, WireNetworkPolicy, WireNode,
         WireReplicaSet, WireService, WireStatefulSet,
     },
 };
 use super::client::Objects;
-use crate::core::{ledger, view::Update};
+use crate::core::{
+    ledger,
+    view::{Update, Within},
+};
 
 pub(super) use self::{
     convert::Converter,
@@ -46,40 +53,114 @@ pub enum WatchEvent {
     Bookmark(&'static str),
 }
 
-/// Every watch that fills the view: the name of its kind, and the future, which runs for ever.
+/// An installation, and where it looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Installation<'a> {
+    /// The agent's own namespace, with its ledger.
+    pub own_namespace: &'a str,
+    /// The name of the installation.
+    pub agent: &'a str,
+    /// The namespaces whose pods it looks at; empty for those of the whole cluster.
+    pub namespaces: &'a [Arc<str>],
+}
+
+/// What an agent of these namespaces cannot know; `None` for one of the whole cluster.
+#[must_use]
+pub fn not_known(namespaces: &[Arc<str>]) -> Option<String> {
+    if namespaces.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "only the pods of {} are watched. Not known: nodes (no storm of a zone is found, and a pod with ports of its node is not quarantined), and pods in quarantine elsewhere (they do not count for limits.cluster)",
+        namespaces.join(", ")
+    ))
+}
+
+/// Every watch that fills the view: its name, and the future, which runs for ever.
 #[must_use]
 pub fn watches(
     client: &Client,
-    namespace: &str,
-    agent: &str,
+    installation: Installation<'_>,
     events: &mpsc::Sender<WatchEvent>,
 ) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
-    fn all<K: WatchedKind>(
-        client: &Client,
-        events: &mpsc::Sender<WatchEvent>,
-    ) -> (&'static str, BoxFuture<'static, ()>) {
-        let mut objects = Objects::<K>::of::<K::Object>(client, None);
+    let ledger = Followed::<WireLedger> {
+        name: WireLedger::KIND,
+        objects: Objects::of::<<WireLedger as WatchedKind>::Object>(
+            client,
+            Some(installation.own_namespace),
+        ),
+        within: Within::Cluster,
+        fields: Some(format!(
+            "metadata.name={}",
+            ledger::name(installation.agent)
+        )),
+    };
+    let mut watches = Watches {
+        client,
+        events,
+        all: Vec::new(),
+    };
+    if installation.namespaces.is_empty() {
+        watches.add_namespaced(&Within::Cluster);
+        watches.add::<WireNamespace>(&Within::Cluster);
+        watches.add::<WireNode>(&Within::Cluster);
+    } else {
+        for namespace in installation.namespaces {
+            watches.add_namespaced(&Within::Namespace(namespace.clone()));
+        }
+        let polled = poll_namespaces(
+            client.clone(),
+            installation.namespaces.into(),
+            events.clone(),
+        );
+        watches.all.push((WireNamespace::KIND, polled.boxed()));
+    }
+    watches
+        .all
+        .push((WireLedger::KIND, follow(ledger, events.clone()).boxed()));
+    watches.all
+}
+
+struct Watches<'a> {
+    client: &'a Client,
+    events: &'a mpsc::Sender<WatchEvent>,
+    all: Vec<(&'static str, BoxFuture<'static, ()>)>,
+}
+
+impl Watches<'_> {
+    /// Those of the kinds that are in a namespace.
+    fn add_namespaced(&mut self, within: &Within) {
+        self.add::<WirePod>(within);
+        self.add::<WireReplicaSet>(within);
+        self.add::<WireDeployment>(within);
+        self.add::<WireStatefulSet>(within);
+        self.add::<WireDaemonSet>(within);
+        self.add::<WireService>(within);
+        self.add::<WireBudget>(within);
+        self.add::<WireNetworkPolicy>(within);
+    }
+
+    fn add<K: WatchedKind>(&mut self, within: &Within) {
+        let (name, namespace) = match within {
+            Within::Cluster => (K::KIND, None),
+            Within::Namespace(namespace) => (name_within(K::KIND, namespace), Some(&**namespace)),
+        };
+        let mut objects = Objects::<K>::of::<K::Object>(self.client, namespace);
         if K::METADATA_ONLY {
             objects = objects.metadata_only();
         }
-        (K::KIND, follow(objects, None, events.clone()).boxed())
+        let followed = Followed {
+            name,
+            objects,
+            within: within.clone(),
+            fields: None,
+        };
+        self.all
+            .push((name, follow(followed, self.events.clone()).boxed()));
     }
-    let ledger = Objects::of::<<WireLedger as WatchedKind>::Object>(client, Some(namespace));
-    let ledger_only = format!("metadata.name={}", ledger::name(agent));
-    vec![
-        all::<WirePod>(client, events),
-        all::<WireNamespace>(client, events),
-        all::<WireNode>(client, events),
-        all::<WireReplicaSet>(client, events),
-        all::<WireDeployment>(client, events),
-        all::<WireStatefulSet>(client, events),
-        all::<WireDaemonSet>(client, events),
-        all::<WireService>(client, events),
-        all::<WireBudget>(client, events),
-        all::<WireNetworkPolicy>(client, events),
-        (
-            WireLedger::KIND,
-            follow::<WireLedger>(ledger, Some(ledger_only), events.clone()).boxed(),
-        ),
-    ]
+}
+
+/// The name of a watch within a namespace. There are as many as the command line names, and they last as long as the agent.
+fn name_within(kind: &str, namespace: &str) -> &'static str {
+    Box::leak(format!("{kind} of {namespace}").into_boxed_str())
 }

@@ -48,6 +48,15 @@ const DECISION_SECONDS: [f64; 9] = [
 const REPLACEMENT_SECONDS: [f64; 10] =
     [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
+/// The metrics of the process, which nobody sets any more.
+fn register_process(registrar: &Registrar) -> prometheus::Result<()> {
+    let help = "Always 1; the version is a label.";
+    let build = registrar.gauge("build_info", help, &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    registrar.registry.register(Box::new(process))
+}
+
 pub struct Metrics {
     registry: Registry,
     /// Locked while the gauges of state are set, and while they are read: no scrape sees half of them.
@@ -80,6 +89,7 @@ pub struct Metrics {
     clock_offset: Gauge,
     config_last_reload_successful: IntGauge,
     config_info: IntGaugeVec,
+    not_watched: IntGaugeVec,
     mode: IntGaugeVec,
 }
 
@@ -91,14 +101,7 @@ impl Metrics {
             names: RefCell::default(),
         };
         let by_policy = &["namespace", "policy"];
-        let build = registrar.gauge(
-            "build_info",
-            "Always 1; the version is a label.",
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        registrar.registry.register(Box::new(process))?;
+        register_process(&registrar)?;
         Ok(Self {
             policies: Mutex::new(BTreeSet::from([MANUAL.into()])),
             quarantines: registrar.counter("quarantines_total", "Pods that were quarantined.", by_policy)?,
@@ -181,6 +184,7 @@ impl Metrics {
                 "1 if the latest policy file is in force, 0 if it has errors.",
             )))?,
             config_info: registrar.gauge("config_info", "Always 1; the hash of the policy file in force is a label.", &["hash"])?,
+            not_watched: registrar.gauge("not_watched", "1 for what an agent of some namespaces cannot know.", &["kind"])?,
             mode: registrar.gauge("mode", "1 for the mode in force for policies that name none.", &["mode"])?,
             registry: registrar.registry,
             whole: Mutex::default(),
@@ -238,6 +242,14 @@ impl Metrics {
         self.config_info.reset();
         let hash = hash.to_string();
         self.config_info.with_label_values(&[&*hash]).set(1);
+    }
+
+    /// Whether the nodes, and the pods of other namespaces, are unknown.
+    pub fn not_watched(&self, not_watched: bool) {
+        for kind in ["nodes", "pods"] {
+            let gauge = self.not_watched.with_label_values(&[kind]);
+            gauge.set(not_watched.into());
+        }
     }
 
     /// A new policy file was refused; the previous one stays in force.

@@ -13,7 +13,7 @@ use futures::{
 use http::{Request, Response};
 use k8s_openapi::api::core::v1;
 use kube::{Client, client::Body};
-use pod_quarantine::cluster::{WatchEvent, WatchState, watches};
+use pod_quarantine::cluster::{Installation, WatchEvent, WatchState, watches};
 use pod_quarantine_core::{
     judge::Findings,
     keys,
@@ -123,6 +123,12 @@ impl tower::Service<Request<Body>> for Server {
     }
 }
 
+const INSTALLATION: Installation<'_> = Installation {
+    own_namespace: "pod-quarantine",
+    agent: "default",
+    namespaces: &[],
+};
+
 /// What the watch of that name passes on of a list with that object.
 fn listed(watch: &str, object: &str) -> Vec<Update> {
     let other = json!({ "metadata": { "name": OTHER, "namespace": SHOP, "uid": OTHER, "resourceVersion": "1" } });
@@ -133,7 +139,7 @@ fn listed(watch: &str, object: &str) -> Vec<Update> {
         runtime.block_on(async {
             let client = Client::new(Server(list.into()), SHOP);
             let (events, mut passed_on) = mpsc::channel(64);
-            let watches = watches(&client, "pod-quarantine", "default", &events);
+            let watches = watches(&client, INSTALLATION, &events);
             let run = watches
                 .into_iter()
                 .find(|(name, _)| *name == watch)

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-pub use self::update::Update;
+pub use self::update::{Update, Within};
 use self::{owned::Owned, unreadable::Unreadable};
 use crate::{
     ledger::{LedgerView, Pause},
@@ -141,12 +141,14 @@ impl View {
     /// Removes the pods that a complete list, read at `version`, does not contain. Returns their keys.
     pub fn retain_pods(
         &mut self,
+        within: &Within,
         listed: &BTreeSet<Uid>,
         version: ResourceVersion,
     ) -> Vec<ObjectKey> {
         let mut gone = Vec::new();
         for pod in self.pods.values() {
-            if !listed.contains(&pod.uid) && pod.resource_version <= version {
+            let is_older = pod.resource_version <= version;
+            if within.has(&pod.key) && is_older && !listed.contains(&pod.uid) {
                 gone.push(pod.key.clone());
             }
         }

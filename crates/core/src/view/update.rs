@@ -14,21 +14,38 @@ use crate::{
     },
 };
 
+/// Where a watch looks, and its lists are complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Within {
+    #[default]
+    Cluster,
+    Namespace(Arc<str>),
+}
+
+impl Within {
+    pub(super) fn has(&self, key: &ObjectKey) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespace(name) => *name == key.namespace,
+        }
+    }
+}
+
 /// One report of a watch, or of the answer to a write. `Pod(…)` and the like: it exists, as created or changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
     Pod(Pod),
     PodGone(ObjectKey, Uid),
     /// The complete list of pods at that version.
-    AllPods(BTreeSet<Uid>, ResourceVersion),
+    AllPods(Within, BTreeSet<Uid>, ResourceVersion),
     Controller(Controller),
     ControllerGone(ControllerKind, ObjectKey),
     /// The complete list of that kind.
-    AllControllers(ControllerKind, BTreeSet<ObjectKey>),
+    AllControllers(Within, ControllerKind, BTreeSet<ObjectKey>),
     Selecting(PodSelectingObject),
     SelectingGone(PodSelectingKind, ObjectKey),
     /// The complete list of that kind.
-    AllSelecting(PodSelectingKind, BTreeSet<ObjectKey>),
+    AllSelecting(Within, PodSelectingKind, BTreeSet<ObjectKey>),
     Zone(NodeZone),
     NodeGone(Arc<str>),
     AllNodes(BTreeSet<Arc<str>>),
@@ -65,17 +82,23 @@ impl View {
                     Vec::new()
                 };
             }
-            Update::AllPods(uids, version) => return self.retain_pods(&uids, version),
+            Update::AllPods(within, uids, version) => {
+                return self.retain_pods(&within, &uids, version);
+            }
             Update::Controller(controller) => {
                 let pods = self.pods_below(&controller);
                 self.put_controller(controller);
                 return pods;
             }
             Update::ControllerGone(kind, key) => self.remove_controller(kind, &key),
-            Update::AllControllers(kind, keys) => self.retain_controllers(kind, &keys),
+            Update::AllControllers(within, kind, keys) => {
+                self.retain_controllers(&within, kind, &keys);
+            }
             Update::Selecting(object) => self.put_selecting(object),
             Update::SelectingGone(kind, key) => self.remove_selecting(kind, &key),
-            Update::AllSelecting(kind, keys) => self.retain_selecting(kind, &keys),
+            Update::AllSelecting(within, kind, keys) => {
+                self.retain_selecting(&within, kind, &keys);
+            }
             Update::Zone(NodeZone { node, zone }) => return self.put_zone(&node, zone),
             Update::NodeGone(node) => return self.put_zone(&node, None),
             Update::AllNodes(nodes) => self.zones.retain(|node, _| nodes.contains(node)),
@@ -148,9 +171,16 @@ impl View {
     }
 
     /// Removes the controllers of a kind that a complete list does not contain.
-    fn retain_controllers(&mut self, kind: ControllerKind, listed: &BTreeSet<ObjectKey>) {
+    fn retain_controllers(
+        &mut self,
+        within: &Within,
+        kind: ControllerKind,
+        listed: &BTreeSet<ObjectKey>,
+    ) {
         let known = self.controllers.values().flat_map(BTreeMap::values);
-        let gone = known.filter(|known| known.kind == kind && !listed.contains(&known.key));
+        let gone = known.filter(|known| {
+            known.kind == kind && within.has(&known.key) && !listed.contains(&known.key)
+        });
         let gone: Vec<ObjectKey> = gone.map(|known| known.key.clone()).collect();
         for key in gone {
             self.remove_controller(kind, &key);
@@ -158,9 +188,16 @@ impl View {
     }
 
     /// Removes the objects of a kind that a complete list does not contain.
-    fn retain_selecting(&mut self, kind: PodSelectingKind, listed: &BTreeSet<ObjectKey>) {
+    fn retain_selecting(
+        &mut self,
+        within: &Within,
+        kind: PodSelectingKind,
+        listed: &BTreeSet<ObjectKey>,
+    ) {
         let known = self.selecting.values().flat_map(BTreeMap::values);
-        let gone = known.filter(|known| known.kind() == kind && !listed.contains(known.key()));
+        let gone = known.filter(|known| {
+            known.kind() == kind && within.has(known.key()) && !listed.contains(known.key())
+        });
         let gone: Vec<ObjectKey> = gone.map(|known| known.key().clone()).collect();
         for key in gone {
             self.remove_selecting(kind, &key);

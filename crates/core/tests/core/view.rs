@@ -6,7 +6,7 @@ use pod_quarantine_core::{
     keys,
     ledger::{Ledger, LedgerView},
     object::{Controller, ControllerKind, ObjectKey, Pod, PodSelectingKind, PodSelectingObject},
-    view::{LeaseView, Update, View},
+    view::{LeaseView, Update, View, Within},
     workload::WorkloadId,
 };
 use proptest::{collection::vec, prelude::*};
@@ -114,7 +114,10 @@ fn a_late_answer_about_a_pod_that_is_gone_does_not_bring_it_back() {
 
     let mut view = View::default();
     view.put_pod(at("a", 5));
-    assert_eq!(view.retain_pods(&BTreeSet::new(), version(7)), [key]);
+    assert_eq!(
+        view.retain_pods(&Within::Cluster, &BTreeSet::new(), version(7)),
+        [key]
+    );
     assert!(!view.put_pod(at("a", 6)));
     assert_eq!(seen(&view), None);
     let mut successor = at("a", 8);
@@ -129,9 +132,40 @@ fn a_complete_list_removes_what_it_lacks_but_not_what_came_later() {
         view.put_pod(at(name, resource_version));
     }
     let listed = BTreeSet::from([pod("a").uid]);
-    let gone = view.retain_pods(&listed, version(7));
+    let gone = view.retain_pods(&Within::Cluster, &listed, version(7));
     assert_eq!(gone, [ObjectKey::new(SHOP, "b")]);
     assert_eq!(view.pods().count(), 2);
+}
+
+/// An agent of some namespaces lists each of them.
+#[test]
+fn a_complete_list_of_one_namespace_leaves_the_others() {
+    let mut view = View::default();
+    let keys = ["blog", "shop"].map(|namespace| ObjectKey::new(namespace, "web"));
+    for key in &keys {
+        let uid = format!("uid-in-{}", key.namespace);
+        view.put_pod(test_objects::pod(key.clone(), (&*uid).into()));
+        view.put_selecting(PodSelectingObject::Service(service(
+            key.clone(),
+            selector(&[]),
+        )));
+        let mut deployment = controller(ControllerKind::Deployment, "web", 1, selector(&[]));
+        deployment.key = key.clone();
+        view.put_controller(deployment);
+    }
+    let within = Within::Namespace("shop".into());
+    let later = version(1_000_000);
+    view.update(Update::AllPods(within.clone(), BTreeSet::new(), later));
+    let kind = PodSelectingKind::Service;
+    view.update(Update::AllSelecting(within.clone(), kind, BTreeSet::new()));
+    let kind = ControllerKind::Deployment;
+    view.update(Update::AllControllers(within, kind, BTreeSet::new()));
+    let pods: Vec<_> = view.pods().map(|pod| &pod.key).collect();
+    assert_eq!(pods, [&keys[0]]);
+    for (namespace, count) in [("blog", 1), ("shop", 0)] {
+        assert_eq!(view.selecting(namespace).count(), count, "{namespace}");
+        assert_eq!(view.controllers(namespace).count(), count, "{namespace}");
+    }
 }
 
 #[test]
@@ -156,10 +190,15 @@ fn complete_lists_of_other_kinds_remove_what_they_lack_of_that_kind_alone() {
     ));
     let listed = BTreeSet::from([ObjectKey::new(SHOP, "b")]);
     view.update(Update::AllSelecting(
+        Within::Cluster,
         PodSelectingKind::Service,
         listed.clone(),
     ));
-    view.update(Update::AllControllers(ControllerKind::ReplicaSet, listed));
+    view.update(Update::AllControllers(
+        Within::Cluster,
+        ControllerKind::ReplicaSet,
+        listed,
+    ));
     let left: Vec<_> = view
         .selecting(SHOP)
         .map(|one| (one.kind(), one.key().name.to_string()))

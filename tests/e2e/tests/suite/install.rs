@@ -91,6 +91,10 @@ impl Release {
 
     /// `helm upgrade --install` with the values as they are now.
     async fn apply(&self) -> anyhow::Result<String> {
+        self.apply_within("3m").await
+    }
+
+    async fn apply_within(&self, timeout: &str) -> anyhow::Result<String> {
         let values = std::env::temp_dir().join(format!("values-of-{}.yaml", self.name()));
         std::fs::write(&values, self.values.to_string())?;
         let path = values.display().to_string();
@@ -104,7 +108,7 @@ impl Release {
                 &path,
                 "--wait",
                 "--timeout",
-                "3m",
+                timeout,
             ])
             .await;
         std::fs::remove_file(Path::new(&path))?;
@@ -121,6 +125,24 @@ impl Release {
         let mut names: Vec<String> = pods.filter_map(|pod| pod.metadata.name).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// What all replicas have logged.
+    async fn log(&self) -> anyhow::Result<String> {
+        let words = ["logs", "--namespace", self.name(), "--tail=-1"];
+        let of_agent = ["--selector", "app.kubernetes.io/name=pod-quarantine"];
+        let logs = self
+            .stage
+            .cluster
+            .kubectl(
+                &[
+                    words,
+                    [of_agent[0], of_agent[1], "--prefix", "--ignore-errors"],
+                ]
+                .concat(),
+            )
+            .await?;
+        Ok(String::from_utf8_lossy(&logs.stdout).into_owned())
     }
 
     /// `helm test`: each replica is ready, with the shipped policy file in force.
@@ -241,6 +263,73 @@ async fn a_release_of_the_chart_is_installed_upgraded_rolled_back_and_uninstalle
     shop.delete().await
 }
 
+#[tokio::test]
+async fn a_release_of_the_chart_for_one_namespace_quarantines_there_and_has_no_right_elsewhere()
+-> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    let shop = stage.namespace("chart-of-shop").await?;
+    let blog = stage.namespace("chart-of-blog").await?;
+    let web = stage.web(shop.name(), 3, Labels::NoToggle).await?;
+    let other = stage.web(blog.name(), 3, Labels::NoToggle).await?;
+    let bad = web.serving().await?.swap_remove(0);
+    let left_alone = other.serving().await?.swap_remove(0);
+    let mut release = Release::of(&stage, "chart-within", shop.name()).await?;
+    release.values["watchNamespaces"] = json!([shop.name()]);
+    release.values["admissionPolicies"] = json!({ "agent": false, "reserved": false });
+    release.values["onUninstall"] = json!("release");
+    let policy = &mut release.values["config"]["policies"][0];
+    policy["mode"] = json!("enforce");
+    // The policy would match the pods of both.
+    let namespaces = [shop.name(), blog.name()];
+    policy["namespaces"] = json!({ "matchExpressions": [
+        { "key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces },
+    ] });
+    release.apply().await?;
+    release.verified().await?;
+    let of_cluster = stage
+        .cluster
+        .kubectl(&["get", "clusterrolebindings", "-o", "name"])
+        .await?;
+    let of_cluster = String::from_utf8(of_cluster.stdout)?;
+    ensure!(!of_cluster.contains(release.name()), "{of_cluster}");
+
+    other.switch(&left_alone, "500").await?;
+    web.switch(&bad, "500").await?;
+    web.quarantined(&bad).await?;
+    ensure!(other.all_quarantined().await?.is_empty(), "it is not asked");
+    let log = release.log().await?;
+    has(
+        &log,
+        &[
+            &format!("only the pods of {} are watched", shop.name()),
+            "Not known: nodes",
+        ],
+    )?;
+
+    // A namespace where it has no rights is told, and the agent does not become ready.
+    release.values["extraArgs"] = json!([format!("--watch-namespace={}", blog.name())]);
+    let unready = release.apply_within("20s").await;
+    ensure!(unready.is_err(), "{unready:?}");
+    let told = format!("watching pods of {}", blog.name());
+    let forbidden = format!(
+        "cannot list resource \\\"pods\\\" in API group \\\"\\\" in the namespace \\\"{}\\\"",
+        blog.name()
+    );
+    has(&release.log().await?, &[&told, &forbidden])?;
+
+    release.values["extraArgs"] = json!([]);
+    release.apply().await?;
+    web.switch(&bad, "ok").await?;
+    release
+        .helm(&["uninstall", release.name(), "--wait", "--timeout", "6m"])
+        .await?;
+    let labels = web.pod(&bad).await?.metadata.labels.unwrap_or_default();
+    ensure!(!labels.contains_key(keys::STATE), "{labels:?}");
+    release.namespace.delete().await?;
+    blog.delete().await?;
+    shop.delete().await
+}
+
 /// Runs a program inside the cluster to its end; gives its standard output.
 async fn output(stage: &Stage, program: &str, words: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::from(stage.cluster.command(program));
@@ -303,13 +392,20 @@ async fn every_set_of_values_and_every_overlay_is_valid_to_a_strict_api_server()
             output(&stage, "helm", &[&words[..], &without].concat()).await?,
         ));
     }
-    for overlay in ["base", "overlays/observe", "overlays/ha"] {
+    for overlay in [
+        "base",
+        "overlays/observe",
+        "overlays/ha",
+        "overlays/namespaced",
+    ] {
         let kustomization = json!({ "namespace": name, "resources": [overlay] });
         std::fs::write(place.join("kustomization.yaml"), kustomization.to_string())?;
         let words = ["kustomize", &place.display().to_string()];
         rendered.push((overlay.to_owned(), output(&stage, "kubectl", &words).await?));
     }
     for (what, text) in &rendered {
+        // The namespace that is watched in the examples.
+        let text = text.replace("namespace: shop", &format!("namespace: {name}"));
         let file = place.join("rendered.yaml").display().to_string();
         std::fs::write(&file, text)?;
         let apply = [

@@ -1,0 +1,56 @@
+//! The namespaces of an agent that may not list those of the cluster: each is read by its name, which a Role within it allows.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1;
+use kube::Client;
+use tokio::{sync::mpsc, time::sleep};
+
+use super::{Converter, WatchEvent, WatchState, kinds::WatchedKind, wire::WireNamespace};
+use crate::{
+    cluster::client::{ClientError, Objects},
+    core::view::Update,
+};
+
+/// How often they are read: a changed mode is in force so soon.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Reads the namespaces for ever.
+pub(super) async fn poll_namespaces(
+    client: Client,
+    names: Vec<Arc<str>>,
+    events: mpsc::Sender<WatchEvent>,
+) {
+    let objects = Objects::<WireNamespace>::of::<v1::Namespace>(&client, None);
+    let mut converter = Converter::default();
+    while !events.is_closed() {
+        let mut state = WatchState::InSync;
+        for name in &names {
+            let update = match read(&objects, &mut converter, name).await {
+                Ok(update) => update,
+                Err(error) => {
+                    state = WatchState::OutOfSync(format!("reading namespace {name}: {error}"));
+                    continue;
+                }
+            };
+            let update = WatchEvent::Update(WireNamespace::KIND, Box::new(update));
+            // A closed receiver means that the agent is stopping.
+            let _ = events.send(update).await;
+        }
+        let _ = events
+            .send(WatchEvent::Watch(WireNamespace::KIND, state))
+            .await;
+        sleep(INTERVAL).await;
+    }
+}
+
+async fn read(
+    objects: &Objects<WireNamespace>,
+    converter: &mut Converter,
+    name: &Arc<str>,
+) -> Result<Update, ClientError> {
+    match objects.get(name).await? {
+        Some(namespace) => Ok(namespace.present(converter)?),
+        None => Ok(Update::NamespaceGone(name.clone())),
+    }
+}
