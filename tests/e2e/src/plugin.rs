@@ -176,6 +176,22 @@ async fn ran(mut command: Command) -> anyhow::Result<Ran> {
     })
 }
 
+/// A folder with the agent's program and the plugin.
+///
+/// # Errors
+///
+/// If one of them cannot be built.
+pub async fn programs() -> anyhow::Result<PathBuf> {
+    let agent = static_binary("pod-quarantine", Profile::Dev).await?;
+    let folder = agent.parent().context("a program without a folder")?;
+    ensure!(
+        program().await?.parent() == Some(folder),
+        "{}",
+        agent.display()
+    );
+    Ok(folder.to_owned())
+}
+
 /// The program, as `prepare` built it.
 async fn program() -> anyhow::Result<&'static Path> {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();

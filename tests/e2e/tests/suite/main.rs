@@ -27,6 +27,7 @@ mod faults_prometheus;
 mod faults_stop;
 mod faults_two_agents;
 mod install;
+mod install_page;
 mod kubectl;
 mod kubectl_jsonpath;
 mod kubectl_proxies;
