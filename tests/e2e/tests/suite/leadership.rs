@@ -57,6 +57,40 @@ async fn a_standby_takes_over_at_once_when_the_leader_is_terminated() -> anyhow:
     scene.clear().await
 }
 
+/// As a rolling upgrade does it. The machine may be busy at one time or another, hence the median of five.
+#[tokio::test]
+async fn a_standby_acts_within_two_seconds_of_the_leaders_sigterm() -> anyhow::Result<()> {
+    let faults = Faults::new("lead-rolls", 3, 2).await?;
+    let run = async || {
+        let agent = faults
+            .rights
+            .run_electing(&faults.gate, &faults.policy)
+            .await?;
+        agent.ready().await?;
+        anyhow::Ok(agent)
+    };
+    let mut leader = run().await?;
+    acts(&leader, true).await?;
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let standby = run().await?;
+        let began = Instant::now();
+        let acting = async {
+            acts(&standby, true).await?;
+            Ok(began.elapsed())
+        };
+        let ((status, _), after) = tokio::try_join!(leader.terminate(), acting)?;
+        ensure!(status.success(), "{status}");
+        took.push(after);
+        leader = standby;
+    }
+    took.sort();
+    println!("the standby acted after {took:?}");
+    assert!(took[2] <= Duration::from_secs(2), "{took:?}");
+    drop(leader);
+    faults.end().await
+}
+
 /// Everything that the first quarantine stands on is made meanwhile: the Lease, the ledger, a slot.
 #[tokio::test]
 async fn an_agent_that_starts_first_does_at_once_what_people_have_asked_for() -> anyhow::Result<()>
