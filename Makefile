@@ -18,7 +18,7 @@ export RUST_LIB_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help cluster cluster-down cluster-shell cluster-program
-.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach fuzz mutants chart-readme e2e-install
+.PHONY: demo lint test chaos model image bench-decide bench-reaction soak-detach fuzz mutants chart-readme dist e2e-install
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ chaos: cluster-program ## Kill, stop and mislead two agents, beside hostile tena
 
 image: cluster-program ## Build the Dockerfile, as a user would, without a registry of images
 	@$(CLUSTER) image $(if $(filter dev,$(PROFILE)),--dev)
+
+# For the target at hand. A release pipeline runs it on each machine, signs the archives and publishes them.
+dist: ## Pack what a release publishes into target/dist: REPOSITORY=https://… is where it will be
+	@deploy/dist/build
 
 # Its tables are made of the comments in values.yaml.
 chart-readme: cluster-program ## Write the README of the chart

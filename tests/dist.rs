@@ -1,0 +1,101 @@
+//! What `make dist` packs can be installed: by hand, and by krew without a network.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected fails, and says where"
+)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {printed}");
+    printed
+}
+
+/// Packs the programs as the tests build them.
+fn packed(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/dist/build");
+    let mut build = Command::new(script);
+    run(build.env("PROFILE", "dev").env("DIST", &folder));
+    folder
+}
+
+fn tool(name: &str) -> Command {
+    let directory = std::env::var("CHART_TOOLS").expect("CHART_TOOLS: `make test` sets it");
+    Command::new(format!("{directory}/{name}"))
+}
+
+/// The archive of the plugin.
+fn plugin(folder: &Path) -> PathBuf {
+    let mut files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
+    let is_plugin = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        name.starts_with("kubectl-quarantine-") && name.ends_with(".tar.gz")
+    };
+    files.find(is_plugin).unwrap()
+}
+
+#[test]
+fn krew_installs_the_plugin_from_its_archive_and_it_completes() {
+    let folder = packed("dist-krew");
+    let manifest = folder.join("quarantine.yaml");
+    run(tool("validate-krew-manifest")
+        .args(["-skip-install", "-manifest"])
+        .arg(&manifest));
+    let root = folder.join("krew");
+    run(tool("krew")
+        .arg("install")
+        .arg(format!("--manifest={}", manifest.display()))
+        .arg(format!("--archive={}", plugin(&folder).display()))
+        .env("KREW_ROOT", &root));
+    let bin = root.join("bin");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let version = run(Command::new("kubectl")
+        .args(["quarantine", "--version"])
+        .env("PATH", &path));
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    // As the manifest tells people after the installation.
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let link = text
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("ln -s "))
+        .unwrap();
+    run(Command::new("sh")
+        .args(["-ec", link])
+        .env("KREW_ROOT", &root));
+    let completes = run(Command::new("kubectl")
+        .args(["__complete", "quarantine", "unin"])
+        .env("PATH", &path));
+    assert!(completes.contains("uninstall-prepare"), "{completes}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn archives_of_two_runs_are_the_same_and_have_their_checksums() {
+    let folders = ["dist-one", "dist-two"].map(packed);
+    let sums = folders
+        .each_ref()
+        .map(|folder| std::fs::read_to_string(folder.join("SHA256SUMS")).unwrap());
+    assert_eq!(sums[0], sums[1]);
+    assert_eq!(sums[0].lines().count(), 2);
+    for folder in folders {
+        run(Command::new("sha256sum")
+            .args(["--check", "SHA256SUMS"])
+            .current_dir(&folder));
+        let list = run(Command::new("tar")
+            .arg("--list")
+            .arg("--file")
+            .arg(plugin(&folder)));
+        assert_eq!(list, "kubectl-quarantine\nLICENSE\n");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
