@@ -1,4 +1,4 @@
-//! What `make dist` packs can be installed: by hand, and by krew without a network.
+//! What `make dist` packs can be installed: by hand, and by krew without a network. The workflows that would publish it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -98,4 +98,34 @@ fn archives_of_two_runs_are_the_same_and_have_their_checksums() {
         assert_eq!(list, "kubectl-quarantine\nLICENSE\n");
         std::fs::remove_dir_all(folder).unwrap();
     }
+}
+
+/// An action that is named by a tag is another one tomorrow.
+#[test]
+fn the_workflows_pass_actionlint_and_name_actions_by_their_commit() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
+    let files: Vec<PathBuf> = folder
+        .read_dir()
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    assert_eq!(files.len(), 2);
+    run(tool("actionlint").args(&files));
+    let mut actions = 0;
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for line in text.lines().filter(|line| line.contains("uses: ")) {
+            actions += 1;
+            let (_, commit) = line.split_once('@').expect(line);
+            let (commit, version) = commit.split_once(" # v").expect(line);
+            let is_commit =
+                commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(is_commit, "{line}");
+            assert!(
+                version.starts_with(|first: char| first.is_ascii_digit()),
+                "{line}"
+            );
+        }
+    }
+    assert!(actions > 5, "{actions}");
 }
