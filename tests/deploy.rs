@@ -56,8 +56,12 @@ fn objects(yaml: &str) -> BTreeMap<(String, String), Value> {
             continue;
         }
         strip(&mut object);
-        // Helm puts the objects into the namespace, kustomize writes it.
-        if let Some(Value::Object(meta)) = object.get_mut("metadata") {
+        // Helm puts the objects into the agent's namespace, kustomize writes it.
+        if let Some(Value::Object(meta)) = object.get_mut("metadata")
+            && meta
+                .get("namespace")
+                .is_some_and(|name| name == "pod-quarantine")
+        {
             meta.remove("namespace");
         }
         let text = |pointer| {
@@ -152,6 +156,69 @@ fn the_rights_in_a_watched_namespace_are_those_in_the_cluster_but_for_nodes_and_
     expected.insert(namespace);
     let found = rules("overlays/namespaced/watched/rbac.yaml", "Role");
     assert_eq!(found, expected);
+}
+
+/// The blocks of docs/install.md about two watched namespaces: by kustomize, and by Helm.
+#[test]
+fn the_page_about_installing_watches_two_namespaces() {
+    let page = std::fs::read_to_string(format!("{DEPLOY}/../docs/install.md")).unwrap();
+    let (_, page) = page.split_once("\n## Some namespaces alone\n").unwrap();
+    let block = |info: &str| {
+        let (_, block) = page.split_once(&format!("```{info}\n")).unwrap();
+        block.split("```").next().unwrap().to_owned()
+    };
+    let place = std::env::temp_dir().join(format!("two-namespaces-{}", std::process::id()));
+    let there = |path: &str| place.join(path).display().to_string();
+    std::fs::create_dir_all(&place).unwrap();
+    output("cp", &["-r", DEPLOY, &there("deploy")]).unwrap();
+    let ops = place.join("deploy/ops");
+    std::fs::create_dir_all(&ops).unwrap();
+    let base = there("deploy/base/config.yaml");
+    output("cp", &[&base, &ops.display().to_string()]).unwrap();
+    let watched = there("deploy/overlays/namespaced/watched");
+    let blog = there("deploy/ops/blog");
+    output("cp", &["-r", &watched, &blog]).unwrap();
+    let file = ops.join("blog/kustomization.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("namespace: shop", "namespace: blog")).unwrap();
+    std::fs::write(ops.join("kustomization.yaml"), block("yaml")).unwrap();
+    let values = ops.join("values.yaml");
+    std::fs::write(&values, block("yaml helm")).unwrap();
+
+    let kustomized = output("kubectl", &["kustomize", &ops.display().to_string()]).unwrap();
+    let rendered = template(&[&format!("--values={}", values.display())]).unwrap();
+    for (yaml, arguments) in [
+        (kustomized, json!(["run", "--watch-namespace=shop,blog"])),
+        (
+            rendered,
+            json!(["run", "--watch-namespace=shop", "--watch-namespace=blog"]),
+        ),
+    ] {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+        let bound = objects.iter().filter(|object| {
+            object["kind"] == "RoleBinding"
+                && object["metadata"]["name"] == "pod-quarantine-watched"
+        });
+        let bound: BTreeSet<(&str, &str)> = bound
+            .map(|binding| {
+                let subject = &binding["subjects"][0]["namespace"];
+                let namespace = &binding["metadata"]["namespace"];
+                (namespace.as_str().unwrap(), subject.as_str().unwrap())
+            })
+            .collect();
+        let expected = ["blog", "shop"].map(|namespace| (namespace, "pod-quarantine"));
+        assert_eq!(bound, BTreeSet::from(expected));
+        let of_cluster = ["ClusterRole", "ClusterRoleBinding", "FlowSchema"];
+        let of_cluster = objects.iter().find(|object| {
+            let is_hook = object["metadata"]["annotations"]["helm.sh/hook"].is_string();
+            !is_hook && of_cluster.contains(&object["kind"].as_str().unwrap_or_default())
+        });
+        assert_eq!(of_cluster, None);
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
+        let agent = &deployment.unwrap()["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(agent["args"], arguments);
+    }
+    std::fs::remove_dir_all(&place).unwrap();
 }
 
 /// A file that is left out by mistake renders nothing, and Helm says nothing.

@@ -33,14 +33,14 @@ fn tool(name: &str) -> Command {
     Command::new(format!("{directory}/{name}"))
 }
 
-/// The archive of the plugin.
-fn plugin(folder: &Path) -> PathBuf {
+/// The archive of a program.
+fn archive(folder: &Path, program: &str) -> PathBuf {
     let mut files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
-    let is_plugin = |file: &PathBuf| {
+    let is_its = |file: &PathBuf| {
         let name = file.file_name().unwrap().to_string_lossy();
-        name.starts_with("kubectl-quarantine-") && name.ends_with(".tar.gz")
+        name.starts_with(&format!("{program}-v")) && name.ends_with(".tar.gz")
     };
-    files.find(is_plugin).unwrap()
+    files.find(is_its).unwrap()
 }
 
 #[test]
@@ -54,7 +54,10 @@ fn krew_installs_the_plugin_from_its_archive_and_it_completes() {
     run(tool("krew")
         .arg("install")
         .arg(format!("--manifest={}", manifest.display()))
-        .arg(format!("--archive={}", plugin(&folder).display()))
+        .arg(format!(
+            "--archive={}",
+            archive(&folder, "kubectl-quarantine").display()
+        ))
         .env("KREW_ROOT", &root));
     let bin = root.join("bin");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -80,7 +83,7 @@ fn krew_installs_the_plugin_from_its_archive_and_it_completes() {
 }
 
 #[test]
-fn archives_of_two_runs_are_the_same_and_have_their_checksums() {
+fn packing_twice_gives_the_same_archives_each_with_a_program_that_runs() {
     let folders = ["dist-one", "dist-two"].map(packed);
     let sums = folders
         .each_ref()
@@ -91,11 +94,18 @@ fn archives_of_two_runs_are_the_same_and_have_their_checksums() {
         run(Command::new("sha256sum")
             .args(["--check", "SHA256SUMS"])
             .current_dir(&folder));
-        let list = run(Command::new("tar")
-            .arg("--list")
-            .arg("--file")
-            .arg(plugin(&folder)));
-        assert_eq!(list, "kubectl-quarantine\nLICENSE\n");
+        for program in ["pod-quarantine", "kubectl-quarantine"] {
+            let listed = run(Command::new("tar")
+                .args(["--extract", "--verbose", "--file"])
+                .arg(archive(&folder, program))
+                .current_dir(&folder));
+            assert_eq!(listed, format!("{program}\nLICENSE\n"));
+            let version = run(Command::new(folder.join(program)).arg("--version"));
+            assert_eq!(
+                version,
+                format!("{program} {}\n", env!("CARGO_PKG_VERSION"))
+            );
+        }
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

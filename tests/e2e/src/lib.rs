@@ -24,7 +24,7 @@ pub use emulated_nodes::EmulatedNodes;
 pub use forward::{Ask, Forward};
 pub use gate::{Answered, Caught, Gate, Held, Passing};
 pub use images::{WORKLOAD, prepare};
-pub use plugin::{Plugin, Ran, programs};
+pub use plugin::{Plugin, Ran, programs, ran};
 pub use process::{Process, Rights, get, sum};
 pub use quiet::{Marks, Most, Quiet};
 pub use scene::{PROBE, Scene, changed, record};

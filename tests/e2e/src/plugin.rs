@@ -162,13 +162,14 @@ impl Ran {
     }
 }
 
-async fn ran(mut command: Command) -> anyhow::Result<Ran> {
+/// Runs a program to its end, whatever that is.
+pub async fn ran(mut command: Command) -> anyhow::Result<Ran> {
     let output = command.kill_on_drop(true).output().await;
     let Output {
         status,
         stdout,
         stderr,
-    } = output.context("run the plugin")?;
+    } = output.context("run a program")?;
     Ok(Ran {
         code: status.code(),
         out: String::from_utf8(stdout)?,

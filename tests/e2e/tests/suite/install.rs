@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use pod_quarantine::core::keys;
 use serde_json::{Value, json};
 use test_cluster::wait;
-use test_e2e::{Labels, Stage, Web, record};
+use test_e2e::{Labels, Stage, Web, ran, record};
 use tokio::process::Command;
 
 use crate::plugin::has;
@@ -73,19 +73,11 @@ impl Release {
     /// Runs helm to its end; gives what it prints.
     async fn helm(&self, words: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::from(self.stage.cluster.command("helm"));
-        command
-            .args(words)
-            .args(["--namespace", self.name()])
-            .kill_on_drop(true);
-        let output = command.output().await.context("run helm")?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let printed = text(&output.stdout) + &text(&output.stderr);
-        println!("helm {}\n{printed}", words.join(" "));
-        ensure!(
-            output.status.success(),
-            "helm {}: {printed}",
-            words.join(" ")
-        );
+        command.args(words).args(["--namespace", self.name()]);
+        let ended = ran(command).await?;
+        let (words, printed) = (words.join(" "), ended.out + &ended.err);
+        println!("helm {words}\n{printed}");
+        ensure!(ended.code == Some(0), "helm {words}: {printed}");
         Ok(printed)
     }
 
@@ -276,6 +268,7 @@ async fn a_release_of_the_chart_for_one_namespace_quarantines_there_and_has_no_r
     let mut release = Release::of(&stage, "chart-within", shop.name()).await?;
     release.values["watchNamespaces"] = json!([shop.name()]);
     release.values["admissionPolicies"] = json!({ "agent": false, "reserved": false });
+    release.values["flowSchema"] = json!({ "enabled": false });
     release.values["onUninstall"] = json!("release");
     let policy = &mut release.values["config"]["policies"][0];
     policy["mode"] = json!("enforce");
@@ -288,7 +281,12 @@ async fn a_release_of_the_chart_for_one_namespace_quarantines_there_and_has_no_r
     release.verified().await?;
     let of_cluster = stage
         .cluster
-        .kubectl(&["get", "clusterrolebindings", "-o", "name"])
+        .kubectl(&[
+            "get",
+            "clusterroles,clusterrolebindings,flowschemas,validatingadmissionpolicies",
+            "-o",
+            "name",
+        ])
         .await?;
     let of_cluster = String::from_utf8(of_cluster.stdout)?;
     ensure!(!of_cluster.contains(release.name()), "{of_cluster}");
@@ -333,15 +331,8 @@ async fn a_release_of_the_chart_for_one_namespace_quarantines_there_and_has_no_r
 /// Runs a program inside the cluster to its end; gives its standard output.
 async fn output(stage: &Stage, program: &str, words: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::from(stage.cluster.command(program));
-    let ended = command.args(words).kill_on_drop(true).output().await?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let words = words.join(" ");
-    ensure!(
-        ended.status.success(),
-        "{program} {words}: {}",
-        text(&ended.stderr)
-    );
-    Ok(text(&ended.stdout))
+    command.args(words);
+    ran(command).await?.done()
 }
 
 /// Copies a directory with everything in it.
@@ -365,6 +356,7 @@ async fn every_set_of_values_and_every_overlay_is_valid_to_a_strict_api_server()
     let stage = Stage::open().await?;
     let namespace = stage.namespace("strict").await?;
     let name = namespace.name();
+    let watched = stage.namespace("strict-shop").await?;
     let place = std::env::temp_dir().join(format!("rendered-{name}"));
     let deploy = Path::new(CHART).join("../..");
     for directory in ["base", "overlays"] {
@@ -392,20 +384,24 @@ async fn every_set_of_values_and_every_overlay_is_valid_to_a_strict_api_server()
             output(&stage, "helm", &[&words[..], &without].concat()).await?,
         ));
     }
+    for folder in ["base", "overlays/ha", "overlays/namespaced/watched"] {
+        let file = place.join(folder).join("kustomization.yaml");
+        let text = std::fs::read_to_string(&file)?;
+        let of_agent = format!("namespace: {name}");
+        std::fs::write(&file, text.replace("namespace: pod-quarantine", &of_agent))?;
+    }
     for overlay in [
         "base",
         "overlays/observe",
         "overlays/ha",
         "overlays/namespaced",
     ] {
-        let kustomization = json!({ "namespace": name, "resources": [overlay] });
-        std::fs::write(place.join("kustomization.yaml"), kustomization.to_string())?;
-        let words = ["kustomize", &place.display().to_string()];
+        let words = ["kustomize", &place.join(overlay).display().to_string()];
         rendered.push((overlay.to_owned(), output(&stage, "kubectl", &words).await?));
     }
     for (what, text) in &rendered {
         // The namespace that is watched in the examples.
-        let text = text.replace("namespace: shop", &format!("namespace: {name}"));
+        let text = text.replace("namespace: shop", &format!("namespace: {}", watched.name()));
         let file = place.join("rendered.yaml").display().to_string();
         std::fs::write(&file, text)?;
         let apply = [
@@ -415,11 +411,12 @@ async fn every_set_of_values_and_every_overlay_is_valid_to_a_strict_api_server()
             "--filename",
             &file,
         ];
-        let namespaced = ["--namespace", name];
-        let applied = output(&stage, "kubectl", &[&apply[..], &namespaced].concat()).await;
+        // What names no namespace goes into `default`.
+        let applied = output(&stage, "kubectl", &apply).await;
         let applied = applied.with_context(|| what.clone())?;
         println!("{what}: {} objects", applied.lines().count());
     }
     std::fs::remove_dir_all(&place)?;
+    watched.delete().await?;
     namespace.delete().await
 }

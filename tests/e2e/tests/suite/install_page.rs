@@ -1,10 +1,10 @@
-//! The commands of docs/install.md, run as they stand there but for the names, in a copy of `deploy`.
+//! The commands of docs/install.md for Helm and kustomize, run as they stand there but for names and the image, in a copy of
+//! `deploy`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use test_e2e::{Stage, programs};
-use tokio::process::Command;
+use test_e2e::{Stage, programs, ran};
 
 const PAGE: &str = include_str!("../../../../docs/install.md");
 
@@ -78,12 +78,9 @@ impl Folder {
             .args(["-ec", command])
             .env("PATH", path)
             .current_dir(&self.path);
-        let ended = Command::from(shell).kill_on_drop(true).output().await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let printed = text(&ended.stdout) + &text(&ended.stderr);
-        println!("$ {command}\n{printed}");
-        ensure!(ended.status.success(), "{command}: {printed}");
-        Ok(printed)
+        let ended = ran(shell.into()).await?;
+        println!("$ {command}\n{}{}", ended.out, ended.err);
+        ended.done()
     }
 
     async fn run_all(&self, section: &Section<'_>) -> anyhow::Result<()> {
@@ -137,9 +134,7 @@ async fn the_commands_of_the_page_install_upgrade_and_uninstall() -> anyhow::Res
         &format!("namespace: {}\nnameSuffix: {suffix}\n", by_kustomize.name()),
     );
     folder.write("deploy/ops/kustomization.yaml", &kustomization)?;
-    folder.run("cp deploy/base/config.yaml deploy/ops").await?;
     folder.run_all(&kustomize).await?;
-    folder.run("kubectl delete -k deploy/ops").await?;
 
     folder
         .run_all(&Section::of("Upgrading", by_helm.name())?)
@@ -148,7 +143,7 @@ async fn the_commands_of_the_page_install_upgrade_and_uninstall() -> anyhow::Res
         .run_all(&Section::of("Uninstalling", by_helm.name())?)
         .await?;
     let left = folder
-        .run("kubectl get clusterroles,clusterrolebindings,validatingadmissionpolicies -o name")
+        .run("kubectl get clusterroles,clusterrolebindings,flowschemas,validatingadmissionpolicies,validatingadmissionpolicybindings -o name")
         .await?;
     for name in [by_helm.name(), by_kustomize.name()] {
         ensure!(!left.contains(name), "{left}");
