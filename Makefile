@@ -13,6 +13,9 @@ CLUSTER := $(BUILT)/cluster
 # What the cluster was built from; some tests start a Prometheus, the kubelet's prober, Helm or kubectl themselves.
 PROGRAMS := $(abspath $(or $(TEST_CLUSTER_DIR),$(TARGET)/cluster)/bin)
 
+# Python's packages with the schemas of several versions of Kubernetes.
+SCHEMAS := $(abspath $(TARGET))/schemas
+
 # A test that fails says what it saw; where in the client that came up helps nobody.
 export RUST_LIB_BACKTRACE := 0
 
@@ -51,14 +54,19 @@ lint: ## Check formatting, run clippy, and look for names defined twice, questio
 	@cargo clippy --quiet --locked --workspace --test suite -- --deny warnings
 	@cargo run --quiet --locked --package test-house
 
+$(SCHEMAS): tests/schemas/requirements.txt
+	@rm -rf $@ $@.new
+	@python3 -m pip install --quiet --root-user-action=ignore --target $@.new --requirement $<
+	@touch $@.new && mv $@.new $@
+
 # What the tests on the cluster need from a registry, they get before they are inside: the cluster's programs are
 # downloaded and built while the tests are compiled. The tests wait more than they compute: four at a time suit two
 # processors, but for those that must run alone.
-test: cluster-program ## Run all tests: unit and property tests, then those on the cluster
+test: cluster-program $(SCHEMAS) ## Run all tests: unit and property tests, then those on the cluster
 	@$(CLUSTER) build & cluster=$$!; \
 	trap 'kill $$cluster 2>/dev/null' EXIT; \
 	cargo test --quiet --locked --workspace --no-run --test '*' && wait $$cluster
-	@PATH="$(PROGRAMS)/prometheus:$(PROGRAMS)/prober:$(PROGRAMS)/helm:$(PROGRAMS)/kubernetes:$$PATH" CHART_TOOLS="$(PROGRAMS)/chart-tools" cargo test --locked --workspace
+	@PATH="$(PROGRAMS)/prometheus:$(PROGRAMS)/prober:$(PROGRAMS)/helm:$(PROGRAMS)/kubernetes:$$PATH" CHART_TOOLS="$(PROGRAMS)/chart-tools" SCHEMAS="$(SCHEMAS)" cargo test --locked --workspace
 	@$(CLUSTER) up
 	@$(BUILD) --bin prepare && $(BUILT)/prepare
 	@$(CLUSTER) exec -- cargo test --offline --workspace --test running -- --ignored --test-threads 1

@@ -323,6 +323,68 @@ fn each_set_of_values_is_the_same_to_helm_4_and_3_and_passes_the_lint_of_both() 
 }
 
 #[test]
+fn all_objects_pass_the_strict_schemas_of_every_supported_kubernetes() {
+    let schemas = std::env::var("SCHEMAS").expect("SCHEMAS: `make test` sets it");
+    let place = std::env::temp_dir().join(format!("objects-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    let mut files = Vec::new();
+    for set in sets() {
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        // The kinds of the Prometheus operator are not Kubernetes' own.
+        let without = [
+            "--set=monitoring.podMonitor.enabled=false",
+            "--set=monitoring.prometheusRule.enabled=false",
+        ];
+        files.push(template(&[&set[..], &without].concat()).unwrap());
+    }
+    for folder in [
+        "base",
+        "overlays/observe",
+        "overlays/ha",
+        "overlays/namespaced",
+    ] {
+        let folder = format!("{DEPLOY}/{folder}");
+        files.push(output("kubectl", &["kustomize", &folder]).unwrap());
+    }
+    // One that must not pass.
+    let wrong = files[0].replacen("\n  replicas: ", "\n  replica: ", 1);
+    files.push(wrong);
+    let mut paths = Vec::new();
+    for (number, text) in files.iter().enumerate() {
+        let path = place.join(format!("{number}.yaml"));
+        std::fs::write(&path, text).unwrap();
+        paths.push(path);
+    }
+    for version in ["1.34", "1.35", "1.36", "1.37"] {
+        let validated = Command::new("python3")
+            .args([
+                "-m",
+                "kubernetes_validate",
+                "--strict",
+                "--kubernetes-version",
+                version,
+            ])
+            .args(&paths)
+            .env("PYTHONPATH", &schemas)
+            .output()
+            .unwrap();
+        let said = [validated.stdout, validated.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        let passed = said
+            .lines()
+            .filter(|line| line.contains(" passed for resource "));
+        assert!(passed.count() > 100, "{version}: {said}");
+        let failed: Vec<&str> = said
+            .lines()
+            .filter(|line| !line.contains(" passed "))
+            .collect();
+        assert_eq!(failed.len(), 1, "{version}: {failed:#?}");
+        assert!(failed[0].contains("'replica' was unexpected"), "{failed:?}");
+    }
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+#[test]
 fn the_readme_of_the_chart_is_made_of_its_values() {
     let root = format!("--chart-search-root={CHART}");
     let made = output(
