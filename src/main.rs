@@ -115,7 +115,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 fn main() -> ExitCode {
     match AgentCommandLine::parse().command {
         AgentCommand::Run(arguments) => run(arguments),
-        AgentCommand::Check { file, watched } => check(&file, &watched.namespaces),
+        AgentCommand::Check { file, watched } => check(&file, &watched.namespaces()),
         AgentCommand::Schema => {
             println!("{:#}", config::schema());
             ExitCode::SUCCESS
@@ -210,7 +210,7 @@ fn run(arguments: RunArgs) -> ExitCode {
         kubeconfig: arguments.kubeconfig,
         context: arguments.context,
         namespace: arguments.namespace,
-        watch_namespaces: arguments.watched.namespaces,
+        watch_namespaces: arguments.watched.namespaces(),
         instance: arguments.instance,
         leader_elect: arguments.leader_elect,
     };

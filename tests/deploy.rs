@@ -271,6 +271,8 @@ fn a_value_that_is_misspelt_or_wrong_is_refused_by_its_name() {
         ("config.limits.cluster.max=0", "max"),
         ("replica=3", "replica"),
         ("image.digest=latest", "digest"),
+        ("watchNamespaces={shop,shop}", "watchNamespaces"),
+        ("watchNamespaces={Shop}", "watchNamespaces"),
     ] {
         let error = template(&[&format!("--set={wrong}")]).expect_err(wrong);
         assert!(error.contains(named), "{wrong}: {error}");

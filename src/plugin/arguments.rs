@@ -1,6 +1,6 @@
 //! The plugin's command line: kubectl's flags, and the commands.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{
     Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
@@ -323,9 +323,36 @@ pub struct WatchedArgs {
     #[arg(
         long = "watch-namespace",
         value_name = "NAMESPACE",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = namespace_name
     )]
-    pub namespaces: Vec<Arc<str>>,
+    namespaces: Vec<Arc<str>>,
+}
+
+impl WatchedArgs {
+    /// Each once.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Arc<str>> {
+        let each: BTreeSet<Arc<str>> = self.namespaces.iter().cloned().collect();
+        each.into_iter().collect()
+    }
+}
+
+/// A DNS label, as the API server demands it of a namespace.
+fn namespace_name(text: &str) -> Result<Arc<str>, String> {
+    let fits = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '-');
+    let is_name = (1..=63).contains(&text.len())
+        && text.chars().all(fits)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if is_name {
+        Ok(text.into())
+    } else {
+        Err(
+            "expected the name of a namespace: a-z, 0-9 and - within it, at most 63 characters"
+                .to_owned(),
+        )
+    }
 }
 
 /// Of `uninstall-finish`.

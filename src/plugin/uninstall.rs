@@ -84,7 +84,8 @@ pub(super) async fn prepare(
     let agent = &uninstall.agent;
     let agent = format!("{}/{}", agent.namespace, agent.name_or_default());
     let mut pods = Vec::new();
-    for found in tracked(session, &uninstall.watched.namespaces).await? {
+    let mut not_read = Vec::new();
+    for found in read_tracked(session, &uninstall.watched.namespaces(), &mut not_read).await? {
         let one = Quarantined::of(&found, Mode::Enforce, Timestamp::now());
         if let Some(one) = one.filter(|one| !one.terminating) {
             match &one.agent {
@@ -111,20 +112,27 @@ pub(super) async fn prepare(
             message: outcome.unwrap_or_else(|stays| stays),
         }
     });
-    print(&join_all(outcomes).await, output)
+    let mut printout = print(&join_all(outcomes).await, output)?;
+    printout.failed |= !not_read.is_empty();
+    printout.stderr.extend(not_read);
+    Ok(printout)
 }
 
-/// The pods in quarantine in some namespaces, or in all.
-async fn tracked(
+/// The pods in quarantine in some namespaces, or in all. One namespace that cannot be read stops no other one.
+async fn read_tracked(
     session: &Session,
     namespaces: &[Arc<str>],
+    not_read: &mut Vec<String>,
 ) -> Result<Vec<FoundPod>, CommandFailure> {
     if namespaces.is_empty() {
         return session.in_all_namespaces().tracked("").await;
     }
     let mut found = Vec::new();
     for namespace in namespaces {
-        found.extend(session.in_namespace(namespace).tracked("").await?);
+        match session.in_namespace(namespace).tracked("").await {
+            Ok(pods) => found.extend(pods),
+            Err(failure) => not_read.push(format!("namespace {namespace}: {failure}")),
+        }
     }
     Ok(found)
 }

@@ -461,7 +461,7 @@ async fn an_agent_of_some_namespaces_asks_for_nothing_of_the_cluster_and_names_w
             WatchEvent::Watch("pods of blog", WatchState::OutOfSync(why)) => {
                 forbidden = Some(why).filter(|why| why.contains("403"));
             }
-            WatchEvent::Update("namespaces", update) => {
+            WatchEvent::Update("namespace shop" | "namespace blog", update) => {
                 let Update::Namespace(namespace) = *update else {
                     panic!("{update:?}");
                 };

@@ -1,6 +1,6 @@
 //! Command lines.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use clap::error::ErrorKind;
 use pod_quarantine::plugin::{
@@ -191,6 +191,8 @@ fn the_pods_are_kept_where_an_uninstallation_says_nothing_else() {
         other => panic!("{other:?}"),
     };
     assert_eq!(uninstall("uninstall-prepare").pods, UninstallPods::Keep);
+    let some = uninstall("uninstall-prepare --watch-namespace shop,blog --watch-namespace shop");
+    assert_eq!(some.watched.namespaces(), ["blog", "shop"].map(Arc::from));
     let reap = uninstall("uninstall-prepare --pods reap --timeout 10m");
     assert_eq!(reap.pods, UninstallPods::Reap);
     assert_eq!(reap.timeout, Duration::from_mins(10));
@@ -198,6 +200,14 @@ fn the_pods_are_kept_where_an_uninstallation_says_nothing_else() {
         ("uninstall-prepare -n shop", ErrorKind::ArgumentConflict),
         ("uninstall-prepare -A", ErrorKind::ArgumentConflict),
         ("uninstall-prepare --pods delete", ErrorKind::InvalidValue),
+        (
+            "uninstall-prepare --watch-namespace shop,,blog",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "uninstall-prepare --watch-namespace Shop",
+            ErrorKind::ValueValidation,
+        ),
         ("uninstall-prepare web-0", ErrorKind::UnknownArgument),
     ] {
         assert_eq!(read(line).map(|_| ()), Err(kind), "{line}");

@@ -21,8 +21,8 @@ use serde_json::{Value, value::RawValue};
 use super::{ClientError, request};
 use crate::core::object::ObjectKey;
 
-/// The bytes of one page that are read at most: a pod may have more than a megabyte, a page 500 of them, and nine kinds are
-/// listed at once. 500 usual pods have 5 MB.
+/// The bytes of one page that are read at most: a pod may have more than a megabyte, a page 500 of them, and twelve pages
+/// are read at once. 500 usual pods have 5 MB.
 const MAX_PAGE_BYTES: u64 = 16 << 20;
 
 /// One page of a list.

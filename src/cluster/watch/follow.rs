@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use kube::{
     api::{self, ListParams, WatchParams},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Instant, sleep},
 };
 use tracing::warn;
@@ -67,6 +68,8 @@ pub(super) struct Followed<K> {
     pub(super) within: Within,
     /// Only the objects that match, such as `metadata.name=web`.
     pub(super) fields: Option<String>,
+    /// The pages that are read at once, of all watches together.
+    pub(super) pages: Arc<Semaphore>,
 }
 
 /// Watches one kind for ever.
@@ -211,6 +214,8 @@ impl<K: WatchedKind> Watch<K> {
         let mut unreadable = BTreeMap::new();
         let mut version = None;
         while let Some(params) = pages.next() {
+            // Nobody closes it.
+            let _turn = self.followed.pages.clone().acquire_owned().await;
             let page = match within(LIST_TIMEOUT, self.followed.objects.list(params)).await? {
                 Err(ClientError::PageTooLarge) if pages.halve() => continue,
                 page => page?,

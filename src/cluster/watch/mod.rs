@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::{
     follow::{Followed, follow},
     kinds::WatchedKind,
-    namespaces::poll_namespaces,
+    namespaces::poll_namespace,
     wire::{
         WireBudget, WireDaemonSet, WireDeployment, WireNamespace, WireNetworkPolicy, WireNode,
         WireReplicaSet, WireService, WireStatefulSet,
@@ -83,6 +83,7 @@ pub fn watches(
     installation: Installation<'_>,
     events: &mpsc::Sender<WatchEvent>,
 ) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
+    let pages = Arc::new(Semaphore::new(PAGES_AT_ONCE));
     let ledger = Followed::<WireLedger> {
         name: WireLedger::KIND,
         objects: Objects::of::<<WireLedger as WatchedKind>::Object>(
@@ -94,10 +95,12 @@ pub fn watches(
             "metadata.name={}",
             ledger::name(installation.agent)
         )),
+        pages: pages.clone(),
     };
     let mut watches = Watches {
         client,
         events,
+        pages,
         all: Vec::new(),
     };
     if installation.namespaces.is_empty() {
@@ -107,13 +110,10 @@ pub fn watches(
     } else {
         for namespace in installation.namespaces {
             watches.add_namespaced(&Within::Namespace(namespace.clone()));
+            let name = format!("namespace {namespace}").leak();
+            let polled = poll_namespace(client.clone(), name, namespace.clone(), events.clone());
+            watches.all.push((name, polled.boxed()));
         }
-        let polled = poll_namespaces(
-            client.clone(),
-            installation.namespaces.into(),
-            events.clone(),
-        );
-        watches.all.push((WireNamespace::KIND, polled.boxed()));
     }
     watches
         .all
@@ -121,9 +121,13 @@ pub fn watches(
     watches.all
 }
 
+/// All kinds of a cluster at once, and no more of many namespaces.
+const PAGES_AT_ONCE: usize = 12;
+
 struct Watches<'a> {
     client: &'a Client,
     events: &'a mpsc::Sender<WatchEvent>,
+    pages: Arc<Semaphore>,
     all: Vec<(&'static str, BoxFuture<'static, ()>)>,
 }
 
@@ -154,6 +158,7 @@ impl Watches<'_> {
             objects,
             within: within.clone(),
             fields: None,
+            pages: self.pages.clone(),
         };
         self.all
             .push((name, follow(followed, self.events.clone()).boxed()));
@@ -162,5 +167,5 @@ impl Watches<'_> {
 
 /// The name of a watch within a namespace. There are as many as the command line names, and they last as long as the agent.
 fn name_within(kind: &str, namespace: &str) -> &'static str {
-    Box::leak(format!("{kind} of {namespace}").into_boxed_str())
+    format!("{kind} of {namespace}").leak()
 }

@@ -1,4 +1,4 @@
-//! The namespaces of an agent that may not list those of the cluster: each is read by its name, which a Role within it allows.
+//! A namespace of an agent that may not list those of the cluster: it is read by its name, which a Role within it allows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,34 +12,30 @@ use crate::{
     core::view::Update,
 };
 
-/// How often they are read: a changed mode is in force so soon.
+/// How often it is read: a changed mode is in force so soon.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Reads the namespaces for ever.
-pub(super) async fn poll_namespaces(
+/// Reads a namespace for ever. `watch` is what stands for this in events.
+pub(super) async fn poll_namespace(
     client: Client,
-    names: Vec<Arc<str>>,
+    watch: &'static str,
+    name: Arc<str>,
     events: mpsc::Sender<WatchEvent>,
 ) {
     let objects = Objects::<WireNamespace>::of::<v1::Namespace>(&client, None);
     let mut converter = Converter::default();
     while !events.is_closed() {
-        let mut state = WatchState::InSync;
-        for name in &names {
-            let update = match read(&objects, &mut converter, name).await {
-                Ok(update) => update,
-                Err(error) => {
-                    state = WatchState::OutOfSync(format!("reading namespace {name}: {error}"));
-                    continue;
-                }
-            };
-            let update = WatchEvent::Update(WireNamespace::KIND, Box::new(update));
-            // A closed receiver means that the agent is stopping.
-            let _ = events.send(update).await;
-        }
-        let _ = events
-            .send(WatchEvent::Watch(WireNamespace::KIND, state))
-            .await;
+        let state = match read(&objects, &mut converter, &name).await {
+            Ok(update) => {
+                // A closed receiver means that the agent is stopping.
+                let _ = events
+                    .send(WatchEvent::Update(watch, Box::new(update)))
+                    .await;
+                WatchState::InSync
+            }
+            Err(error) => WatchState::OutOfSync(format!("reading namespace {name}: {error}")),
+        };
+        let _ = events.send(WatchEvent::Watch(watch, state)).await;
         sleep(INTERVAL).await;
     }
 }

@@ -40,6 +40,23 @@ async fn the_pods_are_kept_or_released() -> anyhow::Result<()> {
     scene.clear().await
 }
 
+/// As for an agent of two namespaces of which one was deleted.
+#[tokio::test]
+async fn a_namespace_that_cannot_be_read_stops_no_other_one() -> anyhow::Result<()> {
+    let scene = Scene::set("unread", 2, Labels::NoToggle, PROBE).await?;
+    let pod = &scene.pods[0];
+    scene.quarantine_manually(pod).await?;
+    let (agent, own) = (scene.agent.namespace(), scene.namespace());
+    let viewer = scene.stage.plugin_of_viewer(&[own]).await?;
+    let line =
+        format!("uninstall-prepare --watch-namespace {agent},{own} --agent-namespace {agent}");
+    let ran = viewer.run(&line).await?;
+    has(&ran.out, &[pod, "stays"])?;
+    let said = ran.refused()?;
+    has(&said, &[&format!("namespace {agent}: "), "forbidden"])?;
+    scene.clear().await
+}
+
 #[tokio::test]
 async fn the_pods_are_deleted_but_for_those_that_people_hold() -> anyhow::Result<()> {
     let scene = Scene::set("reapall", 3, Labels::NoToggle, PROBE).await?;
