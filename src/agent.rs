@@ -218,7 +218,7 @@ impl Agent {
             ready,
             clock,
         };
-        let decider = Decider::new(handles, file.clone(), senders, &namespace, kinds);
+        let decider = Decider::new(handles, file.clone(), senders, installation, kinds);
         let inputs = Inputs {
             events: watch_events,
             samples,

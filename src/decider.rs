@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
-    cluster::{Kubernetes, Leadership, Reader, WatchEvent, WatchState},
+    cluster::{Installation, Kubernetes, Leadership, Reader, WatchEvent, WatchState},
     core::{
         decide::{Doubt, State, decide},
         judge::{Judge, Sample},
@@ -117,9 +117,11 @@ impl Decider {
         handles: Handles,
         file: Arc<PolicyFile>,
         senders: Senders,
-        own_namespace: &str,
+        installation: Installation<'_>,
         kinds: impl IntoIterator<Item = &'static str>,
     ) -> Self {
+        let mut view = View::new(installation.own_namespace);
+        view.watched_namespaces = installation.namespaces.iter().cloned().collect();
         let unsynced = |kind| {
             let why = format!("the {kind} were not read yet");
             (kind, WatchState::OutOfSync(why))
@@ -127,7 +129,7 @@ impl Decider {
         let mut decider = Self {
             handles,
             file: file.clone(),
-            view: View::new(own_namespace),
+            view,
             judge: Judge::default(),
             state: State::default(),
             targets: Targets::default(),

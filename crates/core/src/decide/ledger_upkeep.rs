@@ -123,7 +123,10 @@ fn check_slots(cx: &Context<'_>, ledger: &Ledger, state: &mut State, plan: &mut 
         return;
     }
     state.slots_checked = Some(now);
-    let idle = ledger.slots.values().filter(|slot| {
+    // Of a namespace that is not watched any more nothing is known, and its pods may not even be read.
+    let watched = ledger.slots.values();
+    let watched = watched.filter(|slot| cx.view.is_watched(&slot.namespace));
+    let idle = watched.filter(|slot| {
         let pod = cx.view.pod(&slot.key()).filter(|pod| pod.uid == slot.uid);
         let is_needed =
             pod.is_some_and(|pod| pod.counts_as_quarantined() || state.wanted.contains(&pod.uid));

@@ -58,6 +58,8 @@ pub struct View {
     /// Why the view may be out of date: a watch has not synced, or has been silent too long; `None` where it is current.
     pub stale: Option<Arc<str>>,
     pub own_namespace: Arc<str>,
+    /// Where the watches look; empty for the whole cluster. Nobody would tell of a change elsewhere.
+    pub watched_namespaces: BTreeSet<Arc<str>>,
 }
 
 /// What the view knows of the Lease.
@@ -87,6 +89,9 @@ impl View {
     /// Records a pod, unless a newer state of it, its deletion or a later pod of its name is known. True if the view
     /// changed.
     pub fn put_pod(&mut self, pod: Pod) -> bool {
+        if !self.is_watched(&pod.key.namespace) {
+            return false;
+        }
         let known = self.pods.get(&pod.key);
         if known.is_some_and(|known| known.resource_version >= pod.resource_version) {
             return false;
@@ -136,6 +141,12 @@ impl View {
             self.erase(key, "");
         }
         same
+    }
+
+    /// Whether the view has the pods of a namespace.
+    #[must_use]
+    pub fn is_watched(&self, namespace: &str) -> bool {
+        self.watched_namespaces.is_empty() || self.watched_namespaces.contains(namespace)
     }
 
     /// Removes the pods that a complete list, read at `version`, does not contain. Returns their keys.

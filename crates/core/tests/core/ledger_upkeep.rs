@@ -6,6 +6,7 @@ use pod_quarantine_core::{
     decide::Doubt,
     keys,
     ledger::Pause,
+    object::Pod,
     reason::Reason,
     view::{LeaseView, Update},
     write::Write,
@@ -193,6 +194,25 @@ fn a_slot_of_the_ledger_before_is_no_right_to_quarantine_its_pod() {
     assert_eq!(checks(&world.tick()), 1, "it is freed first");
     world.ledger().slots.clear();
     assert!(!the_quarantine(&world.tick()).slot.carried_over);
+}
+
+/// The agent may not even have the right to read it, and no watch would tell what becomes of it.
+#[test]
+fn the_slot_of_a_namespace_that_is_not_watched_any_more_stays_and_nothing_is_asked() {
+    let mut world = World::with_web();
+    world.quarantine("web-0");
+    let pod = world.pod("web-0").clone();
+    world.view.remove_pod(&pod.key, &pod.uid);
+    world.view.watched_namespaces = std::collections::BTreeSet::from(["blog".into()]);
+    assert_eq!(checks(&world.tick()), 0);
+    let successor = Pod {
+        uid: "successor".into(),
+        ..pod.clone()
+    };
+    world.view.update(Update::Pod(successor));
+    assert!(world.view.pod(&pod.key).is_none());
+    world.view.watched_namespaces.insert(pod.key.namespace);
+    assert_eq!(checks(&world.tick()), 1);
 }
 
 #[test]
