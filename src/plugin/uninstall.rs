@@ -131,7 +131,9 @@ async fn read_tracked(
     for namespace in namespaces {
         match session.in_namespace(namespace).tracked("").await {
             Ok(pods) => found.extend(pods),
-            Err(failure) => not_read.push(format!("namespace {namespace}: {failure}")),
+            Err(failure) => not_read.push(format!(
+                "namespace {namespace}: {failure}: whether pods stay in quarantine there is not known"
+            )),
         }
     }
     Ok(found)
